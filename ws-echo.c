@@ -1,0 +1,2745 @@
+/*
+ * ws-echo - a WebSocket (RFC 6455) echo server for one connection on standard input and output
+ *
+ * It never listens.  systemd (Accept=yes), xinetd, inetd, tcpserver, tcpsvd, socat or stunnel accept a
+ * connection and start this program with it; it does the handshake, answers every text message X with
+ * "server: X" and every binary message with itself, and ends with the connection:
+ *
+ *     systemd-socket-activate --accept --inetd --listen=8888 ws-echo
+ *     new WebSocket('ws://localhost:8888/socket')                      in a browser's console
+ *     ws-echo <recorded-request >answer                                in a test
+ *
+ * ws-echo --help lists the options, ws-echo(8) is the manual.  What can be relied on:
+ *
+ *  1. Everything is bounded: each buffer, each wait, each count has a named limit below.
+ *  2. No memory is taken because of a number that the peer sent, only for bytes that have arrived.
+ *  3. Before the first byte of the peer is read the program is no longer root and has given up every
+ *     system call that an echo does not need.
+ *  4. A request head is read strictly; a refusal reflects none of its bytes.
+ *  5. Nothing that the peer sent reaches the log unescaped, and no payload reaches it at all.
+ *  6. The exit status is 0 for whatever a peer can cause; anything else is a local fault.
+ *
+ * The file is in the order in which a connection lives.  Functions that are pure (options, PROXY header,
+ * request head, UTF-8, frame header) touch nothing outside their arguments; tests include this file to
+ * call them.  Numbers of sections are those of RFC 6455, unless another RFC is named.
+ */
+#define _GNU_SOURCE
+
+#ifdef __x86_64__
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <linux/vm_sockets.h>
+#include <netinet/tcp.h>
+#include <nettle/base64.h>
+#include <nettle/sha1.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sysexits.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+#ifndef WITHOUT_LIBSYSTEMD
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-journal.h>
+#endif
+
+#include "page.h" /* PAGE, PAGE_SCRIPT_HASH, PAGE_STYLE_HASH: made of ws-echo.html by the Makefile */
+
+/* ---- Limits and types ------------------------------------------------------------------------------- */
+
+#define STRING_OF(number) #number
+#define STRING(number) STRING_OF(number)
+
+/* Numbers that sentences for the peer name stand as macros, so that each is written once. */
+#define REQUEST_LINE_MAX 4096 /* bytes, without its CRLF */
+#define HEAD_MAX 16384        /* bytes, with the empty line that ends it */
+#define FIELDS_MAX 100
+
+enum {
+    INPUT_SIZE = 128 * 1024,       /* bytes that one read takes at most */
+    OUTPUT_SIZE = 256 * 1024,      /* bytes of answers that one write gathers at most */
+    DIRECT_READ_SIZE = 256 * 1024, /* bytes of a large message read at once, to stay in the cache */
+    COPY_MAX = 64 * 1024,          /* a longer reply leaves from where it was gathered */
+    KEPT_MAX = 256 * 1024,         /* bytes of message memory kept for the next message */
+    BLOCK_SIZE = 4096,             /* bytes unmasked, then validated while in the cache */
+    CONTROL_PAYLOAD_MAX = 125,     /* section 5.5 */
+    FRAME_HEADER_MAX = 14,         /* section 5.2: two bytes, eight of length, four of key */
+    REPLY_HEADER_MAX = 10,         /* the same without a masking key */
+    PREFIX_MAX = 256,              /* bytes */
+    REPLY_ROOM = REPLY_HEADER_MAX + PREFIX_MAX,
+    CHOICES_MAX = 64,              /* how often a repeatable option is taken */
+    LOGGED_MAX = 256,              /* bytes of one value in the log */
+    TLS_HANDSHAKE = 0x16,          /* the first byte of a TLS connection: RFC 8446 section 5.1 */
+    PROXY_LINE_MAX = 107,          /* PROXY protocol, version 1, with its CRLF */
+    PROXY_BINARY_MAX = 16 + 65535, /* version 2 */
+    ADDRESS_SIZE = 108 + 1,        /* the longest address, a Unix socket's path */
+    DRAIN_MAX = 64 * 1024 * 1024,  /* bytes thrown away after our last word */
+    KEY_LENGTH = 24,               /* Sec-WebSocket-Key, section 4.1 */
+    ACCEPT_LENGTH = 28,            /* Sec-WebSocket-Accept, section 4.2.2 */
+};
+
+#define SECOND INT64_C(1000000) /* durations are microseconds, as in struct timeval */
+#define DRAIN_TIME (2 * SECOND)
+#define STOP_TIME (2 * SECOND)      /* for a frame that is partly written when a signal stops us */
+#define LOG_TIME (2 * SECOND)       /* for one line of the log */
+#define PING_INTERVAL (20 * SECOND) /* or a third of a shorter timeout, where none is given */
+#define PING_INTERVAL_UNSET INT64_C(-1)
+#define DURATION_MAX (366 * 24 * 3600 * SECOND)
+#define MESSAGE_MAX (UINT64_C(1) << 30)
+
+enum opcode {
+    CONTINUATION = 0x0,
+    TEXT = 0x1,
+    BINARY = 0x2,
+    CLOSE = 0x8,
+    PING = 0x9,
+    PONG = 0xA,
+};
+
+/* Close codes that are named here; section 7.4.1. */
+enum {
+    GOING_AWAY = 1001,
+    PROTOCOL_ERROR = 1002,
+    NO_STATUS = 1005,
+    ABNORMAL = 1006,
+    INVALID_PAYLOAD = 1007,
+    TOO_BIG = 1009,
+    INTERNAL_ERROR = 1011,
+};
+
+/* Bytes that belong to somebody else; not terminated. */
+struct text {
+    const char *bytes;
+    size_t length;
+};
+
+#define TEXT_OF(string) ((struct text){(string), strlen(string)})
+
+/* What an HTTP request is answered with: identity, status, and the sentence for the peer. */
+#define ANSWERS(X)                                                                                           \
+    X(INCOMPLETE, 0, "The request head is not complete.")                                                    \
+    X(SILENCE, 0, "nothing was sent")                                                                        \
+    X(STOPPED_IN_HEAD, 0, "stopped by a signal")                                                             \
+    X(RESET_IN_HEAD, 0, "reset by the peer")                                                                 \
+    X(SWITCHING, 101, "")                                                                                    \
+    X(PAGE_SERVED, 200, "page served")                                                                       \
+    X(HEAD_TIMEOUT, 408, "The request head did not arrive in time; send it at once and whole.")              \
+    X(LINE_TOO_LONG, 414, "The request line is longer than " STRING(REQUEST_LINE_MAX) " bytes; shorten it.") \
+    X(HEAD_TOO_LARGE, 431, "The request head is larger than " STRING(HEAD_MAX) " bytes; send fewer fields.") \
+    X(TOO_MANY_FIELDS, 431, "The request head has more than " STRING(FIELDS_MAX) " fields; send fewer.")     \
+    X(VERSION_UNSUPPORTED, 505, "This HTTP version is not spoken here; use HTTP/1.1.")                       \
+    X(CUT_OFF, 400, "The request ended before the empty line that completes its head.")                      \
+    X(TLS_HELLO, 400, "This is TLS, but plain HTTP is spoken here; use ws: or a TLS proxy in front.")        \
+    X(PROXY_UNEXPECTED, 400, "A PROXY protocol header came, but none is expected; see --proxy-protocol.")    \
+    X(PROXY_MALFORMED, 400, "A well-formed PROXY protocol header must come before the request.")             \
+    X(BARE_LF, 400, "A line of the request head ends with LF alone; end it with CRLF.")                      \
+    X(BARE_CR, 400, "A CR in the request head is not followed by LF; end lines with CRLF.")                  \
+    X(CONTROL_BYTE, 400, "The request head contains a control byte; remove it.")                             \
+    X(LINE_MALFORMED, 400, "The request line is not a method, a target and HTTP/1.1 with single spaces.")    \
+    X(TARGET_MALFORMED, 400, "The request target must be a path, or an absolute http or ws URI.")            \
+    X(FIELD_FOLDED, 400, "A field is folded over several lines; send it on one.")                            \
+    X(FIELD_SPACE, 400, "There is white space before the colon of a field; remove it.")                      \
+    X(FIELD_MALFORMED, 400, "A field is not a name, a colon and a value.")                                   \
+    X(HOST_COUNT, 400, "The request must have exactly one Host field.")                                      \
+    X(HOST_MALFORMED, 400, "The Host field must be a host name or address with an optional port.")           \
+    X(CONTENT, 400, "The request announces content; send none.")                                             \
+    X(TRANSFER_ENCODING, 400, "The request has a Transfer-Encoding; send no content.")                       \
+    X(PATH_UNKNOWN, 404, "Nothing is served at this path.")                                                  \
+    X(SOCKET_ELSEWHERE, 404, "There is no WebSocket at this path; connect to %s instead.")                   \
+    X(METHOD_NOT_ALLOWED, 405, "This method is not allowed here; use GET.")                                  \
+    X(UPGRADE_REQUIRED, 426, "This is a WebSocket; send Upgrade: websocket over HTTP/1.1.")                  \
+    X(CONNECTION_NOT_UPGRADE, 400, "The Connection field does not list upgrade; send Connection: Upgrade.")  \
+    X(KEY_ABSENT, 400, "Sec-WebSocket-Key is missing; send 16 random bytes in Base64.")                      \
+    X(KEY_TWICE, 400, "Sec-WebSocket-Key is there twice; send it once.")                                     \
+    X(KEY_MALFORMED, 400, "Sec-WebSocket-Key must be 16 bytes in Base64: 24 characters ending in ==.")       \
+    X(VERSION_TWICE, 400, "Sec-WebSocket-Version is there twice; send it once.")                             \
+    X(ORIGIN_TWICE, 400, "Origin is there twice; send it once.")                                             \
+    X(SUBPROTOCOL_MALFORMED, 400, "Sec-WebSocket-Protocol must be a list of tokens, separated by commas.")   \
+    X(SUBPROTOCOL_TWICE, 400, "Sec-WebSocket-Protocol lists a subprotocol twice; list each once.")           \
+    X(VERSION_NOT_13, 426, "Sec-WebSocket-Version must be 13.")                                              \
+    X(ORIGIN_FORBIDDEN, 403, "Pages of this origin may not connect here.")
+
+#define ANSWER_IDENTITY(identity, status, sentence) identity,
+enum answer { ANSWERS(ANSWER_IDENTITY) };
+
+#define ANSWER_ROW(identity, status, sentence) {status, sentence},
+static const struct {
+    int status;
+    const char *sentence;
+} answers[] = {ANSWERS(ANSWER_ROW)};
+
+/* How the exchange of frames ends: identity, the code of our Close (0: none is sent), and its reason. */
+#define ENDINGS(X)                                                                                           \
+    X(NOT_ENDED, 0, "")                                                                                      \
+    X(CLOSED_BY_PEER, 0, "closed by the peer")                                                               \
+    X(END_OF_INPUT, 0, "the peer ended the connection without a Close frame")                                \
+    X(RESET, 0, "reset by the peer")                                                                         \
+    X(STOPPED, GOING_AWAY, "server is stopping")                                                             \
+    X(IDLE, GOING_AWAY, "nothing received in time")                                                          \
+    X(UNMASKED, PROTOCOL_ERROR, "frame is not masked")                                                       \
+    X(RSV_SET, PROTOCOL_ERROR, "RSV bit set without an extension")                                           \
+    X(OPCODE_RESERVED, PROTOCOL_ERROR, "reserved opcode")                                                    \
+    X(LENGTH_NOT_MINIMAL, PROTOCOL_ERROR, "payload length is not minimal")                                   \
+    X(LENGTH_TOP_BIT, PROTOCOL_ERROR, "top bit of the payload length is set")                                \
+    X(CONTROL_FRAGMENTED, PROTOCOL_ERROR, "control frame is fragmented")                                     \
+    X(CONTROL_TOO_LONG, PROTOCOL_ERROR, "control frame is over 125 bytes")                                   \
+    X(NO_MESSAGE, PROTOCOL_ERROR, "continuation without a message")                                          \
+    X(MESSAGE_UNFINISHED, PROTOCOL_ERROR, "new message inside a fragmented one")                             \
+    X(CLOSE_TRUNCATED, PROTOCOL_ERROR, "Close body of one byte")                                             \
+    X(CLOSE_CODE_INVALID, PROTOCOL_ERROR, "Close code not allowed on the wire")                              \
+    X(CLOSE_NOT_UTF8, INVALID_PAYLOAD, "Close reason is not UTF-8")                                          \
+    X(TEXT_NOT_UTF8, INVALID_PAYLOAD, "text is not UTF-8")                                                   \
+    X(MESSAGE_TOO_BIG, TOO_BIG, "message is larger than the limit")                                          \
+    X(NO_MEMORY, INTERNAL_ERROR, "no memory for the message")
+
+#define ENDING_IDENTITY(identity, code, reason) identity,
+enum ending { ENDINGS(ENDING_IDENTITY) };
+
+#define ENDING_ROW(identity, code, reason) {code, reason},
+static const struct {
+    uint16_t code;
+    const char *reason;
+} endings[] = {ENDINGS(ENDING_ROW)};
+
+struct field {
+    struct text name, value;
+};
+
+/* A request head while it is read: RFC 9112 section 2. */
+struct head {
+    size_t scanned;    /* bytes that have been judged */
+    size_t line_start; /* where the line that is being read begins */
+    unsigned lines;    /* complete lines, without one empty line that may come first */
+    unsigned skipped;  /* empty lines before the request line */
+    int minor_version;
+    struct text method, target, path;
+    size_t field_count;
+    struct field fields[FIELDS_MAX];
+};
+
+struct frame {
+    bool fin;
+    uint8_t opcode;
+    uint8_t header_length; /* bytes; 0 while the header is not complete */
+    uint64_t length;       /* of the payload, bytes */
+    uint32_t masking_key;  /* its bytes in the order of the wire */
+};
+
+/* Where a UTF-8 validator stands: how many bytes the character still needs, and the next one's range. */
+struct utf8 {
+    uint8_t needed, low, high;
+};
+
+/* The message that is being gathered; `memory` has REPLY_ROOM bytes in front of the payload. */
+struct message {
+    uint8_t opcode; /* CONTINUATION: there is none */
+    struct utf8 utf8;
+    uint64_t length; /* of the payload so far, bytes */
+    uint8_t *memory;
+};
+
+enum channel { STANDARD_ERROR, JOURNAL, SYSLOG };
+
+#ifndef WITHOUT_LIBSYSTEMD
+#define DLOPEN_NOTE                                                                                          \
+    "[{\"feature\":\"journal\",\"description\":\"Structured records and unit status\","                      \
+    "\"priority\":\"recommended\",\"soname\":[\"libsystemd.so.0\"]}]"
+#endif
+
+struct log {
+    enum channel channel;
+    bool priorities; /* standard error is read by the journal, which understands <N> */
+#ifndef WITHOUT_LIBSYSTEMD
+    __typeof__(sd_journal_sendv) *journal_sendv;
+    __typeof__(sd_notify) *notify;
+#endif
+};
+
+struct address {
+    char host[ADDRESS_SIZE];
+    char port[sizeof "4294967295"];
+};
+
+/* One connection; there is one in a process. */
+struct connection {
+    struct log log;
+    struct address peer;
+    bool closing;          /* our last word is said; a signal has nothing more to stop */
+    bool sockets;          /* both directions are sockets, and socket options are the clock */
+    int64_t started;       /* as all times: microseconds of the monotonic clock */
+    int64_t stop_deadline; /* when a signal has been seen: until when output may take */
+    int64_t receive_limit; /* the SO_RCVTIMEO in force, microseconds; 0: none */
+    int64_t silence;       /* since the last byte of the peer, as far as waits have measured it */
+
+    struct head head;
+    struct text origin, subprotocol, user_agent;
+    int status; /* HTTP; 0: nothing was answered */
+
+    struct frame frame;
+    uint64_t payload_left; /* of the data frame that is being gathered, bytes */
+    bool in_frame;
+    struct message message;
+
+    uint16_t close_code; /* of whoever closed first; 0: nobody did */
+    struct text close_reason;
+    char peer_reason[CONTROL_PAYLOAD_MAX];
+    uint64_t messages, bytes_in, bytes_out;
+
+    /* The PROXY header and the head stay at the front, for the record; what follows them begins at
+     * input_base. */
+    size_t input_base, input_start, input_end, output_used;
+    uint8_t input[PROXY_BINARY_MAX + HEAD_MAX + INPUT_SIZE];
+    uint8_t output[OUTPUT_SIZE];
+};
+
+_Static_assert(PROXY_BINARY_MAX + HEAD_MAX <= INPUT_SIZE, "one read takes what precedes the frames");
+_Static_assert(sizeof PAGE + 4096 <= OUTPUT_SIZE, "the page fits the output");
+
+/* Set by the handler of SIGTERM, SIGINT and SIGHUP. */
+static volatile sig_atomic_t stopping;
+
+/* Returns the monotonic clock in microseconds. */
+static int64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * SECOND + time.tv_nsec / 1000;
+}
+
+/* Compares case-sensitively, byte for byte. */
+static bool text_is(struct text text, const char *string)
+{
+    return text.length == strlen(string) && memcmp(text.bytes, string, text.length) == 0;
+}
+
+/* Compares ASCII letters without regard to their case. */
+static bool text_is_any_case(struct text text, const char *string)
+{
+    return text.length == strlen(string) && strncasecmp(text.bytes, string, text.length) == 0;
+}
+
+/* ---- Options ---------------------------------------------------------------------------------------- */
+
+static bool utf8_accepts(struct utf8 *state, const uint8_t *bytes, size_t length);
+
+struct choices {
+    bool any, none;
+    unsigned count;
+    const char *names[CHOICES_MAX];
+};
+
+static struct options {
+    struct choices paths, origins, subprotocols;
+    char prefix[PREFIX_MAX];
+    size_t prefix_length;
+    uint64_t max_message;           /* bytes */
+    int64_t handshake_timeout;      /* microseconds, as the next two */
+    int64_t ping_interval, timeout; /* 0: never */
+    bool proxy_protocol, no_page, quiet, verbose, help, version;
+    const char *user;
+} options = {
+    .prefix = "server: ",
+    .prefix_length = sizeof "server: " - 1,
+    .max_message = 16 << 20,
+    .handshake_timeout = 10 * SECOND,
+    .ping_interval = PING_INTERVAL_UNSET,
+    .timeout = 60 * SECOND,
+    .user = "nobody",
+};
+
+static const char usage[] =
+    "Usage: ws-echo [OPTION]...\n"
+    "WebSocket echo server for one connection on standard input and output.\n"
+    "\n"
+    "  -p, --path=PATH            request path that is upgraded, or any; repeatable (/socket)\n"
+    "  -P, --prefix=TEXT          put before every text reply; %20 is a blank (server:%20)\n"
+    "  -o, --origin=ORIGIN        allow pages of this origin only; repeatable (any)\n"
+    "  -s, --subprotocol=NAME     agree to NAME, any or none; repeatable (any)\n"
+    "  -m, --max-message=SIZE     largest message in bytes, 1 to 1G (16M)\n"
+    "      --handshake-timeout=S  seconds for the whole request head (10)\n"
+    "      --ping-interval=S      seconds of silence after which a Ping is sent; 0: never (20)\n"
+    "      --timeout=S            seconds of silence or unread output that end it; 0: never (60)\n"
+    "      --proxy-protocol       a PROXY protocol header must come first\n"
+    "      --no-page              serve no test page at /\n"
+    "  -u, --user=NAME            whom to become when started as root (nobody)\n"
+    "  -q, --quiet                log local faults only\n"
+    "  -v, --verbose              log every frame and the fields of the request too\n"
+    "      --help                 print this help\n"
+    "      --version              print the version\n"
+    "\n"
+    "It does not listen: systemd, xinetd, inetd, tcpserver or socat start it.  See ws-echo(8).\n";
+
+enum long_option {
+    OPTION_HANDSHAKE_TIMEOUT = 256, /* beyond every short option */
+    OPTION_PING_INTERVAL,
+    OPTION_TIMEOUT,
+    OPTION_PROXY_PROTOCOL,
+    OPTION_NO_PAGE,
+    OPTION_HELP,
+    OPTION_VERSION,
+};
+
+static const struct option long_options[] = {
+    {"path", required_argument, NULL, 'p'},
+    {"prefix", required_argument, NULL, 'P'},
+    {"origin", required_argument, NULL, 'o'},
+    {"subprotocol", required_argument, NULL, 's'},
+    {"max-message", required_argument, NULL, 'm'},
+    {"handshake-timeout", required_argument, NULL, OPTION_HANDSHAKE_TIMEOUT},
+    {"ping-interval", required_argument, NULL, OPTION_PING_INTERVAL},
+    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"proxy-protocol", no_argument, NULL, OPTION_PROXY_PROTOCOL},
+    {"no-page", no_argument, NULL, OPTION_NO_PAGE},
+    {"user", required_argument, NULL, 'u'},
+    {"quiet", no_argument, NULL, 'q'},
+    {"verbose", no_argument, NULL, 'v'},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+/* Tells whether a byte is an ASCII letter, a digit, or one of `others`. */
+static bool is_alphanumeric_or(char byte, const char *others)
+{
+    return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
+           (byte != '\0' && strchr(others, byte));
+}
+
+/* Tells whether text is a token: RFC 9110 section 5.6.2. */
+static bool is_token(struct text text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (!is_alphanumeric_or(text.bytes[i], "!#$%&'*+-.^_`|~"))
+            return false;
+    return text.length > 0;
+}
+
+/* Tells whether text is visible ASCII and has none of the bytes in `without`. */
+static bool is_visible(struct text text, const char *without)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (text.bytes[i] <= ' ' || text.bytes[i] > '~' || strchr(without, text.bytes[i]))
+            return false;
+    return true;
+}
+
+/* Returns the value of a hexadecimal digit, or -1. */
+static int hex_digit(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    digit |= 0x20; /* to lower case */
+    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+/* Reads a size in bytes with an optional K, M or G; returns false unless it is 1 byte to 1G. */
+static bool parse_size(const char *value, uint64_t *size)
+{
+    char *end;
+    if (*value < '0' || *value > '9')
+        return false;
+    errno = 0;
+    unsigned long long number = strtoull(value, &end, 10);
+    unsigned shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+    if (errno || end[shift ? 1 : 0] || number < 1 || number > MESSAGE_MAX >> shift)
+        return false;
+    *size = (uint64_t)number << shift;
+    return true;
+}
+
+/* Reads seconds with an optional fraction into microseconds; returns false if that is not it, or over a year.
+ */
+static bool parse_duration(const char *value, int64_t *duration)
+{
+    int64_t whole = 0, fraction = 0, unit = SECOND;
+    const char *next = value;
+    for (; *next >= '0' && *next <= '9'; next++)
+        if ((whole = whole * 10 + (*next - '0')) > DURATION_MAX / SECOND)
+            return false;
+    if (next == value)
+        return false;
+    if (*next == '.') {
+        if (next[1] == '\0')
+            return false;
+        for (next++; *next >= '0' && *next <= '9'; next++)
+            fraction += (*next - '0') * (unit /= 10);
+    }
+    *duration = whole * SECOND + fraction;
+    /* What is shorter than the clock can tell is still not "never". */
+    if (*duration == 0 && strpbrk(value, "123456789"))
+        *duration = 1;
+    return *next == '\0';
+}
+
+/* Decodes percent-encoding; returns false if the result is malformed, over 256 bytes, or not UTF-8. */
+static bool parse_prefix(const char *value, struct options *into)
+{
+    struct utf8 utf8 = {0};
+    into->prefix_length = 0;
+    for (; *value; value++) {
+        char byte = *value;
+        if (byte == '%') {
+            int high = hex_digit(value[1]), low = high < 0 ? -1 : hex_digit(value[2]);
+            if (low < 0)
+                return false;
+            byte = (char)(high << 4 | low);
+            value += 2;
+        }
+        if (into->prefix_length == PREFIX_MAX)
+            return false;
+        into->prefix[into->prefix_length++] = byte;
+    }
+    return utf8_accepts(&utf8, (const uint8_t *)into->prefix, into->prefix_length) && utf8.needed == 0;
+}
+
+/* An origin as a browser sends it: scheme://host[:port] or null; RFC 6454 section 6.2. */
+static bool is_origin(const char *value)
+{
+    const char *host = strstr(value, "://");
+    if (strcmp(value, "null") == 0)
+        return true;
+    return host && host > value && host[3] && is_token((struct text){value, (size_t)(host - value)}) &&
+           is_visible(TEXT_OF(host + 3), "/?#@");
+}
+
+static bool is_path(const char *value)
+{
+    return *value == '/' && is_visible(TEXT_OF(value), "?#");
+}
+
+/* Adds to a repeatable option; `any` and `none` (if there is one) must stand alone.  Returns false if not. */
+static bool choose(struct choices *choices, const char *value, bool has_none)
+{
+    bool any = strcmp(value, "any") == 0, none = has_none && strcmp(value, "none") == 0;
+    if (choices->any || choices->none || ((any || none) && choices->count > 0) ||
+        choices->count == CHOICES_MAX)
+        return false;
+    choices->any = any;
+    choices->none = none;
+    if (!any && !none)
+        choices->names[choices->count++] = value;
+    return true;
+}
+
+static bool choices_include(const struct choices *choices, struct text name)
+{
+    for (unsigned i = 0; i < choices->count; i++)
+        if (text_is(name, choices->names[i]))
+            return true;
+    return choices->any;
+}
+
+/* Takes one option into `into`.  Returns NULL, or what its value would have to be. */
+static const char *take_option(struct options *into, int option, const char *value)
+{
+    switch (option) {
+    case 'p':
+        return (strcmp(value, "any") == 0 || is_path(value)) && choose(&into->paths, value, false)
+                   ? NULL
+                   : "must be any, alone, or up to 64 times a path that begins with / and has no blank, ? or "
+                     "#";
+    case 'P':
+        return parse_prefix(value, into) ? NULL
+                                         : "must be at most 256 bytes of UTF-8, with % only as in %20 or %25";
+    case 'o':
+        return (strcmp(value, "any") == 0 || is_origin(value)) && choose(&into->origins, value, false)
+                   ? NULL
+                   : "must be any, alone, or up to 64 times null or an origin such as https://example.org";
+    case 's':
+        return is_token(TEXT_OF(value)) && choose(&into->subprotocols, value, true)
+                   ? NULL
+                   : "must be any or none, alone, or up to 64 times a name without blanks and commas";
+    case 'm':
+        return parse_size(value, &into->max_message) ? NULL : "must be 1 to 1G, as in 65536, 64K or 16M";
+    case OPTION_HANDSHAKE_TIMEOUT:
+        return parse_duration(value, &into->handshake_timeout) && into->handshake_timeout > 0
+                   ? NULL
+                   : "must be seconds above 0, as in 10 or 0.5";
+    case OPTION_PING_INTERVAL:
+        return parse_duration(value, &into->ping_interval) ? NULL : "must be seconds, as in 20 or 0.5, or 0";
+    case OPTION_TIMEOUT:
+        return parse_duration(value, &into->timeout) ? NULL : "must be seconds, as in 60 or 0.5, or 0";
+    case 'u': into->user = value; return *value ? NULL : "must be the name of a user";
+    case OPTION_PROXY_PROTOCOL: into->proxy_protocol = true; break;
+    case OPTION_NO_PAGE: into->no_page = true; break;
+    case 'q': into->quiet = true; break;
+    case 'v': into->verbose = true; break;
+    case OPTION_HELP: into->help = true; break;
+    case OPTION_VERSION: into->version = true; break;
+    }
+    return NULL;
+}
+
+/* Writes one line that says what is wrong and what would be right, printf-like.  Returns false. */
+__attribute__((format(printf, 2, 3))) static bool complain(char complaint[static LOGGED_MAX],
+                                                           const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(complaint, LOGGED_MAX, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+/* Judges options together and sets what was not given.  Returns false with a complaint. */
+static bool complete_options(struct options *into, char complaint[static LOGGED_MAX])
+{
+    if (into->quiet && into->verbose)
+        return complain(complaint, "--quiet and --verbose exclude each other; give one of them");
+    if (into->ping_interval == PING_INTERVAL_UNSET)
+        into->ping_interval =
+            into->timeout > 0 && into->timeout < 3 * PING_INTERVAL ? into->timeout / 3 : PING_INTERVAL;
+    if (into->timeout > 0 && into->ping_interval >= into->timeout)
+        return complain(complaint, "--ping-interval=%g is not below --timeout=%g; make it smaller, or 0",
+                        (double)into->ping_interval / (double)SECOND, (double)into->timeout / (double)SECOND);
+    if (into->paths.count == 0 && !into->paths.any)
+        choose(&into->paths, "/socket", false);
+    if (into->origins.count == 0)
+        into->origins.any = true;
+    if (into->subprotocols.count == 0 && !into->subprotocols.none)
+        into->subprotocols.any = true;
+    return true;
+}
+
+/* Parses the command line into `into`.  Returns false with a complaint if anything is wrong with it. */
+static bool parse_options(int argc, char **argv, struct options *into, char complaint[static LOGGED_MAX])
+{
+    int option;
+    opterr = 0;
+    optind = 0;
+    while ((option = getopt_long(argc, argv, "+:p:P:o:s:m:u:qv", long_options, NULL)) != -1) {
+        const char *given = argv[optind - 1], *wrong;
+        const struct option *row = long_options;
+        if (option == ':')
+            return complain(complaint, "option %.40s needs a value; see ws-echo --help", given);
+        if (option == '?' && strncmp(given, "--", 2) != 0)
+            return complain(complaint, "unknown option -%c; see ws-echo --help", optopt);
+        if (option == '?')
+            return complain(complaint, "option %.40s %s; see ws-echo --help", given,
+                            optopt ? "takes no value" : "is unknown or ambiguous");
+        while (row->val != option)
+            row++;
+        if ((wrong = take_option(into, option, optarg)))
+            return complain(complaint, "--%s=%.40s: it %s", row->name, optarg, wrong);
+    }
+    if (optind < argc)
+        return complain(complaint, "unexpected argument %.40s; there are only options, see ws-echo --help",
+                        argv[optind]);
+    return complete_options(into, complaint);
+}
+
+/* ---- The record ------------------------------------------------------------------------------------- */
+
+/* A record in the making: the line for people, and the same as fields for the journal. */
+struct record {
+    char text[12288]; /* of the fields, one behind the other */
+    size_t used;
+    struct iovec fields[24];
+    int field_count;
+    char line[4096];
+    size_t line_length;
+};
+
+/* Writes text with everything but printable ASCII escaped, at most LOGGED_MAX bytes of it, as a string. */
+static const char *escaped(struct text text, char into[static 4 * LOGGED_MAX + sizeof "..."])
+{
+    char *end = into;
+    for (size_t i = 0; i < text.length; i++) {
+        unsigned char byte = (unsigned char)text.bytes[i];
+        if (i == LOGGED_MAX) {
+            end = stpcpy(end, "...");
+            break;
+        }
+        if (byte == '"' || byte == '\\')
+            *end++ = '\\';
+        if (byte >= ' ' && byte <= '~')
+            *end++ = (char)byte;
+        else
+            end += sprintf(end, "\\x%02x", byte);
+    }
+    *end = '\0';
+    return into;
+}
+
+/* Adds to the line, printf-like; what does not fit is cut. */
+__attribute__((format(printf, 2, 3))) static void add_to_line(struct record *record, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    size_t room = sizeof record->line - record->line_length;
+    int length = vsnprintf(record->line + record->line_length, room, format, arguments);
+    va_end(arguments);
+    record->line_length += length < 0 ? 0 : (size_t)length < room ? (size_t)length : room - 1;
+}
+
+/* Adds a journal field, printf-like, as NAME=value; one that does not fit is left out. */
+__attribute__((format(printf, 2, 3))) static void add_field(struct record *record, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = record->text + record->used;
+    size_t room = sizeof record->text - record->used;
+    int length = vsnprintf(text, room, format, arguments);
+    va_end(arguments);
+    if (length < 0 || (size_t)length >= room ||
+        record->field_count == (int)(sizeof record->fields / sizeof *record->fields))
+        return;
+    record->fields[record->field_count++] = (struct iovec){text, (size_t)length};
+    record->used += (size_t)length + 1;
+}
+
+/* Adds a value that came from the peer to both, unless it is empty. */
+static void add_value(struct record *record, const char *key, const char *name, struct text value)
+{
+    char safe[4 * LOGGED_MAX + sizeof "..."];
+    if (value.length == 0)
+        return;
+    add_to_line(record, " %s=\"%s\"", key, escaped(value, safe));
+    add_field(record, "%s=%s", name, safe);
+}
+
+/* Adds a number to both. */
+static void add_number(struct record *record, const char *key, const char *name, uint64_t value)
+{
+    add_to_line(record, " %s=%" PRIu64, key, value);
+    add_field(record, "%s=%" PRIu64, name, value);
+}
+
+/* Bounds what follows, up to bound_end: a log that blocks is interrupted, again and again. */
+static void bound_begin(void)
+{
+    struct itimerval timer = {.it_value.tv_sec = LOG_TIME / SECOND, .it_interval.tv_sec = LOG_TIME / SECOND};
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void bound_end(void)
+{
+    struct itimerval off = {0};
+    setitimer(ITIMER_REAL, &off, NULL);
+}
+
+/* Sends the record to the log with a syslog priority.  A log that does not take it is no reason to fail. */
+static void log_record(const struct log *log, struct record *record, int priority)
+{
+    char line[sizeof record->line + 64];
+    int length = 0;
+    bound_begin();
+    switch (log->channel) {
+    case JOURNAL:
+#ifndef WITHOUT_LIBSYSTEMD
+        add_field(record, "SYSLOG_IDENTIFIER=ws-echo");
+        add_field(record, "PRIORITY=%d", priority);
+        add_field(record, "MESSAGE=%s", record->line);
+        log->journal_sendv(record->fields, record->field_count);
+#endif
+        break;
+    case SYSLOG: syslog(priority, "%s", record->line); break;
+    case STANDARD_ERROR:
+        if (log->priorities)
+            length = snprintf(line, sizeof line, "<%d>%s\n", priority, record->line);
+        else
+            length = snprintf(line, sizeof line, "ws-echo[%d]: %s\n", (int)getpid(), record->line);
+        if (write(STDERR_FILENO, line, (size_t)length) < 0)
+            break;
+        break;
+    }
+    bound_end();
+}
+
+/* Logs one line, printf-like, at a syslog priority. */
+__attribute__((format(printf, 3, 4))) static void log_line(const struct log *log, int priority,
+                                                           const char *format, ...)
+{
+    struct record record = {.used = 0};
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(record.line, sizeof record.line, format, arguments);
+    va_end(arguments);
+    record.line_length = length < 0 ? 0 : (size_t)length;
+    log_record(log, &record, priority);
+}
+
+/* Ends the program because of a local fault: `status` is EX_USAGE or EX_OSERR. */
+#define fail(log, status, ...) (log_line((log), LOG_ERR, __VA_ARGS__), exit(status))
+
+/* Logs how the connection went. */
+static void log_connection(const struct connection *c, const char *end, int priority)
+{
+    struct record record = {.used = 0};
+    int64_t duration = now() - c->started;
+    add_to_line(&record, strchr(c->peer.host, ':') ? "peer=[%s]" : "peer=%s", c->peer.host);
+    add_to_line(&record, "%s%s", *c->peer.port ? ":" : "", c->peer.port);
+    add_field(&record, "REMOTE_ADDR=%s", c->peer.host);
+    if (*c->peer.port)
+        add_field(&record, "REMOTE_PORT=%s", c->peer.port);
+    add_value(&record, "path", "WS_PATH", c->head.path);
+    if (c->status)
+        add_number(&record, "status", "WS_STATUS", (uint64_t)c->status);
+    if (c->close_code)
+        add_number(&record, "close", "WS_CLOSE_CODE", c->close_code);
+    add_value(&record, "reason", "WS_CLOSE_REASON", c->close_reason);
+    add_to_line(&record, " end=\"%s\"", end);
+    add_number(&record, "messages", "WS_MESSAGES", c->messages);
+    add_number(&record, "bytes_in", "WS_BYTES_IN", c->bytes_in);
+    add_number(&record, "bytes_out", "WS_BYTES_OUT", c->bytes_out);
+    add_to_line(&record, " seconds=%" PRId64 ".%06" PRId64, duration / SECOND, duration % SECOND);
+    add_field(&record, "WS_DURATION_USEC=%" PRId64, duration);
+    add_value(&record, "origin", "WS_ORIGIN", c->origin);
+    add_value(&record, "subprotocol", "WS_SUBPROTOCOL", c->subprotocol);
+    add_value(&record, "agent", "WS_USER_AGENT", c->user_agent);
+    log_record(&c->log, &record, priority);
+}
+
+/*
+ * Ends the program when the connection has ended; `end` says how.  The shutdown reaches the peer even while
+ * the service manager still holds the connection.  Health checks are worth a record only when everything is.
+ */
+static _Noreturn void conclude(struct connection *c, const char *end)
+{
+    bool health_check = c->status == 200 || (c->status == 0 && c->input_end == c->input_base);
+    if (c->sockets)
+        shutdown(STDOUT_FILENO, SHUT_RDWR);
+    if (c->status == 101 && c->close_code == 0)
+        c->close_code = ABNORMAL;
+    if (health_check ? options.verbose : !options.quiet)
+        log_connection(c, end, health_check ? LOG_DEBUG : LOG_INFO);
+    exit(EXIT_SUCCESS);
+}
+
+/* Tells whether two descriptors are the same socket, pipe or file; a terminal or /dev/null may be shared. */
+static bool is_same_stream(int one, int other)
+{
+    struct stat a, b;
+    return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino &&
+           !S_ISCHR(a.st_mode);
+}
+
+#ifndef WITHOUT_LIBSYSTEMD
+/*
+ * libsystemd costs every process it is linked to seven more libraries, so only what systemd has started loads
+ * it. This ELF note tells packaging tools of it: https://systemd.io/ELF_DLOPEN_METADATA/
+ */
+static const struct {
+    uint32_t name_size, value_size, type;
+    char name[4];
+    _Alignas(4) char value[sizeof DLOPEN_NOTE];
+} dlopen_note __attribute__((used, section(".note.dlopen"), aligned(4))) = {.name_size = 4,
+                                                                            .value_size = sizeof DLOPEN_NOTE,
+                                                                            .type = 0x407c0c0a,
+                                                                            .name = "FDO",
+                                                                            .value = DLOPEN_NOTE};
+
+/* Loads the journal's functions; returns false if there is no libsystemd. */
+static bool load_libsystemd(struct log *log)
+{
+    void *library = dlopen("libsystemd.so.0", RTLD_NOW);
+    if (!library)
+        return false;
+    log->journal_sendv = (__typeof__(log->journal_sendv))dlsym(library, "sd_journal_sendv");
+    log->notify = (__typeof__(log->notify))dlsym(library, "sd_notify");
+    return log->journal_sendv && log->notify;
+}
+#endif
+
+/*
+ * Finds the best channel there is.  The children of a service that is itself a super-server inherit all that
+ * systemd told it, but for the process it told: only our own SYSTEMD_EXEC_PID means that systemd started us.
+ */
+static void open_log(struct log *log)
+{
+    const char *exec_pid = getenv("SYSTEMD_EXEC_PID");
+    bool under_systemd = exec_pid && strtol(exec_pid, NULL, 10) == getpid();
+#ifndef WITHOUT_LIBSYSTEMD
+    if (under_systemd && load_libsystemd(log)) {
+        log->channel = JOURNAL;
+        return;
+    }
+#endif
+    if (is_same_stream(STDERR_FILENO, STDIN_FILENO) || is_same_stream(STDERR_FILENO, STDOUT_FILENO)) {
+        log->channel = SYSLOG;
+        openlog("ws-echo", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+    } else {
+        log->channel = STANDARD_ERROR;
+        log->priorities = under_systemd;
+    }
+}
+
+/* ---- Sandbox ---------------------------------------------------------------------------------------- */
+
+/* Becomes options.user for good if the program was started as root; it never serves as root. */
+static void drop_root(const struct log *log)
+{
+    if (geteuid() != 0 && getuid() != 0)
+        return;
+    const struct passwd *user = getpwnam(options.user);
+    if (!user)
+        fail(log, EX_USAGE, "--user=%s: there is no such user; name one that is not root", options.user);
+    if (user->pw_uid == 0)
+        fail(log, EX_USAGE, "--user=%s: this is root; name a user who is not", options.user);
+    if (setgroups(0, NULL) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0)
+        fail(log, EX_OSERR, "cannot become user %s: %m", options.user);
+}
+
+#if defined __x86_64__ && !defined __ILP32__
+#define FILTER_ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined __aarch64__ && !defined __ILP32__ && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define FILTER_ARCHITECTURE AUDIT_ARCH_AARCH64
+#elif defined __riscv && __riscv_xlen == 64
+#define FILTER_ARCHITECTURE AUDIT_ARCH_RISCV64
+#endif
+
+#ifdef FILTER_ARCHITECTURE
+
+/*
+ * A debug build names the call that the filter did not expect.  Otherwise the call fails: a syslog daemon
+ * that was restarted or a libsystemd that asks for something new costs a line of the log then, not the
+ * connection.
+ */
+#ifdef DEBUG
+#define FORBIDDEN SECCOMP_RET_TRAP
+
+static void name_forbidden_call(int number, siginfo_t *info, void *context)
+{
+    char line[64];
+    (void)number;
+    (void)context;
+    int length = snprintf(line, sizeof line, "ws-echo: system call %d is forbidden\n", info->si_syscall);
+    if (write(STDERR_FILENO, line, (size_t)length) < 0)
+        _exit(EX_OSERR);
+    _exit(EX_OSERR);
+}
+#else
+#define FORBIDDEN (SECCOMP_RET_ERRNO | EPERM)
+#endif
+
+#define LOAD(member) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
+#define ANSWER(action) BPF_STMT(BPF_RET | BPF_K, (action))
+#define UNLESS(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (skip))
+#define ALLOW(call) UNLESS(__NR_##call, 1), ANSWER(SECCOMP_RET_ALLOW)
+
+/* clang-format off */
+/* The calls of an echo.  read and write come first and whatever their arguments, so that the kernel answers
+ * for them from its cache.  Memory may be had, but never executed. */
+static const struct sock_filter echo_calls[] = {
+    LOAD(arch),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FILTER_ARCHITECTURE, 1, 0),
+    ANSWER(FORBIDDEN),
+    LOAD(nr),
+    ALLOW(read),
+    ALLOW(write),
+    ALLOW(writev),
+    ALLOW(ppoll),
+    ALLOW(shutdown),
+    ALLOW(close),
+    ALLOW(setsockopt),
+    ALLOW(madvise),
+    ALLOW(munmap),
+    ALLOW(brk),
+    ALLOW(clock_gettime),
+    ALLOW(setitimer),
+    ALLOW(getpid),
+    ALLOW(sendto),
+    ALLOW(rt_sigreturn),
+    ALLOW(rt_sigprocmask),
+    ALLOW(restart_syscall),
+    ALLOW(exit_group),
+    UNLESS(__NR_mmap, 4),
+    LOAD(args[2]),
+    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
+    ANSWER(FORBIDDEN),
+    ANSWER(SECCOMP_RET_ALLOW),
+};
+
+/* What sd_journal_sendv and sd_notify need besides. */
+static const struct sock_filter journal_calls[] = {
+    ALLOW(sendmsg),
+    ALLOW(getsockopt),
+    ALLOW(getuid),
+    ALLOW(geteuid),
+    ALLOW(getgid),
+    ALLOW(getegid),
+    UNLESS(__NR_socket, 4),
+    LOAD(args[0]),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 1, 0),
+    ANSWER(FORBIDDEN),
+    ANSWER(SECCOMP_RET_ALLOW),
+};
+/* clang-format on */
+
+static const struct sock_filter forbid_the_rest[] = {ANSWER(FORBIDDEN)};
+
+/* Allows the calls above and nothing else.  Returns 0 or -1 with errno. */
+static int filter_calls(bool journal)
+{
+    struct sock_filter
+        filter[sizeof echo_calls / sizeof *echo_calls + sizeof journal_calls / sizeof *journal_calls + 1];
+    struct sock_filter *end = mempcpy(filter, echo_calls, sizeof echo_calls);
+    if (journal)
+        end = mempcpy(end, journal_calls, sizeof journal_calls);
+    end = mempcpy(end, forbid_the_rest, sizeof forbid_the_rest);
+#ifdef DEBUG
+    sigaction(SIGSYS, &(struct sigaction){.sa_sigaction = name_forbidden_call, .sa_flags = SA_SIGINFO}, NULL);
+#endif
+    struct sock_fprog program = {.len = (unsigned short)(end - filter), .filter = filter};
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+#else
+
+static int filter_calls(bool journal)
+{
+    (void)journal;
+    errno = EINVAL;
+    return -1;
+}
+
+#endif
+
+/* Gives up whatever an echo does not need, in the order in which each step is still possible. */
+static void enter_sandbox(const struct log *log)
+{
+    const struct rlimit none = {0, 0};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
+        setrlimit(RLIMIT_NPROC, &none) < 0)
+        fail(log, EX_OSERR, "cannot enter the sandbox: %m");
+    if (filter_calls(log->channel == JOURNAL) == 0)
+        return;
+    if (errno != EINVAL && errno != ENOSYS)
+        fail(log, EX_OSERR, "cannot install the system call filter: %m");
+    if (!options.quiet)
+        log_line(log, LOG_NOTICE, "this kernel or architecture has no system call filter; running without");
+}
+
+/* ---- Input and output ------------------------------------------------------------------------------- */
+
+static void set_limit(int descriptor, int option, int64_t limit)
+{
+    struct timeval time = {.tv_sec = limit / SECOND, .tv_usec = limit % SECOND};
+    setsockopt(descriptor, SOL_SOCKET, option, &time, sizeof time);
+}
+
+/*
+ * Stops us at the next read.  A read or write that begins just after the flag was looked at would miss the
+ * signal, so the clocks of the connection are set to run out as well; on pipes that fails, but there ppoll
+ * lets the signal in.
+ */
+static void request_stop(int number)
+{
+    int saved = errno;
+    (void)number;
+    stopping = 1;
+    set_limit(STDIN_FILENO, SO_RCVTIMEO, 1);
+    set_limit(STDOUT_FILENO, SO_SNDTIMEO, STOP_TIME);
+    errno = saved;
+}
+
+static void interrupt(int number)
+{
+    (void)number; /* that a call is interrupted is all that is wanted */
+}
+
+/* Sets signals afresh, whatever was inherited. */
+static void set_signals(void)
+{
+    static const int stops[] = {SIGTERM, SIGINT, SIGHUP}, defaults[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD};
+    sigset_t none;
+    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
+        sigaction(stops[i], &(struct sigaction){.sa_handler = request_stop}, NULL);
+    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
+        signal(defaults[i], SIG_DFL);
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = interrupt}, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/*
+ * Waits until a pipe or file can be read (POLLIN) or written (POLLOUT), for `limit` microseconds (0: for
+ * ever). Returns 0, or -1 with errno: EAGAIN when the time is over, EINTR after a signal.
+ */
+static int wait_until_ready(const struct connection *c, short events, int64_t limit)
+{
+    struct pollfd wanted = {.fd = events == POLLIN ? STDIN_FILENO : STDOUT_FILENO, .events = events};
+    sigset_t all, before;
+    int ready = -1;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
+    if (stopping && events == POLLOUT)
+        limit = STOP_TIME;
+    struct timespec time = {.tv_sec = limit / SECOND, .tv_nsec = limit % SECOND * 1000};
+    if (stopping && events == POLLIN && !c->closing)
+        errno = EINTR;
+    else
+        ready = ppoll(&wanted, 1, limit ? &time : NULL, &before);
+    int error = ready == 0 ? EAGAIN : errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return ready > 0 ? 0 : -1;
+}
+
+/*
+ * Reads once, for at most `limit` microseconds (0: for ever).  Returns a count of bytes, 0 at the end of the
+ * input, or -1 with errno: EAGAIN when the time is over, EINTR after a signal, anything else when the
+ * connection is lost.
+ */
+static ssize_t receive(struct connection *c, void *buffer, size_t size, int64_t limit)
+{
+    if (!c->sockets) {
+        if (wait_until_ready(c, POLLIN, limit) < 0)
+            return -1;
+    } else if (limit != c->receive_limit || stopping) {
+        set_limit(STDIN_FILENO, SO_RCVTIMEO, limit);
+        c->receive_limit = limit;
+    }
+    if (stopping && !c->closing) {
+        errno = EINTR;
+        return -1;
+    }
+    ssize_t count = read(STDIN_FILENO, buffer, size);
+    if (count > 0)
+        c->bytes_in += (uint64_t)count;
+    return count;
+}
+
+/* Writes once; pipes take no more than what surely does not block. */
+static ssize_t write_once(const struct connection *c, const struct iovec *parts, int count)
+{
+    if (!c->sockets) {
+        if (wait_until_ready(c, POLLOUT, options.timeout) < 0)
+            return -1;
+        return write(STDOUT_FILENO, parts->iov_base, parts->iov_len < PIPE_BUF ? parts->iov_len : PIPE_BUF);
+    }
+    return count == 1 ? write(STDOUT_FILENO, parts->iov_base, parts->iov_len)
+                      : writev(STDOUT_FILENO, parts, count);
+}
+
+/*
+ * Writes parts in full; does not return if the peer does not take them.  A short count is progress, also
+ * where the time was over.  Once a signal has come there are STOP_TIME for all that is still to be written.
+ */
+static void transmit(struct connection *c, struct iovec *parts, int count)
+{
+    while (count > 0) {
+        if (parts->iov_len == 0) {
+            parts++;
+            count--;
+            continue;
+        }
+        ssize_t written = write_once(c, parts, count);
+        if (stopping && c->stop_deadline == 0)
+            c->stop_deadline = now() + STOP_TIME;
+        if (written < 0 && errno == EINTR && (!stopping || now() < c->stop_deadline))
+            continue;
+        if (written < 0 && (errno == EINTR || errno == EAGAIN))
+            conclude(c, "the peer does not read");
+        if (written < 0 && !c->sockets && errno != EPIPE)
+            fail(&c->log, EX_OSERR, "cannot write: %m");
+        if (written < 0)
+            conclude(c, "reset by the peer");
+        c->bytes_out += (uint64_t)written;
+        for (; count > 0 && (size_t)written >= parts->iov_len; parts++, count--)
+            written -= (ssize_t)parts->iov_len;
+        if (count > 0) {
+            parts->iov_base = (uint8_t *)parts->iov_base + written;
+            parts->iov_len -= (size_t)written;
+        }
+    }
+}
+
+/* Writes what has been gathered, and `more` (which may be empty) behind it. */
+static void flush_with(struct connection *c, const void *more, size_t length)
+{
+    struct iovec parts[] = {{c->output, c->output_used}, {(void *)(uintptr_t)more, length}};
+    c->output_used = 0;
+    if (parts[0].iov_len > 0)
+        transmit(c, parts, length > 0 ? 2 : 1);
+    else
+        transmit(c, parts + 1, 1);
+}
+
+static void flush(struct connection *c)
+{
+    flush_with(c, NULL, 0);
+}
+
+/* Tells systemctl status what this connection is doing; the peer need not wait for that. */
+static void notify_status(struct connection *c, const char *doing)
+{
+#ifndef WITHOUT_LIBSYSTEMD
+    char path[4 * LOGGED_MAX + sizeof "..."], status[2 * sizeof path];
+    if (c->log.channel != JOURNAL)
+        return;
+    flush(c);
+    snprintf(status, sizeof status, "STATUS=%s %s: %s", c->peer.host, escaped(c->head.path, path), doing);
+    bound_begin();
+    c->log.notify(0, status);
+    bound_end();
+#else
+    (void)c;
+    (void)doing;
+#endif
+}
+
+/* Returns where `length` bytes of output may be put, which the caller then adds to output_used. */
+static uint8_t *output_room(struct connection *c, size_t length)
+{
+    if (OUTPUT_SIZE - c->output_used < length)
+        flush(c);
+    return c->output + c->output_used;
+}
+
+/* Reads behind what is left of the input, which moves to its base first.  As receive. */
+static ssize_t receive_input(struct connection *c, int64_t limit)
+{
+    size_t left = c->input_end - c->input_start;
+    flush(c);
+    if (c->input_start > c->input_base) {
+        memmove(c->input + c->input_base, c->input + c->input_start, left);
+        c->input_start = c->input_base;
+        c->input_end = c->input_base + left;
+    }
+    ssize_t count = receive(c, c->input + c->input_end, INPUT_SIZE - left, limit);
+    if (count > 0)
+        c->input_end += (size_t)count;
+    return count;
+}
+
+/* Waits after our last word until the peer has ended too, so that a reset does not destroy what we said. */
+static void drain(struct connection *c)
+{
+    int64_t deadline = now() + DRAIN_TIME, left;
+    size_t drained = 0;
+    c->closing = true;
+    flush(c);
+    if (c->sockets)
+        shutdown(STDOUT_FILENO, SHUT_WR);
+    else
+        close(STDOUT_FILENO);
+    while (drained < DRAIN_MAX && (left = deadline - now()) > 0) {
+        ssize_t count = receive(c, c->input + c->input_base, INPUT_SIZE, left);
+        if (count > 0)
+            drained += (size_t)count;
+        else if (count == 0 || (errno != EINTR && errno != EAGAIN))
+            break;
+    }
+}
+
+/* ---- PROXY protocol --------------------------------------------------------------------------------- */
+
+/* https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt */
+static const char proxy_signature[12] = "\r\n\r\n\0\r\nQUIT\n";
+
+/* Takes an address in text, if it is one, in its usual form: an IPv4-mapped one as IPv4.  Returns false if
+ * not. */
+static bool set_host(struct address *address, const char *text)
+{
+    uint8_t bytes[16];
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (inet_pton(AF_INET, text, bytes) == 1)
+        return inet_ntop(AF_INET, bytes, address->host, sizeof address->host);
+    if (inet_pton(AF_INET6, text, bytes) != 1)
+        return false;
+    if (memcmp(bytes, mapped, sizeof mapped) == 0)
+        return inet_ntop(AF_INET, bytes + sizeof mapped, address->host, sizeof address->host);
+    return inet_ntop(AF_INET6, bytes, address->host, sizeof address->host);
+}
+
+/* Takes a name that is no such address, a Unix socket's path for example; what would spoil the record becomes
+ * "?". */
+static void set_name(struct address *address, const char *name, size_t size)
+{
+    size_t length = strnlen(name, size < ADDRESS_SIZE ? size : ADDRESS_SIZE - 1);
+    for (size_t i = 0; i < length; i++)
+        address->host[i] = is_visible((struct text){name + i, 1}, "\"\\") ? name[i] : '?';
+    address->host[length] = '\0';
+    address->port[0] = '\0';
+}
+
+/* Takes a decimal port.  Returns false if it is not one of at most 65535, without leading zeros. */
+static bool set_port(struct address *address, const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 5 || text[digits] || (*text == '0' && digits > 1) || atoi(text) > UINT16_MAX)
+        return false;
+    snprintf(address->port, sizeof address->port, "%s", text);
+    return true;
+}
+
+/* Parses a line of version 1, without its CRLF.  Returns false if it is malformed. */
+static bool parse_proxy_line(struct text line, struct address *peer)
+{
+    char copy[PROXY_LINE_MAX + 1], *rest = copy, *words[6];
+    struct address destination;
+    memcpy(copy, line.bytes, line.length);
+    copy[line.length] = '\0';
+    if (strlen(copy) != line.length)
+        return false;
+    if (strcmp(copy, "PROXY UNKNOWN") == 0 || strncmp(copy, "PROXY UNKNOWN ", strlen("PROXY UNKNOWN ")) == 0)
+        return true;
+    for (size_t i = 0; i < 6; i++)
+        if (!(words[i] = strsep(&rest, " ")))
+            return false;
+    bool four = strcmp(words[1], "TCP4") == 0; /* or TCP6: parse_proxy_header has let nothing else through */
+    if (rest || (strchr(words[2], ':') == NULL) != four || (strchr(words[3], ':') == NULL) != four)
+        return false;
+    return set_host(&destination, words[3]) && set_port(&destination, words[5]) && set_host(peer, words[2]) &&
+           set_port(peer, words[4]);
+}
+
+/* Parses what follows the 16 bytes of a header of version 2.  Returns false if it is malformed. */
+static bool parse_proxy_addresses(uint8_t family, const uint8_t *addresses, size_t length,
+                                  struct address *peer)
+{
+    enum { TCP4 = 0x11, TCP6 = 0x21, UNIX_STREAM = 0x31 };
+    char text[INET6_ADDRSTRLEN];
+    switch (family) {
+    case TCP4:
+        if (length < 12)
+            return false;
+        snprintf(peer->port, sizeof peer->port, "%d", addresses[8] << 8 | addresses[9]);
+        return set_host(peer, inet_ntop(AF_INET, addresses, text, sizeof text));
+    case TCP6:
+        if (length < 36)
+            return false;
+        snprintf(peer->port, sizeof peer->port, "%d", addresses[32] << 8 | addresses[33]);
+        return set_host(peer, inet_ntop(AF_INET6, addresses, text, sizeof text));
+    case UNIX_STREAM:
+        if (length < 216)
+            return false;
+        if (addresses[0])
+            set_name(peer, (const char *)addresses, 108);
+        return true;
+    default: /* what is no stream says nothing of a peer that could be ours */
+        return family >> 4 <= 3 && (family & 0x0f) <= 2;
+    }
+}
+
+/* Tells whether bytes may be the beginning of a line of version 1. */
+static bool may_be_proxy_line(const char *bytes, size_t length)
+{
+    static const char *const beginnings[] = {"PROXY TCP4 ", "PROXY TCP6 ", "PROXY UNKNOWN"};
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
+        if (strncmp(bytes, beginnings[i], length < strlen(beginnings[i]) ? length : strlen(beginnings[i])) ==
+            0)
+            return true;
+    return false;
+}
+
+/*
+ * Parses a PROXY protocol header of either version.  Returns its length, 0 if it is not complete, -1 if it is
+ * malformed; `peer` is changed where the header gives an address.
+ */
+static ssize_t parse_proxy_header(const char *bytes, size_t length, struct address *peer)
+{
+    struct address told = *peer;
+    if (length == 0)
+        return 0;
+    if (bytes[0] == 'P') {
+        const char *end = memmem(bytes, length < PROXY_LINE_MAX ? length : PROXY_LINE_MAX, "\r\n", 2);
+        if (!may_be_proxy_line(bytes, length) || (!end && length >= PROXY_LINE_MAX))
+            return -1;
+        if (!end)
+            return 0;
+        if (!parse_proxy_line((struct text){bytes, (size_t)(end - bytes)}, &told))
+            return -1;
+        *peer = told;
+        return end + 2 - bytes;
+    }
+    size_t known = length < sizeof proxy_signature ? length : sizeof proxy_signature;
+    if (memcmp(bytes, proxy_signature, known) != 0 || (length > 12 && (bytes[12] & 0xfe) != 0x20))
+        return -1;
+    if (length < 16)
+        return 0;
+    size_t more = (size_t)(uint8_t)bytes[14] << 8 | (uint8_t)bytes[15];
+    if (length < 16 + more)
+        return 0;
+    bool local = bytes[12] == 0x20; /* a health check of the proxy itself */
+    if (!local && !parse_proxy_addresses((uint8_t)bytes[13], (const uint8_t *)bytes + 16, more, &told))
+        return -1;
+    *peer = told;
+    return (ssize_t)(16 + more);
+}
+
+/* ---- Request head (RFC 9112) ------------------------------------------------------------------------ */
+
+static struct text trimmed(struct text text)
+{
+    while (text.length > 0 && (text.bytes[0] == ' ' || text.bytes[0] == '\t')) {
+        text.bytes++;
+        text.length--;
+    }
+    while (text.length > 0 && (text.bytes[text.length - 1] == ' ' || text.bytes[text.length - 1] == '\t'))
+        text.length--;
+    return text;
+}
+
+/* Cuts off what is before the first `separator`, or all; `rest` goes on behind it, and is NULL at the end. */
+static struct text cut(struct text *rest, char separator)
+{
+    struct text first = *rest;
+    const char *end = memchr(rest->bytes, separator, rest->length);
+    if (!end) {
+        rest->bytes = NULL;
+        return first;
+    }
+    first.length = (size_t)(end - first.bytes);
+    rest->bytes = end + 1;
+    rest->length -= first.length + 1;
+    return first;
+}
+
+/* The values of all fields of one name, one after the other; `next` is 0 at first.  Returns false after the
+ * last. */
+static bool next_field(const struct head *head, const char *name, size_t *next, struct text *value)
+{
+    while (*next < head->field_count) {
+        const struct field *field = &head->fields[(*next)++];
+        if (text_is_any_case(field->name, name)) {
+            *value = field->value;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Returns how many fields have this name; `value` is the first one's, or empty. */
+static unsigned find_field(const struct head *head, const char *name, struct text *value)
+{
+    size_t next = 0;
+    unsigned count = 0;
+    struct text other;
+    *value = (struct text){"", 0};
+    while (next_field(head, name, &next, count ? &other : value))
+        count++;
+    return count;
+}
+
+/* A list (RFC 9110 section 5.6.1) over all fields of one name; start with zeros. */
+struct list {
+    size_t next;
+    struct text rest;
+};
+
+/* Takes the next element that is not empty.  Returns false after the last one. */
+static bool next_element(const struct head *head, const char *name, struct list *list, struct text *element)
+{
+    for (;;) {
+        if (!list->rest.bytes && !next_field(head, name, &list->next, &list->rest))
+            return false;
+        *element = trimmed(cut(&list->rest, ','));
+        if (element->length > 0)
+            return true;
+    }
+}
+
+static bool list_includes(const struct head *head, const char *name, const char *wanted)
+{
+    struct list list = {0};
+    struct text element;
+    while (next_element(head, name, &list, &element))
+        if (text_is_any_case(element, wanted))
+            return true;
+    return false;
+}
+
+/* Tells whether text is made of digits only (and not empty). */
+static bool is_number(struct text text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (text.bytes[i] < '0' || text.bytes[i] > '9')
+            return false;
+    return text.length > 0;
+}
+
+/* What may stand in a host unencoded: RFC 3986 section 2.2 (sub-delims) and 2.3 (unreserved). */
+#define HOST_BYTES "-._~!$&'()*+,;="
+
+/* Judges what stands between the brackets of an IP literal: RFC 3986 section 3.2.2. */
+static bool is_ip_literal(struct text text)
+{
+    char string[INET6_ADDRSTRLEN] = "";
+    uint8_t address[16];
+    if (text.length > 0 && (text.bytes[0] | 0x20) == 'v') { /* IPvFuture */
+        struct text rest = {text.bytes + 1, text.length - 1}, version = cut(&rest, '.');
+        for (size_t i = 0; i < version.length; i++)
+            if (hex_digit(version.bytes[i]) < 0)
+                return false;
+        for (size_t i = 0; rest.bytes && i < rest.length; i++)
+            if (!is_alphanumeric_or(rest.bytes[i], HOST_BYTES ":"))
+                return false;
+        return version.length > 0 && rest.bytes && rest.length > 0;
+    }
+    if (text.length >= sizeof string)
+        return false;
+    memcpy(string, text.bytes, text.length);
+    return strlen(string) == text.length && inet_pton(AF_INET6, string, address) == 1;
+}
+
+/* Judges a name or IPv4 address: RFC 3986 section 3.2.2; it may be empty. */
+static bool is_registered_name(struct text name)
+{
+    for (size_t i = 0; i < name.length; i++) {
+        bool encoded = name.bytes[i] == '%' && i + 2 < name.length && hex_digit(name.bytes[i + 1]) >= 0 &&
+                       hex_digit(name.bytes[i + 2]) >= 0;
+        if (!encoded && !is_alphanumeric_or(name.bytes[i], HOST_BYTES))
+            return false;
+    }
+    return true;
+}
+
+/* Judges uri-host [ ":" port ]: RFC 9110 section 4.2 and 7.2. */
+static bool is_host(struct text text)
+{
+    struct text rest = text, name;
+    if (text.length > 0 && text.bytes[0] == '[') {
+        rest = (struct text){text.bytes + 1, text.length - 1};
+        name = cut(&rest, ']');
+        if (!rest.bytes || !is_ip_literal(name))
+            return false;
+        name = cut(&rest, ':'); /* nothing may stand between the bracket and the colon */
+        return name.length == 0 && (!rest.bytes || rest.length == 0 || is_number(rest));
+    }
+    name = cut(&rest, ':');
+    return is_registered_name(name) && (!rest.bytes || rest.length == 0 || is_number(rest));
+}
+
+/* Takes the path out of a target in origin or absolute form: RFC 9112 section 3.2.  Returns false if it is
+ * neither. */
+static bool parse_target(struct head *head)
+{
+    static const char *const schemes[] = {"http", "https", "ws", "wss"};
+    struct text rest = head->target;
+    if (!is_visible(rest, "#"))
+        return false;
+    if (rest.length == 0 || rest.bytes[0] != '/') {
+        struct text scheme = cut(&rest, ':');
+        bool known = false;
+        for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+            known = known || text_is_any_case(scheme, schemes[i]);
+        if (!known || !rest.bytes || rest.length < 3 || memcmp(rest.bytes, "//", 2) != 0)
+            return false;
+        struct text authority = {rest.bytes + 2, 0};
+        while (2 + authority.length < rest.length && !strchr("/?", authority.bytes[authority.length]))
+            authority.length++;
+        if (authority.length == 0 || authority.bytes[0] == ':' || !is_host(authority))
+            return false;
+        rest = (struct text){authority.bytes + authority.length, rest.length - 2 - authority.length};
+    }
+    head->path = cut(&rest, '?');
+    if (head->path.length == 0)
+        head->path = TEXT_OF("/");
+    return true;
+}
+
+/* Parses `method SP target SP HTTP/x.y`.  Returns INCOMPLETE (the head goes on) or why it is refused. */
+static enum answer parse_request_line(struct head *head, struct text line)
+{
+    struct text rest = line, version;
+    if (line.length >= 6 && memcmp(line.bytes, "PROXY ", 6) == 0)
+        return PROXY_UNEXPECTED;
+    struct text method = cut(&rest, ' ');
+    if (!rest.bytes || !is_token(method))
+        return LINE_MALFORMED;
+    head->method = method;
+    head->target = cut(&rest, ' ');
+    version = rest;
+    if (!rest.bytes || version.length != strlen("HTTP/1.1") || memcmp(version.bytes, "HTTP/", 5) != 0 ||
+        !is_number((struct text){version.bytes + 5, 1}) || version.bytes[6] != '.' ||
+        !is_number((struct text){version.bytes + 7, 1}))
+        return LINE_MALFORMED;
+    if (version.bytes[5] != '1')
+        return VERSION_UNSUPPORTED;
+    head->minor_version = version.bytes[7] - '0';
+    return parse_target(head) ? INCOMPLETE : TARGET_MALFORMED;
+}
+
+/* Parses `name ":" OWS value OWS`: RFC 9112 section 5.  Returns INCOMPLETE or why it is refused. */
+static enum answer parse_field(struct head *head, struct text line)
+{
+    struct text rest = line;
+    if (line.bytes[0] == ' ' || line.bytes[0] == '\t')
+        return FIELD_FOLDED;
+    struct text name = cut(&rest, ':');
+    if (rest.bytes && trimmed(name).length < name.length)
+        return FIELD_SPACE;
+    if (!rest.bytes || !is_token(name))
+        return FIELD_MALFORMED;
+    if (head->field_count == FIELDS_MAX)
+        return TOO_MANY_FIELDS;
+    head->fields[head->field_count++] = (struct field){name, trimmed(rest)};
+    return INCOMPLETE;
+}
+
+/* Judges what makes a whole head unreadable.  Returns SWITCHING (so far) or why it is refused. */
+static enum answer judge_framing(const struct head *head)
+{
+    struct text value;
+    size_t next = 0;
+    unsigned hosts = find_field(head, "Host", &value);
+    if (hosts > 1 || (hosts == 0 && head->minor_version > 0))
+        return HOST_COUNT;
+    if (!is_host(value))
+        return HOST_MALFORMED;
+    if (find_field(head, "Transfer-Encoding", &value) > 0)
+        return TRANSFER_ENCODING;
+    while (next_field(head, "Content-Length", &next, &value))
+        if (!is_number(value) || strspn(value.bytes, "0") < value.length)
+            return CONTENT;
+    return SWITCHING;
+}
+
+/* Takes a whole line, without its CRLF.  Returns INCOMPLETE, SWITCHING when the head is complete, or a
+ * refusal. */
+static enum answer parse_line(struct head *head, struct text line)
+{
+    if (head->lines == 0 && line.length == 0) {
+        head->skipped++;
+        return INCOMPLETE;
+    }
+    if (head->lines++ == 0)
+        return parse_request_line(head, line);
+    return line.length > 0 ? parse_field(head, line) : judge_framing(head);
+}
+
+/* Judges one byte against the one before.  Returns INCOMPLETE or why it is refused. */
+static enum answer judge_byte(const struct head *head, const char *bytes)
+{
+    unsigned char byte = (unsigned char)bytes[head->scanned];
+    bool after_cr = head->scanned > 0 && bytes[head->scanned - 1] == '\r';
+    size_t column = head->scanned - head->line_start;
+    if (head->scanned == 0 && byte == TLS_HANDSHAKE)
+        return TLS_HELLO;
+    if (head->skipped == 2)
+        return byte == '\0' ? PROXY_UNEXPECTED : LINE_MALFORMED;
+    if (head->scanned == HEAD_MAX)
+        return HEAD_TOO_LARGE;
+    if (after_cr != (byte == '\n'))
+        return after_cr ? BARE_CR : BARE_LF;
+    if (head->lines == 0 && column == REQUEST_LINE_MAX && byte != '\r')
+        return LINE_TOO_LONG;
+    if ((byte < ' ' && byte != '\t' && byte != '\r' && byte != '\n') || byte == 0x7f)
+        return CONTROL_BYTE;
+    return INCOMPLETE;
+}
+
+/*
+ * Parses what has come of a request head, strictly in the order of its bytes, so that the answer is the same
+ * however they arrive; `head` begins with zeros and goes on where it stood, so no byte is judged twice.
+ * Returns INCOMPLETE, SWITCHING when the head is complete and readable (head->scanned is its length), or why
+ * it is refused.
+ */
+static enum answer parse_head(struct head *head, const char *bytes, size_t length)
+{
+    enum answer answer = INCOMPLETE;
+    while (answer == INCOMPLETE && head->scanned < length) {
+        answer = judge_byte(head, bytes);
+        bool line_ends = bytes[head->scanned++] == '\n';
+        if (answer == INCOMPLETE && line_ends) {
+            size_t start = head->line_start;
+            head->line_start = head->scanned;
+            answer = parse_line(head, (struct text){bytes + start, head->scanned - 2 - start});
+        }
+    }
+    return answer;
+}
+
+/* ---- Handshake (section 4.2) ------------------------------------------------------------------------ */
+
+/* Canonical Base64 of 16 bytes: 22 characters, the last with four bits unused and zero, then "==". */
+static bool is_key(struct text key)
+{
+    static const char last[] = "AQgw";
+    if (key.length != KEY_LENGTH || memcmp(key.bytes + KEY_LENGTH - 2, "==", 2) != 0)
+        return false;
+    for (size_t i = 0; i < KEY_LENGTH - 2; i++)
+        if (!is_alphanumeric_or(key.bytes[i], "+/"))
+            return false;
+    return strchr(last, key.bytes[KEY_LENGTH - 3]) != NULL;
+}
+
+/* Writes Sec-WebSocket-Accept for a key: section 4.2.2, 5.4. */
+static void make_accept(struct text key, char accept[static ACCEPT_LENGTH + 1])
+{
+    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    uint8_t digest[SHA1_DIGEST_SIZE];
+    struct sha1_ctx sha1;
+    sha1_init(&sha1);
+    sha1_update(&sha1, key.length, (const uint8_t *)key.bytes);
+    sha1_update(&sha1, sizeof guid - 1, (const uint8_t *)guid);
+    sha1_digest(&sha1, sizeof digest, digest);
+    base64_encode_raw(accept, sizeof digest, digest);
+    accept[ACCEPT_LENGTH] = '\0';
+}
+
+/* Judges Sec-WebSocket-Protocol and chooses from it; section 4.2.2.  Returns SWITCHING or a refusal. */
+static enum answer choose_subprotocol(const struct head *head, const struct choices *choices,
+                                      struct text *chosen)
+{
+    struct list list = {0};
+    struct text value, name, other;
+    bool named = false;
+    *chosen = (struct text){"", 0};
+    while (next_element(head, "Sec-WebSocket-Protocol", &list, &name)) {
+        named = true;
+        if (!is_token(name))
+            return SUBPROTOCOL_MALFORMED;
+        struct list before = {0};
+        while (next_element(head, "Sec-WebSocket-Protocol", &before, &other) && other.bytes != name.bytes)
+            if (other.length == name.length && memcmp(other.bytes, name.bytes, name.length) == 0)
+                return SUBPROTOCOL_TWICE;
+        if (chosen->length == 0 && choices_include(choices, name))
+            *chosen = name;
+    }
+    return named || find_field(head, "Sec-WebSocket-Protocol", &value) == 0 ? SWITCHING
+                                                                            : SUBPROTOCOL_MALFORMED;
+}
+
+/* Judges what a WebSocket request must have besides its path and method: section 4.2.1. */
+static enum answer judge_websocket(const struct head *head, const struct options *served,
+                                   struct text *subprotocol)
+{
+    struct text key, version, origin;
+    unsigned keys = find_field(head, "Sec-WebSocket-Key", &key);
+    unsigned versions = find_field(head, "Sec-WebSocket-Version", &version);
+    unsigned origins = find_field(head, "Origin", &origin);
+    enum answer answer = SWITCHING;
+    if (!list_includes(head, "Connection", "upgrade"))
+        return CONNECTION_NOT_UPGRADE;
+    if (keys != 1)
+        return keys ? KEY_TWICE : KEY_ABSENT;
+    if (!is_key(key))
+        return KEY_MALFORMED;
+    if (versions > 1 || origins > 1)
+        return versions > 1 ? VERSION_TWICE : ORIGIN_TWICE;
+    if ((answer = choose_subprotocol(head, &served->subprotocols, subprotocol)) != SWITCHING)
+        return answer;
+    if (!text_is(version, "13"))
+        return VERSION_NOT_13;
+    return origins == 0 || choices_include(&served->origins, origin) ? SWITCHING : ORIGIN_FORBIDDEN;
+}
+
+/* Judges a readable request, in the order in which several faults are answered; pure. */
+static enum answer judge_request(const struct head *head, const struct options *served,
+                                 struct text *subprotocol)
+{
+    bool websocket = list_includes(head, "Upgrade", "websocket");
+    bool page = !served->no_page && !websocket && text_is(head->path, "/");
+    if (!page && !choices_include(&served->paths, head->path))
+        return websocket ? SOCKET_ELSEWHERE : PATH_UNKNOWN;
+    if (!text_is(head->method, "GET") && !(page && text_is(head->method, "HEAD")))
+        return METHOD_NOT_ALLOWED;
+    if (page)
+        return PAGE_SERVED;
+    if (!websocket || head->minor_version == 0)
+        return UPGRADE_REQUIRED;
+    return judge_websocket(head, served, subprotocol);
+}
+
+/* Adds to the output, printf-like; the caller knows that it fits. */
+__attribute__((format(printf, 2, 3))) static void print(struct connection *c, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int length =
+        vsnprintf((char *)c->output + c->output_used, OUTPUT_SIZE - c->output_used, format, arguments);
+    va_end(arguments);
+    c->output_used += length > 0 ? (size_t)length : 0;
+}
+
+static const char *status_phrase(int status)
+{
+    switch (status) {
+    case 200: return "OK";
+    case 400: return "Bad Request";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
+    case 414: return "URI Too Long";
+    case 426: return "Upgrade Required";
+    case 431: return "Request Header Fields Too Large";
+    case 505: return "HTTP Version Not Supported";
+    default: return "Unknown";
+    }
+}
+
+/* Writes a string with what HTML gives a meaning to escaped. */
+static void escape_html(const char *string, char *into, size_t size)
+{
+    *into = '\0';
+    for (; *string; string++) {
+        size_t used = strlen(into);
+        const char *format = *string == '&'   ? "&amp;"
+                             : *string == '<' ? "&lt;"
+                             : *string == '"' ? "&quot;"
+                                              : "%c";
+        snprintf(into + used, size - used, format, *string);
+    }
+}
+
+/* Writes the sentence of an answer; where it names a path, that is the first one that is served. */
+static void make_sentence(enum answer answer, char sentence[static 2 * LOGGED_MAX])
+{
+    const char *path = options.paths.any ? "/" : options.paths.names[0];
+    snprintf(sentence, 2 * LOGGED_MAX, answers[answer].sentence, path);
+}
+
+/* Answers with the page, the first path that is served filled in, or with its head alone. */
+static void send_page(struct connection *c)
+{
+    static const char place[] = "value=\"/socket\"";
+    static char path[6 * REQUEST_LINE_MAX];
+    const char *rest = strstr(PAGE, place) + strlen("value=\"");
+    int before = (int)(rest - PAGE);
+    rest += strlen("/socket");
+    escape_html(options.paths.any ? "/socket" : options.paths.names[0], path, sizeof path);
+    print(c,
+          "Content-Type: text/html; charset=utf-8\r\n"
+          "Content-Length: %zu\r\n"
+          "Content-Security-Policy: default-src 'none'; script-src '" PAGE_SCRIPT_HASH
+          "'; style-src '" PAGE_STYLE_HASH "'; "
+          "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
+          "X-Content-Type-Options: nosniff\r\n"
+          "Referrer-Policy: no-referrer\r\n"
+          "Cache-Control: no-cache\r\n"
+          "\r\n",
+          (size_t)before + strlen(path) + strlen(rest));
+    if (!text_is(c->head.method, "HEAD"))
+        print(c, "%.*s%s%s", before, PAGE, path, rest);
+}
+
+/* Answers with one sentence that says what was wrong and what would be right. */
+static void send_refusal(struct connection *c, enum answer answer)
+{
+    char sentence[2 * LOGGED_MAX];
+    make_sentence(answer, sentence);
+    if (answers[answer].status == 405)
+        print(c, "Allow: GET%s\r\n", !options.no_page && text_is(c->head.path, "/") ? ", HEAD" : "");
+    if (answers[answer].status == 426)
+        print(c, "Upgrade: websocket\r\n");
+    if (answer == VERSION_NOT_13)
+        print(c, "Sec-WebSocket-Version: 13\r\n");
+    print(c, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n\r\n", strlen(sentence) + 1);
+    if (!text_is(c->head.method, "HEAD"))
+        print(c, "%s\n", sentence);
+}
+
+/* Writes the one HTTP answer into the output. */
+static void send_answer(struct connection *c, enum answer answer)
+{
+    char accept[ACCEPT_LENGTH + 1], date[sizeof "Sun, 06 Nov 1994 08:49:37 GMT"];
+    time_t seconds = time(NULL);
+    struct text key;
+    struct tm date_time;
+    c->status = answers[answer].status;
+    if (c->status == 0)
+        return;
+    if (answer == SWITCHING) {
+        find_field(&c->head, "Sec-WebSocket-Key", &key);
+        make_accept(key, accept);
+        print(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+        print(c, "Sec-WebSocket-Accept: %s\r\n", accept);
+        if (c->subprotocol.length > 0)
+            print(c, "Sec-WebSocket-Protocol: %.*s\r\n", (int)c->subprotocol.length, c->subprotocol.bytes);
+        print(c, "\r\n");
+        return;
+    }
+    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&seconds, &date_time));
+    print(c, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %sclose\r\n", c->status, status_phrase(c->status),
+          date, c->status == 426 ? "Upgrade, " : "");
+    if (answer == PAGE_SERVED)
+        send_page(c);
+    else
+        send_refusal(c, answer);
+}
+
+/* Reads behind the input before the handshake's deadline.  Returns INCOMPLETE, or how the request ends. */
+static enum answer receive_request(struct connection *c)
+{
+    int64_t left = c->started + options.handshake_timeout - now();
+    bool silent = c->input_end == c->input_base; /* a PROXY header alone says nothing either */
+    ssize_t count = -1;
+    errno = EAGAIN; /* a time that is over must not become a limit of zero, which is none */
+    if (left > 0)
+        count = receive_input(c, left);
+    if (count > 0 || (count < 0 && errno == EINTR && !stopping))
+        return INCOMPLETE;
+    if (count == 0)
+        return silent ? SILENCE : CUT_OFF;
+    if (errno == EAGAIN && left > 0 && now() < c->started + options.handshake_timeout)
+        return INCOMPLETE;
+    if (errno == EAGAIN)
+        return silent ? SILENCE : HEAD_TIMEOUT;
+    return errno == EINTR ? STOPPED_IN_HEAD : RESET_IN_HEAD;
+}
+
+/* Reads the PROXY header, if there has to be one.  Returns INCOMPLETE, or how the request ends. */
+static enum answer read_proxy_header(struct connection *c)
+{
+    enum answer answer = INCOMPLETE;
+    ssize_t length = 0;
+    while (options.proxy_protocol && answer == INCOMPLETE && length == 0) {
+        length = parse_proxy_header((const char *)c->input, c->input_end, &c->peer);
+        if (length == 0)
+            answer = receive_request(c);
+    }
+    if (length < 0)
+        return c->input[0] == TLS_HANDSHAKE ? TLS_HELLO : PROXY_MALFORMED;
+    c->input_base = c->input_start = (size_t)length;
+    return answer;
+}
+
+/* Reads the request up to the end of its head and judges it. */
+static enum answer read_request(struct connection *c)
+{
+    struct head *head = &c->head;
+    enum answer answer = read_proxy_header(c);
+    while (answer == INCOMPLETE) {
+        answer = parse_head(head, (const char *)c->input + c->input_base, c->input_end - c->input_base);
+        if (answer == INCOMPLETE)
+            answer = receive_request(c);
+    }
+    c->input_base += head->scanned;
+    c->input_start = c->input_base;
+    find_field(head, "Origin", &c->origin);
+    find_field(head, "User-Agent", &c->user_agent);
+    return answer == SWITCHING ? judge_request(head, &options, &c->subprotocol) : answer;
+}
+
+/* Logs the fields of the request. */
+static void log_head(const struct connection *c)
+{
+    char name[4 * LOGGED_MAX + sizeof "..."], value[sizeof name];
+    for (size_t i = 0; i < c->head.field_count; i++)
+        log_line(&c->log, LOG_DEBUG, "field %s: \"%s\"", escaped(c->head.fields[i].name, name),
+                 escaped(c->head.fields[i].value, value));
+}
+
+/* ---- UTF-8 (RFC 3629) ------------------------------------------------------------------------------- */
+
+/* Sets what must follow the first byte of a character.  Returns false if no character begins with it. */
+static bool utf8_begin(struct utf8 *state, uint8_t byte)
+{
+    if (byte < 0xc2 || byte > 0xf4)
+        return false;
+    state->needed = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
+    state->low = byte == 0xe0 ? 0xa0 : byte == 0xf0 ? 0x90 : 0x80;
+    state->high = byte == 0xed ? 0x9f : byte == 0xf4 ? 0x8f : 0xbf;
+    return true;
+}
+
+/* As utf8_accepts, byte by byte. */
+static bool utf8_accepts_bytes(struct utf8 *state, const uint8_t *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (state->needed > 0) {
+            if (bytes[i] < state->low || bytes[i] > state->high)
+                return false;
+            state->needed--;
+            state->low = 0x80;
+            state->high = 0xbf;
+        } else if (bytes[i] >= 0x80 && !utf8_begin(state, bytes[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+#ifdef __x86_64__
+
+/* Tells whether the processor and the kernel have AVX2; asked only when it is needed, since in a virtual
+ * machine each CPUID instruction is a trap to its host. */
+static bool has_avx2(void)
+{
+    static enum { UNKNOWN, ABSENT, PRESENT } avx2;
+    unsigned a, b = 0, c = 0, d, enabled = 0;
+    if (avx2 == UNKNOWN) {
+        if (__get_cpuid(1, &a, &b, &c, &d) && c & bit_OSXSAVE)
+            __asm__("xgetbv" : "=a"(enabled), "=d"(d) : "c"(0));
+        avx2 =
+            (enabled & 6) == 6 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && b & bit_AVX2 ? PRESENT : ABSENT;
+    }
+    return avx2 == PRESENT;
+}
+
+/* What two bytes in a row can be that they must not be, a bit each; two continuations in a row may be right.
+ */
+enum {
+    TOO_SHORT = 1 << 0,   /* a first byte, and no continuation behind it */
+    TOO_LONG = 1 << 1,    /* ASCII, and a continuation behind it */
+    OVERLONG_3 = 1 << 2,  /* E0 80..9F */
+    ABOVE_RANGE = 1 << 3, /* F4 90..BF, F5..FF 90..BF */
+    SURROGATE = 1 << 4,   /* ED A0..BF */
+    OVERLONG_2 = 1 << 5,  /* C0..C1 80..BF */
+    OVERLONG_4 = 1 << 6,  /* F0 80..8F; the same bit for F5..FF 80..8F */
+    TWO_CONTINUATIONS = 1 << 7,
+    WHATEVER_LOW_BITS = TOO_SHORT | TOO_LONG | TWO_CONTINUATIONS,
+};
+
+#define BOTH_LANES(...) _mm256_setr_epi8(__VA_ARGS__, __VA_ARGS__)
+#define HIGH_FOUR(bytes) _mm256_and_si256(_mm256_srli_epi16((bytes), 4), _mm256_set1_epi8(0x0f))
+#define LOW_FOUR(bytes) _mm256_and_si256((bytes), _mm256_set1_epi8(0x0f))
+
+/*
+ * Validates whole vectors of 32 bytes by table look-ups, as in Keiser and Lemire, "Validating UTF-8 in less
+ * than one instruction per byte", https://arxiv.org/abs/2010.03090 (section 6).  `bytes` begins with a
+ * character. Returns how many bytes at the front are whole characters, 0 if something is wrong anywhere.
+ */
+__attribute__((target("avx2"))) static size_t utf8_whole_avx2(const uint8_t *bytes, size_t length)
+{
+    const __m256i by_first_high =
+        BOTH_LANES(TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG,
+                   (char)TWO_CONTINUATIONS, (char)TWO_CONTINUATIONS, (char)TWO_CONTINUATIONS,
+                   (char)TWO_CONTINUATIONS, TOO_SHORT | OVERLONG_2, TOO_SHORT,
+                   TOO_SHORT | OVERLONG_3 | SURROGATE, TOO_SHORT | ABOVE_RANGE | OVERLONG_4);
+    const char any = (char)WHATEVER_LOW_BITS, five_on = (char)(WHATEVER_LOW_BITS | ABOVE_RANGE | OVERLONG_4);
+    const __m256i by_first_low =
+        BOTH_LANES((char)(WHATEVER_LOW_BITS | OVERLONG_3 | OVERLONG_2 | OVERLONG_4),
+                   (char)(WHATEVER_LOW_BITS | OVERLONG_2), any, any, (char)(WHATEVER_LOW_BITS | ABOVE_RANGE),
+                   five_on, five_on, five_on, five_on, five_on, five_on, five_on, five_on,
+                   (char)(five_on | SURROGATE), five_on, five_on);
+    const char continuation = (char)(TOO_LONG | OVERLONG_2 | TWO_CONTINUATIONS);
+    const __m256i by_second_high = BOTH_LANES(
+        TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT,
+        (char)(continuation | OVERLONG_3 | OVERLONG_4), (char)(continuation | OVERLONG_3 | ABOVE_RANGE),
+        (char)(continuation | SURROGATE | ABOVE_RANGE), (char)(continuation | SURROGATE | ABOVE_RANGE),
+        TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT);
+    __m256i before = _mm256_setzero_si256(), wrong = _mm256_setzero_si256();
+    size_t whole = length & ~(size_t)31;
+    for (size_t i = 0; i < whole; i += 32) {
+        __m256i here = _mm256_loadu_si256((const __m256i *)(const void *)(bytes + i));
+        __m256i seam = _mm256_permute2x128_si256(before, here, 0x21);
+        __m256i first = _mm256_alignr_epi8(here, seam, 15);  /* each byte's neighbour on the left, */
+        __m256i second = _mm256_alignr_epi8(here, seam, 14); /* the one before that, */
+        __m256i third = _mm256_alignr_epi8(here, seam, 13);  /* and before that */
+        __m256i pair =
+            _mm256_and_si256(_mm256_shuffle_epi8(by_first_high, HIGH_FOUR(first)),
+                             _mm256_and_si256(_mm256_shuffle_epi8(by_first_low, LOW_FOUR(first)),
+                                              _mm256_shuffle_epi8(by_second_high, HIGH_FOUR(here))));
+        /* Two continuations in a row are right exactly where a longer character goes on. */
+        __m256i goes_on = _mm256_or_si256(_mm256_subs_epu8(second, _mm256_set1_epi8((char)(0xe0 - 0x80))),
+                                          _mm256_subs_epu8(third, _mm256_set1_epi8((char)(0xf0 - 0x80))));
+        goes_on = _mm256_and_si256(goes_on, _mm256_set1_epi8((char)0x80));
+        wrong = _mm256_or_si256(wrong, _mm256_xor_si256(goes_on, pair));
+        before = here;
+    }
+    if (!_mm256_testz_si256(wrong, wrong))
+        return 0;
+    /* The last character may be cut off. */
+    static const uint8_t first_of_longer[] = {0xc0, 0xe0, 0xf0};
+    for (size_t back = 1; back <= 3 && back <= whole; back++)
+        if (bytes[whole - back] >= first_of_longer[back - 1])
+            return whole - back;
+    return whole;
+}
+
+/* As utf8_whole_avx2, or 0 where there is no AVX2. */
+static size_t utf8_whole(const uint8_t *bytes, size_t length)
+{
+    return length >= 32 && has_avx2() ? utf8_whole_avx2(bytes, length) : 0;
+}
+
+#else
+
+static size_t utf8_whole(const uint8_t *bytes, size_t length)
+{
+    (void)bytes;
+    (void)length;
+    return 0;
+}
+
+#endif
+
+/*
+ * Goes on validating with the next bytes of a text; `state` is zeros at its start, and at its end `needed`
+ * must be 0. Returns false at the first byte that no text can have there.
+ */
+static bool utf8_accepts(struct utf8 *state, const uint8_t *bytes, size_t length)
+{
+    size_t done = 0;
+    while (state->needed > 0 && done < length)
+        if (!utf8_accepts_bytes(state, bytes + done++, 1))
+            return false;
+    done += utf8_whole(bytes + done, length - done);
+    return utf8_accepts_bytes(state, bytes + done, length - done);
+}
+
+/* ---- Frames (section 5) ----------------------------------------------------------------------------- */
+
+static bool is_control(uint8_t opcode)
+{
+    return opcode >= CLOSE;
+}
+
+/* Judges the first byte of a frame: FIN, RSV and opcode; section 5.2, 5.4, 5.5. */
+static enum ending judge_first_byte(uint8_t byte, bool in_message)
+{
+    uint8_t opcode = byte & 0x0f;
+    if (byte & 0x70) /* RSV1 would be let through here for a negotiated permessage-deflate, RFC 7692 */
+        return RSV_SET;
+    if ((opcode > BINARY && opcode < CLOSE) || opcode > PONG)
+        return OPCODE_RESERVED;
+    if (is_control(opcode))
+        return byte & 0x80 ? NOT_ENDED : CONTROL_FRAGMENTED;
+    if (opcode == CONTINUATION)
+        return in_message ? NOT_ENDED : NO_MESSAGE;
+    return in_message ? MESSAGE_UNFINISHED : NOT_ENDED;
+}
+
+/*
+ * Decodes the header of a client's frame, judging each byte as it comes; frame->header_length is 0 until all
+ * of it is there.  `in_message` tells that a fragmented message is unfinished.  Returns NOT_ENDED or what is
+ * wrong.
+ */
+static enum ending decode_frame_header(const uint8_t *bytes, size_t available, bool in_message,
+                                       struct frame *frame)
+{
+    enum ending wrong = NOT_ENDED;
+    frame->header_length = 0;
+    if (available > 0 && (wrong = judge_first_byte(bytes[0], in_message)) != NOT_ENDED)
+        return wrong;
+    if (available < 2)
+        return NOT_ENDED;
+    frame->fin = bytes[0] & 0x80;
+    frame->opcode = bytes[0] & 0x0f;
+    frame->length = bytes[1] & 0x7f;
+    if (!(bytes[1] & 0x80))
+        return UNMASKED;
+    if (is_control(frame->opcode) && frame->length > CONTROL_PAYLOAD_MAX)
+        return CONTROL_TOO_LONG;
+    size_t length_size = frame->length < 126 ? 0 : frame->length == 126 ? 2 : 8;
+    if (available > 2 && length_size == 8 && bytes[2] & 0x80)
+        return LENGTH_TOP_BIT;
+    if (available < 2 + length_size)
+        return NOT_ENDED;
+    if (length_size > 0) {
+        frame->length = 0;
+        for (size_t i = 0; i < length_size; i++)
+            frame->length = frame->length << 8 | bytes[2 + i];
+        if (frame->length < 126 || (length_size == 8 && frame->length <= UINT16_MAX))
+            return LENGTH_NOT_MINIMAL;
+    }
+    if (available < 2 + length_size + sizeof frame->masking_key)
+        return NOT_ENDED;
+    memcpy(&frame->masking_key, bytes + 2 + length_size, sizeof frame->masking_key);
+    frame->header_length = (uint8_t)(2 + length_size + sizeof frame->masking_key);
+    return NOT_ENDED;
+}
+
+/* Returns how many bytes the header of our frame has. */
+static size_t reply_header_length(uint64_t length)
+{
+    return length < 126 ? 2 : length <= UINT16_MAX ? 4 : REPLY_HEADER_MAX;
+}
+
+/* Writes the header of our frame, final and unmasked, and returns where it ends. */
+static uint8_t *encode_frame_header(uint8_t *bytes, uint8_t opcode, uint64_t length)
+{
+    size_t length_size = reply_header_length(length) - 2;
+    *bytes++ = (uint8_t)(0x80 | opcode);
+    *bytes++ = length_size == 0 ? (uint8_t)length : length_size == 2 ? 126 : 127;
+    while (length_size > 0)
+        *bytes++ = (uint8_t)(length >> 8 * --length_size);
+    return bytes;
+}
+
+/* Returns a masking key as it applies from `length` bytes further on. */
+static uint32_t turn_key(uint32_t key, size_t length)
+{
+    uint32_t twice[2] = {key, key}, turned;
+    memcpy(&turned, (const uint8_t *)twice + length % 4, sizeof turned);
+    return turned;
+}
+
+/*
+ * Unmasks into another place, or into the same; section 5.3.  `key` has the bytes of the masking key in
+ * memory order. Returns false if all of it is ASCII, for which the bytes are still at hand here.
+ */
+static bool unmask(uint8_t *to, const uint8_t *from, size_t length, uint32_t key)
+{
+    typedef uint64_t vector __attribute__((vector_size(16)));
+    const uint64_t twice = (uint64_t)key << 32 | key, high_bits = UINT64_C(0x8080808080808080);
+    const vector mask = {twice, twice};
+    vector part, seen = {0, 0};
+    uint64_t eight, tail = 0;
+    size_t i = 0;
+    for (; length - i >= sizeof part; i += sizeof part) {
+        memcpy(&part, from + i, sizeof part);
+        part ^= mask;
+        seen |= part;
+        memcpy(to + i, &part, sizeof part);
+    }
+    if (length - i >= sizeof eight) {
+        memcpy(&eight, from + i, sizeof eight);
+        eight ^= twice;
+        tail |= eight;
+        memcpy(to + i, &eight, sizeof eight);
+        i += sizeof eight;
+    }
+    for (; i < length; i++) {
+        to[i] = from[i] ^ ((const uint8_t *)&key)[i % sizeof key];
+        tail |= to[i];
+    }
+    return ((seen[0] | seen[1] | tail) & high_bits) != 0;
+}
+
+/*
+ * Unmasks payload and, if it is text, validates it, block by block while it is in the cache.  The frame's key
+ * is left as it applies behind it.  Returns false if it is not UTF-8.
+ */
+static bool take_payload(struct frame *frame, struct utf8 *utf8, bool is_text, uint8_t *to,
+                         const uint8_t *from, size_t length)
+{
+    for (size_t i = 0, block; i < length; i += block) {
+        block = length - i < BLOCK_SIZE ? length - i : BLOCK_SIZE;
+        bool beyond_ascii = unmask(to + i, from + i, block, frame->masking_key);
+        if (is_text && (beyond_ascii || utf8->needed > 0) && !utf8_accepts(utf8, to + i, block))
+            return false;
+    }
+    frame->masking_key = turn_key(frame->masking_key, length);
+    return true;
+}
+
+/* Tells whether a Close code may be sent; section 7.4. */
+static bool is_close_code(unsigned code)
+{
+    static const struct {
+        uint16_t first, last;
+    } allowed[] = {{1000, 1003}, {1007, 1014}, {3000, 4999}};
+    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
+        if (code >= allowed[i].first && code <= allowed[i].last)
+            return true;
+    return false;
+}
+
+/* Judges what has come of a Close frame's body (unmasked) of `length` bytes; section 5.5.1. */
+static enum ending judge_close_body(const uint8_t *body, size_t available, size_t length)
+{
+    struct utf8 utf8 = {0};
+    if (length == 1)
+        return CLOSE_TRUNCATED;
+    if (available < 2)
+        return NOT_ENDED;
+    if (!is_close_code((unsigned)(body[0] << 8 | body[1])))
+        return CLOSE_CODE_INVALID;
+    if (!utf8_accepts(&utf8, body + 2, available - 2) || (available == length && utf8.needed > 0))
+        return CLOSE_NOT_UTF8;
+    return NOT_ENDED;
+}
+
+/* ---- Echo (section 6) ------------------------------------------------------------------------------- */
+
+/* Logs a frame: its type, FIN, length, and the code if it is a Close; never its payload. */
+static void log_frame(const struct connection *c, const char *direction, uint8_t opcode, bool fin,
+                      uint64_t length, unsigned code)
+{
+    static const char *const names[] = {
+        [CONTINUATION] = "continuation",
+        [TEXT] = "text",
+        [BINARY] = "binary",
+        [CLOSE] = "close",
+        [PING] = "ping",
+        [PONG] = "pong",
+    };
+    char more[sizeof " code=65535"] = "";
+    if (opcode == CLOSE && length >= 2)
+        snprintf(more, sizeof more, " code=%u", code & UINT16_MAX);
+    log_line(&c->log, LOG_DEBUG, "%s %s fin=%d length=%" PRIu64 "%s", direction, names[opcode], fin, length,
+             more);
+}
+
+/* Puts a whole control frame into the output. */
+static void send_control(struct connection *c, uint8_t opcode, const uint8_t *payload, size_t length)
+{
+    uint8_t *start = output_room(c, REPLY_HEADER_MAX + length);
+    uint8_t *body = encode_frame_header(start, opcode, length);
+    memcpy(body, payload, length);
+    c->output_used += (size_t)(body - start) + length;
+    if (options.verbose)
+        log_frame(c, "sent", opcode, true, length, length < 2 ? 0 : (unsigned)(payload[0] << 8 | payload[1]));
+}
+
+/*
+ * Writes what goes before the payload of a reply, so that it ends at `payload`: header and, for text, the
+ * prefix. Returns where the reply begins, at most REPLY_ROOM bytes before.
+ */
+static uint8_t *begin_reply(uint8_t *payload, uint8_t opcode, uint64_t length)
+{
+    size_t prefix = opcode == TEXT ? options.prefix_length : 0;
+    uint8_t *start = payload - prefix - reply_header_length(length + prefix);
+    memcpy(encode_frame_header(start, opcode, length + prefix), options.prefix, prefix);
+    return start;
+}
+
+/* Counts a message that is echoed. */
+static void note_reply(struct connection *c, uint8_t opcode, uint64_t length)
+{
+    c->messages++;
+    if (options.verbose)
+        log_frame(c, "sent", opcode, true, length + (opcode == TEXT ? options.prefix_length : 0), 0);
+}
+
+/* Answers a message that is one frame and in the input as a whole: straight from input to output. */
+static enum ending echo_frame(struct connection *c, struct frame *frame, const uint8_t *payload)
+{
+    size_t length = (size_t)frame->length, prefix = frame->opcode == TEXT ? options.prefix_length : 0;
+    struct utf8 utf8 = {0};
+    uint8_t *start = output_room(c, REPLY_ROOM + length);
+    uint8_t *to = start + reply_header_length(length + prefix) + prefix;
+    if (!take_payload(frame, &utf8, frame->opcode == TEXT, to, payload, length) || utf8.needed > 0)
+        return TEXT_NOT_UTF8;
+    begin_reply(to, frame->opcode, length);
+    c->output_used += (size_t)(to - start) + length;
+    note_reply(c, frame->opcode, length);
+    return NOT_ENDED;
+}
+
+/* Answers the message that has been gathered, and gives back what memory it took beyond KEPT_MAX. */
+static enum ending echo_gathered(struct connection *c)
+{
+    struct message *message = &c->message;
+    uint8_t *end = message->memory + REPLY_ROOM + message->length;
+    uint8_t *start = begin_reply(message->memory + REPLY_ROOM, message->opcode, message->length);
+    size_t length = (size_t)(end - start);
+    if (message->utf8.needed > 0)
+        return TEXT_NOT_UTF8;
+    if (length <= COPY_MAX) {
+        memcpy(output_room(c, length), start, length);
+        c->output_used += length;
+    } else {
+        flush_with(c, start, length);
+    }
+    if (length > KEPT_MAX)
+        madvise(message->memory + KEPT_MAX, REPLY_ROOM + message->length - KEPT_MAX, MADV_DONTNEED);
+    note_reply(c, message->opcode, message->length);
+    message->opcode = CONTINUATION;
+    message->length = 0;
+    return NOT_ENDED;
+}
+
+/*
+ * Maps the memory of messages, once.  It is address space for the largest message that the options allow;
+ * pages are had when bytes arrive in them.
+ */
+static bool map_message(struct message *message)
+{
+    if (!message->memory) {
+        void *memory = mmap(NULL, REPLY_ROOM + options.max_message, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory != MAP_FAILED)
+            message->memory = memory;
+    }
+    return message->memory;
+}
+
+/* Gathers payload of the data frame that is being received; `from` may be where it belongs already. */
+static enum ending gather(struct connection *c, const uint8_t *from, size_t length)
+{
+    struct message *message = &c->message;
+    uint8_t *to = message->memory + REPLY_ROOM + message->length;
+    if (!take_payload(&c->frame, &message->utf8, message->opcode == TEXT, to, from, length))
+        return TEXT_NOT_UTF8;
+    message->length += length;
+    c->payload_left -= length;
+    if (c->payload_left > 0)
+        return NOT_ENDED;
+    c->in_frame = false;
+    return c->frame.fin ? echo_gathered(c) : NOT_ENDED;
+}
+
+/* Takes a Close frame's body, as far as it has come; section 5.5.1, 7.1.5. */
+static enum ending take_close(struct connection *c, const uint8_t *body, size_t available, size_t length)
+{
+    enum ending wrong = judge_close_body(body, available, length);
+    if (wrong != NOT_ENDED || available < length)
+        return wrong;
+    c->close_code = NO_STATUS;
+    if (length >= 2) {
+        c->close_code = (uint16_t)(body[0] << 8 | body[1]);
+        memcpy(c->peer_reason, body + 2, length - 2);
+        c->close_reason = (struct text){c->peer_reason, length - 2};
+    }
+    return CLOSED_BY_PEER;
+}
+
+/* Takes the control frame at the front of the input, unless it is not complete; section 5.5. */
+static enum ending take_control(struct connection *c, struct frame *frame, bool *taken)
+{
+    const uint8_t *masked = c->input + c->input_start + frame->header_length;
+    size_t length = (size_t)frame->length, available = c->input_end - c->input_start - frame->header_length;
+    uint8_t payload[CONTROL_PAYLOAD_MAX];
+    enum ending ending = NOT_ENDED;
+    if (available > length)
+        available = length;
+    unmask(payload, masked, available, frame->masking_key);
+    *taken = available == length;
+    if (frame->opcode == CLOSE)
+        ending = take_close(c, payload, available, length);
+    if (*taken) {
+        c->input_start += frame->header_length + length;
+        if (options.verbose)
+            log_frame(c, "received", frame->opcode, true, length,
+                      length < 2 ? 0 : (unsigned)(payload[0] << 8 | payload[1]));
+        if (frame->opcode == PING)
+            send_control(c, PONG, payload, length);
+    }
+    return ending;
+}
+
+/* Takes the data frame whose header is at the front of the input, with as much of its payload as is there. */
+static enum ending take_data(struct connection *c, struct frame *frame)
+{
+    const uint8_t *payload = c->input + c->input_start + frame->header_length;
+    size_t available = c->input_end - c->input_start - frame->header_length;
+    if (options.verbose)
+        log_frame(c, "received", frame->opcode, frame->fin, frame->length, 0);
+    if (frame->length > options.max_message - c->message.length)
+        return MESSAGE_TOO_BIG;
+    if (frame->fin && frame->opcode != CONTINUATION && frame->length <= available) {
+        c->input_start += frame->header_length + (size_t)frame->length;
+        return echo_frame(c, frame, payload);
+    }
+    if (!map_message(&c->message))
+        return NO_MEMORY;
+    if (frame->opcode != CONTINUATION) {
+        c->message.opcode = frame->opcode;
+        c->message.utf8 = (struct utf8){0};
+    }
+    c->frame = *frame;
+    c->payload_left = frame->length;
+    c->in_frame = true;
+    if (available > frame->length)
+        available = (size_t)frame->length;
+    c->input_start += frame->header_length + available;
+    return gather(c, payload, available);
+}
+
+/* Takes the frames that the input holds.  Returns NOT_ENDED when it needs more bytes, or how the exchange
+ * ends. */
+static enum ending take_frames(struct connection *c)
+{
+    enum ending ending = NOT_ENDED;
+    bool taken = true;
+    while (taken && ending == NOT_ENDED) {
+        size_t available = c->input_end - c->input_start;
+        struct frame frame;
+        if (c->in_frame) {
+            if (available > c->payload_left)
+                available = (size_t)c->payload_left;
+            c->input_start += available;
+            ending = gather(c, c->input + c->input_start - available, available);
+            taken = !c->in_frame;
+            continue;
+        }
+        ending = decode_frame_header(c->input + c->input_start, available, c->message.opcode != CONTINUATION,
+                                     &frame);
+        if (ending != NOT_ENDED || frame.header_length == 0)
+            break;
+        if (is_control(frame.opcode)) {
+            ending = take_control(c, &frame, &taken);
+        } else {
+            ending = take_data(c, &frame);
+            taken = !c->in_frame;
+        }
+    }
+    return ending;
+}
+
+/* Returns the microseconds of silence until a Ping or the end is due; 0: neither ever is. */
+static int64_t time_until_due(const struct connection *c)
+{
+    int64_t due = options.timeout ? options.timeout - c->silence : 0;
+    int64_t ping = options.ping_interval ? options.ping_interval - c->silence % options.ping_interval : 0;
+    return due == 0 || (ping != 0 && ping < due) ? ping : due;
+}
+
+/*
+ * Reads more, large payload straight to where it is gathered; output goes out first.  A read that times out
+ * has lasted its whole limit, so silence is the sum of limits, and a message costs no look at the clock.
+ */
+static enum ending receive_more(struct connection *c)
+{
+    bool direct = c->in_frame && c->payload_left >= INPUT_SIZE;
+    int64_t limit = time_until_due(c);
+    ssize_t count;
+    if (direct) {
+        uint8_t *to = c->message.memory + REPLY_ROOM + c->message.length;
+        flush(c);
+        count = receive(
+            c, to, c->payload_left < DIRECT_READ_SIZE ? (size_t)c->payload_left : DIRECT_READ_SIZE, limit);
+        if (count > 0) {
+            c->silence = 0;
+            return gather(c, to, (size_t)count);
+        }
+    } else {
+        count = receive_input(c, limit);
+    }
+    if (count > 0)
+        c->silence = 0;
+    else if (count == 0)
+        return END_OF_INPUT;
+    else if (errno == EINTR)
+        return stopping ? STOPPED : NOT_ENDED;
+    else if (errno != EAGAIN)
+        return RESET;
+    else if (!stopping && options.timeout && (c->silence += limit) >= options.timeout)
+        return IDLE;
+    else if (!stopping)
+        send_control(c, PING, (const uint8_t *)"", 0);
+    return NOT_ENDED;
+}
+
+/* Exchanges frames until it ends. */
+static enum ending echo_messages(struct connection *c)
+{
+    enum ending ending = NOT_ENDED;
+    while ((ending = take_frames(c)) == NOT_ENDED && (ending = receive_more(c)) == NOT_ENDED)
+        ;
+    return ending;
+}
+
+/* ---- Closing (section 7) ---------------------------------------------------------------------------- */
+
+/* Puts our Close into the output: the answer to the peer's, or the first one with its code and reason. */
+static void send_close(struct connection *c, enum ending ending)
+{
+    uint8_t body[CONTROL_PAYLOAD_MAX];
+    uint16_t code = endings[ending].code;
+    size_t length = 0;
+    if (ending == CLOSED_BY_PEER) {
+        code = c->close_code != NO_STATUS ? c->close_code : 0;
+    } else if (code) {
+        c->close_code = code;
+        c->close_reason = TEXT_OF(endings[ending].reason);
+    } else {
+        return;
+    }
+    if (code) {
+        body[length++] = (uint8_t)(code >> 8);
+        body[length++] = (uint8_t)code;
+    }
+    if (ending != CLOSED_BY_PEER) {
+        memcpy(body + length, c->close_reason.bytes, c->close_reason.length);
+        length += c->close_reason.length;
+    }
+    send_control(c, CLOSE, body, length);
+}
+
+/* ---- Start ------------------------------------------------------------------------------------------ */
+
+/* Takes the peer's address from getpeername. */
+static void ask_kernel_for_peer(struct address *peer)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+        struct sockaddr_vm vm;
+    } address = {0};
+    char text[INET6_ADDRSTRLEN];
+    socklen_t length = sizeof address;
+    if (getpeername(STDIN_FILENO, &address.any, &length) < 0)
+        return;
+    switch (address.any.sa_family) {
+    case AF_INET:
+        set_host(peer, inet_ntop(AF_INET, &address.in.sin_addr, text, sizeof text));
+        snprintf(peer->port, sizeof peer->port, "%u", ntohs(address.in.sin_port));
+        break;
+    case AF_INET6:
+        set_host(peer, inet_ntop(AF_INET6, &address.in6.sin6_addr, text, sizeof text));
+        snprintf(peer->port, sizeof peer->port, "%u", ntohs(address.in6.sin6_port));
+        break;
+    case AF_UNIX:
+        if (length > offsetof(struct sockaddr_un, sun_path) && address.un.sun_path[0])
+            set_name(peer, address.un.sun_path, length - offsetof(struct sockaddr_un, sun_path));
+        break;
+    case AF_VSOCK:
+        snprintf(peer->host, sizeof peer->host, "vsock-%u", address.vm.svm_cid);
+        snprintf(peer->port, sizeof peer->port, "%u", address.vm.svm_port);
+        break;
+    }
+}
+
+/* Finds out who the peer is, from whoever started us, or else from the kernel; "-" if nobody knows. */
+static void find_peer(struct address *peer)
+{
+    static const char *const variables[][2] = {
+        {"REMOTE_ADDR", "REMOTE_PORT"},       /* systemd */
+        {"TCPREMOTEIP", "TCPREMOTEPORT"},     /* tcpserver, tcpsvd */
+        {"SOCAT_PEERADDR", "SOCAT_PEERPORT"}, /* socat */
+        {"REMOTE_HOST", "REMOTE_PORT"},       /* stunnel, xinetd */
+    };
+    *peer = (struct address){.host = "-"};
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        const char *host = getenv(variables[i][0]), *port = getenv(variables[i][1]);
+        char bare[ADDRESS_SIZE];
+        if (!host || !*host)
+            continue;
+        /* socat writes IPv6 addresses in brackets. */
+        snprintf(bare, sizeof bare, "%.*s", (int)strcspn(host + (*host == '['), "]"), host + (*host == '['));
+        if (!set_host(peer, bare))
+            set_name(peer, bare, sizeof bare);
+        if (port)
+            set_port(peer, port);
+        return;
+    }
+    ask_kernel_for_peer(peer);
+}
+
+/* Tells whether a descriptor is a stream socket that has been accepted. */
+static bool is_connected_stream(const struct log *log, int descriptor)
+{
+    int type = 0, listening = 0;
+    socklen_t length = sizeof type;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
+        return false;
+    if (type != SOCK_STREAM)
+        fail(log, EX_USAGE,
+             "the connection is not a stream socket; start this program for one TCP connection");
+    length = sizeof listening;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening)
+        fail(log, EX_USAGE,
+             "this is a listening socket, not a connection; set Accept=yes in the socket unit");
+    return true;
+}
+
+/*
+ * Puts the connection on standard input and output and closes whatever else was inherited.  Returns how many
+ * connections were passed in LISTEN_FDS, 1 if it is not set for this process: sd_listen_fds(3).
+ */
+static long take_descriptors(void)
+{
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    long passed = 1;
+    if (fcntl(STDERR_FILENO, F_GETFD) < 0)
+        dup2(open("/dev/null", O_RDWR), STDERR_FILENO);
+    if (pid && count && strtol(pid, NULL, 10) == getpid()) {
+        passed = strtol(count, NULL, 10);
+        dup2(STDERR_FILENO + 1, STDIN_FILENO);
+        dup2(STDERR_FILENO + 1, STDOUT_FILENO);
+    }
+    syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0); /* before Linux 5.9 they stay open, unused */
+    return passed;
+}
+
+/* Makes a descriptor block, however it was left: all that waits counts on it. */
+static void make_blocking(const struct log *log, int descriptor)
+{
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0)
+        fail(log, EX_USAGE, "standard input and output must be the connection; one of them is closed");
+    if (flags & O_NONBLOCK)
+        fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK);
+}
+
+/* Prepares the connection that was handed over. */
+static void prepare_connection(struct connection *c)
+{
+    const int on = 1;
+    make_blocking(&c->log, STDIN_FILENO);
+    make_blocking(&c->log, STDOUT_FILENO);
+    bool input = is_connected_stream(&c->log, STDIN_FILENO),
+         output = is_connected_stream(&c->log, STDOUT_FILENO);
+    c->sockets = input && output;
+    if (c->sockets) {
+        setsockopt(STDOUT_FILENO, IPPROTO_TCP, TCP_NODELAY, &on,
+                   sizeof on); /* what is not TCP does without */
+        set_limit(STDOUT_FILENO, SO_SNDTIMEO, options.timeout);
+    }
+    find_peer(&c->peer);
+}
+
+/* Prints on standard output and ends. */
+static _Noreturn void print_and_exit(const struct log *log, const char *string)
+{
+    if (fputs(string, stdout) < 0 || fflush(stdout) != 0)
+        fail(log, EX_OSERR, "cannot write: %m");
+    exit(EXIT_SUCCESS);
+}
+
+/* Takes the command line, and whatever it asks for that is not to serve. */
+static void take_options(const struct log *log, int argc, char **argv)
+{
+    char complaint[LOGGED_MAX], safe[4 * LOGGED_MAX + sizeof "..."];
+    if (!parse_options(argc, argv, &options, complaint))
+        fail(log, EX_USAGE, "%s", escaped(TEXT_OF(complaint), safe));
+    if (options.help)
+        print_and_exit(log, usage);
+    if (options.version)
+        print_and_exit(log, "ws-echo " VERSION "\n");
+    if (isatty(STDIN_FILENO)) {
+        fputs("ws-echo is a WebSocket echo server for one connection on standard input and output.\n"
+              "It does not listen: systemd, xinetd, inetd, tcpserver or socat start it; to try it, run\n"
+              "systemd-socket-activate --accept --inetd --listen=8888 ws-echo\n",
+              stderr);
+        exit(EX_USAGE);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static struct connection connection;
+    struct connection *c = &connection;
+
+    long passed = take_descriptors();
+    open_log(&c->log);
+    take_options(&c->log, argc, argv);
+    if (passed != 1)
+        fail(&c->log, EX_USAGE,
+             "LISTEN_FDS=%ld, but one connection is served; set Accept=yes in the socket unit", passed);
+    prepare_connection(c);
+    set_signals();
+    drop_root(&c->log);
+    tzset();
+    enter_sandbox(&c->log);
+    c->started = now();
+
+    enum answer answer = read_request(c);
+    send_answer(c, answer);
+    if (options.verbose)
+        log_head(c);
+    if (answer != SWITCHING) {
+        char sentence[2 * LOGGED_MAX];
+        make_sentence(answer, sentence);
+        drain(c);
+        conclude(c, sentence);
+    }
+    notify_status(c, "echoing");
+    enum ending ending = echo_messages(c);
+    send_close(c, ending);
+    notify_status(c, "closing");
+    drain(c);
+    conclude(c, endings[ending].reason);
+}
