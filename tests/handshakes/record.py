@@ -1,0 +1,313 @@
+#!/usr/bin/python3
+"""Record what real WebSocket clients send: makes the other files of this directory.
+
+    tests/handshakes/record.py [CLIENT...]
+
+Each client connects to a small server of this script's own at port 8888 of the loopback addresses,
+says the same few messages by its ordinary interface, and closes with 1000. What it sent is written to
+CLIENT.txt together with the answer that RFC 6455 and the manual want: worked out here, from the
+request, by code that shares nothing with the program that is tested. Without an argument all clients
+are recorded; every recording has other keys. tutorial.txt is written by hand.
+
+The clients are Debian's: chromium and chromium-driver, firefox-esr, curl, python3-websockets,
+python3-websocket (which drives the browsers, too), python3-tornado, node-ws.
+"""
+
+import base64
+import concurrent.futures
+import hashlib
+import http.server
+import os
+import pathlib
+import select
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+import browsers  # noqa: E402
+import wire  # noqa: E402
+
+NAMES = {wire.TEXT: "Text", wire.BINARY: "Binary", wire.CLOSE: "Close"}
+
+HOW_TO_READ = """\
+The lines of a head are shown with their ends, as C would write them. Frames are in hexadecimal: the
+two first bytes, a longer length, the masking key, the payload."""
+
+PLACEHOLDERS = """\
+What stands in braces changes with the day or the page, and the test fills it in: {page} is
+ws-echo.html, and the hashes are those of its script and its style."""
+
+
+# ---- The server
+
+def requested(reader):
+    """The request head up to its empty line, and its fields by their names in lower case."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        line = reader.readline()
+        if not line:
+            return None, {}
+        head += line
+    lines = head.decode("latin-1").split("\r\n")[1:-2]
+    return head, {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def agreed(fields):
+    """The answer to a request for a WebSocket: RFC 6455 section 4.2.2."""
+    digest = hashlib.sha1(fields["sec-websocket-key"].encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
+    first = fields.get("sec-websocket-protocol", "").partition(",")[0].strip()
+    return wire.switching(base64.b64encode(digest.digest()).decode(), first)
+
+
+def echoed(opcode, payload):
+    """The answer to a frame; no client sends other frames than these."""
+    assert opcode in NAMES, opcode
+    if opcode == wire.TEXT:
+        return wire.echo(payload)
+    if opcode == wire.CLOSE:
+        return wire.reply(wire.CLOSE, payload[:2])  # the code without the reason
+    return wire.reply(wire.BINARY, payload)
+
+
+def next_frame(reader):
+    """A client's frame in the parts of its bytes (start, longer length, masking key, masked payload)."""
+    start = reader.read(2)
+    if not start:
+        return None
+    assert start[0] & 0xF0 == 0x80, f"not a whole message, or an extension that was not agreed to: {start}"
+    assert start[1] & 0x80, f"not masked: {start}"
+    longer = reader.read({126: 2, 127: 8}.get(start[1] & 0x7F, 0))
+    length = int.from_bytes(longer, "big") if longer else start[1] & 0x7F
+    return start, longer, reader.read(4), reader.read(length)
+
+
+def serve(connection, speaks):
+    """Answer one client and return the recording: its sections by name, each a list of lines."""
+    reader = connection.makefile("rb")
+    head, fields = requested(reader)
+    if head is None:
+        return None  # a browser keeps a connection for later
+    if "sec-websocket-key" not in fields:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        return {"request head": head_lines(head), "answer head": head_lines(PAGE), "answer body": ["{page}"]}
+    connection.sendall(agreed(fields))
+    if not speaks:  # curl just prints what comes until there is no more, but wants at least a byte
+        connection.sendall(wire.reply(wire.CLOSE, wire.close_body(1001)))
+        connection.shutdown(socket.SHUT_WR)
+    received, sent = [], []
+    while frame := next_frame(reader):
+        start, longer, key, masked = frame
+        opcode, payload = start[0] & 0x0F, wire.unmask(masked, key)
+        received += ["# " + told(opcode, payload, key), *hexadecimal(start, longer, key, payload=masked)]
+        reply = echoed(opcode, payload)
+        ((_, opcode, payload),) = wire.frames(reply)
+        header = reply[: len(reply) - len(payload)]
+        sent += ["# " + told(opcode, payload), *hexadecimal(header[:2], header[2:], payload=payload)]
+        connection.sendall(reply)
+        if opcode == wire.CLOSE:
+            connection.shutdown(socket.SHUT_WR)
+    return {"request head": head_lines(head), "request frames": received,
+            "answer head": head_lines(agreed(fields)), "answer frames": sent}
+
+
+PAGE = b"""\
+HTTP/1.1 200 OK
+Date: {date}
+Connection: close
+Content-Type: text/html; charset=utf-8
+Content-Length: {length}
+Content-Security-Policy: default-src 'none'; img-src data:; script-src '{script}'; style-src '{style}'; \
+connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'
+X-Content-Type-Options: nosniff
+Referrer-Policy: no-referrer
+Cache-Control: no-cache
+
+""".replace(b"\n", b"\r\n")
+
+
+# ---- The files
+
+def head_lines(head):
+    lines = head.decode("latin-1").splitlines(keepends=True)
+    return [line.encode("unicode_escape").decode() for line in lines]
+
+
+def told(opcode, payload, key=None):
+    """A frame in words."""
+    words = f"{NAMES[opcode]}, {len(payload)} bytes"
+    if key:
+        words += f", masking key {key.hex()}"
+    if opcode == wire.TEXT:
+        words += f": {payload.decode()!r}"
+    elif opcode == wire.CLOSE and payload:
+        words += f": code {int.from_bytes(payload[:2], 'big')}, reason {payload[2:].decode()!r}"
+    elif payload == bytes(range(256)):
+        words += ": every byte from 00 to ff"
+    return words
+
+
+def hexadecimal(start, *header, payload):
+    """The bytes of a frame by its parts, the payload in lines of its own where it is long."""
+    line = " ".join([start.hex(" "), *(part.hex() for part in header if part)])
+    if len(payload) <= 32:
+        return [f"{line} {payload.hex()}".rstrip()]
+    return [line, *(payload[at : at + 32].hex() for at in range(0, len(payload), 32))]
+
+
+def write(name, title, code, sections):
+    notes = f"{title}\n\n{textwrap.indent(code.strip(), '    ')}\n\n{HOW_TO_READ}"
+    if "answer body" in sections:
+        notes += f"\n\n{PLACEHOLDERS}"
+    lines = [f"# {line}".rstrip() for line in notes.splitlines()]
+    for section, content in sections.items():
+        if content:
+            lines += ["", f"== {section}", *content]
+    (HERE / f"{name}.txt").write_text("\n".join([*lines, ""]), encoding="ascii")
+    print(f"{name}.txt")
+
+
+# ---- The clients
+
+WEBSOCKETS = """\
+import asyncio, websockets
+
+async def talk():
+    async with websockets.connect("ws://localhost:8888/socket") as socket:
+        for message in "Hello world", bytes(range(256)), "":
+            await socket.send(message)
+            await socket.recv()
+        await socket.close(1000)
+
+asyncio.run(talk())
+"""
+
+WEBSOCKET = """\
+import websocket
+
+socket = websocket.create_connection("ws://localhost:8888/socket")
+socket.send("Hello world")
+socket.send_binary(bytes(range(256)))
+socket.send("")
+socket.close(1000)
+"""
+
+TORNADO = """\
+import asyncio
+from tornado.websocket import websocket_connect
+
+async def talk():
+    socket = await websocket_connect("ws://localhost:8888/socket")
+    await socket.write_message("Hello world")
+    await socket.write_message(bytes(range(256)), binary=True)
+    await socket.write_message("")
+    socket.close(1000)
+    while await socket.read_message() is not None:
+        pass
+
+asyncio.run(talk())
+"""
+
+JAVASCRIPT = """\
+const socket = new WebSocket("ws://localhost:8888/socket"%s)
+socket.onopen = () => {
+  socket.send("Hello world")
+  socket.send(Uint8Array.from({length: 256}, (_, index) => index))
+  socket.send("")
+  socket.close(1000)
+}
+"""
+OFFERING = JAVASCRIPT % ', ["chat", "superchat"]'
+JAVASCRIPT %= ""
+
+NODE = f'const WebSocket = require("ws")\n{JAVASCRIPT}'
+
+CURL = r"""
+curl --include --no-buffer --silent --http1.1 \
+    -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \
+    -H 'Sec-WebSocket-Key: SGVsbG8sIHdvcmxkISAgIA==' http://localhost:8888/socket
+"""
+
+CURL_PAGE = "curl --silent --http1.1 http://localhost:8888/"
+
+PYTHON = ["/usr/bin/python3", "-c"]
+
+CLIENTS = {  # name: Debian's package, what runs the code, the code
+    "python3-websockets": ("python3-websockets", PYTHON, WEBSOCKETS),
+    "python3-websocket": ("python3-websocket", PYTHON, WEBSOCKET),
+    "python3-tornado": ("python3-tornado", PYTHON, TORNADO),
+    "node-ws": ("node-ws", ["/usr/bin/node", "-e"], NODE),
+    "curl": ("curl", ["sh", "-c"], CURL),
+    "curl-page": ("curl", ["sh", "-c"], CURL_PAGE),
+    "chromium": ("chromium", browsers.Chromium, JAVASCRIPT),
+    "chromium-subprotocols": ("chromium", browsers.Chromium, OFFERING),
+    "firefox": ("firefox-esr", browsers.Firefox, JAVASCRIPT),
+    "firefox-subprotocols": ("firefox-esr", browsers.Firefox, OFFERING),
+}
+
+
+class EmptyPage(http.server.BaseHTTPRequestHandler):
+    """A page whose console the browsers' code is typed into."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def run_in_browser(browser_class, code):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), EmptyPage) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with browser_class() as browser:
+            browser.open(f"http://localhost:{server.server_port}/")
+            browser.evaluate(f"new Promise(resolve => {{\n{code}\nsocket.onclose = () => resolve()\n}})")
+        server.shutdown()
+
+
+def run_command(command, code):
+    subprocess.run([*command, code], check=True, timeout=wire.LIMIT, stdout=subprocess.DEVNULL,
+                   env={**os.environ, "NODE_PATH": "/usr/share/nodejs"})  # where Debian keeps ws
+
+
+def ready(listeners):
+    """Those listeners where somebody waits to be accepted."""
+    return select.select(listeners, [], [], 0)[0]
+
+
+def record(name, listeners):
+    package, runner, code = CLIENTS[name]
+    version = subprocess.check_output(["dpkg-query", "-W", "-f", "${Version}", package], text=True)
+    in_browser = not isinstance(runner, list)
+    with concurrent.futures.ThreadPoolExecutor() as executor:
+        client = executor.submit(run_in_browser if in_browser else run_command, runner, code)
+        sections = None
+        while not sections:
+            wire.wait_until(lambda: client.done() or ready(listeners), f"{name} connects")
+            if client.done():
+                client.result()  # raises what went wrong
+            with ready(listeners)[0].accept()[0] as connection:
+                connection.settimeout(wire.LIMIT)
+                sections = serve(connection, speaks=package != "curl")
+        client.result()
+    where = " in a page's console" if in_browser else ""
+    title = f"{package} {version}, recorded by tests/handshakes/record.py, which ran this{where}:"
+    write(name, title, code, sections)
+
+
+def main(names):
+    if set(names) - set(CLIENTS):
+        sys.exit(f"clients are: {' '.join(CLIENTS)}")
+    with socket.create_server(("127.0.0.1", 8888)) as one, \
+            socket.create_server(("::1", 8888), family=socket.AF_INET6) as other:
+        for name in names or CLIENTS:
+            record(name, [one, other])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,38 @@
+"""What a test needs besides the program: the commands of other packages."""
+
+import importlib.util
+import os
+import shutil
+
+import pytest
+
+
+def require(command, package):
+    """The full path of `command`, which the Debian `package` brings.
+
+    Where it is missing, the test is skipped and says which package to install; on a machine that sets
+    CI=true everything has to be there, so that nothing goes untested unnoticed, and the test fails.
+    """
+    path = shutil.which(command)
+    if not path:
+        _missing(command, package)
+    return path
+
+
+def require_module(module, package):
+    """The same for a Python module."""
+    if not importlib.util.find_spec(module):
+        _missing(f"Python's {module}", package)
+
+
+def require_file(path, package):
+    """The same for a file."""
+    if not os.path.exists(path):
+        _missing(path, package)
+
+
+def _missing(what, package):
+    reason = f"{what} is missing: install the package {package}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason, allow_module_level=True)

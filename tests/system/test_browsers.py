@@ -1,0 +1,332 @@
+"""Chromium and Firefox against what `make run` serves: from a console, and by the page it ships.
+
+Port 8888 must be free, since it is part of what is tested. Screenshots are left in build/screenshots.
+"""
+
+import http.server
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import parts  # noqa: E402
+import wire  # noqa: E402
+
+parts.require_module("websocket", "python3-websocket")
+from browsers import ENTER, TAB, Chromium, Firefox  # noqa: E402
+
+SCREENSHOTS = wire.TOP / "build/screenshots"
+PAGE = "http://localhost:8888/"
+OPEN = "document.getElementById('status').dataset.state === 'open'"
+MAX_MESSAGE = 16 << 20  # --max-message's default
+
+# What is typed into the console: send messages, close after as many replies, tell what happened.
+# A binary message is shown as a list of its bytes.
+TALK = """
+(messages, {path = '/socket', subprotocols = [], close = [1000]} = {}) => new Promise(resolve => {
+    const socket = new WebSocket('ws://localhost:8888' + path, subprotocols)
+    const told = {opened: false, errors: 0, received: []}
+    socket.binaryType = 'arraybuffer'
+    socket.onopen = () => {
+        Object.assign(told, {opened: true, protocol: socket.protocol, extensions: socket.extensions})
+        messages.forEach(message => socket.send(message))
+        if (!messages.length) socket.close(...close)
+    }
+    socket.onmessage = ({data}) => {
+        told.received.push(typeof data === 'string' ? data : Array.from(new Uint8Array(data)))
+        if (told.received.length === messages.length) socket.close(...close)
+    }
+    socket.onerror = () => told.errors++
+    socket.onclose = ({code, reason, wasClean}) => resolve(Object.assign(told, {code, reason, wasClean}))
+})"""
+
+
+def listening():
+    """True if somebody listens at port 8888."""
+    try:
+        socket.create_connection(("localhost", 8888), wire.LIMIT).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """`make run`, as a person starts it."""
+    make = parts.require("make", "make")
+    parts.require("systemd-socket-activate", "systemd")
+    if listening():
+        pytest.fail("port 8888 is in use: end what listens there", pytrace=False)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    said = tmp_path_factory.mktemp("run") / "output"
+    with said.open("w") as output:
+        process = subprocess.Popen([make, "run"], cwd=wire.TOP, env=environment, start_new_session=True,
+                                   stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        wire.wait_until(lambda: listening() or process.poll() is not None, "make run listens")
+        assert process.poll() is None, said.read_text()
+        yield
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGTERM)  # its own group: make, the listener, the instances
+        except ProcessLookupError:
+            pass
+        process.wait(wire.LIMIT)
+    wire.wait_until(lambda: not listening(), "make run has ended")
+
+
+class Elsewhere(http.server.BaseHTTPRequestHandler):
+    """A page of another origin; /strict has a policy and breaks it."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        if self.path == "/strict":
+            self.send_header("Content-Security-Policy", "script-src 'none'")
+        self.end_headers()
+        self.wfile.write(b'<!DOCTYPE html><link rel="icon" href="data:,"><title>Elsewhere</title>'
+                         b"<script>window.ran = true</script>")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def elsewhere():
+    """The address of a page that comes from another loopback port."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module", params=[Chromium, Firefox], ids=["chromium", "firefox"])
+def started(request):
+    with request.param() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(started):
+    """The browser as if it had just been started: an empty tab and an empty console."""
+    started.open("about:blank")
+    started.resize(1200, 800)
+    started.problems()
+    started.console.clear()
+    return started
+
+
+@pytest.fixture
+def picture(request, started):
+    """A function that takes a screenshot."""
+    name = request.node.callspec.id
+    return lambda what: started.screenshot(SCREENSHOTS / f"{name}-{what}.png")
+
+
+# The console of a page from elsewhere.
+
+@pytest.fixture
+def console(browser, elsewhere, service):
+    """A function that talks to the server from the console; messages are JavaScript."""
+    browser.open(elsewhere)
+
+    def talk(messages="[]", **how):
+        return browser.evaluate(f"({TALK})({messages}, {json.dumps(how)})")
+
+    return talk
+
+
+def test_a_websocket_typed_into_the_console_gets_its_echo(browser, elsewhere, service):
+    browser.open(elsewhere)
+    assert browser.evaluate("""new Promise((resolve, reject) => {
+        const socket = new WebSocket('ws://localhost:8888/socket')
+        socket.onopen = () => socket.send('Hello world')
+        socket.onmessage = event => resolve(event.data)
+        socket.onerror = reject
+    })""") == "server: Hello world"
+    assert browser.problems() == []
+
+
+def test_a_conversation_is_opened_without_extension_and_closed_cleanly(console):
+    assert console("['Hello world']") == {
+        "opened": True, "errors": 0, "protocol": "", "extensions": "", "received": ["server: Hello world"],
+        "code": 1000, "reason": "", "wasClean": True,
+    }
+
+
+def test_binary_comes_back_byte_for_byte(console):
+    every_byte = "Uint8Array.from({length: 256}, (_, index) => index)"
+    assert console(f"[{every_byte}]")["received"] == [list(range(256))]
+
+
+def test_a_blob_comes_back_byte_for_byte(console):
+    assert console("[new Blob(['\\u00e9', new Uint8Array([0, 255])])]")["received"] == [[0xC3, 0xA9, 0, 255]]
+
+
+def test_empty_messages_are_messages(console):
+    assert console("['', new ArrayBuffer(0), '']")["received"] == ["server: ", [], "server: "]
+
+
+def test_a_mebibyte_of_characters_of_two_three_and_four_bytes_comes_back(console):
+    text = "é€😀" * 116508 + "éé"
+    assert len(text.encode()) == 1 << 20
+    (received,) = console("['é€😀'.repeat(116508) + 'éé']")["received"]
+    assert received == f"server: {text}", (len(received), received[:20], received[-20:])
+
+
+def test_messages_sent_at_once_are_answered_in_order(console):
+    received = console("Array.from({length: 1000}, (_, index) => String(index))")["received"]
+    assert received == [f"server: {index}" for index in range(1000)]
+
+
+@pytest.mark.parametrize("offered, agreed", [([], ""), (["chat"], "chat"), (["b", "a"], "b")])
+def test_the_first_subprotocol_offered_is_agreed_to(console, offered, agreed):
+    told = console("['x']", subprotocols=offered)
+    assert (told["protocol"], told["received"]) == (agreed, ["server: x"])
+
+
+@pytest.mark.parametrize("close, code", [
+    ([], 1005), ([1000], 1000), ([3000, "library"], 3000), ([4999, "été"], 4999),
+], ids=lambda value: None if isinstance(value, list) else str(value))
+def test_a_close_is_answered_with_its_code_and_no_reason(console, close, code):
+    told = console(close=close)
+    assert (told["code"], told["reason"], told["wasClean"]) == (code, "", True)
+
+
+def test_the_servers_own_close_and_its_reason_arrive_although_the_browser_still_sends(console):
+    told = console(f"[new ArrayBuffer({MAX_MESSAGE + 1})]")
+    assert (told["code"], told["received"]) == (1009, []), told
+    assert told["reason"], "nothing says what was wrong"
+
+
+def test_a_wrong_path_is_refused(console):
+    told = console(path="/nowhere")
+    assert (told["opened"], told["errors"], told["code"], told["wasClean"]) == (False, 1, 1006, False)
+
+
+# The page.
+
+@pytest.fixture
+def page(browser, service):
+    browser.open(PAGE)
+    browser.wait_for(OPEN)
+    return browser
+
+
+def received(page, count):
+    """Wait for as many replies in the page's log, and return the last one's text."""
+    return page.wait_for(f"""(entries => entries.length >= {count} && entries[{count - 1}].innerText)(
+        document.querySelectorAll('#entries li.received'))""")
+
+
+def value(page, selector, name):
+    return page.evaluate(f"document.querySelector({selector!r}).{name}")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_the_page_connects_to_where_it_came_from(browser, service, host):
+    browser.open(f"http://{host}:8888/")
+    browser.wait_for(OPEN)
+    assert f"ws://{host}:8888/socket" in value(browser, "#status", "textContent")
+    assert browser.problems() == []
+
+
+def test_the_page_echoes_a_text_typed_and_sent_by_enter(page, picture):
+    picture("connected")
+    page.type("#text", "Hello wörld 😀" + ENTER)
+    assert "server: Hello wörld 😀" in received(page, 1)
+    assert value(page, "#text", "value") == ""
+    page.press("again" + ENTER)  # the focus stays where one types
+    assert "server: again" in received(page, 2)
+    picture("text")
+    assert page.problems() == []
+
+
+def test_the_page_can_be_operated_by_the_keyboard_alone(page):
+    for _ in range(30):
+        page.press(TAB)
+        if page.evaluate("document.activeElement.id") == "text":
+            break
+    page.press("by keyboard" + TAB + ENTER)
+    assert "server: by keyboard" in received(page, 1)
+    assert page.problems() == []
+
+
+def test_the_page_sends_a_file_as_one_binary_message(page, picture, tmp_path):
+    file = tmp_path / "every-byte.bin"
+    file.write_bytes(bytes(range(256)) * 256)
+    page.choose_file("#file", file)
+    page.click("#send-file")
+    reply = received(page, 1)
+    assert "binary" in reply and "65,536 bytes" in reply and "identical" in reply, reply
+    picture("file")
+    assert page.problems() == []
+
+
+def test_the_page_shows_the_close_code_and_connects_again(page, picture):
+    page.type("#reason", "that was all")
+    page.click("#disconnect")
+    page.wait_for("document.getElementById('status').dataset.state === 'closed'")
+    assert "1000" in value(page, "#status", "textContent")
+    page.wait_for("/1000/.test(document.querySelector('#entries li:last-child').textContent)")
+    picture("closed")
+    page.click("#connect")
+    page.wait_for(OPEN)
+    page.type("#text", "back" + ENTER)
+    assert "server: back" in received(page, 1)
+    assert page.problems() == []
+
+
+def test_the_page_offers_subprotocols_and_shows_the_one_agreed_to(page):
+    page.type("#subprotocols", "chat, superchat" + ENTER)
+    page.wait_for("/chat/.test(document.getElementById('status').textContent)")
+    assert page.problems() == []
+
+
+def test_the_page_says_that_a_wrong_path_was_refused(page, picture):
+    page.type("#path", "s" + ENTER)  # the click is in the middle of /socket: whatever comes out is wrong
+    page.wait_for("document.getElementById('status').dataset.state === 'failed'")
+    picture("refused")
+
+
+def test_the_page_fits_a_telephone(page, picture):
+    page.resize(360, 740)
+    page.type("#text", "a long word: " + "w" * 60 + ENTER)
+    received(page, 1)
+    picture("telephone")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_the_page_is_dark_for_whoever_prefers_that(started, service):
+    with type(started)(dark=True) as browser:
+        browser.open(PAGE)
+        browser.wait_for(OPEN)
+        browser.resize(1200, 800)
+        browser.type("#text", "Hello world" + ENTER)
+        received(browser, 1)
+        browser.screenshot(SCREENSHOTS / f"{type(started).__name__.lower()}-dark.png")
+        ground = browser.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert all(int(part) < 64 for part in re.findall(r"\d+", ground)), ground
+        assert browser.problems() == []
+
+
+def test_what_a_policy_forbids_would_have_been_noticed(browser, elsewhere):
+    browser.open(f"{elsewhere}/strict")
+    assert browser.evaluate("window.ran") is None
+    problems = browser.problems()
+    assert problems and all("Content-Security-Policy" in problem for problem in problems), problems
+
+
+def test_an_uncaught_error_would_have_been_noticed(browser, elsewhere):
+    browser.open(elsewhere)
+    browser.evaluate("setTimeout(() => { throw Error('nobody caught this') })")
+    browser.evaluate("new Promise(resolve => setTimeout(resolve))")
+    assert any("nobody caught this" in problem for problem in browser.problems())

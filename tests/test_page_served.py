@@ -1,0 +1,179 @@
+"""The test page as it is served: when, with which fields, and under which policy."""
+
+import base64
+import hashlib
+import html.parser
+
+import pytest
+import wire
+
+
+def get(line="GET / HTTP/1.1", *fields, options=()):
+    """The answer to a request without an upgrade."""
+    lines = [line, *(fields or ["Host: localhost:8888"]), ""]
+    result = wire.run("".join(text + "\r\n" for text in lines).encode(), *options)
+    assert result.returncode == 0, result
+    return result.stdout
+
+
+def page(*request, options=()):
+    answer = wire.Answer(get(*request, options=options))
+    assert answer.status == 200, answer.body
+    return answer
+
+
+class Elements(html.parser.HTMLParser):
+    """What the policy speaks about: the text of scripts and styles, and every attribute."""
+
+    def __init__(self, body):
+        super().__init__()
+        self.text, self.attributes, self.inside = {"script": [], "style": []}, [], None
+        self.feed(body.decode())
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        self.inside = tag if tag in self.text else None
+        if self.inside:
+            self.text[tag].append("")
+
+    def handle_endtag(self, tag):
+        self.inside = None
+
+    def handle_data(self, data):
+        if self.inside:
+            self.text[self.inside][-1] += data
+
+
+def policy(answer):
+    directives = [directive.split() for directive in answer.fields["content-security-policy"].split(";")]
+    return {name: sources for name, *sources in filter(None, directives)}
+
+
+def test_get_is_answered_with_the_page():
+    answer = page()
+    assert answer.fields["content-type"].lower() == "text/html; charset=utf-8"
+    assert len(answer.body) == int(answer.fields["content-length"])
+    assert answer.fields["connection"] == "close" and "date" in answer.fields
+    assert answer.fields["x-content-type-options"] == "nosniff"
+    assert answer.body.lower().startswith(b"<!doctype html>") and answer.body.rstrip().endswith(b"</html>")
+    answer.body.decode("utf-8")
+
+
+def test_head_is_answered_with_the_fields_of_get_and_no_body():
+    of_get, of_head = page(), page("HEAD / HTTP/1.1")
+    assert of_head.body == b""
+    assert of_head.fields | {"date": ""} == of_get.fields | {"date": ""}
+
+
+@pytest.mark.parametrize("line, fields", [
+    ("GET / HTTP/1.0", ("User-Agent: check",)),
+    ("HEAD / HTTP/1.0", ("User-Agent: check",)),
+    ("GET /?from=here HTTP/1.1", ()),
+    ("GET http://localhost:8888/ HTTP/1.1", ()),
+    ("GET http://localhost:8888 HTTP/1.1", ()),
+    ("GET / HTTP/1.1", ("Host: localhost", "Upgrade: h2c", "Connection: Upgrade")),
+    ("GET / HTTP/1.1", ("Host: localhost", "Origin: http://evil.example")),
+    ("GET / HTTP/1.1", ("Host: localhost", "Sec-WebSocket-Key: wrong")),
+])
+def test_the_page_is_served_to_whoever_does_not_ask_for_a_websocket(line, fields):
+    page(line, *fields, options=["--origin=https://example.org"])
+
+
+def test_no_page_makes_it_404():
+    for method in ("GET", "HEAD", "POST"):
+        wire.refused(get(f"{method} / HTTP/1.1", options=["--no-page"]), 404, method)
+
+
+@pytest.mark.parametrize("path", ["/", "any"])
+def test_where_the_root_is_a_served_path_the_upgrade_decides(path):
+    option = f"--path={path}"
+    page(options=[option])
+    page("HEAD / HTTP/1.1", options=[option])
+    assert wire.run(wire.head(path="/"), option).stdout == wire.switching()
+    assert wire.run(wire.head(path="/?x"), option).stdout == wire.switching()
+
+
+@pytest.mark.parametrize("path", ["/", "any"])
+def test_without_the_page_the_root_may_still_be_a_served_path(path):
+    options = [f"--path={path}", "--no-page"]
+    assert wire.run(wire.head(path="/"), *options).stdout == wire.switching()
+    wire.refused(get(options=options), 426)
+    wire.refused(get("HEAD / HTTP/1.1", options=options), 405, "HEAD")
+
+
+def test_an_upgrade_is_never_granted_to_head():
+    received = wire.run(wire.head(path="/", method="HEAD"), "--path=/").stdout
+    answer = wire.Answer(received)
+    assert answer.status in (200, 405) and answer.body == b"", received
+
+
+def test_a_wrong_upgrade_on_the_root_is_judged_as_on_any_served_path():
+    wire.refused(wire.run(wire.head(path="/", key=None), "--path=/").stdout, 400)
+    wire.refused(wire.run(wire.head(path="/", version="HTTP/1.0"), "--path=/").stdout, 426)
+
+
+def hashes(texts):
+    return {f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in texts}
+
+
+def test_the_policy_allows_this_script_and_this_style_by_their_hashes_and_nothing_else():
+    answer = page()
+    found, elements = policy(answer), Elements(answer.body)
+    assert elements.text["script"] and elements.text["style"]
+    assert set(found["script-src"]) == hashes(elements.text["script"]), found
+    assert set(found["style-src"]) == hashes(elements.text["style"]), found
+    assert found["default-src"] == ["'none'"], found
+    for word in ("unsafe-inline", "unsafe-eval", "unsafe-hashes", "*", "http:", "https:"):
+        assert word not in " ".join(source for sources in found.values() for source in sources), found
+
+
+def test_the_policy_allows_the_page_to_connect_to_where_it_came_from():
+    found = policy(page())
+    assert "connect-src" in found and found["connect-src"] != ["'none'"], found
+
+
+def test_the_policy_keeps_the_page_out_of_frames_and_its_forms_and_base_at_home():
+    found = policy(page())
+    for name in ("frame-ancestors", "form-action", "base-uri"):
+        assert found[name] == ["'none'"], found
+
+
+def test_the_page_loads_nothing_and_has_no_inline_handlers_which_the_policy_would_forbid():
+    for tag, name, value in Elements(page().body).attributes:
+        assert not name.startswith("on") and name != "style", (tag, name, value)
+        assert name not in ("src", "srcset", "action", "formaction") or not value, (tag, name, value)
+        if name == "href":
+            assert value.startswith(("#", "https://", "data:")), (tag, name, value)
+        assert (tag, name) != ("link", "href") or value.startswith("data:"), value
+
+
+def served_paths(options):
+    """The values of the page's inputs that look like a path."""
+    attributes = Elements(page(options=options).body).attributes
+    return [value for *where, value in attributes if where == ["input", "value"] and value.startswith("/")]
+
+
+@pytest.mark.parametrize("options, path", [
+    ([], "/socket"),
+    (["--path=/other"], "/other"),
+    (["--path=/first", "--path=/second"], "/first"),
+    (["--path=/a&b=<c>'d'"], "/a&b=<c>'d'"),
+    (['--path=/"><script>alert(1)</script>'], '/"><script>alert(1)</script>'),
+    (["--path=/&amp;&quot;"], "/&amp;&quot;"),
+    (["--path=/" + "&" * 1000], "/" + "&" * 1000),
+])
+def test_the_page_offers_the_first_path_that_is_served_escaped(options, path):
+    assert served_paths(options) == [path]
+
+
+def test_a_path_changes_neither_scripts_nor_policy():
+    plain, hostile = page(), page(options=['--path=/"><script>alert(1)</script>'])
+    assert policy(plain) == policy(hostile)
+    assert Elements(plain.body).text == Elements(hostile.body).text
+    assert len(hostile.body) == int(hostile.fields["content-length"])
+
+
+def test_what_the_page_offers_is_a_path_that_is_upgraded():
+    path = '/"a<b>&c'
+    assert served_paths([f"--path={path}"]) == [path]
+    assert wire.run(wire.head(path=path), f"--path={path}").stdout == wire.switching()

@@ -1,0 +1,447 @@
+"""What the tests share: the bytes of both directions, and ways to start the program.
+
+Client frames are masked, as RFC 6455 section 5.3 wants them; `reply` makes the frames that
+the server is expected to answer with, so that a test compares whole answers, byte for byte.
+"""
+
+import fcntl
+import os
+import pathlib
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import termios
+import time
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+PROGRAM = os.environ.get("WS_ECHO", str(TOP / "ws-echo"))
+
+LIMIT = 60  # seconds after which a test gives up waiting for an event; never a thing measured
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+MASKING_KEY = b"\x37\xfa\x21\x3d"
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # the example of RFC 6455 section 1.3
+ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+PREFIX = b"server: "
+
+
+def unmask(payload, key=MASKING_KEY):
+    """Apply a masking key (its own inverse, section 5.3)."""
+    pad = (key * (len(payload) // 4 + 1))[: len(payload)]
+    return (int.from_bytes(payload, "big") ^ int.from_bytes(pad, "big")).to_bytes(len(payload), "big")
+
+
+def frame_header(first, second, length):
+    """The two first bytes (without the length bits) and the length in its shortest form."""
+    if length < 126:
+        return bytes([first, second | length])
+    if length < 1 << 16:
+        return bytes([first, second | 126]) + struct.pack(">H", length)
+    return bytes([first, second | 127]) + struct.pack(">Q", length)
+
+
+def frame(opcode, payload=b"", fin=True, rsv=0, key=MASKING_KEY):
+    """A frame as a client sends it; `rsv` is the three bits' value, 4 for RSV1."""
+    first = (0x80 if fin else 0) | rsv << 4 | opcode
+    return frame_header(first, 0x80, len(payload)) + key + unmask(payload, key)
+
+
+def text(string, **more):
+    return frame(TEXT, string if isinstance(string, bytes) else string.encode(), **more)
+
+
+def close_body(code, reason=b""):
+    return struct.pack(">H", code) + reason
+
+
+def close(code=None, reason=b""):
+    """A client's Close frame; without a code its body is empty."""
+    return frame(CLOSE, b"" if code is None else close_body(code, reason))
+
+
+def reply(opcode, payload=b""):
+    """The one unfragmented, unmasked frame of an answer."""
+    return frame_header(0x80 | opcode, 0, len(payload)) + payload
+
+
+def echo(string, prefix=PREFIX):
+    """The answer to a text message."""
+    return reply(TEXT, prefix + (string if isinstance(string, bytes) else string.encode()))
+
+
+def frames(data):
+    """A server's frames, all of them complete, as (FIN, opcode, payload)."""
+    found = []
+    while data:
+        first, length, at = data[0], data[1], 2
+        assert not first & 0x70, f"no extension was agreed to: {data[:10]!r}"
+        assert not length & 0x80, f"a server's frame must not be masked: {data[:10]!r}"
+        if length >= 126:
+            at = 4 if length == 126 else 10
+            length = int.from_bytes(data[2:at], "big")
+        assert len(data) >= at + length, f"a frame of {length} bytes is cut off: {data[:40]!r}"
+        found.append((bool(first & 0x80), first & 0x0F, data[at : at + length]))
+        data = data[at + length :]
+    return found
+
+
+def close_code(data):
+    """The code of the one Close frame that `data` has to be; None if its body is empty."""
+    found = frames(data)
+    assert len(found) == 1 and found[0][:2] == (True, CLOSE), f"expected one Close, received {data[:200]!r}"
+    body = found[0][2]
+    if not body:
+        return None
+    assert 2 <= len(body) <= 125, data
+    body[2:].decode()  # a reason is UTF-8
+    return int.from_bytes(body[:2], "big")
+
+
+def head(*more, path="/socket", method="GET", version="HTTP/1.1", **changed):
+    """A request head that is accepted, with fields changed (`upgrade="x"`), left out
+    (`upgrade=None`) or added (`more`, whole lines without CRLF)."""
+    fields = {
+        "Host": "localhost:8888",
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": KEY,
+        "Sec-WebSocket-Version": "13",
+    }
+    for name, value in changed.items():
+        fields[next(field for field in fields if field.lower().replace("-", "_").endswith(name))] = value
+    lines = [f"{method} {path} {version}"]
+    lines += [f"{name}: {value}" for name, value in fields.items() if value is not None]
+    return "".join(line + "\r\n" for line in [*lines, *more, ""]).encode("latin-1")
+
+
+def switching(accept=ACCEPT, subprotocol=None):
+    """The answer to an accepted head."""
+    lines = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Accept: {accept}",
+    ]
+    if subprotocol:
+        lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+    return "".join(line + "\r\n" for line in [*lines, ""]).encode()
+
+
+def same(received, expected, where="answer"):
+    """Assert that two long strings of bytes are equal; shows where they begin to differ."""
+    if received == expected:
+        return
+    at = len(os.path.commonprefix([received, expected]))
+    raise AssertionError(
+        f"{where}: they differ at byte {at}, expected {expected[at : at + 40]!r} of {len(expected)} bytes, "
+        f"received {received[at : at + 40]!r} of {len(received)} bytes")
+
+
+class Answer:
+    """An HTTP answer taken apart: status, fields by their names in lower case, body."""
+
+    LINE = re.compile(r"HTTP/1\.1 ([1-5][0-9][0-9]) [A-Z][A-Za-z -]+")
+    FIELD = re.compile(r"([A-Za-z][A-Za-z-]*): (\S|\S[ -~]*\S)")
+
+    def __init__(self, data):
+        top, end, self.body = data.partition(b"\r\n\r\n")
+        assert end, f"expected an HTTP answer, received {data[:200]!r}"
+        line, *lines = top.decode("ascii").split("\r\n")
+        assert self.LINE.fullmatch(line), line
+        self.status = int(line[9:12])
+        self.fields = {}
+        for line in lines:
+            match = self.FIELD.fullmatch(line)
+            assert match, f"not a field: {line!r}"
+            name, value = match.groups()
+            assert name.lower() not in self.fields, f"{name} stands twice: {top!r}"
+            self.fields[name.lower()] = value
+
+
+DATE = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+                  r" [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT")
+
+
+def refused(data, status, method="GET"):
+    """Assert that `data` is one complete refusal, as every refusal has to be; returns it taken apart."""
+    answer = Answer(data)
+    assert answer.status == status, f"expected {status}, received {data!r}"
+    assert DATE.fullmatch(answer.fields["date"]), data
+    assert answer.fields["content-type"].startswith("text/plain"), data
+    assert answer.fields["connection"] == ("Upgrade, close" if status == 426 else "close"), data
+    assert answer.fields.get("upgrade") == ("websocket" if status == 426 else None), data
+    assert ("allow" in answer.fields) == (status == 405), data
+    length = int(answer.fields["content-length"])
+    if method == "HEAD":
+        assert answer.body == b"" and length > 0, data
+    else:
+        assert len(answer.body) == length, data
+        assert re.fullmatch(rb"[A-Z][ -~]+[^.]\.\n", answer.body), f"not a sentence: {answer.body!r}"
+        assert not re.search(rb"[.!?] ", answer.body), f"more than a sentence: {answer.body!r}"
+    return answer
+
+
+def record(log):
+    """The one record among the lines on standard error, as a dict; quoted values keep their escapes."""
+    found = [line for line in log.splitlines() if re.match(r"ws-echo\[\d+\]: peer=", line)]
+    assert len(found) == 1, f"expected one record, found {len(found)} in {log!r}"
+    fields = {}
+    rest = found[0].partition(": ")[2]
+    while rest:
+        match = re.match(r'([a-z_]+)=(?:"((?:[^"\\]|\\["\\]|\\x[0-9A-Fa-f]{2})*)"|([^" ][^ ]*))(?: |$)', rest)
+        assert match, f"not a field of the record: {rest!r} in {found[0]!r}"
+        name, quoted, plain = match.groups()
+        assert name not in fields, f"{name} stands twice: {found[0]!r}"
+        fields[name] = plain if quoted is None else quoted
+        rest = rest[match.end() :]
+    return fields
+
+
+def run(data, *options, env=None, timeout=LIMIT):
+    """Pipe `data` through the program; the result has stdout, stderr and returncode."""
+    return subprocess.run([PROGRAM, *options], input=data, capture_output=True, timeout=timeout,
+                          env={**os.environ, **(env or {})}, check=False)
+
+
+def exchange(data, *options):
+    """What the frames in `data` behind an accepted head are answered with; exit 0 is asserted."""
+    result = run(head() + data, *options)
+    assert result.returncode == 0, result
+    assert result.stdout.startswith(switching()), result
+    return result.stdout[len(switching()):]
+
+
+class Peer:
+    """The client's end of a connection: blocking, bounded by LIMIT, and it counts nothing."""
+
+    def __init__(self, connected):
+        self.socket = connected
+        self.socket.settimeout(LIMIT)
+        self.buffer = b""
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def end(self):
+        """Half-close: the program reads an end of file."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self):
+        """Close with a reset instead of an orderly end."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def close(self):
+        self.socket.close()
+
+    def receive(self, count):
+        """Exactly `count` bytes; fewer only if the stream ends."""
+        parts, length = [self.buffer], len(self.buffer)
+        while length < count:
+            part = self.socket.recv(1 << 18)
+            if not part:
+                break
+            parts.append(part)
+            length += len(part)
+        data = b"".join(parts)
+        self.buffer = data[count:]
+        return data[:count]
+
+    def rest(self):
+        """Everything up to the end of the stream."""
+        parts = [self.buffer]
+        self.buffer = b""
+        while part := self.socket.recv(1 << 18):
+            parts.append(part)
+        return b"".join(parts)
+
+    def frame(self):
+        """The next frame as (FIN, opcode, payload)."""
+        first, second = self.receive(2)
+        assert not second & 0x80, "a server's frame must not be masked"
+        length = second & 0x7F
+        if length == 126:
+            (length,) = struct.unpack(">H", self.receive(2))
+        elif length == 127:
+            (length,) = struct.unpack(">Q", self.receive(8))
+        return bool(first & 0x80), first & 0x0F, self.receive(length)
+
+    def open(self, **changed):
+        """Do the handshake."""
+        self.send(head(**changed))
+        expected = switching()
+        received = self.receive(len(expected))
+        assert received == expected, received
+        return self
+
+    def ended(self):
+        """True when the server has closed and said nothing more."""
+        return self.rest() == b""
+
+
+def tcp_pair():
+    """Two ends of one TCP connection over loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client, server
+
+
+def narrow_pair():
+    """The same, but it holds little of what its client does not read."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
+        client.connect(listener.getsockname())
+        server, _ = listener.accept()
+    return client, server
+
+
+def unix_pair():
+    """Two ends of one Unix stream connection."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+
+
+class PipeEnd:
+    """Two pipes in the place of a socket, with as much of its interface as Peer and Served use."""
+
+    def __init__(self, reading, writing):
+        self.reading, self.writing = open(reading, "rb", buffering=0), open(writing, "wb", buffering=0)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def settimeout(self, seconds):
+        self.seconds = seconds
+
+    def sendall(self, data):
+        data = memoryview(data)
+        while data:
+            data = data[self.writing.write(data) :]
+
+    def recv(self, count):
+        if not select.select([self.reading], [], [], self.seconds)[0]:
+            raise TimeoutError(f"nothing came for {self.seconds} seconds")
+        return self.reading.read(count)
+
+    def shutdown(self, _):
+        self.writing.close()
+
+    def dup(self):
+        return open(os.dup(self.reading.fileno()), "rb", buffering=0)
+
+    def close(self):
+        self.reading.close()
+        self.writing.close()
+
+
+def pipe_pair():
+    """Two ends that are joined by two pipes, which hold as much as a socket would."""
+    downwards, upwards = os.pipe(), os.pipe()
+    for end in (downwards[0], upwards[0]):
+        fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, 1 << 20)
+    return PipeEnd(upwards[0], downwards[1]), PipeEnd(downwards[0], upwards[1])
+
+
+def holding(data, pair=tcp_pair):
+    """A pair whose server finds `data` there when it starts, however late that is."""
+    def filled():
+        client, server = pair()
+        if isinstance(client, socket.socket):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+        client.sendall(data)
+        return client, server
+    return filled
+
+
+def queued(descriptor, request):
+    """How many bytes wait in a direction of a socket or pipe: FIONREAD to be read, TIOCOUTQ to be sent."""
+    return struct.unpack("i", fcntl.ioctl(descriptor, request, bytes(4)))[0]
+
+
+class Served:
+    """The program on one end of a connection, as an inetd would start it; `peer` is the other.
+
+    A `wrapper` is a command that ends by executing its arguments. With `watched` a copy of the
+    program's end stays open here, as a service manager keeps one, and `consumed` may be called.
+    """
+
+    def __init__(self, *options, pair=tcp_pair, env=None, wrapper=(), watched=False, **popen):
+        client, server = pair()
+        with server:
+            stdin = getattr(server, "reading", server)
+            stdout = getattr(server, "writing", server)
+            self.watched = server.dup() if watched else None
+            self.process = subprocess.Popen([*wrapper, PROGRAM, *options], stdin=stdin, stdout=stdout,
+                                            stderr=subprocess.PIPE, env={**os.environ, **(env or {})},
+                                            **popen)
+        self.peer = Peer(client)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.peer.socket.close()
+        if self.watched is not None:
+            self.watched.close()
+        if self.process.poll() is None:
+            try:
+                self.process.wait(LIMIT)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise
+        self.process.stderr.close()
+
+    def finish(self):
+        """Wait for the exit; returns what was written on standard error."""
+        log = self.process.communicate(timeout=LIMIT)[1].decode()
+        assert self.process.returncode == 0, (self.process.returncode, log)
+        return log
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+
+    def consumed(self):
+        """Wait until the program has read every byte that was sent: first all have to have
+        arrived at its end, then none may be waiting there."""
+        sent = self.peer.socket
+
+        def all_read():
+            if isinstance(sent, socket.socket):
+                if sent.family != socket.AF_UNIX:  # TCP tells the sender what has arrived, but not at once
+                    self.watched.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                if queued(sent, termios.TIOCOUTQ):
+                    return False
+            return queued(self.watched, termios.FIONREAD) == 0
+
+        wait_until(all_read, "the program had read everything", pause=1e-4)
+
+
+def in_parts(parts, *options, pair=tcp_pair, **served):
+    """Send each part only when the program has read those before it, so that every cut between
+    them is a cut between two reads; returns the whole answer."""
+    with Served(*options, pair=pair, watched=True, **served) as program:
+        for part in parts:
+            program.peer.send(part)
+            program.consumed()
+        program.peer.end()
+        answer = program.peer.rest()
+        program.peer.close()
+        program.finish()
+    return answer
+
+
+def wait_until(condition, what, pause=0.01):
+    """Poll for an event that nothing announces; fails after LIMIT."""
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        select.select([], [], [], pause)
