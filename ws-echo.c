@@ -91,7 +91,8 @@ enum {
     OUTPUT_SIZE = 256 * 1024,      /* bytes of answers that one write gathers at most */
     DIRECT_READ_SIZE = 256 * 1024, /* bytes of a large message read at once, to stay in the cache */
     COPY_MAX = 64 * 1024,          /* a longer reply leaves from where it was gathered */
-    KEPT_MAX = 256 * 1024,         /* bytes of message memory kept for the next message */
+    KEPT_MAX = 256 * 1024,         /* bytes of message memory that stay when nothing happens */
+    HUGE_PAGE = 2 * 1024 * 1024,   /* bytes; message memory beyond the first two is had in such steps */
     BLOCK_SIZE = 4096,             /* bytes unmasked, then validated while in the cache */
     CONTROL_PAYLOAD_MAX = 125,     /* section 5.5 */
     FRAME_HEADER_MAX = 14,         /* section 5.2: two bytes, eight of length, four of key */
@@ -113,6 +114,7 @@ enum {
 #define DRAIN_TIME (2 * SECOND)
 #define STOP_TIME (2 * SECOND)      /* for a frame that is partly written when a signal stops us */
 #define LOG_TIME (2 * SECOND)       /* for one line of the log */
+#define QUIET_TIME (1 * SECOND)     /* of silence after which a large message's memory is given back */
 #define PING_INTERVAL (20 * SECOND) /* or a third of a shorter timeout, where none is given */
 #define PING_INTERVAL_UNSET INT64_C(-1)
 #define DURATION_MAX (366 * 24 * 3600 * SECOND)
@@ -266,6 +268,7 @@ struct message {
     uint8_t opcode; /* CONTINUATION: there is none */
     struct utf8 utf8;
     uint64_t length; /* of the payload so far, bytes */
+    uint64_t held;   /* the longest payload that `memory` had to take since it was last given back, bytes */
     uint8_t *memory;
 };
 
@@ -301,6 +304,7 @@ struct connection {
     int64_t stop_deadline; /* when a signal has been seen: until when output may take */
     int64_t receive_limit; /* the SO_RCVTIMEO in force, microseconds; 0: none */
     int64_t silence;       /* since the last byte of the peer, as far as waits have measured it */
+    unsigned pings;        /* sent in this silence */
 
     struct head head;
     struct text origin, subprotocol, user_agent;
@@ -889,6 +893,8 @@ static void open_log(struct log *log)
     if (is_same_stream(STDERR_FILENO, STDIN_FILENO) || is_same_stream(STDERR_FILENO, STDOUT_FILENO)) {
         log->channel = SYSLOG;
         openlog("ws-echo", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+        tzset(); /* for the time of day in each line; whatever else is dated here is in UTC, which needs no
+                    file */
     } else {
         log->channel = STANDARD_ERROR;
         log->priorities = under_systemd;
@@ -1009,6 +1015,7 @@ static int filter_calls(bool journal)
         end = mempcpy(end, journal_calls, sizeof journal_calls);
     end = mempcpy(end, forbid_the_rest, sizeof forbid_the_rest);
 #ifdef DEBUG
+    tzset(); /* or gmtime_r would open a file, which is refused without a word otherwise */
     sigaction(SIGSYS, &(struct sigaction){.sa_sigaction = name_forbidden_call, .sa_flags = SA_SIGINFO}, NULL);
 #endif
     struct sock_fprog program = {.len = (unsigned short)(end - filter), .filter = filter};
@@ -1827,7 +1834,7 @@ static void send_page(struct connection *c)
     print(c,
           "Content-Type: text/html; charset=utf-8\r\n"
           "Content-Length: %zu\r\n"
-          "Content-Security-Policy: default-src 'none'; script-src '" PAGE_SCRIPT_HASH
+          "Content-Security-Policy: default-src 'none'; img-src data:; script-src '" PAGE_SCRIPT_HASH
           "'; style-src '" PAGE_STYLE_HASH "'; "
           "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
           "X-Content-Type-Options: nosniff\r\n"
@@ -2325,7 +2332,37 @@ static enum ending echo_frame(struct connection *c, struct frame *frame, const u
     return NOT_ENDED;
 }
 
-/* Answers the message that has been gathered, and gives back what memory it took beyond KEPT_MAX. */
+/*
+ * Maps the memory of messages, once.  It is address space for the largest message that the options allow;
+ * pages are had when bytes arrive in them, the later ones in large steps, because a fault for every 4 KiB
+ * would take longer than the echo.  Returns false if there is no memory.
+ */
+static bool map_message(struct message *message)
+{
+    size_t size = REPLY_ROOM + options.max_message;
+    if (message->memory)
+        return true;
+    void *memory =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return false;
+    message->memory = memory;
+    size_t small = HUGE_PAGE + HUGE_PAGE - (uintptr_t)memory % HUGE_PAGE;
+    madvise(memory, size < small ? size : small, MADV_NOHUGEPAGE);
+    if (size > small)
+        madvise(message->memory + small, size - small, MADV_HUGEPAGE);
+    return true;
+}
+
+/* Gives back the memory of large messages. */
+static void release_message(struct message *message)
+{
+    if (message->held > KEPT_MAX)
+        madvise(message->memory + KEPT_MAX, REPLY_ROOM + options.max_message - KEPT_MAX, MADV_DONTNEED);
+    message->held = 0;
+}
+
+/* Answers the message that has been gathered. */
 static enum ending echo_gathered(struct connection *c)
 {
     struct message *message = &c->message;
@@ -2340,27 +2377,14 @@ static enum ending echo_gathered(struct connection *c)
     } else {
         flush_with(c, start, length);
     }
-    if (length > KEPT_MAX)
-        madvise(message->memory + KEPT_MAX, REPLY_ROOM + message->length - KEPT_MAX, MADV_DONTNEED);
     note_reply(c, message->opcode, message->length);
+    if (message->held < message->length)
+        message->held = message->length;
+    if (message->held > HUGE_PAGE)
+        release_message(message);
     message->opcode = CONTINUATION;
     message->length = 0;
     return NOT_ENDED;
-}
-
-/*
- * Maps the memory of messages, once.  It is address space for the largest message that the options allow;
- * pages are had when bytes arrive in them.
- */
-static bool map_message(struct message *message)
-{
-    if (!message->memory) {
-        void *memory = mmap(NULL, REPLY_ROOM + options.max_message, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (memory != MAP_FAILED)
-            message->memory = memory;
-    }
-    return message->memory;
 }
 
 /* Gathers payload of the data frame that is being received; `from` may be where it belongs already. */
@@ -2476,12 +2500,32 @@ static enum ending take_frames(struct connection *c)
     return ending;
 }
 
-/* Returns the microseconds of silence until a Ping or the end is due; 0: neither ever is. */
+/* Returns the microseconds of silence until something is due; 0: nothing ever is. */
 static int64_t time_until_due(const struct connection *c)
 {
-    int64_t due = options.timeout ? options.timeout - c->silence : 0;
-    int64_t ping = options.ping_interval ? options.ping_interval - c->silence % options.ping_interval : 0;
-    return due == 0 || (ping != 0 && ping < due) ? ping : due;
+    int64_t due = INT64_MAX, ping = (c->pings + 1) * options.ping_interval - c->silence;
+    if (options.timeout > 0)
+        due = options.timeout - c->silence;
+    if (options.ping_interval > 0 && ping < due)
+        due = ping;
+    if (c->message.held > KEPT_MAX && QUIET_TIME < due)
+        due = QUIET_TIME;
+    return due == INT64_MAX ? 0 : due;
+}
+
+/* Does what is due after `silence` microseconds more without a byte from the peer. */
+static enum ending note_silence(struct connection *c, int64_t silence)
+{
+    c->silence += silence;
+    if (c->message.opcode == CONTINUATION)
+        release_message(&c->message);
+    if (options.timeout > 0 && c->silence >= options.timeout)
+        return IDLE;
+    if (options.ping_interval > 0 && c->silence >= (c->pings + 1) * options.ping_interval) {
+        send_control(c, PING, (const uint8_t *)"", 0);
+        c->pings++;
+    }
+    return NOT_ENDED;
 }
 
 /*
@@ -2491,33 +2535,27 @@ static int64_t time_until_due(const struct connection *c)
 static enum ending receive_more(struct connection *c)
 {
     bool direct = c->in_frame && c->payload_left >= INPUT_SIZE;
+    uint8_t *to = direct ? c->message.memory + REPLY_ROOM + c->message.length : NULL;
     int64_t limit = time_until_due(c);
     ssize_t count;
     if (direct) {
-        uint8_t *to = c->message.memory + REPLY_ROOM + c->message.length;
         flush(c);
         count = receive(
             c, to, c->payload_left < DIRECT_READ_SIZE ? (size_t)c->payload_left : DIRECT_READ_SIZE, limit);
-        if (count > 0) {
-            c->silence = 0;
-            return gather(c, to, (size_t)count);
-        }
     } else {
         count = receive_input(c, limit);
     }
-    if (count > 0)
-        c->silence = 0;
-    else if (count == 0)
+    if (count > 0) {
+        c->silence = c->pings = 0;
+        return direct ? gather(c, to, (size_t)count) : NOT_ENDED;
+    }
+    if (count == 0)
         return END_OF_INPUT;
-    else if (errno == EINTR)
+    if (errno == EAGAIN && !stopping)
+        return note_silence(c, limit);
+    if (errno == EAGAIN || errno == EINTR)
         return stopping ? STOPPED : NOT_ENDED;
-    else if (errno != EAGAIN)
-        return RESET;
-    else if (!stopping && options.timeout && (c->silence += limit) >= options.timeout)
-        return IDLE;
-    else if (!stopping)
-        send_control(c, PING, (const uint8_t *)"", 0);
-    return NOT_ENDED;
+    return RESET;
 }
 
 /* Exchanges frames until it ends. */
@@ -2722,7 +2760,6 @@ int main(int argc, char **argv)
     prepare_connection(c);
     set_signals();
     drop_root(&c->log);
-    tzset();
     enter_sandbox(&c->log);
     c->started = now();
 
