@@ -17,8 +17,29 @@ WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Werror
 HARDENING = -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 OURS = -std=gnu17 $(WARNINGS) $(HARDENING) -DVERSION='"$(VERSION)"' -Ibuild
 
+# `make static`: musl and Nettle linked in, no libsystemd.  On a musl system that is the compiler at hand.  Elsewhere it
+# is Debian's musl-gcc, whose own -static-pie makes a dynamic program, so the start files are named here, and which
+# finds only musl's headers.  SHA-1 is bound to Nettle's plain version: otherwise a start would ask the processor for
+# a better one, and in a virtual machine each CPUID instruction is a trap.
+MACHINE := $(shell $(CC) -dumpmachine)
+ifneq ($(findstring musl,$(MACHINE)),)
+STATIC_CC = $(CC)
+STATIC = -static-pie
+STATIC_LIBS = -lnettle
+else
+STATIC_CC = musl-gcc
+MUSL = /usr/lib/$(subst -gnu,-musl,$(MACHINE))
+NETTLE = $(shell $(CC) -print-file-name=libnettle.a)
+PLAIN_SHA1 = $(shell nm $(NETTLE) 2>/dev/null | sed -n 's/.* T \(_nettle_sha1_compress_x86_64\|_nettle_sha1_compress_c\)$$/\1/p')
+STATIC = -idirafter /usr/include -idirafter /usr/include/$(MACHINE) -static -nostartfiles \
+	-Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now $(PLAIN_SHA1:%=-Wl,--defsym=nettle_sha1_compress=%) \
+	$(MUSL)/rcrt1.o $(MUSL)/crti.o
+STATIC_LIBS = $(NETTLE) $(MUSL)/crtn.o
+endif
+
 # Names of Debian's and Ubuntu's packages.
 BUILD_PACKAGES = gcc libc6-dev pkgconf nettle-dev libsystemd-dev systemd
+STATIC_PACKAGES = gcc libc6-dev musl-tools nettle-dev
 CHECK_PACKAGES = clang clang-format curl libclang-rt-14-dev mandoc node-ws python3-pytest python3-tornado \
 	python3-websocket python3-websockets strace
 
@@ -33,7 +54,7 @@ packages = @set -e; absent=$$(for name in $(1); do \
 	[ -z "$$absent" ] || { [ $$(id -u) = 0 ] || sudo=sudo; $$sudo apt-get update; \
 		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$absent; }
 
-.PHONY: all help run deps check install uninstall clean
+.PHONY: all help static run deps check install uninstall clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -41,6 +62,7 @@ all: ws-echo
 
 help:
 	@echo 'make            build ws-echo'
+	@echo 'make static     build ws-echo-static: with musl, without libraries, faster to start'
 	@echo 'make run        serve on port 8888, IPv4 and IPv6, until Ctrl-C; ARGS="--verbose" adds options'
 	@echo 'make deps       install what building and testing need, by apt-get (with run: only what that needs)'
 	@echo 'make check      run the tests'
@@ -66,17 +88,24 @@ ws-echo: ws-echo.c build/page.h Makefile
 	$(call library,libsystemd,libsystemd-dev)
 	$(CC) $(OURS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -pie -o $@ $< $(shell $(PKG_CONFIG) --libs nettle)
 
+static: ws-echo-static
+
+ws-echo-static: ws-echo.c build/page.h Makefile
+	$(call tool,$(STATIC_CC),musl-tools)
+	$(STATIC_CC) $(OURS) -DWITHOUT_LIBSYSTEMD $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(STATIC) -o $@ $< $(STATIC_LIBS)
+	@! readelf -lW $@ | grep INTERP || { echo "$@ is not static" >&2; rm $@; exit 1; }
+
 run: ws-echo
 	$(call tool,systemd-socket-activate,systemd)
 	@echo 'Open http://localhost:8888/, or type new WebSocket("ws://localhost:8888/socket") into a console.'
 	@SYSTEMD_LOG_LEVEL=warning systemd-socket-activate --accept --inetd --listen=8888 ./ws-echo $(ARGS)
 
 deps:
-	$(call packages,$(BUILD_PACKAGES) $(if $(filter run install,$(MAKECMDGOALS)),,$(CHECK_PACKAGES)))
+	$(call packages,$(BUILD_PACKAGES) $(if $(filter run install,$(MAKECMDGOALS)),,$(STATIC_PACKAGES) $(CHECK_PACKAGES)))
 
 check: ws-echo
 	@$(PYTHON) -c 'import pytest' 2>/dev/null || $(call missing,pytest,python3-pytest)
 	$(PYTHON) -m pytest -q tests --ignore=tests/system --ignore=tests/bench
 
 clean:
-	rm -rf build ws-echo
+	rm -rf build ws-echo ws-echo-static

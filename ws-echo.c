@@ -99,15 +99,16 @@ enum {
     REPLY_HEADER_MAX = 10,         /* the same without a masking key */
     PREFIX_MAX = 256,              /* bytes */
     REPLY_ROOM = REPLY_HEADER_MAX + PREFIX_MAX,
-    CHOICES_MAX = 64,              /* how often a repeatable option is taken */
-    LOGGED_MAX = 256,              /* bytes of one value in the log */
-    TLS_HANDSHAKE = 0x16,          /* the first byte of a TLS connection: RFC 8446 section 5.1 */
-    PROXY_LINE_MAX = 107,          /* PROXY protocol, version 1, with its CRLF */
-    PROXY_BINARY_MAX = 16 + 65535, /* version 2 */
-    ADDRESS_SIZE = 108 + 1,        /* the longest address, a Unix socket's path */
-    DRAIN_MAX = 64 * 1024 * 1024,  /* bytes thrown away after our last word */
-    KEY_LENGTH = 24,               /* Sec-WebSocket-Key, section 4.1 */
-    ACCEPT_LENGTH = 28,            /* Sec-WebSocket-Accept, section 4.2.2 */
+    CHOICES_MAX = 64,                       /* how often a repeatable option is taken */
+    SENTENCE_SIZE = REQUEST_LINE_MAX + 256, /* bytes; one of the sentences names a path */
+    LOGGED_MAX = 256,                       /* bytes of one value in the log */
+    TLS_HANDSHAKE = 0x16,                   /* the first byte of a TLS connection: RFC 8446 section 5.1 */
+    PROXY_LINE_MAX = 107,                   /* PROXY protocol, version 1, with its CRLF */
+    PROXY_BINARY_MAX = 16 + 65535,          /* version 2 */
+    ADDRESS_SIZE = 108 + 1,                 /* the longest address, a Unix socket's path */
+    DRAIN_MAX = 64 * 1024 * 1024,           /* bytes thrown away after our last word */
+    KEY_LENGTH = 24,                        /* Sec-WebSocket-Key, section 4.1 */
+    ACCEPT_LENGTH = 28,                     /* Sec-WebSocket-Accept, section 4.2.2 */
 };
 
 #define SECOND INT64_C(1000000) /* durations are microseconds, as in struct timeval */
@@ -539,7 +540,7 @@ static bool is_origin(const char *value)
 
 static bool is_path(const char *value)
 {
-    return *value == '/' && is_visible(TEXT_OF(value), "?#");
+    return *value == '/' && strlen(value) < REQUEST_LINE_MAX && is_visible(TEXT_OF(value), "?#");
 }
 
 /* Adds to a repeatable option; `any` and `none` (if there is one) must stand alone.  Returns false if not. */
@@ -643,17 +644,18 @@ static bool parse_options(int argc, char **argv, struct options *into, char comp
     opterr = 0;
     optind = 0;
     while ((option = getopt_long(argc, argv, "+:p:P:o:s:m:u:qv", long_options, NULL)) != -1) {
-        const char *given = argv[optind - 1], *wrong;
         const struct option *row = long_options;
+        const char *wrong;
+        while (row->name && row->val != (option == ':' || option == '?' ? optopt : option))
+            row++;
         if (option == ':')
-            return complain(complaint, "option %.40s needs a value; see ws-echo --help", given);
-        if (option == '?' && strncmp(given, "--", 2) != 0)
+            return complain(complaint, "option --%s needs a value; see ws-echo --help", row->name);
+        if (option == '?' && optopt == 0)
+            return complain(complaint, "unknown option %.40s; see ws-echo --help", argv[optind - 1]);
+        if (option == '?' && !row->name)
             return complain(complaint, "unknown option -%c; see ws-echo --help", optopt);
         if (option == '?')
-            return complain(complaint, "option %.40s %s; see ws-echo --help", given,
-                            optopt ? "takes no value" : "is unknown or ambiguous");
-        while (row->val != option)
-            row++;
+            return complain(complaint, "option --%s takes no value; see ws-echo --help", row->name);
         if ((wrong = take_option(into, option, optarg)))
             return complain(complaint, "--%s=%.40s: it %s", row->name, optarg, wrong);
     }
@@ -813,7 +815,7 @@ static void log_connection(const struct connection *c, const char *end, int prio
     if (c->close_code)
         add_number(&record, "close", "WS_CLOSE_CODE", c->close_code);
     add_value(&record, "reason", "WS_CLOSE_REASON", c->close_reason);
-    add_to_line(&record, " end=\"%s\"", end);
+    add_value(&record, "end", "WS_END", TEXT_OF(end));
     add_number(&record, "messages", "WS_MESSAGES", c->messages);
     add_number(&record, "bytes_in", "WS_BYTES_IN", c->bytes_in);
     add_number(&record, "bytes_out", "WS_BYTES_OUT", c->bytes_out);
@@ -949,71 +951,117 @@ static void name_forbidden_call(int number, siginfo_t *info, void *context)
 #define FORBIDDEN (SECCOMP_RET_ERRNO | EPERM)
 #endif
 
-#define LOAD(member) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
-#define ANSWER(action) BPF_STMT(BPF_RET | BPF_K, (action))
-#define UNLESS(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (skip))
-#define ALLOW(call) UNLESS(__NR_##call, 1), ANSWER(SECCOMP_RET_ALLOW)
+/* A call that is allowed, on a condition for one of its arguments where one is named. */
+struct allowed {
+    uint32_t call;
+    enum { ALWAYS, WITHOUT_BITS, IF_EQUAL } condition;
+    uint8_t argument;
+    uint32_t value;
+};
 
-/* clang-format off */
-/* The calls of an echo.  read and write come first and whatever their arguments, so that the kernel answers
- * for them from its cache.  Memory may be had, but never executed. */
-static const struct sock_filter echo_calls[] = {
-    LOAD(arch),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FILTER_ARCHITECTURE, 1, 0),
-    ANSWER(FORBIDDEN),
-    LOAD(nr),
-    ALLOW(read),
-    ALLOW(write),
-    ALLOW(writev),
-    ALLOW(ppoll),
-    ALLOW(shutdown),
-    ALLOW(close),
-    ALLOW(setsockopt),
-    ALLOW(madvise),
-    ALLOW(munmap),
-    ALLOW(brk),
-    ALLOW(clock_gettime),
-    ALLOW(setitimer),
-    ALLOW(getpid),
-    ALLOW(sendto),
-    ALLOW(rt_sigreturn),
-    ALLOW(rt_sigprocmask),
-    ALLOW(restart_syscall),
-    ALLOW(exit_group),
-    UNLESS(__NR_mmap, 4),
-    LOAD(args[2]),
-    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
-    ANSWER(FORBIDDEN),
-    ANSWER(SECCOMP_RET_ALLOW),
+/*
+ * The calls of an echo.  read and write are allowed whatever their arguments, so that the kernel answers for
+ * them from its cache and the filter costs the echo nothing.  Memory may be had, but never executed.
+ */
+static const struct allowed echo_calls[] = {
+    {.call = __NR_read},
+    {.call = __NR_write},
+    {.call = __NR_writev},
+    {.call = __NR_ppoll},
+    {.call = __NR_shutdown},
+    {.call = __NR_close},
+    {.call = __NR_setsockopt},
+    {.call = __NR_madvise},
+    {.call = __NR_munmap},
+    {.call = __NR_brk},
+    {.call = __NR_clock_gettime},
+    {.call = __NR_setitimer},
+    {.call = __NR_getpid},
+    {.call = __NR_sendto}, /* syslog(3) */
+    {.call = __NR_rt_sigreturn},
+    {.call = __NR_rt_sigprocmask},
+    {.call = __NR_restart_syscall},
+    {.call = __NR_exit_group},
+    {__NR_mmap, WITHOUT_BITS, 2, PROT_EXEC},
 };
 
 /* What sd_journal_sendv and sd_notify need besides. */
-static const struct sock_filter journal_calls[] = {
-    ALLOW(sendmsg),
-    ALLOW(getsockopt),
-    ALLOW(getuid),
-    ALLOW(geteuid),
-    ALLOW(getgid),
-    ALLOW(getegid),
-    UNLESS(__NR_socket, 4),
-    LOAD(args[0]),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 1, 0),
-    ANSWER(FORBIDDEN),
-    ANSWER(SECCOMP_RET_ALLOW),
+static const struct allowed journal_calls[] = {
+    {.call = __NR_sendmsg},
+    {.call = __NR_getsockopt},
+    {.call = __NR_getuid},
+    {.call = __NR_geteuid},
+    {.call = __NR_getgid},
+    {.call = __NR_getegid},
+    {__NR_socket, IF_EQUAL, 0, AF_UNIX},
 };
-/* clang-format on */
 
-static const struct sock_filter forbid_the_rest[] = {ANSWER(FORBIDDEN)};
+enum { CALLS_MAX = sizeof echo_calls / sizeof *echo_calls + sizeof journal_calls / sizeof *journal_calls };
+
+/* Appends instructions that answer for one call and go on with what follows them for any other. */
+static struct sock_filter *append_call(struct sock_filter *next, const struct allowed *allowed)
+{
+    const struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    const uint32_t argument =
+        (uint32_t)offsetof(struct seccomp_data, args[allowed->argument]); /* lower half */
+    const bool without_bits = allowed->condition == WITHOUT_BITS;
+    if (allowed->condition == ALWAYS) {
+        *next++ = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed->call, 0, 1);
+        *next++ = allow;
+        return next;
+    }
+    *next++ = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed->call, 0, 4);
+    *next++ = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument);
+    *next++ = (struct sock_filter)BPF_JUMP(BPF_JMP | (without_bits ? BPF_JSET : BPF_JEQ) | BPF_K,
+                                           allowed->value, without_bits ? 0 : 1, without_bits ? 1 : 0);
+    *next++ = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, FORBIDDEN);
+    *next++ = allow;
+    return next;
+}
+
+/*
+ * Appends a search tree for calls in ascending order.  When a filter is installed the kernel tries every call
+ * there is on it, so a list of comparisons would take 30 us longer at each start.
+ */
+static struct sock_filter *append_search(struct sock_filter *next, const struct allowed *calls, size_t count)
+{
+    if (count <= 2) {
+        for (size_t i = 0; i < count; i++)
+            next = append_call(next, &calls[i]);
+        *next++ = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, FORBIDDEN);
+        return next;
+    }
+    struct sock_filter *branch = next++;
+    next = append_search(next, calls, count / 2);
+    *branch = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, calls[count / 2].call,
+                                           (uint8_t)(next - branch - 1), 0);
+    return append_search(next, calls + count / 2, count - count / 2);
+}
+
+static int compare_calls(const void *one, const void *other)
+{
+    uint32_t a = ((const struct allowed *)one)->call, b = ((const struct allowed *)other)->call;
+    return a < b ? -1 : a > b;
+}
 
 /* Allows the calls above and nothing else.  Returns 0 or -1 with errno. */
 static int filter_calls(bool journal)
 {
-    struct sock_filter
-        filter[sizeof echo_calls / sizeof *echo_calls + sizeof journal_calls / sizeof *journal_calls + 1];
-    struct sock_filter *end = mempcpy(filter, echo_calls, sizeof echo_calls);
-    if (journal)
-        end = mempcpy(end, journal_calls, sizeof journal_calls);
-    end = mempcpy(end, forbid_the_rest, sizeof forbid_the_rest);
+    struct allowed calls[CALLS_MAX];
+    size_t count = sizeof echo_calls / sizeof *echo_calls;
+    memcpy(calls, echo_calls, sizeof echo_calls);
+    if (journal) {
+        memcpy(calls + count, journal_calls, sizeof journal_calls);
+        count = CALLS_MAX;
+    }
+    qsort(calls, count, sizeof *calls, compare_calls);
+    struct sock_filter filter[7 * CALLS_MAX] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FILTER_ARCHITECTURE, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, FORBIDDEN),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    };
+    struct sock_filter *end = append_search(filter + 4, calls, count);
 #ifdef DEBUG
     tzset(); /* or gmtime_r would open a file, which is refused without a word otherwise */
     sigaction(SIGSYS, &(struct sigaction){.sa_sigaction = name_forbidden_call, .sa_flags = SA_SIGINFO}, NULL);
@@ -1134,6 +1182,8 @@ static ssize_t receive(struct connection *c, void *buffer, size_t size, int64_t 
         return -1;
     }
     ssize_t count = read(STDIN_FILENO, buffer, size);
+    if (count < 0 && !c->sockets && errno != EINTR && errno != EAGAIN)
+        fail(&c->log, EX_OSERR, "cannot read: %m");
     if (count > 0)
         c->bytes_in += (uint64_t)count;
     return count;
@@ -1816,10 +1866,10 @@ static void escape_html(const char *string, char *into, size_t size)
 }
 
 /* Writes the sentence of an answer; where it names a path, that is the first one that is served. */
-static void make_sentence(enum answer answer, char sentence[static 2 * LOGGED_MAX])
+static void make_sentence(enum answer answer, char sentence[static SENTENCE_SIZE])
 {
     const char *path = options.paths.any ? "/" : options.paths.names[0];
-    snprintf(sentence, 2 * LOGGED_MAX, answers[answer].sentence, path);
+    snprintf(sentence, SENTENCE_SIZE, answers[answer].sentence, path);
 }
 
 /* Answers with the page, the first path that is served filled in, or with its head alone. */
@@ -1849,7 +1899,7 @@ static void send_page(struct connection *c)
 /* Answers with one sentence that says what was wrong and what would be right. */
 static void send_refusal(struct connection *c, enum answer answer)
 {
-    char sentence[2 * LOGGED_MAX];
+    char sentence[SENTENCE_SIZE];
     make_sentence(answer, sentence);
     if (answers[answer].status == 405)
         print(c, "Allow: GET%s\r\n", !options.no_page && text_is(c->head.path, "/") ? ", HEAD" : "");
@@ -1866,7 +1916,7 @@ static void send_refusal(struct connection *c, enum answer answer)
 static void send_answer(struct connection *c, enum answer answer)
 {
     char accept[ACCEPT_LENGTH + 1], date[sizeof "Sun, 06 Nov 1994 08:49:37 GMT"];
-    time_t seconds = time(NULL);
+    struct timespec time;
     struct text key;
     struct tm date_time;
     c->status = answers[answer].status;
@@ -1882,7 +1932,8 @@ static void send_answer(struct connection *c, enum answer answer)
         print(c, "\r\n");
         return;
     }
-    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&seconds, &date_time));
+    clock_gettime(CLOCK_REALTIME, &time);
+    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&time.tv_sec, &date_time));
     print(c, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %sclose\r\n", c->status, status_phrase(c->status),
           date, c->status == 426 ? "Upgrade, " : "");
     if (answer == PAGE_SERVED)
@@ -2637,23 +2688,29 @@ static void find_peer(struct address *peer)
         {"REMOTE_ADDR", "REMOTE_PORT"},       /* systemd */
         {"TCPREMOTEIP", "TCPREMOTEPORT"},     /* tcpserver, tcpsvd */
         {"SOCAT_PEERADDR", "SOCAT_PEERPORT"}, /* socat */
-        {"REMOTE_HOST", "REMOTE_PORT"},       /* stunnel, xinetd */
+        {"REMOTE_HOST", "REMOTE_PORT"},       /* stunnel; xinetd without the port */
     };
+    const char *host = NULL, *port = NULL;
+    char bare[ADDRESS_SIZE];
     *peer = (struct address){.host = "-"};
-    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
-        const char *host = getenv(variables[i][0]), *port = getenv(variables[i][1]);
-        char bare[ADDRESS_SIZE];
-        if (!host || !*host)
-            continue;
-        /* socat writes IPv6 addresses in brackets. */
-        snprintf(bare, sizeof bare, "%.*s", (int)strcspn(host + (*host == '['), "]"), host + (*host == '['));
-        if (!set_host(peer, bare))
-            set_name(peer, bare, sizeof bare);
-        if (port)
-            set_port(peer, port);
-        return;
+    for (size_t i = 0; i < sizeof variables / sizeof *variables && (!host || !*host); i++) {
+        host = getenv(variables[i][0]);
+        port = getenv(variables[i][1]);
     }
-    ask_kernel_for_peer(peer);
+    if (!port || !host || !*host)
+        ask_kernel_for_peer(peer);
+    if (!host || !*host)
+        return;
+    /* socat writes IPv6 addresses in brackets. */
+    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(host + (*host == '['), "]"), host + (*host == '['));
+    struct address told = {.host = ""};
+    if (!set_host(&told, bare))
+        set_name(&told, bare, sizeof bare);
+    if (port)
+        set_port(&told, port);
+    else if (strcmp(told.host, peer->host) == 0)
+        memcpy(told.port, peer->port, sizeof told.port);
+    *peer = told;
 }
 
 /* Tells whether a descriptor is a stream socket that has been accepted. */
@@ -2683,10 +2740,10 @@ static long take_descriptors(void)
     long passed = 1;
     if (fcntl(STDERR_FILENO, F_GETFD) < 0)
         dup2(open("/dev/null", O_RDWR), STDERR_FILENO);
-    if (pid && count && strtol(pid, NULL, 10) == getpid()) {
+    if (pid && count && strtol(pid, NULL, 10) == getpid() && strcmp(count, "0") != 0) {
         passed = strtol(count, NULL, 10);
-        dup2(STDERR_FILENO + 1, STDIN_FILENO);
-        dup2(STDERR_FILENO + 1, STDOUT_FILENO);
+        if (dup2(STDERR_FILENO + 1, STDIN_FILENO) < 0 || dup2(STDERR_FILENO + 1, STDOUT_FILENO) < 0)
+            close(STDIN_FILENO); /* which make_blocking then complains of */
     }
     syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0); /* before Linux 5.9 they stay open, unused */
     return passed;
@@ -2768,9 +2825,10 @@ int main(int argc, char **argv)
     if (options.verbose)
         log_head(c);
     if (answer != SWITCHING) {
-        char sentence[2 * LOGGED_MAX];
+        char sentence[SENTENCE_SIZE];
         make_sentence(answer, sentence);
-        drain(c);
+        if (c->status)
+            drain(c);
         conclude(c, sentence);
     }
     notify_status(c, "echoing");
