@@ -1,0 +1,293 @@
+"""How a connection ends, whoever ends it, and that the last thing said always arrives."""
+
+import random
+import signal
+
+import pytest
+import wire
+from wire import BINARY, CLOSE, CONTINUATION, PING, TEXT
+
+PAIRS = [wire.tcp_pair, wire.unix_pair, wire.pipe_pair]
+SOCKETS = [wire.tcp_pair, wire.unix_pair]
+SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+MIB = 1 << 20
+CLOSING = wire.reply(CLOSE, wire.close_body(1000))
+
+
+# The closing handshake.
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_close_is_answered_and_the_end_of_the_stream_follows_at_once(pair):
+    """Also while somebody else, as a service manager does, keeps the connection open."""
+    with wire.Served(pair=pair, watched=pair is not wire.pipe_pair) as served:
+        peer = served.peer.open()
+        peer.send(wire.close(1000, b"bye"))
+        assert peer.rest() == CLOSING
+        peer.close()
+        served.finish()
+
+
+@pytest.mark.parametrize("pair", SOCKETS)
+@pytest.mark.parametrize("data, status", [(b"GET / HTTP/9.9\r\n\r\n", 505), (wire.head(path="/other"), 404)])
+def test_a_refusal_is_followed_by_the_end_of_the_stream_at_once(pair, data, status):
+    with wire.Served(pair=pair, watched=True) as served:
+        served.peer.send(data)
+        wire.refused(served.peer.rest(), status)
+        served.peer.close()
+        served.finish()
+
+
+@pytest.mark.parametrize("pair", SOCKETS)
+def test_the_page_is_followed_by_the_end_of_the_stream_at_once(pair):
+    with wire.Served(pair=pair, watched=True) as served:
+        served.peer.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = wire.Answer(served.peer.rest())
+        assert len(answer.body) == int(answer.fields["content-length"])
+
+
+def test_the_process_ends_although_the_peer_keeps_the_connection_open():
+    with wire.Served() as served:
+        served.peer.open().send(wire.close(1000))
+        assert served.peer.rest() == CLOSING
+        served.finish()
+
+
+# Half-closed connections and their ends.
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("length", [5, 3 * MIB])
+def test_a_peer_that_half_closes_after_a_message_still_gets_its_echo(pair, length):
+    with wire.Served(pair=pair) as served:
+        peer = served.peer.open()
+        peer.send(wire.frame(BINARY, bytes(length)))
+        peer.end()
+        wire.same(peer.rest(), wire.reply(BINARY, bytes(length)))
+        peer.close()
+        served.finish()
+
+
+@pytest.mark.parametrize("data", [
+    pytest.param(data, id=name) for name, data in {
+        "before-a-byte": b"",
+        "after-a-byte": b"G",
+        "in-the-head": wire.head()[:-2],
+        "in-a-header": wire.head() + wire.text("hi")[:1],
+        "before-a-masking-key": wire.head() + wire.text("hi")[:2],
+        "in-a-masking-key": wire.head() + wire.text("hi")[:4],
+        "in-a-long-length": wire.head() + wire.frame(BINARY, bytes(70000))[:5],
+        "in-a-payload": wire.head() + wire.text("hi")[:-1],
+        "in-a-message": wire.head() + wire.text("hi", fin=False),
+        "in-a-fragment": wire.head() + wire.text("hi", fin=False) + wire.frame(CONTINUATION, b"ho")[:-1],
+        "in-a-close": wire.head() + wire.close(1000)[:-1],
+    }.items()
+])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_an_end_of_the_stream_anywhere_is_an_ordinary_end(pair, data):
+    with wire.Served(pair=pair) as served:
+        served.peer.send(data)
+        served.peer.end()
+        received = served.peer.rest()
+        if data.startswith(wire.head()):
+            assert received == wire.switching(), received
+        served.peer.close()
+        served.finish()
+
+
+# Resets.
+
+@pytest.mark.parametrize("data", [
+    b"", wire.head()[:50], wire.head(), wire.head() + wire.text("hi")[:4], wire.head() + wire.text("hi"),
+    wire.head() + wire.close(1000),
+], ids=["first", "in-the-head", "after-the-head", "in-a-frame", "after-a-message", "after-a-close"])
+def test_a_reset_is_an_ordinary_end(data):
+    with wire.Served() as served:
+        served.peer.send(data)
+        served.peer.reset()
+        served.finish()
+
+
+@pytest.mark.parametrize("pair", [wire.narrow_pair, wire.unix_pair])
+def test_a_peer_that_goes_while_a_large_echo_is_written_is_an_ordinary_end(pair):
+    with wire.Served(pair=pair) as served:
+        peer = served.peer.open()
+        peer.send(wire.frame(BINARY, bytes(16 * MIB)))
+        peer.receive(1000)
+        peer.reset()
+        served.finish()
+
+
+def test_a_pipe_that_breaks_while_a_large_echo_is_written_is_an_ordinary_end():
+    with wire.Served(pair=wire.pipe_pair) as served:
+        peer = served.peer.open()
+        peer.send(wire.frame(BINARY, bytes(16 * MIB)))
+        peer.receive(1000)
+        peer.socket.reading.close()
+        served.finish()
+
+
+# The last thing said is not destroyed by what the peer was still sending.
+
+@pytest.mark.parametrize("pair", SOCKETS)
+def test_a_refusal_arrives_although_much_more_was_sent_than_read(pair):
+    with wire.Served(pair=pair) as served:
+        served.peer.send(b"GET /socket HTTP/1.1\nHost: x\n\n" + bytes(MIB))
+        wire.refused(served.peer.rest(), 400)
+        served.peer.close()
+        served.finish()
+
+
+@pytest.mark.parametrize("pair", SOCKETS)
+@pytest.mark.parametrize("data, code", [
+    (wire.frame(3), 1002), (wire.text(b"\xff"), 1007), (wire.frame(BINARY, bytes(11)), 1009),
+    (wire.close(4000), 4000),
+])
+def test_a_close_arrives_although_much_more_was_sent_than_read(pair, data, code):
+    with wire.Served("--max-message=10", pair=pair) as served:
+        peer = served.peer.open()
+        peer.send(data + bytes(MIB))
+        assert wire.close_code(peer.rest()) == code
+        peer.close()
+        served.finish()
+
+
+def test_a_peer_that_never_stops_sending_is_drained_of_64_mib_at_most():
+    chunk, sent = bytes(MIB), 0
+    with wire.Served() as served:
+        served.peer.open().send(wire.frame(3))
+        try:
+            while sent < 1024 * MIB:
+                served.peer.send(chunk)
+                sent += len(chunk)
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        assert sent < 64 * MIB + 32 * MIB, "more than what is drained and what socket buffers hold"
+        served.finish()
+
+
+# Signals.
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_answered_with_close_1001(pair, number):
+    with wire.Served(pair=pair) as served:
+        peer = served.peer.open()
+        peer.send(wire.text("hi"))
+        assert peer.frame() == (True, TEXT, wire.PREFIX + b"hi")
+        served.stop(number)
+        assert wire.close_code(peer.rest()) == 1001
+        peer.close()
+        served.finish()
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("data", [wire.text("half")[:8], wire.text("half", fin=False)])
+def test_a_signal_inside_the_peers_message_is_answered_at_once(pair, data):
+    """The boundary that counts is one of our own output."""
+    with wire.Served(pair=pair, watched=True) as served:
+        served.peer.open().send(data)
+        served.consumed()
+        served.stop()
+        if pair is wire.pipe_pair:
+            assert served.peer.frame()[:2] == (True, CLOSE)
+        else:
+            assert wire.close_code(served.peer.rest()) == 1001
+
+
+@pytest.mark.parametrize("pair", [wire.narrow_pair, wire.unix_pair, wire.pipe_pair])
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_a_large_echo_is_written_lets_the_frame_be_finished_first(pair, number):
+    message = random.Random(number).randbytes(16 * MIB)
+    with wire.Served(pair=pair) as served:
+        peer = served.peer.open()
+        peer.send(wire.frame(BINARY, message))
+        begun = peer.receive(10)
+        served.stop(number)
+        received = begun + peer.rest()
+        expected = wire.reply(BINARY, message)
+        assert received[:len(expected)] == expected, f"the frame is not whole: {len(received)} bytes"
+        assert wire.close_code(received[len(expected):]) == 1001
+        peer.close()
+        served.finish()
+
+
+def test_a_signal_that_comes_again_changes_nothing():
+    message = bytes(16 * MIB)
+    with wire.Served(pair=wire.narrow_pair) as served:
+        peer = served.peer.open()
+        peer.send(wire.frame(BINARY, message))
+        received = peer.receive(10)
+        for number in SIGNALS * 10:
+            served.stop(number)
+            received += peer.receive(1000)
+        received += peer.rest()
+        expected = wire.reply(BINARY, message)
+        assert received[:len(expected)] == expected, f"the frame is not whole: {len(received)} bytes"
+        assert wire.close_code(received[len(expected):]) == 1001
+        peer.close()
+        served.finish()
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_signal_at_any_moment_is_not_lost_and_cuts_no_frame(pair):
+    """Some messages are on their way when it comes: those answered are answered whole, then comes 1001."""
+    for count in range(40):
+        messages = [bytes([number]) * (number * 37 % 400) for number in range(count)]
+        with wire.Served(pair=pair) as served:
+            peer = served.peer.open()
+            peer.send(b"".join(wire.frame(BINARY, message) for message in messages))
+            served.stop()
+            answers = wire.frames(peer.rest())
+            peer.close()
+            served.finish()
+        *echoes, (fin, opcode, body) = answers
+        assert (fin, opcode, body[:2]) == (True, CLOSE, wire.close_body(1001)), answers[-1]
+        assert [payload for _, _, payload in echoes] == messages[:len(echoes)], (count, len(echoes))
+
+
+def test_a_peer_that_answers_1001_with_a_close_of_its_own_ends_it_at_once():
+    with wire.Served() as served:
+        peer = served.peer.open()
+        served.stop()
+        assert wire.close_code(peer.rest()) == 1001
+        peer.send(wire.close(1001))
+        peer.close()
+        served.finish()
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("data", [b"G", wire.head()[:-1]], ids=["one-byte", "all-but-one"])
+def test_a_signal_during_the_handshake_ends_it_silently(pair, number, data):
+    with wire.Served(pair=pair, watched=True) as served:
+        served.peer.send(data)
+        served.consumed()
+        served.stop(number)
+        assert served.peer.rest() == b""
+        served.peer.close()
+        served.finish()
+
+
+def test_a_signal_while_draining_ends_it():
+    with wire.Served() as served:
+        peer = served.peer.open()
+        peer.send(wire.close(1000))
+        assert peer.rest() == CLOSING
+        served.stop()
+        served.finish()
+
+
+# Order of the last things.
+
+def test_what_was_complete_before_the_end_of_the_stream_is_answered_before_it():
+    with wire.Served() as served:
+        peer = served.peer
+        peer.send(wire.head() + wire.text("a") + wire.frame(PING, b"p") + wire.text("b")[:-1])
+        peer.end()
+        assert peer.rest() == wire.switching() + wire.echo("a") + wire.reply(wire.PONG, b"p")
+
+
+def test_the_answer_to_a_close_comes_behind_a_large_echo():
+    with wire.Served(pair=wire.narrow_pair) as served:
+        peer = served.peer.open()
+        peer.send(wire.frame(BINARY, bytes(4 * MIB)) + wire.close(1000))
+        wire.same(peer.rest(), wire.reply(BINARY, bytes(4 * MIB)) + CLOSING)

@@ -1,0 +1,352 @@
+"""Frames: what is echoed byte for byte, and which Close every violation is answered with."""
+
+import random
+
+import pytest
+import wire
+from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+
+numbers = random.Random(6455)
+LENGTHS = [0, 1, 2, 117, 118, 124, 125, 126, 127, 128, 65527, 65528, 65534, 65535, 65536, 65537, 1 << 20]
+
+
+def echoed(data, expected, *options):
+    """Assert the whole answer."""
+    wire.same(wire.exchange(data, *options), expected)
+
+
+def refused(data, code, expected=b"", *options):
+    """Assert that after `expected` comes a Close with `code` and nothing more."""
+    received = wire.exchange(data, *options)
+    assert received.startswith(expected), f"expected {expected[:80]!r}, received {received[:80]!r}"
+    assert wire.close_code(received[len(expected):]) == code, received[:200]
+
+
+# Echoes.
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_text_message_of_any_length_is_echoed_behind_the_prefix(length):
+    message = ("abcdefghijklmnopqrstuvwxyz" * (length // 26 + 1))[:length]
+    echoed(wire.text(message), wire.echo(message))
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_binary_message_of_any_length_is_echoed_byte_for_byte(length):
+    message = numbers.randbytes(length)
+    echoed(wire.frame(BINARY, message), wire.reply(BINARY, message))
+
+
+def test_every_byte_value_is_echoed_in_a_binary_message():
+    message = bytes(range(256))
+    echoed(wire.frame(BINARY, message), wire.reply(BINARY, message))
+
+
+def test_a_binary_message_need_not_be_utf_8():
+    echoed(wire.frame(BINARY, b"\xff\xfe\xed\xa0\x80"), wire.reply(BINARY, b"\xff\xfe\xed\xa0\x80"))
+
+
+def test_messages_are_echoed_in_their_order():
+    messages = [numbers.randbytes(numbers.randrange(300)) for _ in range(500)]
+    echoed(b"".join(wire.frame(BINARY, message) for message in messages),
+           b"".join(wire.reply(BINARY, message) for message in messages))
+
+
+def test_a_text_message_with_nul_and_controls_is_echoed():
+    echoed(wire.text(bytes(range(128))), wire.echo(bytes(range(128))))
+
+
+# Masks.
+
+@pytest.mark.parametrize("key", ["00000000", "ffffffff", "80000000", "00000001", "01020304"])
+@pytest.mark.parametrize("length", [0, 1, 3, 4, 5, 7, 8, 31, 125, 126, 1000, 65536 + 3])
+def test_any_masking_key_is_undone(key, length):
+    message = numbers.randbytes(length)
+    echoed(wire.frame(BINARY, message, key=bytes.fromhex(key)), wire.reply(BINARY, message))
+
+
+def test_a_payload_is_unmasked_wherever_in_memory_it_begins_and_ends():
+    """One burst: each frame moves those behind it by some bytes, so that every alignment occurs."""
+    lengths = [*range(140), *range(70, 0, -1), 1000, 1001, 1002, 1003]
+    messages = [numbers.randbytes(length) for length in lengths]
+    echoed(b"".join(wire.frame(BINARY, message, key=numbers.randbytes(4)) for message in messages),
+           b"".join(wire.reply(BINARY, message) for message in messages))
+
+
+def test_the_masking_key_starts_afresh_with_every_fragment():
+    message, data, first = numbers.randbytes(2000), b"", BINARY
+    at = 0
+    while at < len(message):
+        step = numbers.randrange(40)
+        data += wire.frame(first, message[at:at + step], fin=False, key=numbers.randbytes(4))
+        first, at = CONTINUATION, at + step
+    echoed(data + wire.frame(CONTINUATION), wire.reply(BINARY, message))
+
+
+# Fragments.
+
+def fragments(opcode, *parts, between=b""):
+    """A message in fragments, with the bytes `between` before each but the first."""
+    last = len(parts) - 1
+    return between.join(wire.frame(opcode if number == 0 else CONTINUATION, part, fin=number == last)
+                        for number, part in enumerate(parts))
+
+
+@pytest.mark.parametrize("parts", [
+    [b"a", b"b"], [b"", b""], [b"", b"", b""], [b"", b"a"], [b"a", b""], [b"a", b"", b"b"],
+    [b"", b"a", b"", b"b", b""], [b"x" * 125, b"y" * 126, b"z" * 70000], [b"x" * 70000, b"", b"y"],
+    [b"."] * 1000, [b""] * 1000 + [b"."],
+])
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_fragments_are_echoed_as_one_unfragmented_frame(opcode, parts):
+    message = b"".join(parts)
+    expected = wire.echo(message) if opcode == TEXT else wire.reply(BINARY, message)
+    echoed(fragments(opcode, *parts), expected)
+
+
+def test_fragmented_and_whole_messages_may_follow_each_other():
+    first, last = fragments(TEXT, b"a", b"b"), fragments(TEXT, b"", b"e")
+    echoed(first + wire.text("c") + fragments(BINARY, b"d", b"") + last,
+           wire.echo("ab") + wire.echo("c") + wire.reply(BINARY, b"d") + wire.echo("e"))
+
+
+def test_a_fragmented_message_is_not_answered_before_it_is_complete():
+    echoed(wire.text("a", fin=False) + wire.frame(CONTINUATION, b"b", fin=False), b"")
+
+
+# Ping and Pong.
+
+@pytest.mark.parametrize("payload", [b"", b"x", b"\xff" * 4, bytes(range(125))])
+def test_a_ping_is_answered_with_a_pong_of_the_same_payload(payload):
+    echoed(wire.frame(PING, payload), wire.reply(PONG, payload))
+
+
+def test_every_ping_is_answered_in_order():
+    payloads = [str(number).encode() for number in range(1000)]
+    echoed(b"".join(wire.frame(PING, payload) for payload in payloads),
+           b"".join(wire.reply(PONG, payload) for payload in payloads))
+
+
+@pytest.mark.parametrize("payload", [b"", b"x", bytes(125)])
+def test_a_pong_is_ignored(payload):
+    echoed(wire.frame(PONG, payload) + wire.text("hi"), wire.echo("hi"))
+
+
+def test_pings_and_pongs_inside_a_fragmented_message_leave_it_whole():
+    between = wire.frame(PING, b"1") + wire.frame(PONG, b"2") + wire.frame(PING, b"3")
+    pongs = wire.reply(PONG, b"1") + wire.reply(PONG, b"3")
+    echoed(fragments(TEXT, b"a\xe2", b"\x82", b"\xacb", between=between), pongs * 2 + wire.echo("a€b"))
+
+
+@pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
+def test_a_ping_inside_a_fragmented_message_is_answered_at_once(pair):
+    with wire.Served(pair=pair) as served:
+        peer = served.peer.open()
+        for fragment in (wire.text("a", fin=False), wire.frame(CONTINUATION, b"b", fin=False)):
+            peer.send(fragment + wire.frame(PING, fragment))
+            assert peer.frame() == (True, PONG, fragment)
+        peer.send(wire.frame(CONTINUATION, b"c"))
+        assert peer.frame() == (True, TEXT, wire.PREFIX + b"abc")
+
+
+# Protocol errors.
+
+def raw(first, second, *rest):
+    """The bytes of a frame's header as they are given, and a masking key."""
+    return bytes([first, second, *rest]) + wire.MASKING_KEY
+
+
+def wide(size, length):
+    """A length in that many bytes, whether or not it needs them."""
+    return length.to_bytes(size, "big")
+
+
+KINDS = {"text": TEXT, "binary": BINARY, "ping": PING, "close": CLOSE}
+
+VIOLATIONS = {
+    "an-unmasked-text": b"\x81\x02hi",
+    "an-unmasked-empty-text": b"\x81\x00",
+    "an-unmasked-binary-of-126": b"\x82\x7e\x00\x7e" + bytes(126),
+    "an-unmasked-ping": b"\x89\x00",
+    "an-unmasked-close": b"\x88\x02\x03\xe8",
+    **{f"rsv-{rsv:03b}-on-{name}": wire.frame(opcode, b"\x03\xe8", rsv=rsv)
+       for rsv in range(1, 8) for name, opcode in KINDS.items()},
+    "rsv1-on-a-continuation": wire.text("a", fin=False) + wire.frame(CONTINUATION, b"b", rsv=4),
+    "rsv1-on-pong": wire.frame(PONG, rsv=4),
+    **{f"reserved-opcode-{opcode:x}": wire.frame(opcode, b"x")
+       for opcode in [*range(3, 8), *range(0xB, 0x10)]},
+    **{f"reserved-opcode-{opcode:x}-inside-a-message": wire.text("a", fin=False) + wire.frame(opcode)
+       for opcode in (3, 0xB)},
+    **{f"length-{length}-in-2-bytes": raw(0x82, 0xFE, *wide(2, length)) + bytes(length)
+       for length in (0, 1, 125)},
+    **{f"length-{length}-in-8-bytes": raw(0x82, 0xFF, *wide(8, length)) + bytes(length)
+       for length in (0, 125, 126, 65535)},
+    **{f"length-with-its-top-bit-set-{length:x}": raw(0x82, 0xFF, *wide(8, length))
+       for length in (1 << 63, (1 << 63) + 5, (1 << 64) - 1)},
+    "ping-of-126-bytes": wire.frame(PING, bytes(126)),
+    "pong-of-126-bytes": wire.frame(PONG, bytes(126)),
+    "close-of-126-bytes": wire.frame(CLOSE, wire.close_body(1000, b"x" * 124)),
+    "ping-of-65536-bytes": wire.frame(PING, bytes(65536)),
+    "ping-of-5-bytes-with-a-length-in-2-bytes": raw(0x89, 0xFE, 0, 5) + bytes(5),
+    "fragmented-ping": wire.frame(PING, b"x", fin=False),
+    "fragmented-pong": wire.frame(PONG, b"x", fin=False),
+    "fragmented-close": wire.frame(CLOSE, wire.close_body(1000), fin=False),
+    "fragmented-ping-inside-a-message": wire.text("a", fin=False) + wire.frame(PING, fin=False),
+    "continuation-without-a-message": wire.frame(CONTINUATION, b"x"),
+    "first-fragment-as-a-continuation": wire.frame(CONTINUATION, b"x", fin=False),
+    "new-text-inside-a-message": wire.text("a", fin=False) + wire.text("b"),
+    "new-binary-inside-a-message": wire.text("a", fin=False) + wire.frame(BINARY, b"b"),
+    "new-fragmented-message-inside-a-message": wire.text("a", fin=False) + wire.text("b", fin=False),
+    "new-message-inside-a-message-after-a-ping": wire.text("", fin=False) + wire.frame(PONG) + wire.text("b"),
+    "close-of-1-byte": wire.frame(CLOSE, b"\x03"),
+}
+
+
+@pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in VIOLATIONS.items()])
+def test_a_protocol_error_is_answered_with_close_1002(data):
+    refused(data, 1002)
+
+
+def test_a_continuation_after_a_complete_message_continues_nothing():
+    for message, answer in ((wire.text("a"), wire.echo("a")), (fragments(TEXT, b"a", b"b"), wire.echo("ab"))):
+        refused(message + wire.frame(CONTINUATION, b"x"), 1002, answer)
+
+
+def test_messages_and_pings_that_were_complete_before_a_violation_are_answered_before_the_close():
+    before = wire.text("a") + wire.frame(PING, b"p") + fragments(BINARY, b"b", b"c") + wire.frame(PING, b"q")
+    answers = wire.echo("a") + wire.reply(PONG, b"p") + wire.reply(BINARY, b"bc") + wire.reply(PONG, b"q")
+    refused(before + wire.frame(3), 1002, answers)
+    refused(before + wire.text(b"\xff"), 1007, answers)
+    refused(before + wire.frame(BINARY, bytes(2000)), 1009, answers, "--max-message=1999")
+
+
+def test_a_message_that_was_not_complete_before_a_violation_is_not_answered():
+    refused(wire.text("a", fin=False) + wire.frame(PING, b"p") + b"\x81\x00", 1002, wire.reply(PONG, b"p"))
+
+
+@pytest.mark.parametrize("data, code", [
+    (b"\x81\x00", 1002), (wire.text(b"\xff"), 1007), (wire.close(1000), 1000),
+])
+def test_nothing_after_a_close_is_answered(data, code):
+    refused(data + wire.text("late") + wire.frame(PING) + wire.close(1001) + b"\x81\x00", code)
+
+
+@pytest.mark.parametrize("data", [
+    pytest.param(data, id=name) for name, data in {
+        "reserved-opcode": raw(0x83, 0x85),
+        "rsv": raw(0xC1, 0x85),
+        "unmasked": b"\x81\x05",
+        "fragmented-ping": raw(0x09, 0x85),
+        "long-ping": raw(0x89, 0xFE, 1, 0),
+        "length-not-minimal": raw(0x82, 0xFE, 0, 5),
+        "top-bit": raw(0x82, 0xFF, 0x80, *bytes(7)),
+        "continuation": raw(0x80, 0x85),
+        "close-of-1-byte": raw(0x88, 0x81),
+    }.items()
+])
+def test_a_header_that_is_wrong_is_answered_without_its_payload(data):
+    with wire.Served() as served:
+        served.peer.open().send(data)
+        assert wire.close_code(served.peer.rest()) == 1002
+
+
+# The largest message.
+
+SIX = wire.frame(BINARY, bytes(6), fin=False)
+TEN = wire.frame(BINARY, bytes(10), fin=False) + wire.frame(CONTINUATION, fin=False)
+
+
+@pytest.mark.parametrize("data, options", [
+    pytest.param(raw(0x82, 0xFF, *wide(8, 1 << 62)), [], id="2^62"),
+    pytest.param(raw(0x82, 0xFF, *wide(8, (1 << 63) - 1)), [], id="2^63-1"),
+    pytest.param(raw(0x81, 0xFF, *wide(8, (1 << 24) + 1)), [], id="one-more-than-16-mib"),
+    pytest.param(raw(0x02, 0xFF, *wide(8, 1 << 62)), [], id="2^62-in-a-fragment"),
+    pytest.param(raw(0x82, 0x8B), ["--max-message=10"], id="11-of-10"),
+    pytest.param(SIX + raw(0x80, 0x85), ["--max-message=10"], id="6-and-5-of-10"),
+    pytest.param(SIX + raw(0x80, 0xFF, *wide(8, (1 << 63) - 1)), [], id="6-and-2^63-1"),
+    pytest.param(SIX + raw(0x80, 0xFF, *wide(8, (1 << 63) - 6)), [], id="6-and-2^63-6"),
+    pytest.param(TEN + raw(0x80, 0x81), ["--max-message=10"], id="10-and-0-and-1-of-10"),
+])
+def test_too_large_a_message_is_answered_with_1009_from_the_length_announced(data, options):
+    with wire.Served(*options) as served:
+        served.peer.open().send(data)
+        assert wire.close_code(served.peer.rest()) == 1009
+
+
+def test_a_message_of_exactly_the_largest_size_is_echoed():
+    message = bytes(range(256)) * (1 << 16)
+    echoed(wire.frame(BINARY, message), wire.reply(BINARY, message))
+    echoed(wire.text(b"x" * (1 << 24)), wire.echo(b"x" * (1 << 24)))
+    echoed(fragments(BINARY, message[:5], message[5:]), wire.reply(BINARY, message))
+
+
+def test_the_prefix_does_not_count_and_control_frames_do_not():
+    echoed(wire.text("ten bytes!"), wire.echo("ten bytes!"), "--max-message=10")
+    echoed(wire.text("", fin=False) + wire.frame(PING, bytes(125)) + wire.frame(CONTINUATION, b"x"),
+           wire.reply(PONG, bytes(125)) + wire.echo("x"), "--max-message=1")
+    echoed(wire.close(1000, b"x" * 123), wire.reply(CLOSE, wire.close_body(1000)), "--max-message=1")
+
+
+def test_fragments_of_one_message_do_not_count_for_the_next():
+    echoed(fragments(BINARY, bytes(6), bytes(4)) * 3, wire.reply(BINARY, bytes(10)) * 3, "--max-message=10")
+
+
+# Close.
+
+ALLOWED = [1000, 1001, 1002, 1003, *range(1007, 1015), 3000, 3001, 3999, 4000, 4999]
+FORBIDDEN = [0, 1, 125, 255, 256, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999, 5000, 5001,
+             65535]
+
+
+@pytest.mark.parametrize("code", ALLOWED)
+def test_a_close_code_that_is_allowed_is_answered_with_the_same(code):
+    echoed(wire.close(code), wire.reply(CLOSE, wire.close_body(code)))
+
+
+@pytest.mark.parametrize("code", FORBIDDEN)
+def test_a_close_code_that_is_not_allowed_on_the_wire_is_answered_with_1002(code):
+    refused(wire.close(code), 1002)
+    refused(wire.close(code, b"reason"), 1002)
+
+
+@pytest.mark.parametrize("reason", ["", "bye", "tschüß €", "x" * 123, "€" * 41, "\0"])
+def test_a_close_is_answered_with_its_code_and_no_reason(reason):
+    echoed(wire.close(1000, reason.encode()), wire.reply(CLOSE, wire.close_body(1000)))
+
+
+def test_an_empty_close_is_answered_with_an_empty_one():
+    echoed(wire.close(), wire.reply(CLOSE))
+
+
+@pytest.mark.parametrize("reason", [
+    b"\xff", b"\xc3", b"ok\xed\xa0\x80", b"x" * 122 + b"\xc3", b"\xf4\x90\x80\x80",
+])
+def test_a_close_reason_that_is_not_utf_8_is_answered_with_1007(reason):
+    refused(wire.close(1000, reason), 1007)
+
+
+def test_a_close_inside_a_fragmented_message_is_answered_and_the_message_is_not():
+    echoed(wire.text("a", fin=False) + wire.close(1001), wire.reply(CLOSE, wire.close_body(1001)))
+
+
+def test_a_close_inside_a_code_point_that_is_cut_by_fragments_is_answered():
+    echoed(wire.text(b"\xe2\x82", fin=False) + wire.close(1000), wire.reply(CLOSE, wire.close_body(1000)))
+
+
+# Anything at all.
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_frames_end_with_at_most_one_close_and_never_without_an_exit_status_of_zero(seed):
+    """What a model of these few lines says about valid frames, with noise behind them."""
+    chosen, data, expected = random.Random(seed), b"", b""
+    for _ in range(chosen.randrange(30)):
+        payload = chosen.randbytes(chosen.choice([0, 1, 5, 125]))
+        opcode = chosen.choice([BINARY, PING, PONG, TEXT])
+        if opcode == TEXT:
+            payload = payload.hex().encode()
+        data += wire.frame(opcode, payload, key=chosen.randbytes(4))
+        expected += {BINARY: wire.reply(BINARY, payload), PING: wire.reply(PONG, payload),
+                     TEXT: wire.echo(payload), PONG: b""}[opcode]
+    received = wire.exchange(data + chosen.randbytes(chosen.randrange(200)))
+    assert received.startswith(expected), (expected, received)
+    opcodes = [opcode for _, opcode, _ in wire.frames(received)]
+    assert CLOSE not in opcodes[:-1], received

@@ -1,0 +1,151 @@
+"""The handshake of RFC 6455 section 4.2.2: what is agreed to, and what is not."""
+
+import base64
+import hashlib
+import random
+
+import pytest
+import wire
+
+
+def answer(data, *options):
+    result = wire.run(data, *options)
+    assert result.returncode == 0, result
+    return result.stdout
+
+
+def test_the_accept_value_is_the_rfcs_example():
+    assert answer(wire.head(key="dGhlIHNhbXBsZSBub25jZQ==")) == wire.switching("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+
+
+def test_the_accept_value_is_the_tutorials():
+    assert answer(wire.head(key="PdspSkfns9qGxGTNajm+Tw==")) == wire.switching("eO+uwdEEfbO7q68DAzeDjM4Gs8c=")
+
+
+def test_the_tutorials_hello_world_is_echoed_with_its_prefix():
+    assert wire.exchange(wire.text("Hello world")) == b"\x81\x13server: Hello world"
+
+
+def test_the_accept_value_is_the_base64_of_the_sha_1_of_key_and_guid():
+    numbers = random.Random(6455)
+    for key in [bytes(16), b"\xff" * 16, *[numbers.randbytes(16) for _ in range(50)]]:
+        key = base64.b64encode(key).decode()
+        digest = hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
+        assert answer(wire.head(key=key)) == wire.switching(base64.b64encode(digest).decode()), key
+
+
+# Subprotocols.
+
+@pytest.mark.parametrize("options, offers, chosen", [
+    ([], [], None),
+    ([], ["chat"], "chat"),
+    ([], ["b, a"], "b"),
+    ([], ["b", "a"], "b"),
+    ([], [",, b ,a"], "b"),
+    ([], ["", "b"], "b"),
+    ([], ["b,a", "c"], "b"),
+    ([], ["!#$%&'*+-.^_`|~09AZaz"], "!#$%&'*+-.^_`|~09AZaz"),
+    ([], ["Chat, chat"], "Chat"),
+    (["any"], ["b, a"], "b"),
+    (["none"], ["b, a"], None),
+    (["none"], [], None),
+    (["a"], ["a"], "a"),
+    (["a"], ["b, a"], "a"),
+    (["a"], ["b", "a"], "a"),
+    (["a"], ["b"], None),
+    (["a"], [], None),
+    (["a"], ["A"], None),
+    (["a"], ["aa, xa, a.b"], None),
+    (["a", "b"], ["b, a"], "b"),
+    (["a", "b"], ["c, b, a"], "b"),
+    (["a", "b"], ["a, b"], "a"),
+    (["a", "b"], ["c", "x, b", "a"], "b"),
+    (["a", "b"], ["c\t,\tb\t"], "b"),
+])
+def test_the_first_subprotocol_in_the_clients_order_that_is_known_is_agreed_to(options, offers, chosen):
+    request = wire.head(*[f"Sec-WebSocket-Protocol: {offer}" for offer in offers])
+    received = answer(request, *[f"--subprotocol={name}" for name in options])
+    assert received == wire.switching(subprotocol=chosen)
+
+
+def test_a_malformed_offer_is_refused_even_where_none_is_agreed_to():
+    wire.refused(answer(wire.head("Sec-WebSocket-Protocol: a b"), "--subprotocol=none"), 400)
+
+
+def test_the_name_of_the_subprotocol_field_is_of_any_case():
+    request = wire.head("sec-websocket-protocol: b", "SEC-WEBSOCKET-PROTOCOL: a")
+    assert answer(request) == wire.switching(subprotocol="b")
+
+
+# Origins.
+
+LISTED = ["--origin=https://example.org", "--origin=http://localhost:8000", "--origin=null"]
+
+
+@pytest.mark.parametrize("origin", ["https://example.org", "http://localhost:8000", "null"])
+def test_an_origin_on_the_list_passes(origin):
+    assert answer(wire.head(f"Origin: {origin}"), *LISTED) == wire.switching()
+
+
+def test_a_request_without_origin_is_no_browser_and_passes():
+    assert answer(wire.head(), *LISTED) == wire.switching()
+
+
+@pytest.mark.parametrize("origin", [
+    "http://example.org", "https://example.org:443", "https://example.org/", "https://example.or",
+    "https://example.org.evil.example", "https://www.example.org", "http://localhost", "http://localhost:80",
+    "nul", "nullx", "", "https://example.org, null", "https://example.org null",
+    "https://evil.example/https://example.org",
+])
+def test_any_other_origin_is_403(origin):
+    wire.refused(answer(wire.head(f"Origin: {origin}"), *LISTED), 403)
+
+
+def test_null_is_no_origin_like_another_when_it_is_not_listed():
+    wire.refused(answer(wire.head("Origin: null"), "--origin=https://example.org"), 403)
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "", "chrome-extension://abc", "\xe4"])
+def test_without_a_list_every_origin_passes(origin):
+    assert answer(wire.head(f"Origin: {origin}")) == wire.switching()
+
+
+# Extensions.
+
+@pytest.mark.parametrize("offer", [
+    "permessage-deflate", "permessage-deflate; client_max_window_bits",
+    'permessage-deflate; server_max_window_bits="10", x-webkit-deflate-frame', "permessage-bzip2", "",
+])
+def test_no_extension_is_ever_agreed_to(offer):
+    received = answer(wire.head(f"Sec-WebSocket-Extensions: {offer}") + wire.text("hi"))
+    assert received == wire.switching() + wire.echo("hi")
+
+
+def test_an_offered_extension_does_not_make_its_bit_legal():
+    request = wire.head("Sec-WebSocket-Extensions: permessage-deflate")
+    received = answer(request + wire.text("hi", rsv=4))
+    assert received.startswith(wire.switching())
+    assert wire.close_code(received[len(wire.switching()):]) == 1002
+
+
+# Frames behind the head.
+
+@pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
+def test_bytes_behind_the_head_are_its_first_frames(pair):
+    messages = [f"message {number}" for number in range(100)]
+    with wire.Served(pair=pair) as served:
+        served.peer.send(wire.head() + b"".join(map(wire.text, messages)))
+        expected = wire.switching() + b"".join(map(wire.echo, messages))
+        assert served.peer.receive(len(expected)) == expected
+
+
+def test_a_second_head_behind_the_first_is_no_frame():
+    received = answer(wire.head() + wire.head())
+    assert received.startswith(wire.switching())
+    assert wire.close_code(received[len(wire.switching()):]) == 1002
+
+
+def test_the_answer_comes_before_any_frame_is_sent():
+    with wire.Served() as served:
+        served.peer.open().send(wire.text("later"))
+        assert served.peer.receive(len(wire.echo("later"))) == wire.echo("later")

@@ -1,0 +1,418 @@
+"""The command line and everything else that the program is handed when it starts."""
+
+import fcntl
+import grp
+import os
+import pty
+import pwd
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+import pytest
+import wire
+
+ROOT = os.geteuid() == 0
+as_root = pytest.mark.skipif(not ROOT, reason="only root can start it as root")
+
+
+def usage(*options):
+    """The one line that a wrong option is answered with."""
+    result = subprocess.run([wire.PROGRAM, *options], stdin=subprocess.DEVNULL, capture_output=True,
+                            timeout=wire.LIMIT, check=False)
+    assert result.returncode == 64, result
+    assert result.stdout == b"", result
+    assert re.fullmatch(rb"[ -~]+\n", result.stderr), f"expected one printable line: {result.stderr!r}"
+    return result.stderr.decode()
+
+
+WRONG_VALUES = [
+    ("--path", "socket"),
+    ("--path", "/a?b"),
+    ("--path", "/a#b"),
+    ("--path", "/a b"),
+    ("--prefix", "%zz"),
+    ("--prefix", "50%"),
+    ("--prefix", "%4"),
+    ("--prefix", "%ff"),
+    ("--prefix", "%c3"),
+    ("--prefix", "%ed%a0%80"),
+    ("--origin", "example.org"),
+    ("--origin", "https://example.org/"),
+    ("--origin", "https://example.org/page"),
+    ("--origin", "https://exam ple.org"),
+    ("--origin", "https://"),
+    ("--origin", "*"),
+    ("--subprotocol", "a b"),
+    ("--subprotocol", "a,b"),
+    ("--subprotocol", "a/b"),
+    ("--max-message", "0"),
+    ("--max-message", "-1"),
+    ("--max-message", "many"),
+    ("--max-message", "2G"),
+    ("--max-message", "1025M"),
+    ("--max-message", "1048577K"),
+    ("--max-message", "1073741825"),
+    ("--max-message", "18446744073709551617"),
+    ("--max-message", "18014398509481985K"),
+    ("--max-message", "16MB"),
+    ("--max-message", "1T"),
+    ("--max-message", "M"),
+    ("--max-message", "1.5"),
+    *[(option, value)
+      for option in ("--handshake-timeout", "--ping-interval", "--timeout")
+      for value in ("-1", "soon", "1h", "nan", "inf", "1e999", "5s", "1,5")],
+]
+
+
+@pytest.mark.parametrize("option, value", WRONG_VALUES)
+def test_a_wrong_value_is_named_in_one_line_together_with_its_option(option, value):
+    line = usage(f"{option}={value}")
+    assert option in line and value in line, line
+
+
+@pytest.mark.parametrize("option", ["--path", "--origin", "--subprotocol", "--max-message",
+                                    "--handshake-timeout", "--ping-interval", "--timeout"])
+def test_an_empty_value_is_wrong_where_only_the_prefix_may_be_empty(option):
+    assert option in usage(f"{option}=")
+
+
+@pytest.mark.parametrize("prefix", [b"x" * 257, b"%20" * 257, "ä".encode() * 128 + b"x"],
+                         ids=["plain", "encoded", "of-two-byte-characters"])
+def test_a_prefix_of_more_than_256_bytes_is_wrong(prefix):
+    line = usage(b"--prefix=" + prefix)
+    assert "--prefix" in line and "256" in line, line
+
+
+@pytest.mark.parametrize("prefix", [b"\xff", b"a\xc3", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80"])
+def test_a_prefix_that_is_not_utf_8_is_wrong_and_does_not_reach_the_terminal_raw(prefix):
+    line = usage(b"--prefix=" + prefix)
+    assert "--prefix" in line and "UTF-8" in line, line
+
+
+@pytest.mark.parametrize("value", [b"/a\nb", b"/\x1b[2Jb", b"/\xc3\xa4", b"/\x7f"])
+def test_a_path_of_other_than_visible_ascii_is_wrong_and_does_not_reach_the_terminal_raw(value):
+    assert "--path" in usage(b"--path=" + value)
+
+
+@pytest.mark.parametrize("options, named", [
+    (["--ping-interval=60"], ["--ping-interval", "--timeout", "60"]),
+    (["--ping-interval=5", "--timeout=5"], ["--ping-interval", "--timeout", "5"]),
+    (["--timeout=5", "--ping-interval=7.5"], ["--ping-interval", "--timeout", "7.5"]),
+    (["--subprotocol=any", "--subprotocol=chat"], ["--subprotocol", "any"]),
+    (["--subprotocol=chat", "--subprotocol=any"], ["--subprotocol", "any"]),
+    (["--subprotocol=none", "--subprotocol=chat"], ["--subprotocol", "none"]),
+    (["--subprotocol=chat", "--subprotocol=none"], ["--subprotocol", "none"]),
+    (["--subprotocol=any", "--subprotocol=none"], ["--subprotocol"]),
+    (["--path=any", "--path=/chat"], ["--path", "any"]),
+    (["--path=/chat", "--path=any"], ["--path", "any"]),
+    (["-q", "-v"], ["--quiet", "--verbose"]),
+    (["--verbose", "--quiet"], ["--quiet", "--verbose"]),
+])
+def test_a_wrong_combination_is_named_in_one_line(options, named):
+    line = usage(*options)
+    for name in named:
+        assert name in line, (name, line)
+
+
+@pytest.mark.parametrize("options, named", [
+    (["--nope"], "--nope"),
+    (["--nope=1"], "--nope"),
+    (["-x"], "-x"),
+    (["-qx"], "x"),
+    (["--no-page=yes"], "--no-page"),
+    (["--path"], "--path"),
+    (["--timeout"], "--timeout"),
+    (["-m"], "-m"),
+    (["surplus"], "surplus"),
+    (["--quiet", "surplus"], "surplus"),
+    (["--", "surplus"], "surplus"),
+])
+def test_an_option_that_does_not_exist_or_lacks_its_value_and_a_leftover_argument_are_wrong(options, named):
+    assert named in usage(*options)
+
+
+@as_root
+def test_a_user_that_does_not_exist_is_wrong():
+    line = usage("--user=no-such-user")
+    assert "--user" in line and "no-such-user" in line, line
+
+
+@as_root
+def test_it_never_serves_as_root():
+    line = usage("--user=root")
+    assert "--user" in line and "root" in line, line
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_go_to_standard_output(option):
+    result = wire.run(b"", option)
+    assert (result.returncode, result.stderr) == (0, b""), result
+    assert b"ws-echo" in result.stdout and result.stdout.endswith(b"\n"), result
+
+
+def test_help_names_every_option():
+    text = wire.run(b"", "--help").stdout.decode()
+    for option in ("-p, --path", "-P, --prefix", "-o, --origin", "-s, --subprotocol", "-m, --max-message",
+                   "--handshake-timeout", "--ping-interval", "--timeout", "--proxy-protocol", "--no-page",
+                   "-u, --user", "-q, --quiet", "-v, --verbose", "--help", "--version"):
+        assert option in text, option
+
+
+def test_version_is_one_line():
+    assert re.fullmatch(rb"ws-echo [0-9][ -~]*\n", wire.run(b"", "--version").stdout)
+
+
+def test_started_on_a_terminal_it_says_in_three_lines_what_it_is_and_how_to_start_it():
+    ours, terminal = pty.openpty()
+    try:
+        result = subprocess.run([wire.PROGRAM], stdin=terminal, capture_output=True, timeout=wire.LIMIT,
+                                check=False)
+    finally:
+        os.close(ours)
+        os.close(terminal)
+    assert (result.returncode, result.stdout) == (64, b""), result
+    assert re.fullmatch(rb"([ -~]+\n){3}", result.stderr), result
+    assert b"ws-echo" in result.stderr and b"WebSocket" in result.stderr, result
+
+
+def largest(options, size):
+    """Assert that `size` is the largest message received."""
+    accepted = wire.exchange(wire.frame(wire.BINARY, bytes(size)), *options)
+    assert accepted == wire.reply(wire.BINARY, bytes(size)), accepted[:20]
+    refused = wire.exchange(wire.frame(wire.BINARY, bytes(size + 1)), *options)
+    assert wire.close_code(refused) == 1009, refused[:20]
+
+
+@pytest.mark.parametrize("value, size", [("1", 1), ("126", 126), ("1K", 1 << 10), ("2M", 2 << 20)])
+def test_a_size_is_bytes_or_takes_k_and_m(value, size):
+    largest([f"--max-message={value}"], size)
+
+
+def announced(length):
+    """The header of a binary message, with nothing behind it."""
+    return wire.frame_header(0x80 | wire.BINARY, 0x80, length) + wire.MASKING_KEY
+
+
+def test_a_size_takes_g_up_to_one():
+    assert wire.exchange(announced(1 << 30), "--max-message=1G") == b""
+    assert wire.close_code(wire.exchange(announced((1 << 30) + 1), "--max-message=1G")) == 1009
+
+
+def test_the_largest_message_is_16_mib_by_default():
+    assert wire.exchange(announced(16 << 20)) == b""
+    assert wire.close_code(wire.exchange(announced((16 << 20) + 1))) == 1009
+
+
+@pytest.mark.parametrize("options", [
+    ["--timeout=2.5", "--ping-interval=0.25", "--handshake-timeout=0.5"],
+    ["--timeout=0", "--ping-interval=3600"],
+    ["--timeout=1", "--ping-interval=0"],
+    ["--timeout=0", "--ping-interval=0"],
+    ["--timeout=86400.125", "--handshake-timeout=86400"],
+])
+def test_a_duration_takes_fractions_and_zero_is_no_timeout_and_no_ping(options):
+    assert wire.exchange(wire.text("hi"), *options) == wire.echo("hi")
+
+
+@pytest.mark.parametrize("typed, prefix", [
+    ("", b""),
+    ("%20", b" "),
+    ("100%25:", b"100%:"),
+    ("a%20b%3A%20", b"a b: "),
+    ("%C3%A4%c3%a4", "ää".encode()),
+    ("ä+%2B", "ä++".encode()),
+    ("x" * 256, b"x" * 256),
+    ("%20" * 256, b" " * 256),
+    ("€" * 85 + "x", "€".encode() * 85 + b"x"),
+], ids=["empty", "blank", "percent", "blanks-and-colon", "two-byte", "plus", "256-bytes", "256-encoded",
+        "256-of-three-byte-characters"])
+def test_the_prefix_is_put_before_every_text_reply_percent_decoded(typed, prefix):
+    frames = wire.text("hi") + wire.text("") + wire.frame(wire.BINARY, b"hi")
+    expected = wire.echo("hi", prefix) + wire.echo("", prefix) + wire.reply(wire.BINARY, b"hi")
+    assert wire.exchange(frames, f"--prefix={typed}") == expected
+
+
+def test_every_short_option_does_what_its_long_one_does():
+    request = wire.head("Origin: https://a.example", "Sec-WebSocket-Protocol: a, b", path="/short")
+    frames = wire.text("four") + wire.frame(wire.BINARY, b"fives")
+    for options in (["-p", "/short", "-P", "=", "-o", "https://a.example", "-s", "b", "-m", "4", "-q"],
+                    ["-p/short", "-P=", "-ohttps://a.example", "-sb", "-m4", "-q"]):
+        result = wire.run(request + frames, *options)
+        expected = wire.switching(subprotocol="b") + wire.echo("four", b"=")
+        assert result.stdout.startswith(expected), result
+        assert wire.close_code(result.stdout[len(expected):]) == 1009, result
+        assert (result.returncode, result.stderr) == (0, b""), result
+    assert len(wire.run(wire.head() + wire.text("hi"), "-v").stderr.splitlines()) > 1
+
+
+@pytest.mark.parametrize("option, values, wanted", [
+    ("--path", ["/a", "/b"], {"path": "/b"}),
+    ("--path", ["/a", "/b"], {"path": "/a"}),
+    ("--path", ["any"], {"path": "/whatever/../x"}),
+])
+def test_path_is_repeatable_and_any_takes_every_path(option, values, wanted):
+    result = wire.run(wire.head(**wanted), *[f"{option}={value}" for value in values])
+    assert result.stdout == wire.switching(), result
+
+
+# What a launcher hands over besides the command line.
+
+def shell(script):
+    """A wrapper that runs `script` and then becomes its arguments, keeping the process number."""
+    return ["/bin/sh", "-c", script + '; exec "$@"', "sh"]
+
+
+def test_listen_fds_of_this_process_means_that_descriptor_3_is_the_connection():
+    wrapper = shell("exec 3<&0 </dev/null >/dev/null; export LISTEN_FDS=1 LISTEN_PID=$$")
+    with wire.Served(wrapper=wrapper) as served:
+        served.peer.open().send(wire.text("three"))
+        assert served.peer.receive(len(wire.echo("three"))) == wire.echo("three")
+
+
+def test_listen_fds_of_another_process_is_ignored():
+    wrapper = shell("exec 3</dev/null; export LISTEN_FDS=1 LISTEN_PID=1")
+    with wire.Served(wrapper=wrapper) as served:
+        served.peer.open().send(wire.text("zero"))
+        assert served.peer.receive(len(wire.echo("zero"))) == wire.echo("zero")
+
+
+def refusal_to_start(wrapper, stdin):
+    """The sentence with which it refuses what it was started on."""
+    result = subprocess.run([*wrapper, wire.PROGRAM], stdin=stdin, capture_output=True, timeout=wire.LIMIT,
+                            check=False)
+    assert (result.returncode, result.stdout) == (64, b""), result
+    assert re.fullmatch(rb"[ -~]+\n", result.stderr), result
+    return result.stderr.decode()
+
+
+def test_more_than_one_descriptor_is_refused():
+    client, server = wire.tcp_pair()
+    with client, server:
+        line = refusal_to_start(shell("exec 3<&0 4<&0; export LISTEN_FDS=2 LISTEN_PID=$$"), server)
+    assert "LISTEN_FDS" in line or "descriptor" in line or "socket" in line, line
+
+
+@pytest.mark.parametrize("script", [
+    pytest.param(":", id="standard-input"),
+    pytest.param("exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$", id="descriptor-3"),
+])
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX])
+def test_a_listening_socket_is_refused_and_the_remedy_named(script, family):
+    with socket.socket(family) as listener:
+        listener.listen() if family != socket.AF_UNIX else (listener.bind(""), listener.listen())
+        line = refusal_to_start(shell(script), listener)
+    assert "listen" in line.lower() and "Accept=yes" in line, line
+
+
+def test_two_files_may_be_the_connection(tmp_path):
+    """A recorded handshake is answered into a file."""
+    request, answer = tmp_path / "request", tmp_path / "answer"
+    request.write_bytes(wire.head() + wire.text("hi") + wire.close(1000))
+    with request.open("rb") as stdin, answer.open("wb") as stdout:
+        subprocess.run([wire.PROGRAM], stdin=stdin, stdout=stdout, timeout=wire.LIMIT, check=True)
+    expected = wire.switching() + wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(1000))
+    assert answer.read_bytes() == expected
+
+
+@pytest.mark.parametrize("stdin, stdout", [("request", "/dev/full"), ("/", "/dev/null")])
+def test_what_the_system_refuses_is_71_and_says_so(tmp_path, stdin, stdout):
+    """Neither a full disk nor a directory in the place of a file is anything that a peer can cause."""
+    (tmp_path / "request").write_bytes(wire.head() + wire.text("hi"))
+    reading, writing = os.open(tmp_path / stdin, os.O_RDONLY), os.open(stdout, os.O_WRONLY)
+    try:
+        result = subprocess.run([wire.PROGRAM], stdin=reading, stdout=writing, stderr=subprocess.PIPE,
+                                timeout=wire.LIMIT, check=False)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert result.returncode == 71, result
+    assert re.fullmatch(rb"[ -~]+\n", result.stderr), result
+
+
+def test_descriptors_that_are_not_ours_are_closed():
+    reading, writing = os.pipe()
+    with wire.Served(pass_fds=[writing], wrapper=shell("exec 9</dev/zero")) as served:
+        os.close(writing)
+        served.peer.open()
+        assert select.select([reading], [], [], wire.LIMIT)[0], "the leaked end of a pipe is still open"
+        assert os.read(reading, 1) == b""
+        folder = f"/proc/{served.process.pid}/fd"
+        assert "/dev/zero" not in [os.readlink(f"{folder}/{number}") for number in os.listdir(folder)]
+    os.close(reading)
+
+
+@pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
+def test_an_inherited_o_nonblock_is_cleared(pair):
+    def nonblocking():
+        client, server = pair()
+        for end in {getattr(server, "reading", server), getattr(server, "writing", server)}:
+            os.set_blocking(end.fileno(), False)
+        return client, server
+
+    with wire.Served(pair=nonblocking, watched=True) as served:
+        served.peer.open()
+        assert not fcntl.fcntl(served.watched, fcntl.F_GETFL) & os.O_NONBLOCK
+        served.peer.send(wire.frame(wire.BINARY, bytes(4 << 20)))
+        expected = wire.reply(wire.BINARY, bytes(4 << 20))
+        assert served.peer.receive(len(expected)) == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("inherited", ["ignored", "blocked"])
+def test_signals_that_were_ignored_or_blocked_are_set_afresh(number, inherited):
+    def spoil():
+        if inherited == "ignored":
+            signal.signal(number, signal.SIG_IGN)
+        else:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [number])
+
+    with wire.Served(preexec_fn=spoil) as served:
+        served.peer.open()
+        served.stop(number)
+        assert wire.close_code(served.peer.rest()) == 1001
+
+
+def test_a_broken_pipe_is_no_signal_even_where_sigpipe_was_default():
+    reading, writing = os.pipe()
+    os.close(reading)
+    result = subprocess.run([wire.PROGRAM], input=wire.head() + wire.text("hi"), stdout=writing,
+                            stderr=subprocess.PIPE, timeout=wire.LIMIT, check=False)
+    os.close(writing)
+    assert result.returncode == 0, result
+
+
+def identity(pid):
+    """Who a process is: its user, group and supplementary groups, as the kernel shows them."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        lines = dict(line.rstrip("\n").split(":", 1) for line in status)
+    return {name: {int(number) for number in lines[name].split()} for name in ("Uid", "Gid", "Groups")}
+
+
+@as_root
+@pytest.mark.parametrize("options, user", [
+    ([], "nobody"), (["--user=daemon"], "daemon"), (["-umail"], "mail"),
+])
+def test_started_as_root_it_becomes_another_user_with_that_users_groups_only(options, user):
+    entry = pwd.getpwnam(user)
+    with wire.Served(*options, extra_groups=[0, 4, 27]) as served:
+        served.peer.open()
+        found = identity(served.process.pid)
+    assert found["Uid"] == {entry.pw_uid} and found["Gid"] == {entry.pw_gid}, found
+    allowed = {entry.pw_gid} | {group.gr_gid for group in grp.getgrall() if user in group.gr_mem}
+    assert found["Groups"] <= allowed, found
+
+
+@as_root
+def test_started_as_somebody_else_it_stays_who_it_is(monkeypatch):
+    daemon = pwd.getpwnam("daemon")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)  # the checkout may be where only root can go
+        monkeypatch.setattr(wire, "PROGRAM", shutil.copy(wire.PROGRAM, folder))
+        with wire.Served(user=daemon.pw_uid, group=daemon.pw_gid, extra_groups=[]) as served:
+            served.peer.open()
+            assert identity(served.process.pid)["Uid"] == {daemon.pw_uid}

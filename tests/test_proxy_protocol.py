@@ -1,0 +1,275 @@
+"""The PROXY protocol, versions 1 and 2: what is believed, what is refused, and when none is expected."""
+
+import socket
+import struct
+
+import pytest
+import wire
+
+OPTION = "--proxy-protocol"
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+PROXY, LOCAL = 0x21, 0x20
+TCP4, TCP6, UNIX, UNSPECIFIED = 0x11, 0x21, 0x31, 0x00
+
+
+def version_1(line):
+    return line.encode() + b"\r\n"
+
+
+def version_2(command, family, block):
+    return SIGNATURE + struct.pack(">BBH", command, family, len(block)) + block
+
+
+def addresses(family, source, destination, port=56324):
+    return (socket.inet_pton(family, source) + socket.inet_pton(family, destination)
+            + struct.pack(">HH", port, 8888))
+
+
+def tlv(kind, value):
+    return struct.pack(">BH", kind, len(value)) + value
+
+
+OVER_IPV4 = addresses(socket.AF_INET, "192.0.2.1", "198.51.100.1")
+OVER_IPV6 = addresses(socket.AF_INET6, "2001:db8::1", "2001:db8::2")
+MAPPED = addresses(socket.AF_INET6, "::ffff:192.0.2.1", "::ffff:198.51.100.1")
+OVER_UNIX = b"/run/client".ljust(108, b"\0") + b"/run/server".ljust(108, b"\0")
+TLVS = tlv(0x01, b"http/1.1") + tlv(0x02, b"example.org") + tlv(0x04, bytes(300)) + tlv(0xEE, b"")
+
+BELIEVED = {
+    "version-1-tcp4": (version_1("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443"), "192.0.2.1:56324"),
+    "version-1-tcp6": (version_1("PROXY TCP6 2001:db8::1 2001:db8::2 56324 443"), "[2001:db8::1]:56324"),
+    "version-1-tcp6-mapped": (version_1("PROXY TCP6 ::ffff:192.0.2.1 ::ffff:198.51.100.1 5 443"),
+                              "192.0.2.1:5"),
+    "version-1-lowest": (version_1("PROXY TCP4 0.0.0.0 0.0.0.0 0 0"), "0.0.0.0:0"),
+    "version-1-highest": (version_1("PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535"),
+                          "255.255.255.255:65535"),
+    "version-1-longest-addresses": (
+        version_1("PROXY TCP6 ffff:f:f:ffff:f:ffff:ffff:ffff ffff:f:f:ffff:ffff:ffff:ffff:ffff 65535 65535"),
+        "[ffff:f:f:ffff:f:ffff:ffff:ffff]:65535"),
+    "version-2-tcp4": (version_2(PROXY, TCP4, OVER_IPV4), "192.0.2.1:56324"),
+    "version-2-tcp6": (version_2(PROXY, TCP6, OVER_IPV6), "[2001:db8::1]:56324"),
+    "version-2-tcp6-mapped": (version_2(PROXY, TCP6, MAPPED), "192.0.2.1:56324"),
+    "version-2-tcp4-with-tlvs": (version_2(PROXY, TCP4, OVER_IPV4 + TLVS), "192.0.2.1:56324"),
+    "version-2-tcp6-with-tlvs": (version_2(PROXY, TCP6, OVER_IPV6 + TLVS), "[2001:db8::1]:56324"),
+}
+
+# What gives no address, so that the connection's own is shown.
+WITHOUT_ADDRESS = {
+    "version-1-unknown": version_1("PROXY UNKNOWN"),
+    "version-1-unknown-with-addresses": version_1("PROXY UNKNOWN ffff:f:f:f::1 ffff:f:f:f::2 65535 65535"),
+    "version-1-unknown-with-anything": version_1("PROXY UNKNOWN whatever this may be"),
+    "version-2-local": version_2(LOCAL, UNSPECIFIED, b""),
+    "version-2-local-with-addresses": version_2(LOCAL, TCP4, OVER_IPV4),
+    "version-2-local-with-tlvs": version_2(LOCAL, UNSPECIFIED, TLVS),
+    "version-2-unspecified": version_2(PROXY, UNSPECIFIED, b""),
+    "version-2-unspecified-with-more": version_2(PROXY, UNSPECIFIED, bytes(50)),
+}
+
+MALFORMED = {
+    "none": b"",
+    "lower-case": version_1("proxy TCP4 192.0.2.1 198.51.100.1 56324 443"),
+    "another-protocol": version_1("PROXY TCP5 192.0.2.1 198.51.100.1 56324 443"),
+    "udp": version_1("PROXY UDP4 192.0.2.1 198.51.100.1 56324 443"),
+    "lower-case-protocol": version_1("PROXY tcp4 192.0.2.1 198.51.100.1 56324 443"),
+    "nothing-but-its-name": version_1("PROXY"),
+    "no-addresses": version_1("PROXY TCP4"),
+    "one-address": version_1("PROXY TCP4 192.0.2.1"),
+    "no-ports": version_1("PROXY TCP4 192.0.2.1 198.51.100.1"),
+    "one-port": version_1("PROXY TCP4 192.0.2.1 198.51.100.1 56324"),
+    "three-ports": version_1("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443 1"),
+    "two-spaces": version_1("PROXY TCP4  192.0.2.1 198.51.100.1 56324 443"),
+    "space-behind": version_1("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443 "),
+    "tabs": version_1("PROXY\tTCP4\t192.0.2.1\t198.51.100.1\t56324\t443"),
+    "ipv6-as-tcp4": version_1("PROXY TCP4 2001:db8::1 2001:db8::2 56324 443"),
+    "ipv4-as-tcp6": version_1("PROXY TCP6 192.0.2.1 198.51.100.1 56324 443"),
+    "a-name-for-an-address": version_1("PROXY TCP4 localhost 198.51.100.1 56324 443"),
+    "a-name-for-the-destination": version_1("PROXY TCP4 192.0.2.1 localhost 56324 443"),
+    "address-of-three-numbers": version_1("PROXY TCP4 192.0.2 198.51.100.1 56324 443"),
+    "address-with-a-leading-zero": version_1("PROXY TCP4 192.0.02.1 198.51.100.1 56324 443"),
+    "address-above-255": version_1("PROXY TCP4 192.0.2.256 198.51.100.1 56324 443"),
+    "port-above-65535": version_1("PROXY TCP4 192.0.2.1 198.51.100.1 65536 443"),
+    "destination-port-above-65535": version_1("PROXY TCP4 192.0.2.1 198.51.100.1 56324 65536"),
+    "negative-port": version_1("PROXY TCP4 192.0.2.1 198.51.100.1 -1 443"),
+    "port-with-a-sign": version_1("PROXY TCP4 192.0.2.1 198.51.100.1 +1 443"),
+    "port-with-a-leading-zero": version_1("PROXY TCP4 192.0.2.1 198.51.100.1 0443 443"),
+    "port-that-is-no-number": version_1("PROXY TCP4 192.0.2.1 198.51.100.1 http 443"),
+    "bare-lf": b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\n",
+    "bare-cr": b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r",
+    "nul": b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\0\r\n",
+    "longer-than-107-bytes": version_1("PROXY UNKNOWN " + "x" * 92),
+    "endless": b"PROXY UNKNOWN " + b"x" * 5000,
+    "crlf-in-front": b"\r\n" + version_1("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443"),
+    "behind-the-head": wire.head() + version_1("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443"),
+    "signature-with-another-byte": SIGNATURE[:-1] + b"!" + version_2(PROXY, TCP4, OVER_IPV4)[12:],
+    "version-1-in-the-form-of-2": version_2(0x11, TCP4, OVER_IPV4),
+    "version-3": version_2(0x31, TCP4, OVER_IPV4),
+    "command-2": version_2(0x22, TCP4, OVER_IPV4),
+    "command-15": version_2(0x2F, TCP4, OVER_IPV4),
+    "family-4": version_2(PROXY, 0x41, OVER_IPV4),
+    "transport-3": version_2(PROXY, 0x13, OVER_IPV4),
+    "tcp4-too-short": version_2(PROXY, TCP4, OVER_IPV4[:-1]),
+    "tcp4-empty": version_2(PROXY, TCP4, b""),
+    "tcp6-with-the-addresses-of-tcp4": version_2(PROXY, TCP6, OVER_IPV4),
+    "unix-too-short": version_2(PROXY, UNIX, OVER_UNIX[:-1]),
+}
+
+
+def params(table):
+    """Each row as a parameter set; a row is one value or a tuple of them."""
+    rows = {name: row if isinstance(row, tuple) else (row,) for name, row in table.items()}
+    return [pytest.param(*row, id=name) for name, row in rows.items()]
+
+
+def served(data, *options, **more):
+    """The answer and the record over TCP, and the address of the client's own end."""
+    with wire.Served(OPTION, *options, **more) as program:
+        own = "{}:{}".format(*program.peer.socket.getsockname())
+        program.peer.send(data)
+        program.peer.end()
+        answer = program.peer.rest()
+        program.peer.close()
+        return answer, wire.record(program.finish()), own
+
+
+@pytest.mark.parametrize("header, peer", params(BELIEVED))
+def test_the_header_gives_the_peers_address(header, peer):
+    answer, record, _ = served(header + wire.head() + wire.text("hi"))
+    assert answer == wire.switching() + wire.echo("hi")
+    assert record["peer"] == peer
+
+
+@pytest.mark.parametrize("header", params(WITHOUT_ADDRESS))
+def test_a_header_without_an_address_leaves_the_connections_own(header):
+    answer, record, own = served(header + wire.head() + wire.text("hi"))
+    assert answer == wire.switching() + wire.echo("hi")
+    assert record["peer"] == own
+
+
+def test_a_unix_address_is_shown_without_a_port():
+    answer, record, _ = served(version_2(PROXY, UNIX, OVER_UNIX) + wire.head() + wire.text("hi"))
+    assert answer == wire.switching() + wire.echo("hi")
+    assert record["peer"] == "/run/client"
+
+
+def test_a_unix_address_of_hostile_bytes_stays_one_printable_field():
+    """The path fills its place without a NUL, and may hold anything."""
+    block = (b"/\"\\ \n\x1b[2J\xff status=9" * 10)[:108] + bytes(108)
+    answer, record, _ = served(version_2(PROXY, UNIX, block) + wire.head())
+    assert answer == wire.switching()
+    assert record["status"] == "101" and all("!" <= character <= "~" for character in record["peer"]), record
+
+
+def test_the_header_goes_before_what_the_launcher_says():
+    header = BELIEVED["version-1-tcp4"][0]
+    environment = {"REMOTE_ADDR": "203.0.113.9", "REMOTE_PORT": "9"}
+    assert served(header + wire.head(), env=environment)[1]["peer"] == "192.0.2.1:56324"
+    assert served(version_1("PROXY UNKNOWN") + wire.head(), env=environment)[1]["peer"] == "203.0.113.9:9"
+
+
+def test_its_bytes_are_counted():
+    data = BELIEVED["version-2-tcp4-with-tlvs"][0] + wire.head()
+    assert served(data)[1]["bytes_in"] == str(len(data))
+
+
+def test_a_line_of_107_bytes_is_the_longest():
+    line = version_1("PROXY UNKNOWN " + "x" * (107 - 2 - len("PROXY UNKNOWN ")))
+    assert len(line) == 107
+    assert served(line + wire.head())[0] == wire.switching()
+
+
+def test_it_does_not_count_towards_the_limits_of_the_head():
+    header = BELIEVED["version-2-tcp4-with-tlvs"][0]
+    filler = "v" * (16384 - len(wire.head("X: ")))
+    assert served(header + wire.head(f"X: {filler}"))[0] == wire.switching()
+    wire.refused(served(header + wire.head(f"X: {filler}v"))[0], 431)
+
+
+def test_it_is_followed_by_any_request():
+    header = BELIEVED["version-1-tcp4"][0]
+    assert wire.Answer(served(header + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "--verbose")[0]).status == 200
+    wire.refused(served(header + wire.head(path="/other"))[0], 404)
+    assert served(header + b"\r\n" + wire.head())[0] == wire.switching(), "one leading CRLF is skipped"
+
+
+@pytest.mark.parametrize("header", params(MALFORMED))
+def test_a_malformed_or_missing_header_is_400_and_recorded_as_such(header):
+    answer, record, own = served(header + wire.head())
+    wire.refused(answer, 400)
+    assert record["status"] == "400" and "PROXY" in record["end"], record
+    assert record["peer"] == own, "what is wrong is not believed in parts"
+
+
+def test_two_headers_are_one_too_many():
+    header = BELIEVED["version-1-tcp4"][0]
+    answer, record, _ = served(header + header + wire.head())
+    wire.refused(answer, 400)
+    assert "PROXY" in record["end"], record
+
+
+@pytest.mark.parametrize("data", [
+    pytest.param(wire.head(), id="a-request"),
+    pytest.param(bytes.fromhex("16030100f8010000f40303"), id="tls"),
+    pytest.param(MALFORMED["another-protocol"], id="wrong-protocol"),
+    pytest.param(SIGNATURE + b"\x31\x11\0\x0c", id="version-3"),
+    pytest.param(b"\r\n\r\nGET", id="no-signature"),
+    pytest.param(version_1("PROXY UNKNOWN " + "x" * 200), id="too-long"),
+])
+def test_what_cannot_become_a_header_is_refused_while_the_connection_stays_open(data):
+    with wire.Served(OPTION) as program:
+        program.peer.send(data)
+        wire.refused(program.peer.rest(), 400)
+
+
+@pytest.mark.parametrize("header", params(WITHOUT_ADDRESS))
+def test_an_end_of_the_stream_in_a_header_or_behind_it_is_an_ordinary_end(header):
+    for cut in (1, 5, len(header) - 1, len(header)):
+        received = wire.run(header[:cut], OPTION)
+        assert received.returncode == 0, received
+        assert not received.stdout or wire.refused(received.stdout, 400), received
+
+
+@pytest.mark.parametrize("header, peer", [BELIEVED["version-1-tcp4"], BELIEVED["version-2-tcp4-with-tlvs"]],
+                         ids=["version-1", "version-2"])
+def test_a_header_may_be_cut_anywhere(header, peer):
+    data = header + wire.head() + wire.text("hi")
+    for cut in range(1, len(header) + 30):
+        with wire.Served(OPTION, watched=True) as program:
+            program.peer.send(data[:cut])
+            program.consumed()
+            program.peer.send(data[cut:])
+            program.peer.end()
+            answer = program.peer.rest()
+            program.peer.close()
+            record = wire.record(program.finish())
+        assert answer == wire.switching() + wire.echo("hi"), (cut, answer)
+        assert record["peer"] == peer, (cut, record)
+
+
+def test_a_malformed_header_is_400_wherever_it_is_cut():
+    data = MALFORMED["port-above-65535"] + wire.head()
+    for cut in range(1, 60):
+        wire.refused(wire.in_parts([data[:cut], data[cut:]], OPTION), 400)
+
+
+# Where none is expected.
+
+@pytest.mark.parametrize("header", params({name: value[0] for name, value in BELIEVED.items()}))
+def test_a_header_that_is_not_expected_is_400_and_the_record_names_it(header):
+    result = wire.run(header + wire.head())
+    assert result.returncode == 0
+    wire.refused(result.stdout, 400)
+    record = wire.record(result.stderr.decode())
+    assert "PROXY" in record["end"] and "192.0.2.1" not in record["peer"], record
+
+
+@pytest.mark.parametrize("header, options", [
+    pytest.param(b"", [], id="without-the-option"),
+    pytest.param(b"", [OPTION], id="in-the-place-of-a-header"),
+    pytest.param(BELIEVED["version-1-tcp4"][0], [OPTION], id="behind-a-header"),
+])
+@pytest.mark.parametrize("hello", ["16030100f8010000f40303", "160301", "1603030200010001fc0303"])
+def test_a_tls_client_hello_is_400_and_the_record_names_it(header, options, hello):
+    result = wire.run(header + bytes.fromhex(hello) + bytes(200), *options)
+    assert result.returncode == 0
+    wire.refused(result.stdout, 400)
+    assert "TLS" in wire.record(result.stderr.decode())["end"]

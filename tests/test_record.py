@@ -1,0 +1,374 @@
+"""The record: one line per connection on standard error, what it says, and what never gets into it."""
+
+import re
+import socket
+
+import pytest
+import wire
+from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+
+ADDRESSES = ("REMOTE_ADDR", "REMOTE_PORT", "TCPREMOTEIP", "TCPREMOTEPORT", "SOCAT_PEERADDR", "SOCAT_PEERPORT",
+             "REMOTE_HOST")
+
+
+@pytest.fixture(autouse=True)
+def without_addresses(monkeypatch):
+    """The test run itself may have been started by such a launcher."""
+    for name in ADDRESSES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def recorded(data, *options, env=None):
+    """The record of what is piped through."""
+    result = wire.run(data, *options, env=env)
+    assert result.returncode == 0, result
+    return wire.record(result.stderr.decode("ascii"))
+
+
+def unescape(value):
+    """The bytes behind a quoted value."""
+    value = re.sub(r'\\(x[0-9A-Fa-f]{2}|["\\])',
+                   lambda found: chr(int(found[1][1:], 16)) if len(found[1]) == 3 else found[1], value)
+    return value.encode("latin-1")
+
+
+# What it says.
+
+def test_a_connection_is_one_line_of_all_its_fields():
+    request = wire.head("Origin: http://x", "Sec-WebSocket-Protocol: chat", "User-Agent: probe/1.0")
+    frames = wire.text("Hello") + wire.frame(BINARY, b"12345") + wire.close(1000, b"bye")
+    with wire.Served() as served:
+        address, port = served.peer.socket.getsockname()
+        served.peer.send(request + frames)
+        answer = served.peer.rest()
+        served.peer.close()
+        log = served.finish()
+    assert re.fullmatch(rf"ws-echo\[{served.process.pid}\]: peer=[ -~]+\n", log), log
+    record = wire.record(log)
+    assert float(record.pop("seconds")) >= 0
+    assert record == {
+        "peer": f"{address}:{port}", "path": "/socket", "status": "101", "close": "1000", "reason": "bye",
+        "end": "closed by the peer", "messages": "2", "bytes_in": str(len(request + frames)),
+        "bytes_out": str(len(answer)), "origin": "http://x", "subprotocol": "chat", "agent": "probe/1.0",
+    }
+
+
+def test_the_fields_come_in_their_order_and_texts_are_quoted():
+    request = wire.head("Origin: http://x", "Sec-WebSocket-Protocol: chat", "User-Agent: a")
+    log = wire.run(request + wire.close(1000, b"bye")).stderr.decode()
+    assert re.fullmatch(
+        r'ws-echo\[\d+\]: peer=- path="/socket" status=101 close=1000 reason="bye" end="[^"]+" messages=0 '
+        r'bytes_in=\d+ bytes_out=\d+ seconds=\d+\.\d{6} origin="http://x" subprotocol="chat" agent="a"\n',
+        log), log
+
+
+
+def test_fields_with_nothing_to_say_are_absent():
+    record = recorded(wire.head() + wire.close(1000))
+    for name in ("reason", "origin", "subprotocol", "agent"):
+        assert name not in record, record
+
+
+@pytest.mark.parametrize("frames, close, reason", [
+    (wire.close(1000), "1000", None),
+    (wire.close(4999, b"why not"), "4999", b"why not"),
+    (wire.close(), "1005", None),
+    (b"", "1006", None),
+    (wire.text("hi"), "1006", None),
+    (wire.close(1000, "tschüß \"x\\".encode()), "1000", "tschüß \"x\\".encode()),
+    (b"\x81\x00", "1002", None),
+    (wire.text(b"\xff"), "1007", None),
+    (wire.frame(BINARY, bytes(11)), "1009", None),
+])
+def test_the_close_code_is_the_peers_or_ours_1005_without_one_and_1006_without_a_close(frames, close, reason):
+    record = recorded(wire.head() + frames, "--max-message=10")
+    assert record["close"] == close, record
+    if reason is not None:
+        assert unescape(record["reason"]) == reason, record
+
+
+def test_a_signal_is_recorded_as_1001():
+    with wire.Served() as served:
+        peer = served.peer.open()
+        served.stop()
+        peer.rest()
+        peer.close()
+        assert wire.record(served.finish())["close"] == "1001"
+
+
+def test_a_reset_is_recorded_as_1006():
+    with wire.Served() as served:
+        served.peer.open().reset()
+        assert wire.record(served.finish())["close"] == "1006"
+
+
+@pytest.mark.parametrize("data, status, path", [
+    (wire.head(path="/other?query"), "404", "/other"),
+    (wire.head(method="POST"), "405", "/socket"),
+    (wire.head(key=None), "400", "/socket"),
+    (wire.head(sec_websocket_version="8"), "426", "/socket"),
+    (b"GET / HTTP/2.0\r\n\r\n", "505", None),
+    (b"GET /\n", "400", None),
+    (b"GET /" + b"o" * 5000, "414", None),
+])
+def test_a_refusal_is_recorded_with_its_status_and_no_close_code(data, status, path):
+    record = recorded(data)
+    assert record["status"] == status and "close" not in record and record["end"], record
+    if path:
+        assert record["path"].startswith(path), record
+
+
+def test_every_end_is_named_differently():
+    """So that a look at the log says what happened."""
+    heads = [
+        wire.head(path="/other"), wire.head(method="PUT"), wire.head(key=None), wire.head(connection=None),
+        wire.head(upgrade=None), wire.head(sec_websocket_version="8"), wire.head(host=None), b"GET /\n",
+        wire.head("X : v"), wire.head("X: v", " folded"), wire.head(version="HTTP/3.0"),
+        wire.head("Content-Length: 5"), wire.head("Transfer-Encoding: chunked"), wire.head(*["X: v"] * 100),
+        wire.head("X: " + "v" * 20000), b"GET /" + b"o" * 5000, wire.head("Sec-WebSocket-Protocol: a b"),
+        wire.head("Sec-WebSocket-Protocol: a, a"), b"\x16\x03\x01\x02\x00\x01",
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
+    ]
+    frames = [
+        b"", wire.close(1000), b"\x81\x00", wire.text("x", rsv=4), wire.frame(3), wire.frame(PING, fin=False),
+        wire.frame(PING, bytes(126)), wire.frame(CONTINUATION), wire.text("a", fin=False) + wire.text("b"),
+        b"\x82\xfe\0\5" + bytes(9), b"\x82\xff\x80" + bytes(11), wire.frame(CLOSE, b"\x03"),
+        wire.close(1005), wire.text(b"\xff"), wire.close(1000, b"\xff"), b"\x82\xff\x40" + bytes(11),
+    ]
+    ends = [recorded(data)["end"] for data in [*heads, *[wire.head() + frame for frame in frames]]]
+    assert len(set(ends)) == len(ends), sorted(end for end in ends if ends.count(end) > 1)
+
+
+@pytest.mark.parametrize("data", [
+    wire.head(path="/other"), wire.head() + wire.close(1000), wire.head() + wire.text("hi") * 100,
+    wire.head() + wire.text("x", fin=False) + wire.frame(PING, b"y") + wire.frame(CONTINUATION, b"z"),
+    wire.head()[:50], wire.head() + wire.text("cut off")[:-3],
+])
+def test_bytes_are_counted_in_both_directions_from_the_first_of_the_head(data):
+    result = wire.run(data)
+    record = wire.record(result.stderr.decode())
+    assert (record["bytes_in"], record["bytes_out"]) == (str(len(data)), str(len(result.stdout))), record
+
+
+def test_messages_are_counted_and_not_frames():
+    fragments = [wire.frame(TEXT, b"a", fin=False), wire.frame(PING), wire.frame(CONTINUATION, b"b")]
+    frames = [wire.text("1"), *fragments, wire.frame(PONG), wire.frame(BINARY), wire.close(1000)]
+    assert recorded(wire.head() + b"".join(frames))["messages"] == "3"
+
+
+# Whose connection it was.
+
+EVERY = {"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "1", "TCPREMOTEIP": "192.0.2.2", "TCPREMOTEPORT": "2",
+         "SOCAT_PEERADDR": "192.0.2.3", "SOCAT_PEERPORT": "3", "REMOTE_HOST": "192.0.2.4"}
+
+
+@pytest.mark.parametrize("without, peer", [
+    ((), "192.0.2.1:1"),
+    (("REMOTE_ADDR",), "192.0.2.2:2"),
+    (("REMOTE_ADDR", "TCPREMOTEIP"), "192.0.2.3:3"),
+    (("REMOTE_ADDR", "TCPREMOTEIP", "SOCAT_PEERADDR"), "192.0.2.4:1"),
+])
+def test_the_address_that_the_launcher_gives_is_taken_best_first(without, peer):
+    env = {name: value for name, value in EVERY.items() if name not in without}
+    assert recorded(wire.head(), env=env)["peer"] == peer
+
+
+def test_the_launchers_address_goes_before_the_sockets():
+    with wire.Served(env={"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "77"}) as served:
+        served.peer.open().close()
+        assert wire.record(served.finish())["peer"] == "192.0.2.1:77"
+
+
+@pytest.mark.parametrize("address, shown", [
+    ("::ffff:192.0.2.9", "192.0.2.9"),
+    ("::FFFF:192.0.2.9", "192.0.2.9"),
+    ("2001:db8::1", "2001:db8::1"),
+    ("[2001:db8::1]", "2001:db8::1"),
+    ("[::ffff:192.0.2.9]", "192.0.2.9"),
+])
+@pytest.mark.parametrize("names", [("REMOTE_ADDR", "REMOTE_PORT"), ("TCPREMOTEIP", "TCPREMOTEPORT"),
+                                   ("SOCAT_PEERADDR", "SOCAT_PEERPORT"), ("REMOTE_HOST", "REMOTE_PORT")])
+def test_ipv4_mapped_addresses_are_shown_as_ipv4(names, address, shown):
+    peer = recorded(wire.head(), env={names[0]: address, names[1]: "8"})["peer"]
+    assert peer in (f"{shown}:8", f"[{shown}]:8"), peer
+    assert ("[" in peer) == (":" in shown), peer
+
+
+@pytest.mark.parametrize("bind, connect, peer", [
+    (("127.0.0.1", 0), "127.0.0.1", "127.0.0.1"),
+    (("::1", 0), "::1", "[::1]"),
+    (("::", 0), "127.0.0.1", "127.0.0.1"),
+])
+def test_otherwise_the_sockets_own_address_is_shown(bind, connect, peer):
+    def pair():
+        family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
+        with socket.create_server(bind, family=family, dualstack_ipv6=bind[0] == "::") as listener:
+            client = socket.create_connection((connect, listener.getsockname()[1]))
+            return client, listener.accept()[0]
+
+    with wire.Served(pair=pair) as served:
+        port = served.peer.socket.getsockname()[1]
+        served.peer.open().close()
+        assert wire.record(served.finish())["peer"] == f"{peer}:{port}"
+
+
+@pytest.mark.parametrize("pair", [wire.unix_pair, wire.pipe_pair])
+def test_an_address_that_cannot_be_had_is_a_dash(pair):
+    with wire.Served(pair=pair) as served:
+        served.peer.open().close()
+        assert wire.record(served.finish())["peer"] == "-"
+
+
+@pytest.mark.parametrize("value", [
+    "x\ny", 'x" status=999 end="', "x y", "\x1b[2J", "\xff", "x" * 5000, "", " ",
+], ids=["newline", "quotes", "blank", "escape", "above-0x7f", "long", "empty", "only-a-blank"])
+@pytest.mark.parametrize("name", [name for name in ADDRESSES if "PORT" not in name])
+def test_an_address_from_the_environment_cannot_spoil_the_record(name, value):
+    """The record stays one line of ASCII, of as many fields, and short."""
+    env = {port: value[:100] for port in ("REMOTE_PORT", "TCPREMOTEPORT", "SOCAT_PEERPORT")} | {name: value}
+    result = wire.run(wire.head() + wire.close(1000), env=env)
+    assert re.fullmatch(rb"[ -~]{1,1000}\n", result.stderr), result.stderr
+    assert list(wire.record(result.stderr.decode())) == [
+        "peer", "path", "status", "close", "end", "messages", "bytes_in", "bytes_out", "seconds"]
+
+
+# What never gets into it.
+
+HOSTILE = b"\x1b[2J\xff\x80\xc2\x9b\"\\\t'x"
+
+
+def test_bytes_outside_printable_ascii_quotes_and_backslashes_are_escaped():
+    line = HOSTILE.replace(b"\x1b", b"").decode("latin-1")  # which no field's value may hold
+    reason = b"\x1b[2J\n\0\"\\\xc2\x9b"
+    request = wire.head(f"Origin: {line}", f"User-Agent: {line}", path='/"\\x?y')
+    result = wire.run(request + wire.close(1000, reason), "--path=any")
+    assert re.fullmatch(rb"[ -~]+\n", result.stderr), result.stderr
+    record = wire.record(result.stderr.decode())
+    assert unescape(record["origin"]) == unescape(record["agent"]) == line.encode("latin-1")
+    assert unescape(record["reason"]) == reason
+    assert unescape(record["path"]).startswith(b'/"\\x')
+
+
+def test_long_values_are_cut_at_256_bytes():
+    fields = ["Origin: http://" + "o" * 4000, "User-Agent: " + "a" * 4000,
+              "Sec-WebSocket-Protocol: " + "s" * 2000]
+    frames = wire.close(1000, b"\xc2\x9b" * 60)
+    result = wire.run(wire.head(*fields, path="/" + "p" * 3000) + frames, "--path=any")
+    assert len(result.stderr) < 5000
+    record = wire.record(result.stderr.decode())
+    for name in ("path", "origin", "agent", "subprotocol"):
+        assert record[name].endswith("...") and len(record[name]) <= 259, record
+        assert record[name][:200].rstrip("aops/:ht") == "", record
+    assert unescape(record["reason"]) == b"\xc2\x9b" * 60, "this one is short enough"
+
+
+def test_values_of_which_every_byte_is_escaped_are_cut_as_well():
+    hostile = "\xff" * 4000
+    result = wire.run(wire.head(f"Origin: {hostile}", f"User-Agent: {hostile}"))
+    assert re.fullmatch(rb"[ -~]+\n", result.stderr) and len(result.stderr) < 5000, result.stderr
+    wire.record(result.stderr.decode())
+
+
+def test_a_refused_head_full_of_hostile_bytes_leaves_one_printable_line():
+    for data in (b"GET /\x1b[2J HTTP/1.1\r\n\r\n", b"\x1b]0;x\x07\r\n\r\n", HOSTILE * 1000, b"\n" * 100,
+                 bytes(100), wire.head(HOSTILE.decode("latin-1") + ": x")):
+        result = wire.run(data)
+        assert re.fullmatch(rb"[ -~]+\n", result.stderr), (data[:50], result.stderr)
+        wire.record(result.stderr.decode())
+
+
+SECRET = "wombat-in-the-payload"
+
+
+@pytest.mark.parametrize("option", ["--quiet", None, "--verbose"])
+def test_payload_is_never_logged(option):
+    data = b"".join([wire.head(), wire.text(SECRET), wire.frame(BINARY, SECRET.encode()),
+                     wire.frame(PING, SECRET.encode()), wire.frame(PONG, SECRET.encode()),
+                     wire.text(SECRET, fin=False), wire.frame(CONTINUATION, SECRET.encode() + b"\xff")])
+    result = wire.run(data, *([option] if option else []))
+    assert b"wombat" not in result.stderr, result.stderr
+
+
+# How much of it.
+
+def test_quiet_is_silent_about_whatever_a_peer_does():
+    for data in (b"", wire.head(), wire.head() + wire.text("hi") + wire.close(1000),
+                 wire.head() + b"\x81\x00", wire.head(path="/other"), b"\x16\x03\x01", wire.head()[:-1]):
+        assert wire.run(data, "--quiet").stderr == b"", data
+
+
+@pytest.mark.parametrize("data", [
+    b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n",
+], ids=["nothing", "get", "http-1.0"])
+def test_health_checks_are_recorded_only_with_verbose(data):
+    assert wire.run(data).stderr == b""
+    wire.record(wire.run(data, "--verbose").stderr.decode())
+
+
+def test_a_connection_reset_without_a_byte_is_a_health_check_too():
+    with wire.Served() as served:
+        served.peer.reset()
+        assert served.finish() == ""
+
+
+def test_verbose_names_every_frame_with_its_type_fin_length_and_close_code():
+    data = b"".join([wire.head("X-Probe: seen"), wire.text("four"), wire.frame(BINARY, bytes(70000)),
+                     wire.frame(TEXT, b"abc", fin=False), wire.frame(PING, b"12345"),
+                     wire.frame(PONG, b"123456"), wire.frame(CONTINUATION, b"de"), wire.close(4001, b"x")])
+    *lines, last = wire.run(data, "--verbose").stderr.decode().splitlines()
+    assert "end=" in last, last
+    for line in lines:
+        assert re.fullmatch(r"ws-echo\[\d+\]: [ -~]+", line), line
+    log = "\n".join(line.lower() for line in lines)
+    assert re.search(r"x-probe.*seen", log), log
+    position = 0
+    for words in (["text", "fin=1", "length=4"], ["binary", "fin=1", "length=70000"],
+                  ["text", "fin=0", "length=3"], ["ping", "fin=1", "length=5"], ["pong", "fin=1", "length=6"],
+                  ["continuation", "fin=1", "length=2"], ["close", "fin=1", "length=3", "4001"]):
+        found = re.search(r"received.*?\b" + r"\b.*?\b".join(words) + r"\b", log[position:])
+        assert found, (words, log[position:])
+        position += found.end()
+
+
+# Where it goes.
+
+@pytest.mark.parametrize("options", [[], ["--verbose"], ["--quiet"]])
+@pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair])
+def test_where_standard_error_is_the_connection_not_one_byte_of_the_log_reaches_the_peer(pair, options):
+    """As under inetd and xinetd."""
+    wrapper = ["/bin/sh", "-c", 'exec "$@" 2>&0', "sh"]
+    frames = wire.text("hi") + wire.close(1000)
+    for data, status in ((wire.head() + frames, 101), (wire.head(path="/other"), 404)):
+        with wire.Served(*options, pair=pair, wrapper=wrapper) as served:
+            served.peer.send(data)
+            received = served.peer.rest()
+            served.peer.close()
+            assert served.finish() == ""
+        if status == 101:
+            assert received == wire.switching() + wire.echo("hi") + wire.reply(CLOSE, wire.close_body(1000))
+        else:
+            wire.refused(received, status)
+
+
+def test_not_even_a_wrong_option_reaches_the_peer():
+    wrapper = ["/bin/sh", "-c", 'exec "$@" 2>&0', "sh"]
+    with wire.Served("--nope", wrapper=wrapper) as served:
+        assert served.peer.rest() == b""
+        assert served.process.wait(wire.LIMIT) == 64
+
+
+def test_where_standard_error_is_closed_it_serves_all_the_same():
+    with wire.Served(wrapper=["/bin/sh", "-c", 'exec "$@" 2>&-', "sh"]) as served:
+        peer = served.peer.open()
+        peer.send(wire.text("hi") + wire.close(1000))
+        assert peer.rest() == wire.echo("hi") + wire.reply(CLOSE, wire.close_body(1000))
+
+
+def test_where_nobody_reads_standard_error_it_ends_all_the_same():
+    with wire.Served() as served:
+        peer = served.peer.open()
+        served.process.stderr.close()
+        peer.send(wire.close(1000))
+        assert peer.rest() == wire.reply(CLOSE, wire.close_body(1000))
+        peer.close()
+        assert served.process.wait(wire.LIMIT) == 0

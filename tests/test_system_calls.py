@@ -1,0 +1,142 @@
+"""What a message costs: system calls, as strace counts them, and memory, as the kernel does."""
+
+import re
+
+import pytest
+import wire
+from parts import require
+from wire import BINARY, CLOSE
+
+MESSAGES = 10_000
+MIB = 1 << 20
+READS = {"read", "readv", "recvfrom", "recvmsg"}
+WRITES = {"write", "writev", "sendto", "sendmsg"}
+
+
+@pytest.fixture(name="counted")
+def counted_by_strace(tmp_path):
+    """A function that runs an exchange under strace; it returns how many reads, writes and others
+    there were from the answer to the handshake on."""
+    strace = require("strace", "strace")
+    trace = tmp_path / "trace"
+
+    def run(exchange, pair):
+        with wire.Served(pair=pair, wrapper=[strace, "-f", "-q", "-s", "12", "-o", str(trace)]) as served:
+            exchange(served.peer)
+            served.peer.close()
+            served.finish()
+        calls = re.findall(r"^\d+ +(\w+)\((.*)", trace.read_text(), re.MULTILINE)
+        begun = next(at for at, (name, arguments) in enumerate(calls)
+                     if name in WRITES and '"HTTP/1.1 101' in arguments)
+        names = [name for name, _ in calls[begun:]]
+        reads, writes = (sum(name in kind for name in names) for kind in (READS, WRITES))
+        return reads, writes, [name for name in names if name not in READS | WRITES]
+
+    return run
+
+
+@pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair])
+def test_messages_sent_one_at_a_time_cost_one_read_and_one_write_each(counted, pair):
+    def one_at_a_time(peer):
+        peer.open()
+        for number in range(MESSAGES):
+            message = b"%05d" % number
+            peer.send(wire.frame(BINARY, message))
+            expected = wire.reply(BINARY, message)
+            received = peer.receive(len(expected))
+            assert received == expected, (received, expected)
+        peer.send(wire.close(1000))
+        assert peer.rest() == wire.reply(CLOSE, wire.close_body(1000))
+
+    reads, writes, others = counted(one_at_a_time, pair)
+    assert MESSAGES <= reads <= MESSAGES + 10, reads
+    assert MESSAGES <= writes <= MESSAGES + 10, writes
+    assert len(others) <= 30, others[:100]
+
+
+def test_messages_sent_in_one_burst_cost_as_few_as_the_buffers_allow(counted):
+    """The whole burst has arrived before the program starts, so that no luck decides what a read finds."""
+    message = b"12345"
+    burst = wire.head() + wire.frame(BINARY, message) * MESSAGES + wire.close(1000)
+    expected = (wire.switching() + wire.reply(BINARY, message) * MESSAGES
+                + wire.reply(CLOSE, wire.close_body(1000)))
+
+    def read(peer):
+        wire.same(peer.receive(len(expected)), expected)
+
+    reads, writes, others = counted(read, wire.holding(burst, wire.unix_pair))
+    assert reads <= 3 + len(burst) // 4096, (reads, len(burst))
+    assert writes <= 3 + len(expected) // 4096, (writes, len(expected))
+    assert len(others) <= 30, others[:100]
+
+
+def test_the_whole_answer_to_one_read_is_one_write(counted):
+    """Of any kinds of frames."""
+    sent = b"".join([wire.text("a"), wire.frame(wire.PING, b"b"), wire.frame(BINARY, b"c"), wire.close(1000)])
+    answer = (wire.echo("a") + wire.reply(wire.PONG, b"b") + wire.reply(BINARY, b"c")
+              + wire.reply(CLOSE, wire.close_body(1000)))
+
+    def once(peer):
+        peer.open().send(sent)
+        assert peer.rest() == answer
+
+    reads, writes, _ = counted(once, wire.unix_pair)
+    assert writes == 3, f"the handshake's answer, the frames' and the record: {writes}"
+    assert reads <= 3, reads
+
+
+# Memory.
+
+def resident(process):
+    """Bytes of the process that are in memory."""
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+        return 1024 * int(re.search(r"^VmRSS:\s*(\d+) kB", status.read(), re.MULTILINE)[1])
+
+
+def warmed_up(served):
+    """What the program takes once it has echoed something."""
+    for _ in range(3):
+        served.peer.send(wire.text("warm"))
+        assert served.peer.receive(len(wire.echo("warm"))) == wire.echo("warm")
+    return resident(served.process)
+
+
+@pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
+@pytest.mark.parametrize("parts", [1, 16])
+def test_memory_goes_back_after_a_large_message(pair, parts):
+    payload = bytes(range(256)) * (16 * MIB // 256 // parts)
+    with wire.Served(pair=pair) as served:
+        served.peer.open()
+        before = warmed_up(served)
+        for number in range(parts):
+            opcode = wire.CONTINUATION if number else BINARY
+            served.peer.send(wire.frame(opcode, payload, fin=number == parts - 1))
+        expected = wire.reply(BINARY, payload * parts)
+        wire.same(served.peer.receive(len(expected)), expected)
+        assert warmed_up(served) < before + MIB // 2
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_a_client_that_sends_a_whole_message_before_it_reads_gets_its_echo(count):
+    """The largest message, in one frame or in many: nothing of the answer is in the way of it."""
+    payload = bytes(range(256)) * (16 * MIB // 256)
+    cuts = [len(payload) * number // count for number in range(count + 1)]
+    with wire.Served(pair=wire.narrow_pair) as served:
+        peer = served.peer.open()
+        for number, (start, end) in enumerate(zip(cuts, cuts[1:])):
+            opcode = wire.CONTINUATION if number else BINARY
+            peer.send(wire.frame(opcode, payload[start:end], fin=number == count - 1))
+        expected = wire.reply(BINARY, payload)
+        wire.same(peer.receive(len(expected)), expected)
+
+
+def test_memory_grows_with_the_bytes_that_have_arrived_and_not_with_the_length_announced():
+    with wire.Served(watched=True) as served:
+        peer = served.peer.open()
+        before = warmed_up(served)
+        peer.send(wire.frame(BINARY, bytes(16 * MIB))[:20])
+        served.consumed()
+        assert resident(served.process) < before + MIB // 2
+        peer.send(bytes(4 * MIB))
+        served.consumed()
+        assert before + 3 * MIB < resident(served.process) < before + 13 * MIB
