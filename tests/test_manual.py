@@ -1,0 +1,186 @@
+"""The manual page agrees with the program: what the source can do stands in the page, and nothing else."""
+
+import os
+import re
+import subprocess
+
+import parts
+import pytest
+import wire
+
+PAGE = wire.TOP / "man" / "ws-echo.8"
+MANUAL = PAGE.read_text()
+SOURCE = (wire.TOP / "ws-echo.c").read_text()
+
+
+def section(name):
+    """The lines of a section of the page."""
+    assert f"\n.Sh {name}\n" in MANUAL, f"the page has no section {name}"
+    return MANUAL.split(f"\n.Sh {name}\n")[1].split("\n.Sh ")[0]
+
+
+def items(name):
+    """What the lists of a section explain."""
+    return re.findall(r"^\.It (.+)", section(name), re.M)
+
+
+def macro(name):
+    """A table of the source: #define NAME(X) with its rows."""
+    return re.search(rf"^#define {name}\(X\)(?:.*\\\n)+.*", SOURCE, re.M)[0]
+
+
+def constant(name):
+    """The value of a named number of the source."""
+    value = re.search(rf"(?:#define {name}|\b{name} =) ([0-9]+)\b", SOURCE)
+    assert value, f"{name} is no plain number"
+    return int(value[1])
+
+
+def rendered(*options):
+    """The page as plain text."""
+    result = subprocess.run([parts.require("mandoc", "mandoc"), "-Tascii", *options, str(PAGE)],
+                            capture_output=True, check=True, timeout=wire.LIMIT)
+    return re.sub(".\b", "", result.stdout.decode())
+
+
+def literal_blocks(text):
+    """The examples, as somebody copies them from the page."""
+    blocks = re.findall(r"^\.Bd -literal.*\n([^.](?:.*\n)*?)\.Ed", text, re.M)
+    return [block.replace("\\e", "\\") for block in blocks]
+
+
+def help_options():
+    """The options of --help, in its order: (short, long, argument, default)."""
+    lines = wire.run(b"", "--help").stdout.decode()
+    found = re.findall(r"^ +(?:-(\w), )?--([a-z-]+)(?:=(\w+))? .*?(?:\((\S+)\))?$", lines, re.M)
+    assert len(found) == lines.count("--"), lines
+    return found
+
+
+def manual_options():
+    """The same of the page."""
+    found = []
+    for entry in section("OPTIONS").split("\n.It ")[1:]:
+        head, _, text = entry.partition("\n")
+        option = re.fullmatch(r"(?:Fl (\w) , )?Fl -([a-z-]+)(?: Ns = Ns Ar (\w+))?", head)
+        assert option, f"not an option: {head!r}"
+        default = re.search(r"^The default is\n\.Ql (\S+)", text, re.M)
+        found.append((*(part or "" for part in option.groups()), default[1] if default else ""))
+    return found
+
+
+def test_mandoc_has_nothing_to_say_against_the_page():
+    result = subprocess.run([parts.require("mandoc", "mandoc"), "-Tlint", "-Wstyle", str(PAGE)],
+                            capture_output=True, check=False, timeout=wire.LIMIT)
+    found = [line for line in result.stdout.decode().splitlines()
+             if "referenced manual not found" not in line]  # xinetd's and inetd's need not be installed
+    assert found == []
+
+
+def test_the_page_fits_a_terminal_of_80_columns():
+    assert [line for line in rendered("-Owidth=80").splitlines() if len(line) > 80] == []
+
+
+def test_the_lines_of_the_source_of_the_page_fit_80_columns():
+    assert [line for line in MANUAL.splitlines() if len(line) > 80] == []
+
+
+def test_the_options_are_those_of_help_in_its_order():
+    assert [option[:3] for option in manual_options()] == [option[:3] for option in help_options()]
+
+
+def test_the_defaults_are_those_of_help():
+    assert [option[1::2] for option in manual_options()] == [option[1::2] for option in help_options()]
+
+
+def test_the_synopsis_has_every_short_option():
+    synopsis = section("SYNOPSIS")
+    for short, _, argument, _ in help_options():
+        if short and argument:
+            assert f".Op Fl {short} Ar {argument}\n" in synopsis
+        elif short:
+            assert re.search(rf"^\.Op Fl \w*{short}\w*$", synopsis, re.M), short
+
+
+def test_every_http_status_stands_in_the_table_and_no_other():
+    statuses = {int(status) for status in re.findall(r"X\(\w+, ([0-9]+),", macro("ANSWERS"))} - {0}
+    assert {int(item) for item in items("HTTP ANSWERS") if item.isdigit()} == statuses
+
+
+def test_every_close_code_stands_in_the_table_and_no_other():
+    names = set(re.findall(r"X\(\w+, ([A-Z_]+),", macro("ENDINGS")))
+    recorded = {"NO_STATUS", "ABNORMAL"}
+    codes = {constant(name) for name in names | recorded}
+    assert {int(item) for item in items("CLOSE CODES") if item.isdigit()} == codes
+
+
+def test_every_exit_status_stands_in_the_table_and_no_other():
+    statuses = {getattr(os, name) for name in re.findall(r"\bEX_[A-Z]+\b", SOURCE)} | {os.EX_OK}
+    assert {int(item) for item in items("EXIT STATUS")} == statuses
+
+
+def test_every_variable_that_is_read_stands_under_environment():
+    variables = set(re.findall(r'getenv\("(\w+)"\)', SOURCE))
+    pairs = re.search(r"const variables\[\]\[2\] = \{\n(.*?)\};", SOURCE, re.S)[1]
+    addresses = re.findall(r'\{"(\w+)", "(\w+)"\}', pairs)
+    assert variables and addresses
+    missing = [name for name in sorted(variables) if not re.search(rf"\b{name}\b", section("ENVIRONMENT"))]
+    assert missing == []
+    order = re.findall(r"^\.Ev (\w+)\nand\n\.Ev (\w+)", section("ENVIRONMENT"), re.M)
+    assert order == addresses, "the order in which the peer's address is looked for"
+
+
+def test_every_part_of_the_record_stands_there_with_its_journal_field():
+    both = dict(re.findall(r'add_(?:value|number)\(&record, "(\w+)", "([A-Z_]+)"', SOURCE))
+    fields = set(both.values()) | set(re.findall(r'add_field\(&?record, "([A-Z_]+)=', SOURCE))
+    assert both and fields > set(both.values())
+    table = items("LOGGING")
+    for part, field in both.items():
+        assert f"Cm {part} , Ev {field}" in table
+    missing = [field for field in sorted(fields) if not re.search(rf"\bEv {field}\b", section("LOGGING"))]
+    assert missing == []
+
+
+def test_a_real_record_has_the_parts_of_the_page_in_its_order():
+    request = wire.head("Origin: null", "Sec-WebSocket-Protocol: chat", "User-Agent: me")
+    log = wire.run(request + wire.close(1000, b"bye"), env={"REMOTE_ADDR": "::1", "REMOTE_PORT": "1"}).stderr
+    assert list(wire.record(log.decode())) == re.findall(r"^\.It Cm (\w+)", section("LOGGING"), re.M)
+
+
+def test_every_local_fault_stands_under_diagnostics():
+    messages = re.findall(r'\bfail\([^,;]+, EX_[A-Z]+,\s*"([^";]+)', SOURCE)
+    assert len(messages) == len(re.findall(r"\bfail\([^,;]+, EX_", SOURCE)) > 0
+    for message in set(messages) - {"%s"}:  # which is what a wrong option is told
+        assert any(re.fullmatch(re.sub("%[a-z]+", r"(\\w+)", message), item.strip('"'))
+                   for item in items("DIAGNOSTICS")), message
+
+
+@pytest.mark.parametrize("name", ["REQUEST_LINE_MAX", "HEAD_MAX", "FIELDS_MAX", "PREFIX_MAX", "CHOICES_MAX",
+                                  "LOGGED_MAX", "CONTROL_PAYLOAD_MAX", "PROXY_LINE_MAX"])
+def test_every_limit_in_the_page_is_that_of_the_source(name):
+    assert re.search(rf"\b{constant(name)}\b", MANUAL), name
+
+
+@pytest.mark.parametrize("unit, limit", [
+    ("ws-echo.socket", "ListenStream="),
+    ("ws-echo.socket", "MaxConnections="),
+    ("ws-echo.socket", "MaxConnectionsPerSource="),
+    ("ws-echo@.service", "MemoryMax="),
+    ("ws-echo.xinetd", "port ="),
+    ("ws-echo.xinetd", "instances ="),
+    ("ws-echo.xinetd", "per_source ="),
+    ("ws-echo.xinetd", "rlimit_as ="),
+])
+def test_every_limit_of_the_shipped_units_stands_in_the_page(unit, limit):
+    lines = re.sub(" += +", " =", (wire.TOP / unit).read_text())
+    (value,) = re.findall(rf"^\s*{limit}(\w+)$", lines, re.M)
+    assert re.search(rf"\b{value}\b", MANUAL), f"{limit}{value}"
+
+
+def test_the_handshake_by_hand_prints_what_the_page_says(tmp_path):
+    script, output = literal_blocks(MANUAL.split("\n.Ss By hand\n")[1].split("\n.Sh ")[0])
+    path = f"{os.path.dirname(wire.PROGRAM)}:{os.environ['PATH']}"
+    result = subprocess.run(["sh", "-c", script], cwd=tmp_path, env={**os.environ, "PATH": path},
+                            capture_output=True, check=True, timeout=wire.LIMIT)
+    assert result.stdout.decode().splitlines() == output.splitlines()
+    assert wire.record(result.stderr.decode())["messages"] == "1"
