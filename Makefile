@@ -9,6 +9,8 @@ PYTHON ?= /usr/bin/python3
 
 PREFIX ?= /usr/local
 SBINDIR ?= $(PREFIX)/sbin
+ROOTDIR ?= $(PREFIX)/lib/ws-echo
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 MANDIR ?= $(PREFIX)/share/man
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(shell $(PKG_CONFIG) --variable=systemdsystemunitdir systemd)
@@ -43,6 +45,9 @@ STATIC_PACKAGES = gcc libc6-dev musl-tools nettle-dev
 CHECK_PACKAGES = clang clang-format curl libclang-rt-14-dev mandoc node-ws python3-pytest python3-tornado \
 	python3-websocket python3-websockets strace
 
+SYSTEM_PACKAGES = chromium chromium-driver firefox-esr iproute2 ipsvd openssl python3-pytest python3-websocket \
+	python3-websockets socat stunnel4 strace ucspi-tcp util-linux
+
 # $(call tool,COMMAND,PACKAGE) and $(call library,NAME,PACKAGE): one line that names what is missing.
 missing = { echo "$(1) is missing: install the package $(2), or run 'make deps'" >&2; exit 1; }
 tool = @command -v $(1) >/dev/null || $(call missing,$(1),$(2))
@@ -54,7 +59,7 @@ packages = @set -e; absent=$$(for name in $(1); do \
 	[ -z "$$absent" ] || { [ $$(id -u) = 0 ] || sudo=sudo; $$sudo apt-get update; \
 		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$absent; }
 
-.PHONY: all help static run deps check install uninstall clean
+.PHONY: all help static run deps check deps-system check-system install uninstall clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -65,7 +70,9 @@ help:
 	@echo 'make static     build ws-echo-static: with musl, without libraries, faster to start'
 	@echo 'make run        serve on port 8888, IPv4 and IPv6, until Ctrl-C; ARGS="--verbose" adds options'
 	@echo 'make deps       install what building and testing need, by apt-get (with run: only what that needs)'
-	@echo 'make check      run the tests'
+	@echo 'make check      run the tests that need no privileges'
+	@echo 'make deps-system, make check-system'
+	@echo '                the same for real launchers, a real systemd and real browsers; as root'
 	@echo 'make install    install into PREFIX ($(PREFIX)) and UNITDIR ($(UNITDIR)), below DESTDIR'
 	@echo 'make uninstall  remove what was installed'
 	@echo 'make clean      remove what was built'
@@ -103,9 +110,42 @@ run: ws-echo
 deps:
 	$(call packages,$(BUILD_PACKAGES) $(if $(filter run install,$(MAKECMDGOALS)),,$(STATIC_PACKAGES) $(CHECK_PACKAGES)))
 
-check: ws-echo
+deps-system: deps
+	$(call packages,$(SYSTEM_PACKAGES))
+	@tests/system/fetch-launchers
+
+# What concerns the program as it runs is tested with both flavours.
+PYTEST = $(PYTHON) -m pytest -q
+SOURCE_TESTS = tests/test_build.py tests/test_manual.py tests/test_page.py tests/test_unit.py
+check: ws-echo ws-echo-static
 	@$(PYTHON) -c 'import pytest' 2>/dev/null || $(call missing,pytest,python3-pytest)
-	$(PYTHON) -m pytest -q tests --ignore=tests/system --ignore=tests/bench
+	$(PYTEST) tests --ignore=tests/system --ignore=tests/bench
+	WS_ECHO=$(CURDIR)/ws-echo-static $(PYTEST) tests --ignore=tests/system --ignore=tests/bench $(SOURCE_TESTS:%=--ignore=%)
+
+# The files in the tree are as for PREFIX=/usr; $(call put,FILE,TARGET) installs one with the paths of this installation.
+UNITS = ws-echo.socket ws-echo@.service ws-echo-sandbox.service
+put = sed 's|/usr/sbin/|$(SBINDIR)/|g; s|/usr/lib/ws-echo|$(ROOTDIR)|g' $(1) | install -D -m 644 /dev/stdin $(DESTDIR)$(2)
+
+install: ws-echo
+	install -D -m 755 ws-echo $(DESTDIR)$(SBINDIR)/ws-echo
+	$(foreach unit,$(UNITS),$(call put,$(unit),$(UNITDIR)/$(unit)) &&) :
+	$(call put,ws-echo.sysusers,$(SYSUSERSDIR)/ws-echo.conf)
+	@# It is enabled by editing it, so one that is there stays.
+	[ -e $(DESTDIR)$(SYSCONFDIR)/xinetd.d/ws-echo ] || $(call put,ws-echo.xinetd,$(SYSCONFDIR)/xinetd.d/ws-echo)
+	$(call put,man/ws-echo.8,$(MANDIR)/man8/ws-echo.8)
+	@# The root directory of ws-echo@.service, which says what it is for.
+	install -d $(addprefix $(DESTDIR)$(ROOTDIR)/,dev proc run usr/lib usr/lib64 .$(SBINDIR))
+	cd $(DESTDIR)$(ROOTDIR) && for name in lib lib64 bin sbin; do ln -sfn usr/$$name $$name; done && \
+		for name in etc home root sys tmp var; do ln -sfn dev $$name; done && : > .$(SBINDIR)/ws-echo
+
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/ws-echo $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS)) \
+		$(DESTDIR)$(SYSUSERSDIR)/ws-echo.conf $(DESTDIR)$(SYSCONFDIR)/xinetd.d/ws-echo \
+		$(DESTDIR)$(MANDIR)/man8/ws-echo.8
+	rm -rf $(DESTDIR)$(ROOTDIR)
+
+check-system: ws-echo
+	$(PYTEST) tests/system
 
 clean:
 	rm -rf build ws-echo ws-echo-static
