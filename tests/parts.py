@@ -15,23 +15,24 @@ def require(command, package):
     """
     path = shutil.which(command)
     if not path:
-        _missing(command, package)
+        missing(command, package)
     return path
 
 
 def require_module(module, package):
     """The same for a Python module."""
     if not importlib.util.find_spec(module):
-        _missing(f"Python's {module}", package)
+        missing(f"Python's {module}", package)
 
 
 def require_file(path, package):
     """The same for a file."""
     if not os.path.exists(path):
-        _missing(path, package)
+        missing(path, package)
 
 
-def _missing(what, package):
+def missing(what, package):
+    """Skips, or fails on CI, because `what` is not there."""
     reason = f"{what} is missing: install the package {package}"
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)

@@ -1,0 +1,290 @@
+"""The programs that start ws-echo for a connection, each as an administrator would set it up.
+
+All of them run inside the machine as services, since that is where super-servers run, and it is the harder
+case: their children inherit what systemd told the super-server, and must not take it for their own.
+"""
+
+import re
+import shutil
+import subprocess
+
+import parts
+import wire
+
+PORT = 8888
+SETTINGS = "/etc/default/ws-echo"
+STANDARD_ERROR = "/run/launcher.log"
+LAUNCHERS = "/opt/launchers"  # where build/launchers is inside
+
+LINE = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)')
+
+
+def fields(line):
+    """A record's line as a dictionary, `peer=1.2.3.4:5 path="/socket"` and so on."""
+    return {name: value.strip('"') for name, value in LINE.findall(line)}
+
+
+class Launcher:
+    """A super-server that runs while the body of a `with` does; `connect` gives a new connection."""
+
+    name = None
+    channel = "standard error"
+    hosts = ("127.0.0.1",)
+
+    def __init__(self, machine):
+        self.machine = machine
+        self.program = machine.program
+
+    def command(self, options):
+        """The command line of the super-server."""
+        raise NotImplementedError
+
+    def prepare(self):
+        """Makes what the command needs, or skips the test."""
+
+    def start(self, options=()):
+        self.prepare()
+        self.begin()
+        self.machine.run("systemd-run", "--quiet", "--unit=launcher", "--collect",
+                         f"--property=StandardError=append:{STANDARD_ERROR}", *self.command(options))
+        wire.wait_until(self.listens, f"{self.name} listens")
+        return self
+
+    def begin(self):
+        """Records count from here."""
+        self.cursor = self.machine.cursor()
+        self.machine.path(STANDARD_ERROR).write_text("")
+
+    def stop(self):
+        self.machine.systemctl("stop", "launcher.service", check=False)
+        wire.wait_until(lambda: not self.listens() and not self.machine.processes("ws-echo"), f"{self.name} ends")
+
+    def listens(self):
+        return PORT in self.machine.listening()
+
+    def connect(self, host=hosts[0]):
+        """A new connection, and the address that its record has to show."""
+        peer = wire.Peer(self.machine.connect(host, PORT))
+        port = peer.socket.getsockname()[1]
+        return peer, (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+    def journal(self, transport):
+        """The lines that came into the journal so; `syslog` is its /dev/log."""
+        matches = {"_TRANSPORT": transport, "SYSLOG_IDENTIFIER": "ws-echo", "SYSLOG_FACILITY": "3"}
+        if transport == "journal":
+            del matches["SYSLOG_FACILITY"]
+        return [entry["MESSAGE"] for entry in self.machine.journal(self.cursor, **matches)]
+
+    def standard_error(self):
+        log = self.machine.path(STANDARD_ERROR).read_text(encoding="utf-8")
+        return re.findall(r"^ws-echo\[\d+\]: (.*)", log, re.MULTILINE)
+
+    def lines(self):
+        """What ws-echo wrote on the channel that belongs to this launcher."""
+        return self.standard_error()
+
+    def channels_with_records(self):
+        found = {"the journal": self.journal("journal"), "syslog": self.journal("syslog"),
+                 "standard error": self.standard_error()}
+        return {channel for channel, lines in found.items() if any("peer" in fields(line) for line in lines)}
+
+    def record(self, address):
+        """The fields of the record of the connection from `address`, as soon as it is there."""
+        found = []
+
+        def written():
+            found.extend(line for line in self.lines() if fields(line).get("peer") == address)
+            return found
+
+        wire.wait_until(written, f"the record of {address} is on {self.channel}")
+        assert len(found) == 1, found
+        return fields(found[0])
+
+
+class Systemd(Launcher):
+    """The installed units."""
+
+    name = "systemd"
+    channel = "the journal"
+    hosts = ("127.0.0.1", "::1")
+
+    def start(self, options=()):
+        self.begin()
+        self.machine.path(SETTINGS).write_text(f"WS_ECHO_OPTS={' '.join(options)}\n")
+        self.machine.systemctl("start", "ws-echo.socket")
+        return self
+
+    def stop(self):
+        self.machine.systemctl("stop", "ws-echo.socket")
+        self.machine.systemctl("stop", "ws-echo@*")
+        self.machine.path(SETTINGS).unlink()
+        wire.wait_until(lambda: not self.machine.processes("ws-echo"), "the instances are gone")
+
+    def lines(self):
+        return self.journal("journal")
+
+
+class Syslog(Launcher):
+    """Those that give the connection to the program as standard error too."""
+
+    channel = "syslog"
+
+    def lines(self):
+        return self.journal("syslog")
+
+    def prepare(self):
+        unpacked = wire.TOP / "build/launchers"
+        if not (unpacked / "usr/sbin").is_dir():
+            parts.missing("build/launchers", "tests/system/fetch-launchers unpacks them")
+        if not self.machine.path(LAUNCHERS).exists():
+            shutil.copytree(unpacked, self.machine.path(LAUNCHERS), symlinks=True)
+
+    def command(self, options):
+        libraries = ":".join(f"{LAUNCHERS}/usr/lib/{directory.name}"
+                             for directory in self.machine.path(LAUNCHERS).glob("usr/lib/*-linux-*"))
+        return ["/usr/bin/env", f"LD_LIBRARY_PATH={libraries}", *self.server(options)]
+
+    def server(self, options):
+        """The command line, and the configuration it names."""
+        raise NotImplementedError
+
+
+class Xinetd(Syslog):
+    """The shipped entry, enabled, and given options."""
+
+    name = "xinetd"
+    hosts = ("127.0.0.1", "::1")
+
+    def server(self, options):
+        entry = self.machine.path("/etc/xinetd.d/ws-echo").read_text(encoding="utf-8")
+        entry, enabled = re.subn(r"(?m)^(\s*disable\s*)= yes$", r"\1= no", entry)
+        entry, given = re.subn(r"(?m)^(\s*server_args\s*)= .*$", rf"\1= {' '.join(options)}", entry)
+        assert enabled == 1 and given == 1, entry
+        self.machine.path("/run/xinetd.conf").write_text("defaults\n{\n}\n" + entry)
+        return [f"{LAUNCHERS}/usr/sbin/xinetd", "-dontfork", "-f", "/run/xinetd.conf", "-filelog",
+                "/run/xinetd.log", "-pidfile", "/run/xinetd.pid"]
+
+
+class Inetd(Syslog):
+    """openbsd-inetd with a line of inetd.conf."""
+
+    name = "inetd"
+
+    def server(self, options):
+        line = f"{PORT} stream tcp nowait.100000 nobody {self.program} ws-echo {' '.join(options)}\n"
+        self.machine.path("/run/inetd.conf").write_text(line)
+        return [f"{LAUNCHERS}/usr/sbin/inetd", "-i", "/run/inetd.conf"]
+
+
+class Tcpserver(Launcher):
+    name = "tcpserver"
+
+    def command(self, options):
+        return [parts.require("tcpserver", "ucspi-tcp"), "-HRl0", "0", PORT, self.program, *options]
+
+
+class Tcpsvd(Launcher):
+    name = "tcpsvd"
+
+    def command(self, options):
+        return [parts.require("tcpsvd", "ipsvd"), "-l", "0", "0", PORT, self.program, *options]
+
+
+class SocketActivate(Launcher):
+    """Descriptor 3 and LISTEN_FDS=1."""
+
+    name = "systemd-socket-activate"
+    hosts = ("127.0.0.1", "::1")
+    inetd = ()
+
+    def command(self, options):
+        activate = parts.require("systemd-socket-activate", "systemd")
+        return [activate, "--accept", *self.inetd, f"--listen={PORT}", self.program, *options]
+
+
+class SocketActivateInetd(SocketActivate):
+    """Standard input and output, as `make run` does it."""
+
+    name = "systemd-socket-activate --inetd"
+    inetd = ("--inetd",)
+
+
+class Socat(Launcher):
+    """A socket pair, between which and the connection socat copies."""
+
+    name = "socat"
+    hosts = ("127.0.0.1", "::1")
+    how = ""
+
+    def command(self, options):
+        program = " ".join([self.program, *options]).replace(":", "\\:")
+        return [parts.require("socat", "socat"), f"TCP6-LISTEN:{PORT},fork,reuseaddr,ipv6-v6only=0",
+                f"EXEC:{program}{self.how}"]
+
+
+class SocatNofork(Socat):
+    """The connection itself."""
+
+    name = "socat nofork"
+    how = ",nofork"
+
+
+class Pipes(Launcher):
+    """Two pipes, and nobody who knows an address."""
+
+    name = "two pipes"
+    channel = "a pipe"
+
+    def start(self, options=()):
+        self.begin()
+        self.options = options
+        self.processes = []
+        return self
+
+    def stop(self):
+        for process in self.processes:
+            process.wait(wire.LIMIT)
+            process.stderr.close()
+
+    def connect(self, host=None):
+        process = subprocess.Popen(self.machine.command(self.program, *self.options), stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.processes.append(process)
+        return wire.Peer(PipeEnds(process.stdin, process.stdout)), "-"
+
+    def record(self, address):
+        log = self.processes[-1].stderr.read().decode()
+        (line,) = re.findall(r"^ws-echo\[\d+\]: (.*)", log, re.MULTILINE)
+        assert fields(line)["peer"] == address, line
+        return fields(line)
+
+
+class PipeEnds:
+    """Our ends of two pipes, with as much of a socket's interface as `wire.Peer` needs."""
+
+    def __init__(self, to, back):
+        self.to = to
+        self.back = back
+
+    def settimeout(self, _):
+        """The test run as a whole is bounded, pipes are not."""
+
+    def setsockopt(self, *_):
+        """A pipe knows no reset; closing both ends is what comes nearest."""
+
+    def sendall(self, data):
+        self.to.write(data)
+        self.to.flush()
+
+    def recv(self, count):
+        return self.back.read1(count)
+
+    def shutdown(self, _):
+        self.to.close()
+
+    def close(self):
+        self.to.close()
+        self.back.close()
+
+
+ALL = [Systemd, Xinetd, Inetd, Tcpserver, Tcpsvd, SocketActivate, SocketActivateInetd, Socat, SocatNofork, Pipes]

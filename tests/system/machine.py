@@ -1,0 +1,363 @@
+"""A real systemd as PID 1 of private namespaces, on an overlay of this machine's own root.
+
+The inner system sees the machine's files and can change none of them: what it writes goes to a
+memory file system. All mounts belong to its own mount namespace and all processes to its own
+PID namespace, so that both are gone with its first process, also when a test run is killed. Only
+its control groups are made outside; they are removed at the end, or by the next run.
+
+Needs root, and the commands of util-linux, iproute2 and systemd. systemd need not run outside.
+"""
+
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import wire
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+PR_SET_PDEATHSIG = 1
+CLONE_NEWNET = 0x40000000
+
+HIERARCHIES = pathlib.Path("/sys/fs/cgroup")
+GROUP = "ws-echo-test-"
+
+# Units that would act on the machine outside (kernel settings, modules, clocks) or only take time.
+MASKED = """
+    systemd-sysctl.service systemd-modules-load.service modprobe@.service systemd-timesyncd.service
+    systemd-update-utmp.service systemd-firstboot.service systemd-random-seed.service
+    systemd-binfmt.service dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount
+    sys-kernel-tracing.mount sys-kernel-config.mount sys-fs-fuse-connections.mount
+    proc-sys-fs-binfmt_misc.automount timers.target
+""".split()
+
+
+def mount(*arguments):
+    subprocess.run(["mount", *map(str, arguments)], check=True)
+
+
+def hierarchies():
+    """The control group hierarchies as (controllers, path of this process in it)."""
+    lines = pathlib.Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
+    return [tuple(line.split(":", 2)[1:]) for line in lines]
+
+
+def hierarchy_root(controllers):
+    """Where a hierarchy is mounted: version 2 alone at the top, beside version 1 in `unified`."""
+    if controllers:
+        return HIERARCHIES / controllers.removeprefix("name=")
+    return HIERARCHIES / "unified" if (HIERARCHIES / "unified").is_dir() else HIERARCHIES
+
+
+def inside(directory, unified):
+    """Runs as PID 1 of the new namespaces: makes the root file system, then becomes systemd."""
+    root = pathlib.Path(directory)
+    mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", root)
+    for name in "upper", "work", "root":
+        (root / name).mkdir()
+    layers = f"lowerdir=/,upperdir={root}/upper,workdir={root}/work"
+    root = root / "root"
+    mount("-t", "overlay", "-o", layers, "overlay", root)
+    mount("-t", "proc", "-o", "nosuid,nodev,noexec", "proc", root / "proc")
+    # Writable, they would be a way to change the settings of the machine outside.
+    mount("--bind", "-o", "ro", root / "proc/sys", root / "proc/sys")
+    mount("-t", "sysfs", "-o", "nosuid,nodev,noexec", "sysfs", root / "sys")
+    mount("-t", "tmpfs", "-o", "mode=755,nosuid,nodev", "tmpfs", root / "run")
+    mount("-t", "tmpfs", "-o", "mode=1777,nosuid,nodev", "tmpfs", root / "tmp")
+    mount("-t", "tmpfs", "-o", "mode=755,nosuid", "tmpfs", root / "dev")
+    devices(root / "dev")
+
+    groups = root / "sys/fs/cgroup"
+    found = [controllers for controllers, _ in hierarchies()]
+    if unified or found == [""]:
+        mount("-t", "cgroup2", "-o", "nosuid,nodev,noexec", "cgroup2", groups)
+    else:
+        mount("-t", "tmpfs", "-o", "mode=755,nosuid,nodev,noexec", "tmpfs", groups)
+        for controllers in found:
+            place = groups / (controllers.removeprefix("name=") or "unified")
+            place.mkdir()
+            if controllers:
+                named = "none," if controllers.startswith("name=") else ""
+                mount("-t", "cgroup", "-o", named + controllers, "cgroup", place)
+            else:
+                mount("-t", "cgroup2", "cgroup2", place)
+
+    settings(root / "etc")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    socket.sethostname("ws-echo-test")
+    os.chdir(root)
+    (root / "outside").mkdir()
+    subprocess.run(["pivot_root", ".", "outside"], check=True)
+    subprocess.run(["umount", "-l", "/outside"], check=True)
+    os.rmdir("/outside")
+    environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "container": "ws-echo-test"}
+    os.execve("/lib/systemd/systemd", ["systemd", "--system", "systemd.unit=basic.target"], environment)
+
+
+def devices(directory):
+    for name, mode in ("pts", "newinstance,ptmxmode=0666,mode=620,gid=5"), ("shm", "mode=1777,nosuid,nodev"):
+        (directory / name).mkdir()
+        mount("-t", {"pts": "devpts", "shm": "tmpfs"}[name], "-o", mode, name, directory / name)
+    for name, target in {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1",
+                         "stderr": "fd/2"}.items():
+        (directory / name).symlink_to(target)
+    umask = os.umask(0)
+    for name, number in {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9),
+                         "tty": (5, 0)}.items():
+        os.mknod(directory / name, 0o20666, os.makedev(*number))
+    os.umask(umask)
+
+
+def settings(etc):
+    for name in "fstab", "machine-id":  # an empty machine-id is filled at the start, with a new one
+        (etc / name).unlink(missing_ok=True)
+        (etc / name).touch()
+    for name in MASKED:
+        (etc / "systemd/system" / name).unlink(missing_ok=True)
+        (etc / "systemd/system" / name).symlink_to("/dev/null")
+    journal = etc / "systemd/journald.conf.d"
+    journal.mkdir(parents=True, exist_ok=True)
+    # In memory, and complete: the tests make more records at a time than a machine that is used.
+    (journal / "ws-echo-test.conf").write_text("[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\n")
+
+
+class Machine:
+    """`with Machine() as machine:` is a booted systemd with nothing but the loopback interface.
+
+    Version 1 control groups beside version 2 (`unified=False`) are what lets limits act where the machine
+    outside has bound the controllers to version 1; `unified=True` is closest to a machine of today.
+    """
+
+    def __init__(self, unified=False):
+        self.unified = unified
+        self.groups = []
+        self.outer = None
+        self.leader = None
+
+    def __enter__(self):
+        import parts  # not above: process 1 comes by here too, and has no use for pytest
+
+        for command, package in {"unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2",
+                                 "systemctl": "systemd"}.items():
+            parts.require(command, package)
+        self.remove_groups(leftovers())
+        self.directory = tempfile.mkdtemp(prefix="ws-echo-test-")
+        self.console = open(pathlib.Path(self.directory) / "console", "wb+")
+        try:
+            self.make_groups()
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def start(self):
+        inner = [sys.executable, __file__, self.directory, "unified" if self.unified else ""]
+        flags = "--pid --mount --net --uts --ipc --cgroup --fork --kill-child --propagation private".split()
+        self.outer = subprocess.Popen(["unshare", *flags, *inner], stdin=subprocess.DEVNULL, stdout=self.console,
+                                      stderr=self.console, preexec_fn=self.enter_groups)
+        children = pathlib.Path(f"/proc/{self.outer.pid}/task/{self.outer.pid}/children")
+
+        def ready():
+            assert self.outer.poll() is None, self.said()
+            self.leader = int((children.read_text(encoding="ascii").split() or [0])[0])
+            return self.leader and self.path("/run/systemd/private").is_socket()
+
+        wire.wait_until(ready, "systemd starts")
+        # "degraded" is no failure: some unit of the machine outside may have no place in here.
+        state = self.run("systemctl", "is-system-running", "--wait", check=False)
+        assert state.stdout.strip() in ("running", "degraded"), (state, self.said())
+
+    def __exit__(self, *_):
+        if self.leader:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.leader, signal.SIGKILL)  # takes the whole namespace along
+        if self.outer:
+            self.outer.kill()
+            self.outer.wait(wire.LIMIT)
+        self.remove_groups(self.groups)
+        self.console.close()
+        os.unlink(self.console.name)
+        os.rmdir(self.directory)
+
+    def said(self):
+        self.console.seek(0)
+        return self.console.read().decode(errors="replace")
+
+    # Control groups
+
+    def make_groups(self):
+        for controllers, here in hierarchies():
+            if self.unified and controllers:
+                continue
+            parent = hierarchy_root(controllers) / here.lstrip("/")
+            group = parent / f"{GROUP}{os.getpid()}-{id(self)}"
+            group.mkdir()
+            self.groups.append(group)
+            if controllers == "cpuset":  # starts without any processor, and then takes no process
+                for name in "cpuset.cpus", "cpuset.mems":
+                    (group / name).write_text((parent / name).read_text())
+                (group / "cgroup.clone_children").write_text("1")
+
+    def enter_groups(self):
+        """Runs in the new process before it becomes unshare(1)."""
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.setsid()
+        for group in self.groups:
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+
+    @staticmethod
+    def remove_groups(groups):
+        def removed(group):
+            for directory, _, _ in os.walk(group, topdown=False):
+                try:
+                    os.rmdir(directory)
+                except FileNotFoundError:
+                    pass
+                except OSError as error:
+                    if error.errno != errno.EBUSY:  # its last process is just going
+                        raise
+                    return False
+            return True
+
+        for group in groups:
+            wire.wait_until(lambda: removed(group), f"{group} is empty")
+
+    # What the tests do with it
+
+    def path(self, inside_path):
+        """A file inside, as seen from outside (follows no absolute symbolic link)."""
+        return pathlib.Path(f"/proc/{self.leader}/root{inside_path}")
+
+    def command(self, *command):
+        """The command line that runs `command` inside."""
+        enter = f"nsenter --target {self.leader} --mount --pid --net --uts --ipc --cgroup --".split()
+        return [*enter, *map(str, command)]
+
+    def run(self, *command, check=True, timeout=wire.LIMIT, **more):
+        result = subprocess.run(self.command(*command), capture_output=True, text=True, timeout=timeout,
+                                check=False, **more)
+        assert result.returncode == 0 or not check, result
+        return result
+
+    def systemctl(self, *arguments, **more):
+        return self.run("systemctl", "--no-pager", *arguments, **more)
+
+    def show(self, unit, *properties):
+        """Properties of a unit, one or a list."""
+        lines = self.systemctl("show", unit, *(f"--property={name}" for name in properties)).stdout
+        values = dict(line.split("=", 1) for line in lines.splitlines())
+        return values[properties[0]] if len(properties) == 1 else [values[name] for name in properties]
+
+    def units(self, pattern, *states):
+        """Names of the loaded units that match, in any or in one of the given states."""
+        wanted = [f"--state={','.join(states)}"] if states else []
+        listed = self.systemctl("list-units", "--all", "--plain", "--no-legend", "--full", *wanted, pattern).stdout
+        return [line.split()[0] for line in listed.splitlines()]
+
+    @contextlib.contextmanager
+    def network(self):
+        """Sockets made in the body belong to the inner network."""
+        with open("/proc/self/ns/net", "rb") as ours, open(f"/proc/{self.leader}/ns/net", "rb") as theirs:
+            set_network(theirs)
+            try:
+                yield
+            finally:
+                set_network(ours)
+
+    def connect(self, host="127.0.0.1", port=8888, source=None):
+        with self.network():
+            made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        made.settimeout(wire.LIMIT)
+        if source:
+            made.bind((source, 0))
+        made.connect((host, port))
+        return made
+
+    def listening(self):
+        """The TCP ports that somebody inside listens on, IPv4 and IPv6."""
+        found = set()
+        for table in "tcp", "tcp6":
+            for line in pathlib.Path(f"/proc/{self.leader}/net/{table}").read_text(encoding="ascii").splitlines()[1:]:
+                _, local, _, state = line.split()[:4]
+                if state == "0A":
+                    found.add(int(local.rsplit(":", 1)[1], 16))
+        return found
+
+    def processes(self, name):
+        """The process numbers, as they are inside, of all processes of this name."""
+        found = []
+        for directory in self.path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                stat = (directory / "stat").read_text(encoding="utf-8")
+                if stat[stat.index("(") + 1:stat.rindex(")")] == name and stat[stat.rindex(")") + 2] != "Z":
+                    found.append(int(directory.name))
+        return found
+
+    def cursor(self):
+        """The end of the journal as it is now."""
+        self.run("journalctl", "--sync")
+        lines = self.run("journalctl", "--quiet", "--lines=0", "--show-cursor").stdout.splitlines()
+        return lines[-1].removeprefix("-- cursor: ")
+
+    def journal(self, cursor, **matches):
+        """Entries behind `cursor` with these fields, as dictionaries."""
+        self.run("journalctl", "--sync")
+        # Matches of journalctl's own would lose the first entry that fits: a cursor wants the one before it.
+        lines = self.run("journalctl", "--quiet", "--all", "--output=json", f"--after-cursor={cursor}").stdout
+        return [entry for entry in map(json.loads, lines.splitlines()) if matches.items() <= entry.items()]
+
+    @contextlib.contextmanager
+    def drop_in(self, unit, text):
+        """The unit with these lines added while the body runs."""
+        path = self.path(f"/run/systemd/system/{unit}.d/zz-test.conf")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        self.systemctl("daemon-reload")
+        try:
+            yield
+        finally:
+            path.unlink()
+            self.systemctl("daemon-reload")
+
+    def install(self):
+        """What an administrator does after `make`."""
+        subprocess.run(["make", "--directory", wire.TOP, "install", f"DESTDIR={self.path('')}"], check=True,
+                       capture_output=True)
+        self.systemctl("daemon-reload")
+
+    @property
+    def program(self):
+        """Where the program was installed, as the unit has it."""
+        unit = self.path("/lib/systemd/system/ws-echo@.service").read_text(encoding="utf-8")
+        return re.search(r"^ExecStart=(\S+)", unit, re.MULTILINE)[1]
+
+
+def set_network(namespace):
+    if LIBC.setns(namespace.fileno(), CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def leftovers():
+    """Groups of test runs that were killed before they could remove them."""
+    found = []
+    for controllers, here in hierarchies():
+        for group in (hierarchy_root(controllers) / here.lstrip("/")).glob(GROUP + "*"):
+            owner = group.name.removeprefix(GROUP).split("-")[0]
+            if not pathlib.Path("/proc", owner).exists():
+                found.append(group)
+    return found
+
+
+if __name__ == "__main__":
+    inside(sys.argv[1], unified=bool(sys.argv[2]))
