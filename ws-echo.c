@@ -95,8 +95,7 @@ enum {
     HUGE_PAGE = 2 * 1024 * 1024,   /* bytes; message memory beyond the first two is had in such steps */
     BLOCK_SIZE = 4096,             /* bytes unmasked, then validated while in the cache */
     CONTROL_PAYLOAD_MAX = 125,     /* section 5.5 */
-    FRAME_HEADER_MAX = 14,         /* section 5.2: two bytes, eight of length, four of key */
-    REPLY_HEADER_MAX = 10,         /* the same without a masking key */
+    REPLY_HEADER_MAX = 10,         /* section 5.2: two bytes and eight of length, without a masking key */
     PREFIX_MAX = 256,              /* bytes */
     REPLY_ROOM = REPLY_HEADER_MAX + PREFIX_MAX,
     CHOICES_MAX = 64,                       /* how often a repeatable option is taken */
@@ -1703,7 +1702,7 @@ static enum answer judge_byte(const struct head *head, const char *bytes)
         return HEAD_TOO_LARGE;
     if (after_cr != (byte == '\n'))
         return after_cr ? BARE_CR : BARE_LF;
-    if (head->lines == 0 && column == REQUEST_LINE_MAX && byte != '\r')
+    if (head->lines == 0 && column == REQUEST_LINE_MAX && byte != '\r' && byte != '\n')
         return LINE_TOO_LONG;
     if ((byte < ' ' && byte != '\t' && byte != '\r' && byte != '\n') || byte == 0x7f)
         return CONTROL_BYTE;
