@@ -1,0 +1,153 @@
+"""The pure functions, tested in C: unit.c and fuzz.c include the program to call them."""
+
+import shlex
+import subprocess
+
+import pytest
+import wire
+from parts import require
+
+BUILD = wire.TOP / "build"
+SANITIZED = ["-O1", "-U_FORTIFY_SOURCE", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+PLACE = b"\x00\x14"  # where fuzz.c cuts an input
+
+HEAD = (b"GET /socket HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Protocol: a, chat\r\nOrigin: null\r\n\r\n\x81\x80\x01\x02\x03\x04")
+PROXY_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+
+# By the letter that chooses what is fuzzed; fuzz.c makes more of them.
+INPUTS = {
+    b"h" + PLACE: [
+        b"",
+        HEAD,
+        b"\r\nHEAD / HTTP/1.0\r\n\r\n",
+        b"GET http://a.example:80/a?b HTTP/1.1\r\nHost: [::1]:80\r\nContent-Length: 0\r\nX:\t y \r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n",
+        b"GET /" + b"a" * 5000,
+        b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 101,
+        b"GET / HTTP/1.1\r\na:" + b" " * 17000,
+    ],
+    b"p" + PLACE: [
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\nGET",
+        b"PROXY TCP6 2001:db8::1 ::ffff:192.0.2.1 1 2\r\n",
+        b"PROXY UNKNOWN " + b"x" * 200,
+        PROXY_SIGNATURE + b"\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\xdc\x04\x01\xbb",
+        PROXY_SIGNATURE + b"\x21\x21\0\x24" + b"\x20\x01" * 18,
+        PROXY_SIGNATURE + b"\x21\x31\0\xd8" + b"/" * 216,
+        PROXY_SIGNATURE + b"\x21\x11\xff\xff" + b"\x01" * 0xffff,
+        PROXY_SIGNATURE + b"\x20\0\0\0",
+    ],
+    b"f\0\x04": [
+        b"\x81\x85\x37\xfa\x21\x3dabcde",
+        b"\x82\xfe\x01\x00abcd",
+        b"\x02\xff\0\0\0\0\0\x01\0\0abcd",
+        b"\x02\xff\x80\0\0\0\0\x01\0\0abcd",
+        b"\x88\x82abcd\x03\xe8",
+    ],
+    b"u" + PLACE: [
+        "aäß€😀 a text that fills a vector of 32 bytes, and more: 日本語 κόσμε".encode() * 3,
+        b"\xf4\x8f\xbf\xbf\xed\x9f\xbf\xe0\xa0\x80" * 8,
+        b"a" * 70 + b"\xf0\x9f\x98\x80" + b"b" * 40,
+        b"a" * 62 + b"\xf0\x9f\x98",
+        b"a" * 40 + b"\xed\xa0\x80" + b"b" * 40,
+        b"\xc3\xa4" * 40 + b"\xc0\x80",
+    ],
+    b"o": [
+        b"",
+        b"--path=/a\0-P\0>%20\0--timeout=5\0--ping-interval=0.5\0-m\x0064K\0-qsnone\0-ohttps://a.example",
+        b"--help\0--version\0-v\0--no-page\0--proxy-protocol\0--user=x\0--handshake-timeout\x001",
+        b"-\xc3\xb6\0-x",
+        b"--path=" + b"/" * 600 + b"\0-P" + b"a" * 600,
+    ],
+}
+
+
+def flags():
+    """The flags that the program is compiled with."""
+    command = ["make", "-s", "--no-print-directory", "--eval=print-flags: ; @: $(info $(OURS))",
+               "print-flags"]
+    made = subprocess.run(command, cwd=wire.TOP, capture_output=True, text=True, timeout=wire.LIMIT,
+                          check=True)
+    return shlex.split(made.stdout)
+
+
+def compile_test(compiler, source, name, *more):
+    """Compile a file of this folder into build/ and return the program."""
+    program = BUILD / name
+    subprocess.run(["make", "-s", "build/page.h"], cwd=wire.TOP, timeout=wire.LIMIT, check=True)
+    command = [compiler, *flags(), *more, "-g", "-pie", "-o", program, f"tests/{source}", "-lnettle"]
+    made = subprocess.run(command, cwd=wire.TOP, capture_output=True, text=True, timeout=2 * wire.LIMIT,
+                          check=False)
+    if made.returncode and "libclang_rt" in made.stderr:
+        require("libclang_rt", "libclang-rt-dev")  # no command, but what the sanitizers are linked with
+    assert made.returncode == 0 and not made.stderr, made.stderr
+    return program
+
+
+def passes(program, *arguments):
+    """Run a test program, which must not complain, and return what it says."""
+    result = subprocess.run([program, *arguments], cwd=BUILD, capture_output=True, timeout=2 * wire.LIMIT,
+                            check=False)
+    said = (result.stdout + result.stderr).decode(errors="replace")
+    assert result.returncode == 0, said
+    return said
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """The inputs as files, in a folder."""
+    for letter, group in INPUTS.items():
+        for number, data in enumerate(group):
+            (tmp_path / f"{letter[:1].decode()}{number}").write_bytes(letter + data)
+    return tmp_path
+
+
+def test_unit():
+    assert passes(compile_test("cc", "unit.c", "unit", "-O2")).endswith(" passed, 0 failed\n")
+
+
+def test_unit_with_sanitizers():
+    clang = require("clang", "clang")
+    program = compile_test(clang, "unit.c", "unit-sanitized", *SANITIZED)
+    assert passes(program).endswith(" passed, 0 failed\n")
+
+
+def test_fuzzed_inputs(inputs):
+    files = sorted(inputs.iterdir())
+    program = compile_test("cc", "fuzz.c", "fuzz-plain", "-O2", "-DSTANDALONE")
+    assert f"{len(files)} inputs, " in passes(program, *files)
+
+
+def test_fuzzed_inputs_with_sanitizers(inputs):
+    clang = require("clang", "clang")
+    files = sorted(inputs.iterdir())
+    program = compile_test(clang, "fuzz.c", "fuzz-sanitized", *SANITIZED, "-DSTANDALONE")
+    assert f"{len(files)} inputs, " in passes(program, *files)
+
+
+def test_fuzzed_inputs_under_libfuzzer(inputs):
+    """For as long as one likes: build/fuzz FOLDER."""
+    clang = require("clang", "clang")
+    files = sorted(inputs.iterdir())
+    program = compile_test(clang, "fuzz.c", "fuzz", *SANITIZED, "-fsanitize=fuzzer")
+    assert f"Running: {files[-1]}" in passes(program, *files)
+
+
+@pytest.mark.parametrize("more", [[], ["-DDEBUG"], ["-DWITHOUT_LIBSYSTEMD"]],
+                         ids=["plain", "debug", "without-libsystemd"])
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_it_compiles_without_a_warning(compiler, more, tmp_path):
+    path = require(compiler, compiler)
+    subprocess.run(["make", "-s", "build/page.h"], cwd=wire.TOP, timeout=wire.LIMIT, check=True)
+    made = subprocess.run([path, *flags(), "-O2", *more, "-c", "-o", tmp_path / "ws-echo.o", "ws-echo.c"],
+                          cwd=wire.TOP, capture_output=True, text=True, timeout=2 * wire.LIMIT, check=False)
+    assert made.returncode == 0 and not made.stderr, made.stderr
+
+
+@pytest.mark.parametrize("source", ["ws-echo.c", "tests/unit.c", "tests/fuzz.c"])
+def test_it_is_formatted(source):
+    command = [require("clang-format", "clang-format"), "--dry-run", "-Werror", source]
+    result = subprocess.run(command, cwd=wire.TOP, capture_output=True, text=True, timeout=wire.LIMIT,
+                            check=False)
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,2330 @@
+/*
+ * Tests of the pure functions of ws-echo.c, which is included to call them
+ *
+ * One small function per rule, named after it and listed at the end.  Arguments choose tests by name.  A
+ * failed check prints where it stands, what was expected and what was received; the last line counts the
+ * tests, and the exit status is 0 if none failed.
+ */
+#define main ws_echo_main
+#include "../ws-echo.c"
+#undef main
+
+enum { FRAME_HEADER_MAX = 14 }; /* section 5.2: two bytes, eight of length, four of masking key */
+
+/* ---- Checks ----------------------------------------------------------------------------------------- */
+
+enum { SHOWN_MAX = 5 /* failures of one test that are printed */ };
+
+static struct {
+    const char *name;
+    unsigned long failures;
+} test;
+
+/* Prints a failure, printf-like; `what` is the expression that was checked. */
+__attribute__((format(printf, 3, 4))) static void failed(int line, const char *what, const char *format, ...)
+{
+    va_list arguments;
+    if (++test.failures > SHOWN_MAX)
+        return;
+    printf("unit.c:%d: %s: %s: ", line, test.name, what);
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    putchar('\n');
+}
+
+/* Prints bytes in hexadecimal from `start` on, but no more than fit a line. */
+static void print_bytes(const char *what, const uint8_t *bytes, size_t length, size_t start)
+{
+    enum { ON_A_LINE = 24 };
+    printf("  %s %zu bytes, from %zu on:", what, length, start);
+    for (size_t i = start; i < length && i < start + ON_A_LINE; i++)
+        printf(" %02x", bytes[i]);
+    puts(start + ON_A_LINE < length ? " ..." : "");
+}
+
+static void bytes_differ(int line, const char *what, const void *expected, size_t expected_length,
+                         const void *received, size_t received_length, const char *about)
+{
+    const uint8_t *one = expected, *other = received;
+    size_t same = 0;
+    while (same < expected_length && same < received_length && one[same] == other[same])
+        same++;
+    failed(line, what, "%s: they differ from byte %zu on", about, same);
+    if (test.failures > SHOWN_MAX)
+        return;
+    print_bytes("expected", one, expected_length, same > 8 ? same - 8 : 0);
+    print_bytes("received", other, received_length, same > 8 ? same - 8 : 0);
+}
+
+/* Returns what a failure is about, printf-like; until the next call. */
+__attribute__((format(printf, 1, 2))) static const char *about(const char *format, ...)
+{
+    static char string[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(string, sizeof string, format, arguments);
+    va_end(arguments);
+    return string;
+}
+
+/* Each takes last, printf-like, what its failure is about; it is only made when there is one. */
+#define CHECK(condition, ...)                                                                                \
+    ((condition) ? (void)0                                                                                   \
+                 : failed(__LINE__, #condition, "%s: expected true, received false", about(__VA_ARGS__)))
+
+#define CHECK_NUMBER(expected, received, ...)                                                                \
+    do {                                                                                                     \
+        long long expected_ = (long long)(expected), received_ = (long long)(received);                      \
+        if (expected_ != received_)                                                                          \
+            failed(__LINE__, #received, "%s: expected %lld, received %lld", about(__VA_ARGS__), expected_,   \
+                   received_);                                                                               \
+    } while (0)
+
+#define CHECK_BYTES(expected, expected_length, received, received_length, ...)                               \
+    do {                                                                                                     \
+        size_t expected_length_ = (expected_length), received_length_ = (received_length);                   \
+        if (expected_length_ != received_length_ || memcmp((expected), (received), expected_length_) != 0)   \
+            bytes_differ(__LINE__, #received, (expected), expected_length_, (received), received_length_,    \
+                         about(__VA_ARGS__));                                                                \
+    } while (0)
+
+#define CHECK_STRING(expected, received, ...)                                                                \
+    CHECK_BYTES((expected), strlen(expected), (received), strlen(received), __VA_ARGS__)
+
+#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
+
+/* Returns bytes in hexadecimal, for about(); until the next call but one. */
+static const char *hex(const void *bytes, size_t length)
+{
+    static char strings[2][3 * 64 + sizeof "..."];
+    static unsigned turn;
+    char *string = strings[++turn % 2], *end = string;
+    *end = '\0';
+    for (size_t i = 0; i < length && i < 64; i++)
+        end += sprintf(end, "%02x ", ((const uint8_t *)bytes)[i]);
+    if (length > 64)
+        strcpy(end, "...");
+    return string;
+}
+
+/* Returns bytes as the program would log them, for about(); until the next call. */
+static const char *shown(const char *bytes, size_t length)
+{
+    static char string[4 * LOGGED_MAX + sizeof "..."];
+    return escaped((struct text){bytes, length}, string);
+}
+
+/* A sequence of numbers that looks random and is the same in every run: xorshift64*. */
+static uint64_t random_number(void)
+{
+    static uint64_t state = 0x9e3779b97f4a7c15;
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return state * 0x2545f4914f6cdd1d;
+}
+
+/* Returns a number below `limit`. */
+static size_t random_below(size_t limit)
+{
+    return (size_t)((random_number() >> 20) % limit);
+}
+
+/* Returns memory whose last byte is followed by a page that may not be touched; it is never given back. */
+static uint8_t *guarded(size_t length)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (length + page - 1) / page * page;
+    uint8_t *memory = mmap(NULL, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED || mprotect(memory + size, page, PROT_NONE) < 0) {
+        perror("mmap");
+        exit(EXIT_FAILURE);
+    }
+    return memory + size - length;
+}
+
+/* ---- Variants --------------------------------------------------------------------------------------- */
+
+enum {
+    LONG_ENOUGH = 300, /* bytes: several of the widest vectors, and what is left over */
+    ALIGNMENTS = 64,
+};
+
+/* Every function that does the same work is tested in the same way: add a line for each. */
+static const struct utf8_variant {
+    const char *name;
+    bool (*accepts)(struct utf8 *state, const uint8_t *bytes, size_t length);
+} utf8_variants[] = {
+    {"utf8_accepts", utf8_accepts},
+    {"utf8_accepts_bytes", utf8_accepts_bytes}, /* what it does without vectors */
+};
+
+static const struct unmask_variant {
+    const char *name;
+    bool (*unmask)(uint8_t *to, const uint8_t *from, size_t length, uint32_t key);
+} unmask_variants[] = {
+    {"unmask", unmask},
+};
+
+#define EACH_UTF8_VARIANT(variant)                                                                           \
+    (const struct utf8_variant *variant = utf8_variants; variant < utf8_variants + COUNT_OF(utf8_variants);  \
+     variant++)
+
+#define EACH_UNMASK_VARIANT(variant)                                                                         \
+    (const struct unmask_variant *variant = unmask_variants;                                                 \
+     variant < unmask_variants + COUNT_OF(unmask_variants); variant++)
+
+/* ---- UTF-8 ------------------------------------------------------------------------------------------ */
+
+/* RFC 3629 section 4: the alternatives of UTF8-char, as ranges of their bytes. */
+#define TAIL                                                                                                 \
+    {                                                                                                        \
+        0x80, 0xbf                                                                                           \
+    }
+
+static const struct {
+    size_t length;
+    struct {
+        uint8_t first, last;
+    } bytes[4];
+} utf8_char[] = {
+    {1, {{0x00, 0x7f}}},
+    {2, {{0xc2, 0xdf}, TAIL}},
+    {3, {{0xe0, 0xe0}, {0xa0, 0xbf}, TAIL}},
+    {3, {{0xe1, 0xec}, TAIL, TAIL}},
+    {3, {{0xed, 0xed}, {0x80, 0x9f}, TAIL}},
+    {3, {{0xee, 0xef}, TAIL, TAIL}},
+    {4, {{0xf0, 0xf0}, {0x90, 0xbf}, TAIL, TAIL}},
+    {4, {{0xf1, 0xf3}, TAIL, TAIL, TAIL}},
+    {4, {{0xf4, 0xf4}, {0x80, 0x8f}, TAIL, TAIL}},
+};
+
+/* What the grammar says of some bytes. */
+struct verdict {
+    size_t first_wrong; /* the first byte that no text can have there; the length if there is none */
+    bool whole;         /* no character is cut off at the end */
+};
+
+static struct verdict judge(const uint8_t *bytes, size_t length)
+{
+    for (size_t start = 0; start < length;) {
+        size_t furthest = 0, matched = 0;
+        for (size_t row = 0; row < COUNT_OF(utf8_char) && matched == 0; row++) {
+            size_t i = 0;
+            while (i < utf8_char[row].length && start + i < length &&
+                   bytes[start + i] >= utf8_char[row].bytes[i].first &&
+                   bytes[start + i] <= utf8_char[row].bytes[i].last)
+                i++;
+            if (i == utf8_char[row].length)
+                matched = i;
+            if (i > furthest)
+                furthest = i;
+        }
+        if (matched == 0)
+            return (struct verdict){start + furthest, false};
+        start += matched;
+    }
+    return (struct verdict){length, true};
+}
+
+/* Tells whether the last bytes of a text get the verdict that is due, `state` being what went before them. */
+static bool decides(const struct utf8_variant *variant, struct utf8 *state, struct verdict due,
+                    const uint8_t *bytes, size_t before, size_t length)
+{
+    bool accepted = variant->accepts(state, bytes, length);
+    if (due.first_wrong < before + length)
+        return !accepted;
+    return accepted && (state->needed == 0) == due.whole;
+}
+
+/* The same for a text that is whole. */
+static bool decides_at_once(const struct utf8_variant *variant, struct verdict due, const uint8_t *bytes,
+                            size_t length)
+{
+    return decides(variant, &(struct utf8){0}, due, bytes, 0, length);
+}
+
+/* Writes a number in the pattern of UTF-8 with `length` bytes, 1 to 6, whether it may be so or not. */
+static void encode(uint32_t number, size_t length, uint8_t *bytes)
+{
+    static const uint8_t marks[] = {0, 0x00, 0xc0, 0xe0, 0xf0, 0xf8, 0xfc};
+    for (size_t i = length - 1; i > 0; i--, number >>= 6)
+        bytes[i] = (uint8_t)(0x80 | (number & 0x3f));
+    bytes[0] = (uint8_t)(marks[length] | number);
+}
+
+/* Returns how many bytes the pattern needs at least. */
+static size_t least_length(uint32_t number)
+{
+    return number < 0x80        ? 1
+           : number < 0x800     ? 2
+           : number < 0x10000   ? 3
+           : number < 0x200000  ? 4
+           : number < 0x4000000 ? 5
+                                : 6;
+}
+
+/* Checks every way to write a number: only a scalar value in its shortest form is UTF-8. */
+static void check_encodings(uint32_t number)
+{
+    bool scalar = number <= 0x10ffff && (number < 0xd800 || number > 0xdfff);
+    uint8_t bytes[6];
+    for (size_t length = least_length(number); length <= sizeof bytes; length++) {
+        bool right = scalar && length == least_length(number);
+        encode(number, length, bytes);
+        for
+            EACH_UTF8_VARIANT(variant)
+            {
+                struct utf8 state = {0};
+                bool accepted = variant->accepts(&state, bytes, length) && state.needed == 0;
+                CHECK_NUMBER(right, accepted, "%s: U+%04X in %zu bytes", variant->name, (unsigned)number,
+                             length);
+            }
+    }
+}
+
+static void utf8_is_every_scalar_value_in_its_shortest_form(void)
+{
+    for (uint32_t number = 0; number < 0x200000; number++)
+        check_encodings(number);
+    for (uint32_t number = 0x200000; number < 0x80000000; number += 0xfff1)
+        check_encodings(number);
+    check_encodings(0x3ffffff);
+    check_encodings(0x4000000);
+    check_encodings(0x7fffffff);
+}
+
+static void utf8_of_up_to_three_bytes_is_what_the_grammar_says(void)
+{
+    for (size_t length = 0; length <= 3; length++)
+        for (uint32_t number = 0; number >> 8 * length == 0; number++) {
+            const uint8_t bytes[] = {(uint8_t)number, (uint8_t)(number >> 8), (uint8_t)(number >> 16)};
+            struct verdict due = judge(bytes, length);
+            for
+                EACH_UTF8_VARIANT(variant)
+            CHECK(decides_at_once(variant, due, bytes, length), "%s: %s", variant->name, hex(bytes, length));
+        }
+}
+
+/* Both ends of every range of the grammar, and what lies beside them. */
+static const uint8_t utf8_edges[] = {
+    0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2,
+    0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5,
+};
+
+static void utf8_of_four_bytes_is_what_the_grammar_says_wherever_they_stand(void)
+{
+    static const size_t places[] = {0, 1, 4, 5, 7, 8, 13, 15, 16, 29, 30, 31, 32, 61, 63, 64, 92};
+    enum { EDGES = sizeof utf8_edges, TEXT_LENGTH = 96 };
+    uint8_t text[TEXT_LENGTH];
+    memset(text, 'a', sizeof text);
+    for (unsigned number = 0; number < EDGES * EDGES * EDGES * EDGES; number++) {
+        const uint8_t four[] = {utf8_edges[number % EDGES], utf8_edges[number / EDGES % EDGES],
+                                utf8_edges[number / EDGES / EDGES % EDGES],
+                                utf8_edges[number / EDGES / EDGES / EDGES]};
+        struct verdict inside = judge((const uint8_t[]){four[0], four[1], four[2], four[3], 'a'}, 5);
+        struct verdict at_end = judge(four, sizeof four);
+        for (size_t i = 0; i < COUNT_OF(places); i++) {
+            bool last = places[i] + sizeof four == TEXT_LENGTH;
+            struct verdict due = last ? at_end : inside;
+            if (due.first_wrong < (last ? 4 : 5))
+                due.first_wrong += places[i];
+            else
+                due.first_wrong = TEXT_LENGTH;
+            memcpy(text + places[i], four, sizeof four);
+            for
+                EACH_UTF8_VARIANT(variant)
+            CHECK(decides_at_once(variant, due, text, sizeof text), "%s: %s at %zu of %d", variant->name,
+                  hex(four, sizeof four), places[i], TEXT_LENGTH);
+            memset(text + places[i], 'a', sizeof four);
+        }
+    }
+}
+
+/* Valid texts to go on for ever with, of characters of one length and of all. */
+static const char *const utf8_patterns[] = {
+    "plain ASCII, as most text is. ",
+    "\xc2\x80\xdf\xbf\xd0\x96",
+    "\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf\xe1\x80\x80",
+    "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\xf1\x80\x80\x80",
+    "a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80",
+    "some words, then \xe2\x82\xac, and many more words before a \xf0\x9f\x98\x80 comes",
+};
+
+/* Fills memory with a pattern; the last character may be cut off. */
+static void fill(uint8_t *to, size_t length, const char *pattern)
+{
+    for (size_t i = 0, period = strlen(pattern); i < length; i++)
+        to[i] = (uint8_t)pattern[i % period];
+}
+
+static void utf8_is_refused_at_the_first_wrong_byte_of_a_text_of_any_length_and_alignment(void)
+{
+    static const uint8_t wrong[] = {0xff, 0x80, 0xc0, 0xed, 0x20, 0xf4};
+    static uint8_t memory[LONG_ENOUGH + 2 * ALIGNMENTS] __attribute__((aligned(ALIGNMENTS)));
+    uint8_t text[LONG_ENOUGH];
+    for (size_t length = 0; length <= LONG_ENOUGH; length++)
+        for (size_t place = 0; place <= length; place++) { /* at `length`: nothing is made wrong */
+            fill(text, length, utf8_patterns[(length + place) % COUNT_OF(utf8_patterns)]);
+            if (place < length)
+                text[place] = wrong[(length + 5 * place) % sizeof wrong];
+            struct verdict due = judge(text, length);
+            for (size_t alignment = 0; alignment < ALIGNMENTS; alignment++) {
+                memcpy(memory + alignment, text, length);
+                for
+                    EACH_UTF8_VARIANT(variant)
+                CHECK(decides_at_once(variant, due, memory + alignment, length),
+                      "%s: %zu bytes, alignment %zu, byte %zu is %02x, first wrong byte %zu", variant->name,
+                      length, alignment, place, text[place % LONG_ENOUGH], due.first_wrong);
+            }
+        }
+}
+
+static void utf8_is_accepted_up_to_the_first_wrong_byte_and_no_further(void)
+{
+    uint8_t text[LONG_ENOUGH];
+    for (size_t pattern = 0; pattern < COUNT_OF(utf8_patterns); pattern++)
+        for (size_t place = 0; place < LONG_ENOUGH; place++) {
+            fill(text, sizeof text, utf8_patterns[pattern]);
+            text[place] = 0xff;
+            for
+                EACH_UTF8_VARIANT(variant)
+                {
+                    struct utf8 state = {0};
+                    CHECK(variant->accepts(&state, text, place), "%s: pattern %zu up to %zu", variant->name,
+                          pattern, place);
+                    CHECK(!variant->accepts(&state, text + place, 1), "%s: pattern %zu, byte %zu is ff",
+                          variant->name, pattern, place);
+                    CHECK(!variant->accepts(&(struct utf8){0}, text, place + 1),
+                          "%s: pattern %zu up to byte %zu, which is ff", variant->name, pattern, place);
+                }
+        }
+}
+
+/* Checks that a text gets the same verdict in three pieces, wherever it is cut. */
+static void check_two_cuts(const uint8_t *text, size_t length)
+{
+    struct verdict due = judge(text, length);
+    for (size_t first = 0; first <= length; first++) {
+        struct verdict due_first = judge(text, first);
+        for (size_t second = first; second <= length; second++)
+            for
+                EACH_UTF8_VARIANT(variant)
+                {
+                    struct utf8 state = {0};
+                    bool right = decides(variant, &state, due_first, text, 0, first);
+                    if (right && due.first_wrong >= first) {
+                        bool accepted = variant->accepts(&state, text + first, second - first);
+                        right = accepted == (due.first_wrong >= second) &&
+                                (!accepted ||
+                                 decides(variant, &state, due, text + second, second, length - second));
+                    }
+                    CHECK(right, "%s: %s(%zu bytes) cut at %zu and %zu, first wrong byte %zu", variant->name,
+                          hex(text, length), length, first, second, due.first_wrong);
+                }
+    }
+}
+
+static void utf8_gets_the_same_verdict_wherever_it_is_cut(void)
+{
+    enum { TEXT_LENGTH = 80 };
+    uint8_t text[TEXT_LENGTH];
+    for (size_t pattern = 0; pattern < COUNT_OF(utf8_patterns); pattern++)
+        for (size_t place = 0; place <= TEXT_LENGTH; place += pattern == 4 ? 1 : 7) {
+            fill(text, sizeof text, utf8_patterns[pattern]);
+            if (place < TEXT_LENGTH)
+                text[place] ^= 0x80;
+            check_two_cuts(text, sizeof text);
+        }
+}
+
+/* Makes a text of random characters and returns its length; one in four has a byte changed. */
+static size_t random_text(uint8_t text[static LONG_ENOUGH])
+{
+    static const uint32_t limits[] = {0x80, 0x80, 0x800, 0x10000, 0x110000};
+    size_t wanted = random_below(LONG_ENOUGH + 1), used = 0;
+    size_t kinds = 1 + random_below(COUNT_OF(limits));
+    while (used < wanted) {
+        uint32_t number = (uint32_t)random_below(limits[random_below(kinds)]);
+        uint8_t bytes[4];
+        if (number >= 0xd800 && number <= 0xdfff)
+            continue;
+        encode(number, least_length(number), bytes);
+        for (size_t i = 0; i < least_length(number) && used < wanted; i++)
+            text[used++] = bytes[i];
+    }
+    if (used > 0 && random_below(4) == 0)
+        text[random_below(used)] = (uint8_t)random_number();
+    return used;
+}
+
+static void utf8_of_random_characters_gets_the_same_verdict_byte_by_byte_and_in_random_pieces(void)
+{
+    uint8_t text[LONG_ENOUGH];
+    for (int round = 0; round < 30000; round++) {
+        size_t length = random_text(text);
+        struct verdict due = judge(text, length);
+        size_t step = round % 2 ? 1 : 1 + random_below(length + 1);
+        for
+            EACH_UTF8_VARIANT(variant)
+            {
+                struct utf8 state = {0};
+                size_t taken = 0, piece = 0;
+                bool accepted = true;
+                CHECK(decides_at_once(variant, due, text, length), "%s: %s(%zu bytes)", variant->name,
+                      hex(text, length), length);
+                for (; accepted && taken < length; taken += piece) {
+                    piece = length - taken < step ? length - taken : step;
+                    accepted = variant->accepts(&state, text + taken, piece);
+                }
+                CHECK_NUMBER(due.first_wrong == length, accepted, "%s: %s(%zu bytes) in pieces of %zu",
+                             variant->name, hex(text, length), length, step);
+                CHECK(accepted || (due.first_wrong >= taken - piece && due.first_wrong < taken),
+                      "%s: %s(%zu bytes) refused between %zu and %zu, first wrong byte %zu", variant->name,
+                      hex(text, length), length, taken - piece, taken, due.first_wrong);
+            }
+    }
+}
+
+static void utf8_is_not_read_beyond_its_end(void)
+{
+    uint8_t *end = guarded(LONG_ENOUGH) + LONG_ENOUGH;
+    for (size_t pattern = 0; pattern < COUNT_OF(utf8_patterns); pattern++)
+        for (size_t length = 0; length <= LONG_ENOUGH; length++) {
+            fill(end - length, length, utf8_patterns[pattern]);
+            struct verdict due = judge(end - length, length);
+            for
+                EACH_UTF8_VARIANT(variant)
+            CHECK(decides_at_once(variant, due, end - length, length), "%s: pattern %zu, %zu bytes",
+                  variant->name, pattern, length);
+        }
+}
+
+static void utf8_in_vectors_is_taken_up_to_a_character_that_is_cut_off(void)
+{
+    if (utf8_whole((const uint8_t *)"                                ", 32) == 0)
+        return; /* there are no vectors on this machine */
+    for (size_t pattern = 0; pattern < COUNT_OF(utf8_patterns); pattern++)
+        for (size_t length = 32; length <= LONG_ENOUGH; length++) {
+            uint8_t text[LONG_ENOUGH];
+            size_t due = length / 32 * 32;
+            fill(text, length, utf8_patterns[pattern]);
+            while (!judge(text, due).whole)
+                due--;
+            CHECK_NUMBER(due, utf8_whole(text, length), "pattern %zu, %zu bytes", pattern, length);
+        }
+}
+
+/* ---- Masking ---------------------------------------------------------------------------------------- */
+
+static const uint8_t some_key[4] = {0x37, 0xfa, 0x21, 0x3d};
+
+/* Returns a masking key as the program keeps it. */
+static uint32_t key_of(const uint8_t bytes[static 4])
+{
+    uint32_t key;
+    memcpy(&key, bytes, sizeof key);
+    return key;
+}
+
+/* Section 5.3, word for word: transformed-octet-i = original-octet-i XOR masking-key-octet-(i MOD 4). */
+static void transform(uint8_t *to, const uint8_t *from, size_t length, const uint8_t key[static 4])
+{
+    for (size_t i = 0; i < length; i++)
+        to[i] = from[i] ^ key[i % 4];
+}
+
+static bool is_beyond_ascii(const uint8_t *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (bytes[i] > 0x7f)
+            return true;
+    return false;
+}
+
+static void payload_of_any_length_and_alignment_is_unmasked_in_place(void)
+{
+    static uint8_t memory[LONG_ENOUGH + 3 * ALIGNMENTS] __attribute__((aligned(ALIGNMENTS)));
+    static uint8_t expected[sizeof memory];
+    for (size_t length = 0; length <= LONG_ENOUGH; length++)
+        for (size_t alignment = 0; alignment < ALIGNMENTS; alignment++)
+            for
+                EACH_UNMASK_VARIANT(variant)
+                {
+                    uint8_t *payload = memory + ALIGNMENTS + alignment;
+                    fill(memory, sizeof memory, utf8_patterns[0]);
+                    memcpy(expected, memory, sizeof memory);
+                    transform(expected + ALIGNMENTS + alignment, payload, length, some_key);
+                    variant->unmask(payload, payload, length, key_of(some_key));
+                    CHECK_BYTES(expected, sizeof expected, memory, sizeof memory,
+                                "%s: %zu bytes, alignment %zu, with %d bytes around", variant->name, length,
+                                alignment, ALIGNMENTS);
+                }
+}
+
+static void payload_of_any_length_and_alignment_is_unmasked_to_another_place(void)
+{
+    enum { STEPS = 17 }; /* every alignment of both to a vector of 16 bytes, and one more */
+    static uint8_t from[LONG_ENOUGH + STEPS] __attribute__((aligned(ALIGNMENTS)));
+    static uint8_t to[LONG_ENOUGH + 2 * ALIGNMENTS] __attribute__((aligned(ALIGNMENTS)));
+    static uint8_t expected[sizeof to];
+    fill(from, sizeof from, utf8_patterns[4]);
+    for (size_t length = 0; length <= LONG_ENOUGH; length++)
+        for (size_t source = 0; source < STEPS; source++)
+            for (size_t target = 0; target < STEPS; target++)
+                for
+                    EACH_UNMASK_VARIANT(variant)
+                    {
+                        memset(to, 0xee, sizeof to);
+                        memset(expected, 0xee, sizeof expected);
+                        transform(expected + target, from + source, length, some_key);
+                        variant->unmask(to + target, from + source, length, key_of(some_key));
+                        CHECK_BYTES(expected, sizeof expected, to, sizeof to,
+                                    "%s: %zu bytes from +%zu to +%zu", variant->name, length, source, target);
+                    }
+}
+
+static void the_masking_key_goes_on_across_any_two_cuts(void)
+{
+    enum { PAYLOAD_LENGTH = 150 };
+    uint8_t masked[PAYLOAD_LENGTH], expected[PAYLOAD_LENGTH], received[PAYLOAD_LENGTH];
+    fill(masked, sizeof masked, utf8_patterns[3]);
+    transform(expected, masked, sizeof masked, some_key);
+    for (size_t first = 0; first <= PAYLOAD_LENGTH; first++)
+        for (size_t second = first; second <= PAYLOAD_LENGTH; second++)
+            for
+                EACH_UNMASK_VARIANT(variant)
+                {
+                    uint32_t key = key_of(some_key), turned = turn_key(key, first);
+                    variant->unmask(received, masked, first, key);
+                    variant->unmask(received + first, masked + first, second - first, turned);
+                    turned = turn_key(turned, second - first);
+                    variant->unmask(received + second, masked + second, PAYLOAD_LENGTH - second, turned);
+                    CHECK_BYTES(expected, sizeof expected, received, sizeof received,
+                                "%s: cut at %zu and %zu", variant->name, first, second);
+                }
+}
+
+static void every_byte_of_a_masking_key_counts(void)
+{
+    uint8_t masked[67], expected[67], received[67];
+    fill(masked, sizeof masked, utf8_patterns[2]);
+    for (unsigned place = 0; place < 4; place++)
+        for (unsigned byte = 0; byte < 256; byte++)
+            for
+                EACH_UNMASK_VARIANT(variant)
+                {
+                    uint8_t key[4] = {0};
+                    key[place] = (uint8_t)byte;
+                    transform(expected, masked, sizeof masked, key);
+                    variant->unmask(received, masked, sizeof masked, key_of(key));
+                    CHECK_BYTES(expected, sizeof expected, received, sizeof received,
+                                "%s: byte %u of the key is %02x", variant->name, place, byte);
+                }
+}
+
+static void payload_beyond_ascii_is_noticed_wherever_it_stands(void)
+{
+    uint8_t plain[LONG_ENOUGH], masked[LONG_ENOUGH], received[LONG_ENOUGH];
+    for (size_t length = 0; length <= LONG_ENOUGH; length++)
+        for (size_t place = 0; place <= length; place++) /* at `length`: all is ASCII */
+            for
+                EACH_UNMASK_VARIANT(variant)
+                {
+                    fill(plain, length, utf8_patterns[0]);
+                    if (place < length)
+                        plain[place] |= 0x80;
+                    transform(masked, plain, length, some_key);
+                    CHECK_NUMBER(is_beyond_ascii(plain, length),
+                                 variant->unmask(received, masked, length, key_of(some_key)),
+                                 "%s: %zu bytes, byte %zu is not ASCII", variant->name, length, place);
+                }
+}
+
+static void masked_payload_is_not_touched_beyond_its_end(void)
+{
+    uint8_t *from = guarded(LONG_ENOUGH) + LONG_ENOUGH, *to = guarded(LONG_ENOUGH) + LONG_ENOUGH;
+    uint8_t expected[LONG_ENOUGH];
+    for (size_t length = 0; length <= LONG_ENOUGH; length++)
+        for
+            EACH_UNMASK_VARIANT(variant)
+            {
+                fill(from - length, length, utf8_patterns[1]);
+                transform(expected, from - length, length, some_key);
+                variant->unmask(to - length, from - length, length, key_of(some_key));
+                CHECK_BYTES(expected, length, to - length, length, "%s: %zu bytes", variant->name, length);
+            }
+}
+
+/* ---- Payload ---------------------------------------------------------------------------------------- */
+
+static const size_t block_edges[] = {
+    0,
+    1,
+    7,
+    BLOCK_SIZE - 1,
+    BLOCK_SIZE,
+    BLOCK_SIZE + 1,
+    BLOCK_SIZE + 63,
+    2 * BLOCK_SIZE - 1,
+    2 * BLOCK_SIZE,
+    2 * BLOCK_SIZE + 2,
+    3 * BLOCK_SIZE + 100,
+};
+
+enum { PAYLOAD_MAX = 3 * BLOCK_SIZE + 100 };
+
+static void payload_is_unmasked_and_validated_around_every_block(void)
+{
+    static uint8_t expected[PAYLOAD_MAX], masked[PAYLOAD_MAX], received[PAYLOAD_MAX + 1];
+    for (size_t pattern = 0; pattern < COUNT_OF(utf8_patterns); pattern++)
+        for (size_t i = 0; i < COUNT_OF(block_edges); i++) {
+            struct frame frame;
+            struct utf8 utf8 = {0};
+            size_t length = block_edges[i];
+            fill(expected, length, utf8_patterns[pattern]);
+            transform(masked, expected, length, some_key);
+            frame.masking_key = key_of(some_key);
+            received[length] = 0xee;
+            CHECK(take_payload(&frame, &utf8, true, received, masked, length), "pattern %zu, %zu bytes",
+                  pattern, length);
+            CHECK_NUMBER(judge(expected, length).whole, utf8.needed == 0, "pattern %zu, %zu bytes", pattern,
+                         length);
+            CHECK_BYTES(expected, length, received, length, "pattern %zu", pattern);
+            CHECK_NUMBER(0xee, received[length], "the byte behind %zu", length);
+            CHECK_NUMBER(turn_key(key_of(some_key), length), frame.masking_key, "the key behind %zu bytes",
+                         length);
+        }
+}
+
+static void text_payload_with_a_wrong_byte_around_a_block_is_refused(void)
+{
+    static uint8_t expected[PAYLOAD_MAX], masked[PAYLOAD_MAX], received[PAYLOAD_MAX];
+    for (size_t block = 0; block <= 3; block++)
+        for (size_t place = block * BLOCK_SIZE < 70 ? 0 : block * BLOCK_SIZE - 70;
+             place < block * BLOCK_SIZE + 70; place++) {
+            struct frame frame;
+            fill(expected, sizeof expected, utf8_patterns[4]);
+            expected[place] = 0xff;
+            transform(masked, expected, sizeof masked, some_key);
+            frame.masking_key = key_of(some_key);
+            CHECK(!take_payload(&frame, &(struct utf8){0}, true, received, masked, sizeof masked),
+                  "byte %zu is ff", place);
+            frame.masking_key = key_of(some_key);
+            CHECK(take_payload(&frame, &(struct utf8){0}, true, received, masked, place), "up to byte %zu",
+                  place);
+        }
+}
+
+static void text_payload_of_ascii_is_refused_inside_a_character(void)
+{
+    static const uint8_t first[] = {'a', 0xe2, 0x82}, second[] = "plain ASCII, of some length or other";
+    uint8_t masked[sizeof second], received[sizeof second];
+    for (size_t length = 1; length <= sizeof first; length++)
+        for (size_t goes_on = 1; goes_on < sizeof second; goes_on++) {
+            struct frame frame = {.masking_key = key_of(some_key)};
+            struct utf8 utf8 = {0};
+            transform(masked, first, length, some_key);
+            CHECK(take_payload(&frame, &utf8, true, received, masked, length), "%zu bytes", length);
+            frame.masking_key = key_of(some_key);
+            transform(masked, second, goes_on, some_key);
+            CHECK_NUMBER(length == 1, take_payload(&frame, &utf8, true, received, masked, goes_on),
+                         "%zu bytes of a character, then %zu of ASCII", length - 1, goes_on);
+        }
+}
+
+static void binary_payload_is_not_validated(void)
+{
+    static uint8_t expected[PAYLOAD_MAX], masked[PAYLOAD_MAX], received[PAYLOAD_MAX];
+    struct frame frame;
+    struct utf8 utf8 = {0};
+    memset(expected, 0xff, sizeof expected);
+    transform(masked, expected, sizeof masked, some_key);
+    frame.masking_key = key_of(some_key);
+    CHECK(take_payload(&frame, &utf8, false, received, masked, sizeof masked), "ff only");
+    CHECK_BYTES(expected, sizeof expected, received, sizeof received, "ff only");
+    CHECK_NUMBER(0, utf8.needed, "the validator was not used");
+}
+
+static void payload_goes_on_across_any_cut(void)
+{
+    static uint8_t expected[PAYLOAD_MAX], masked[PAYLOAD_MAX], received[PAYLOAD_MAX];
+    fill(expected, sizeof expected, utf8_patterns[4]);
+    transform(masked, expected, sizeof masked, some_key);
+    for (size_t cut_at = 0; cut_at <= sizeof masked; cut_at += cut_at % BLOCK_SIZE < 70 ? 1 : 13) {
+        struct frame frame;
+        struct utf8 utf8 = {0};
+        memset(received, 0, sizeof received);
+        frame.masking_key = key_of(some_key);
+        CHECK(take_payload(&frame, &utf8, true, received, masked, cut_at), "up to %zu", cut_at);
+        CHECK(take_payload(&frame, &utf8, true, received + cut_at, masked + cut_at, sizeof masked - cut_at),
+              "from %zu on", cut_at);
+        CHECK_BYTES(expected, sizeof expected, received, sizeof received, "cut at %zu", cut_at);
+    }
+}
+
+/* ---- Frame header ----------------------------------------------------------------------------------- */
+
+/* Writes a client's header with the length in the form that its seven bits say; returns its length. */
+static size_t make_header(uint8_t *bytes, unsigned first, unsigned second, uint64_t length)
+{
+    size_t used = 0;
+    bytes[used++] = (uint8_t)first;
+    bytes[used++] = (uint8_t)second;
+    for (size_t size = (second & 0x7f) == 126 ? 2 : (second & 0x7f) == 127 ? 8 : 0; size > 0; size--)
+        bytes[used++] = (uint8_t)(length >> 8 * (size - 1));
+    if (second & 0x80)
+        for (size_t i = 0; i < 4; i++)
+            bytes[used++] = some_key[i];
+    return used;
+}
+
+/* Says of two bytes what sections 5.1, 5.2, 5.4 and 5.5 say, from the first bit to the last. */
+static enum ending due_for(unsigned first, unsigned second, bool in_message)
+{
+    static const char kinds[] = "cdd-----kkk-----"; /* continuation, data, reserved, control */
+    char kind = kinds[first % 16];
+    bool fin = first / 128;
+    if (first / 16 % 8 != 0)
+        return RSV_SET;
+    if (kind == '-')
+        return OPCODE_RESERVED;
+    if (kind == 'k' && !fin)
+        return CONTROL_FRAGMENTED;
+    if (kind == 'c' && !in_message)
+        return NO_MESSAGE;
+    if (kind == 'd' && in_message)
+        return MESSAGE_UNFINISHED;
+    if (second < 128)
+        return UNMASKED;
+    return kind == 'k' && second - 128 > 125 ? CONTROL_TOO_LONG : NOT_ENDED;
+}
+
+/* Decodes a copy that ends where it ends, so that a sanitizer sees whether more is read. */
+static enum ending decode(const uint8_t *bytes, size_t available, bool in_message, struct frame *frame)
+{
+    uint8_t *copy = malloc(available ? available : 1);
+    if (available > 0)
+        memcpy(copy, bytes, available);
+    memset(frame, 0xee, sizeof *frame);
+    enum ending ending = decode_frame_header(copy, available, in_message, frame);
+    free(copy);
+    return ending;
+}
+
+static void the_first_two_bytes_of_a_frame_are_judged_as_the_rfc_says(void)
+{
+    for (unsigned pair = 0; pair < 0x20000; pair++) {
+        unsigned first = pair / 256 % 256, second = pair % 256;
+        bool in_message = pair > 0xffff;
+        uint8_t bytes[FRAME_HEADER_MAX + 4] = {0};
+        uint64_t length = (second & 0x7f) < 126 ? second & 0x7f : second & 1 ? UINT64_C(0x123456789) : 0x1234;
+        size_t size = make_header(bytes, first, second, length);
+        enum ending due = due_for(first, second, in_message);
+        struct frame frame = {0};
+        CHECK_NUMBER(due, decode_frame_header(bytes, size, in_message, &frame), "%s, in a message: %d",
+                     hex(bytes, size), in_message);
+        if (due != NOT_ENDED)
+            continue;
+        CHECK_NUMBER(size, frame.header_length, "%s", hex(bytes, size));
+        CHECK_NUMBER(first / 128, frame.fin, "%s", hex(bytes, size));
+        CHECK_NUMBER(first % 16, frame.opcode, "%s", hex(bytes, size));
+        CHECK_NUMBER(length, frame.length, "%s", hex(bytes, size));
+        CHECK_BYTES(some_key, 4, &frame.masking_key, 4, "%s", hex(bytes, size));
+    }
+}
+
+static void a_wrong_frame_is_refused_at_its_first_wrong_byte(void)
+{
+    for (unsigned pair = 0; pair < 0x20000; pair++) {
+        unsigned first = pair / 256 % 256, second = pair % 256;
+        bool in_message = pair > 0xffff;
+        const uint8_t bytes[] = {(uint8_t)first, (uint8_t)second};
+        enum ending due = due_for(first, 0x80, in_message);
+        struct frame frame = {.header_length = 99};
+        CHECK_NUMBER(NOT_ENDED, decode_frame_header(bytes, 0, in_message, &frame), "no byte");
+        CHECK_NUMBER(0, frame.header_length, "no byte");
+        frame.header_length = 99;
+        CHECK_NUMBER(due, decode_frame_header(bytes, 1, in_message, &frame), "%02x", first);
+        CHECK_NUMBER(0, frame.header_length, "%02x", first);
+        frame.header_length = 99;
+        due = due_for(first, second, in_message);
+        CHECK_NUMBER(due, decode_frame_header(bytes, 2, in_message, &frame), "%02x %02x", first, second);
+        CHECK_NUMBER(0, frame.header_length, "%02x %02x", first, second);
+    }
+}
+
+static void a_payload_length_of_sixteen_bits_is_minimal_from_126_on(void)
+{
+    for (unsigned length = 0; length <= UINT16_MAX; length++) {
+        uint8_t bytes[FRAME_HEADER_MAX];
+        size_t size = make_header(bytes, 0x82, 0xfe, length);
+        struct frame frame;
+        CHECK_NUMBER(8, size, "two bytes, two of length, four of key");
+        CHECK_NUMBER(length < 126 ? LENGTH_NOT_MINIMAL : NOT_ENDED, decode(bytes, size, false, &frame), "%u",
+                     length);
+        CHECK(length < 126 || (frame.length == length && frame.header_length == size), "%u", length);
+    }
+}
+
+static void a_payload_length_of_sixty_four_bits_is_minimal_from_65536_on_and_has_no_top_bit(void)
+{
+    static const struct {
+        uint64_t length;
+        enum ending due;
+    } rows[] = {
+        {0, LENGTH_NOT_MINIMAL},
+        {125, LENGTH_NOT_MINIMAL},
+        {126, LENGTH_NOT_MINIMAL},
+        {65535, LENGTH_NOT_MINIMAL},
+        {65536, NOT_ENDED},
+        {65537, NOT_ENDED},
+        {UINT32_MAX, NOT_ENDED},
+        {UINT64_C(1) << 32, NOT_ENDED},
+        {UINT64_C(0x0102030405060708), NOT_ENDED},
+        {UINT64_C(1) << 62, NOT_ENDED},
+        {INT64_MAX, NOT_ENDED},
+        {UINT64_C(1) << 63, LENGTH_TOP_BIT},
+        {(UINT64_C(1) << 63) + 1, LENGTH_TOP_BIT},
+        {UINT64_MAX, LENGTH_TOP_BIT},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        uint8_t bytes[FRAME_HEADER_MAX];
+        size_t size = make_header(bytes, 0x82, 0xff, rows[i].length);
+        struct frame frame;
+        CHECK_NUMBER(FRAME_HEADER_MAX, size, "two bytes, eight of length, four of key");
+        CHECK_NUMBER(rows[i].due, decode(bytes, size, false, &frame), "%" PRIu64, rows[i].length);
+        CHECK(rows[i].due != NOT_ENDED || (frame.length == rows[i].length && frame.header_length == size),
+              "%" PRIu64, rows[i].length);
+    }
+}
+
+static void every_prefix_of_a_frame_header_is_incomplete_or_gets_the_same_verdict(void)
+{
+    static const uint64_t lengths[] = {
+        0, 1, 125, 126, 127, 65535, 65536, 1u << 31, UINT32_MAX, INT64_MAX, UINT64_C(1) << 63, UINT64_MAX};
+    static const unsigned seconds[] = {0x00, 0x7d, 0x7e, 0x7f, 0x80, 0x81, 0xfd, 0xfe, 0xff};
+    for (unsigned first = 0; first < 0x200; first++)
+        for (size_t i = 0; i < COUNT_OF(seconds) * COUNT_OF(lengths); i++) {
+            uint8_t bytes[FRAME_HEADER_MAX + 6] = {0};
+            bool in_message = first > 0xff;
+            size_t size =
+                make_header(bytes, first, seconds[i / COUNT_OF(lengths)], lengths[i % COUNT_OF(lengths)]);
+            struct frame whole, part;
+            enum ending due = decode(bytes, size, in_message, &whole);
+            bool refused = false;
+            for (size_t available = 0; available < size; available++) {
+                enum ending ending = decode(bytes, available, in_message, &part);
+                CHECK(ending == NOT_ENDED ? !refused : ending == due, "%zu bytes of %s", available,
+                      hex(bytes, size));
+                CHECK_NUMBER(0, part.header_length, "%zu bytes of %s", available, hex(bytes, size));
+                refused = ending != NOT_ENDED;
+            }
+            CHECK_NUMBER(due, decode(bytes, sizeof bytes, in_message, &part), "%s and more",
+                         hex(bytes, size));
+            CHECK_NUMBER(due == NOT_ENDED ? size : 0, whole.header_length, "%s", hex(bytes, size));
+            CHECK_NUMBER(whole.header_length, part.header_length, "%s and more", hex(bytes, size));
+        }
+}
+
+static void the_top_bit_of_a_length_is_refused_as_soon_as_it_is_there(void)
+{
+    const uint8_t bytes[] = {0x82, 0xff, 0x80};
+    struct frame frame;
+    CHECK_NUMBER(NOT_ENDED, decode(bytes, 2, false, &frame), "before it");
+    CHECK_NUMBER(LENGTH_TOP_BIT, decode(bytes, 3, false, &frame), "with it");
+}
+
+static void a_header_that_is_encoded_decodes_to_the_same(void)
+{
+    static const uint8_t opcodes[] = {CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG};
+    static const struct {
+        uint64_t length;
+        size_t size;
+    } rows[] = {
+        {0, 2},          {1, 2},        {125, 2},      {126, 4},         {127, 4},
+        {255, 4},        {256, 4},      {65534, 4},    {65535, 4},       {65536, 10},
+        {65537, 10},     {1 << 24, 10}, {1 << 30, 10}, {UINT32_MAX, 10}, {UINT64_C(1) << 32, 10},
+        {INT64_MAX, 10},
+    };
+    for (size_t i = 0; i < COUNT_OF(opcodes) * COUNT_OF(rows); i++) {
+        uint8_t opcode = opcodes[i / COUNT_OF(rows)], bytes[FRAME_HEADER_MAX];
+        uint64_t length = rows[i % COUNT_OF(rows)].length;
+        size_t size = rows[i % COUNT_OF(rows)].size;
+        struct frame frame;
+        if (is_control(opcode) && length > CONTROL_PAYLOAD_MAX)
+            continue;
+        memset(bytes, 0xee, sizeof bytes);
+        CHECK_NUMBER(size, encode_frame_header(bytes, opcode, length) - bytes, "%" PRIu64, length);
+        CHECK_NUMBER(size, reply_header_length(length), "%" PRIu64, length);
+        CHECK_NUMBER(0xee, bytes[size], "the byte behind the header for %" PRIu64, length);
+        CHECK_NUMBER(UNMASKED, decode(bytes, size, opcode == CONTINUATION, &frame), "%" PRIu64, length);
+        bytes[1] |= 0x80;
+        memcpy(bytes + size, some_key, 4);
+        CHECK_NUMBER(NOT_ENDED, decode(bytes, size + 4, opcode == CONTINUATION, &frame), "%" PRIu64, length);
+        CHECK(frame.fin, "%" PRIu64, length);
+        CHECK_NUMBER(opcode, frame.opcode, "%" PRIu64, length);
+        CHECK_NUMBER(length, frame.length, "opcode %d", opcode);
+        CHECK_NUMBER(size + 4, frame.header_length, "%" PRIu64, length);
+    }
+}
+
+static void a_reply_begins_with_its_header_and_for_text_the_prefix(void)
+{
+    static const size_t lengths[] = {0, 116, 117, 118, 125, 126, 65526, 65527, 65528, 65535, 65536};
+    for (size_t i = 0; i < COUNT_OF(lengths); i++)
+        for (uint8_t opcode = TEXT; opcode <= BINARY; opcode++) {
+            uint8_t room[REPLY_ROOM], expected[REPLY_ROOM];
+            size_t prefix = opcode == TEXT ? options.prefix_length : 0;
+            uint8_t *end = encode_frame_header(expected, opcode, lengths[i] + prefix);
+            const uint8_t *start = begin_reply(room + sizeof room, opcode, lengths[i]);
+            end = mempcpy(end, "server: ", prefix);
+            CHECK_BYTES(expected, (size_t)(end - expected), start, (size_t)(room + sizeof room - start),
+                        "opcode %d, %zu bytes", opcode, lengths[i]);
+        }
+}
+
+/* ---- Close ------------------------------------------------------------------------------------------ */
+
+static void only_the_close_codes_that_section_7_4_allows_may_be_sent(void)
+{
+    for (unsigned code = 0; code <= UINT16_MAX; code++) {
+        const uint8_t body[] = {(uint8_t)(code >> 8), (uint8_t)code, 'o', 'k'};
+        bool allowed = (code >= 3000 && code <= 4999) ||
+                       (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006);
+        enum ending due = allowed ? NOT_ENDED : CLOSE_CODE_INVALID;
+        CHECK_NUMBER(due, judge_close_body(body, 2, 2), "%u without a reason", code);
+        CHECK_NUMBER(due, judge_close_body(body, 4, 4), "%u with a reason", code);
+        CHECK_NUMBER(due, judge_close_body(body, 2, 4), "%u before its reason has come", code);
+        CHECK_NUMBER(NOT_ENDED, judge_close_body(body, 1, 2), "the first byte of %u", code);
+    }
+}
+
+static void a_close_body_is_empty_or_has_two_bytes_at_least(void)
+{
+    const uint8_t byte = 0x03;
+    CHECK_NUMBER(NOT_ENDED, judge_close_body(&byte, 0, 0), "empty");
+    CHECK_NUMBER(CLOSE_TRUNCATED, judge_close_body(&byte, 1, 1), "one byte");
+    CHECK_NUMBER(CLOSE_TRUNCATED, judge_close_body(&byte, 0, 1), "one byte, before it has come");
+    CHECK_NUMBER(NOT_ENDED, judge_close_body(&byte, 0, 2), "two bytes, before they have come");
+}
+
+static void a_close_reason_is_utf8_and_refused_at_its_first_wrong_byte(void)
+{
+    uint8_t body[CONTROL_PAYLOAD_MAX] = {0x03, 0xe8};
+    for (size_t length = 2; length <= sizeof body; length++)
+        for (size_t place = 2; place <= length; place++) { /* at `length`: nothing is made wrong */
+            fill(body + 2, length - 2, utf8_patterns[4]);
+            if (place < length)
+                body[place] = 0xff;
+            struct verdict due = judge(body + 2, length - 2);
+            for (size_t available = 2; available <= length; available++) {
+                bool right = due.first_wrong >= available - 2 && (available < length || due.whole);
+                CHECK_NUMBER(right ? NOT_ENDED : CLOSE_NOT_UTF8, judge_close_body(body, available, length),
+                             "%zu of %zu bytes, byte %zu is ff", available, length, place);
+            }
+        }
+}
+
+/* ---- Request head ----------------------------------------------------------------------------------- */
+
+#define BYTES(literal) (literal), sizeof(literal) - 1
+#define GET "GET /socket HTTP/1.1\r\n"
+#define HOST "Host: h\r\n"
+
+/* Heads, and how each is answered; what stands behind the last byte that is judged must not matter. */
+static const struct {
+    const char *bytes;
+    size_t length;
+    enum answer due;
+} heads[] = {
+    {BYTES(GET HOST "\r\n"), SWITCHING},
+    {BYTES("\r\n" GET HOST "\r\n"), SWITCHING},
+    {BYTES("GET / HTTP/1.0\r\n\r\n"), SWITCHING},
+    {BYTES("GET / HTTP/1.9\r\n" HOST "\r\n"), SWITCHING},
+    {BYTES(GET "hOsT:\r\n\r\n"), SWITCHING},
+    {BYTES(GET "Host:\t a.example:80 \t\r\nX: a\tb \xff\x80\r\nY:\r\nZ: :\r\n\r\nbehind"), SWITCHING},
+    {BYTES("OPTIONS http://a.example?q HTTP/1.1\r\nHost: other\r\n\r\n"), SWITCHING},
+    {BYTES("M!#$%&'*+-.^_`|~9 /?a=/b?c HTTP/1.1\r\nContent-Length: 000\r\n" HOST "\r\n"), SWITCHING},
+    {BYTES(GET HOST
+           "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
+           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+           "Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Protocol: c\r\n\r\n\x81\x80\x01\x02\x03\x04"),
+     SWITCHING},
+    {BYTES("GET /socket HTTP/2.0\r\n"), VERSION_UNSUPPORTED},
+    {BYTES("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), VERSION_UNSUPPORTED},
+    {BYTES("GET / HTTP/0.9\r\n"), VERSION_UNSUPPORTED},
+    {BYTES("GET /\r\n"), LINE_MALFORMED},
+    {BYTES("GET\r\n"), LINE_MALFORMED},
+    {BYTES(" GET / HTTP/1.1\r\n"), LINE_MALFORMED},
+    {BYTES("G(T / HTTP/1.1\r\n"), LINE_MALFORMED},
+    {BYTES("GET / HTTP/1.1 \r\n"), LINE_MALFORMED},
+    {BYTES("GET / HTTP/1.10\r\n"), LINE_MALFORMED},
+    {BYTES("GET / HTTP/1,1\r\n"), LINE_MALFORMED},
+    {BYTES("GET / HTTP/11\r\n"), LINE_MALFORMED},
+    {BYTES("GET / http/1.1\r\n"), LINE_MALFORMED},
+    {BYTES("GET / HTTP/1.x\r\n"), LINE_MALFORMED},
+    {BYTES("GET / HTTP/x.1\r\n"), LINE_MALFORMED},
+    {BYTES("GET /a b HTTP/1.1\r\n"), LINE_MALFORMED},
+    {BYTES("GET\t/ HTTP/1.1\r\n"), LINE_MALFORMED},
+    {BYTES("\r\n\r\nGET"), LINE_MALFORMED},
+    {BYTES("GET  HTTP/1.1\r\n"), TARGET_MALFORMED},
+    {BYTES("GET socket HTTP/1.1\r\n"), TARGET_MALFORMED},
+    {BYTES("OPTIONS * HTTP/1.1\r\n"), TARGET_MALFORMED},
+    {BYTES("CONNECT a.example:80 HTTP/1.1\r\n"), TARGET_MALFORMED},
+    {BYTES("GET /#a HTTP/1.1\r\n"), TARGET_MALFORMED},
+    {BYTES("GET /\xc3\xa4 HTTP/1.1\r\n"), TARGET_MALFORMED},
+    {BYTES("GET /a\tb HTTP/1.1\r\n"), TARGET_MALFORMED},
+    {BYTES("GET / HTTP/1.1\n"), BARE_LF},
+    {BYTES("\nGET / HTTP/1.1\r\n"), BARE_LF},
+    {BYTES(GET "Host: a\n\r\n"), BARE_LF},
+    {BYTES(GET HOST "\n"), BARE_LF},
+    {BYTES("GET /\rHTTP/1.1\r\n"), BARE_CR},
+    {BYTES("\rGET / HTTP/1.1\r\n"), BARE_CR},
+    {BYTES(GET HOST "\r\r\n"), BARE_CR},
+    {BYTES(GET "Host: a\rb\r\n\r\n"), BARE_CR},
+    {BYTES(GET "X: \0\r\n\r\n"), CONTROL_BYTE},
+    {BYTES(GET "X: \x7f\r\n\r\n"), CONTROL_BYTE},
+    {BYTES(GET "X: \x1b[m\r\n\r\n"), CONTROL_BYTE},
+    {BYTES("\x01"), CONTROL_BYTE},
+    {BYTES("G\x16"), CONTROL_BYTE},
+    {BYTES("\x16\x03\x01\x02\x00\x01"), TLS_HELLO},
+    {BYTES("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" GET), PROXY_UNEXPECTED},
+    {BYTES("\r\n\r\n\0\r\nQUIT\n!"), PROXY_UNEXPECTED},
+    {BYTES(GET " " HOST "\r\n"), FIELD_FOLDED},
+    {BYTES(GET HOST "\tmore\r\n\r\n"), FIELD_FOLDED},
+    {BYTES(GET HOST " \r\n\r\n"), FIELD_FOLDED},
+    {BYTES(GET "Host : a\r\n\r\n"), FIELD_SPACE},
+    {BYTES(GET "Host\t: a\r\n\r\n"), FIELD_SPACE},
+    {BYTES(GET "Host\r\n\r\n"), FIELD_MALFORMED},
+    {BYTES(GET ": a\r\n\r\n"), FIELD_MALFORMED},
+    {BYTES(GET "Ho st: a\r\n\r\n"), FIELD_MALFORMED},
+    {BYTES(GET "H\xf6st: a\r\n\r\n"), FIELD_MALFORMED},
+    {BYTES(GET "\r\n"), HOST_COUNT},
+    {BYTES(GET HOST HOST "\r\n"), HOST_COUNT},
+    {BYTES("GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n"), HOST_COUNT},
+    {BYTES(GET "Host: a b\r\n\r\n"), HOST_MALFORMED},
+    {BYTES("GET / HTTP/1.0\r\nHost: a/b\r\n\r\n"), HOST_MALFORMED},
+    {BYTES("GET http://a.example/ HTTP/1.1\r\nHost: a@b\r\n\r\n"), HOST_MALFORMED},
+    {BYTES(GET HOST "Content-Length: 1\r\n\r\na"), CONTENT},
+    {BYTES(GET HOST "Content-Length:\r\n\r\n"), CONTENT},
+    {BYTES(GET HOST "Content-Length: 0\r\ncontent-length: 10\r\n\r\n"), CONTENT},
+    {BYTES(GET HOST "Content-Length: 0, 0\r\n\r\n"), CONTENT},
+    {BYTES(GET HOST "Content-Length: -0\r\n\r\n"), CONTENT},
+    {BYTES(GET HOST "Content-Length: 0x0\r\n\r\n"), CONTENT},
+    {BYTES(GET HOST "Content-Length: 18446744073709551616\r\n\r\n"), CONTENT},
+    {BYTES(GET HOST "Transfer-Encoding: chunked\r\n\r\n"), TRANSFER_ENCODING},
+    {BYTES(GET HOST "Transfer-Encoding:\r\nContent-Length: 5\r\n\r\n"), TRANSFER_ENCODING},
+    {BYTES(""), INCOMPLETE},
+    {BYTES("\r\n\r\n"), INCOMPLETE},
+    {BYTES("GET / HTTP/1.1\r"), INCOMPLETE},
+    {BYTES(GET HOST), INCOMPLETE},
+    {BYTES(GET HOST "\r"), INCOMPLETE},
+};
+
+/* Where the bytes of a head arrive, as in the program: always at the same place. */
+static char arriving[2 * HEAD_MAX];
+
+/* Parses what has come by now; what has not is bytes that no head may have. */
+static enum answer parse_arrived(struct head *head, const char *bytes, size_t before, size_t arrived)
+{
+    memcpy(arriving + before, bytes + before, arrived - before);
+    memset(arriving + arrived, 0x01, 32);
+    return parse_head(head, arriving, arrived);
+}
+
+static enum answer parse_whole(struct head *head, const char *bytes, size_t length)
+{
+    *head = (struct head){0};
+    return parse_arrived(head, bytes, 0, length);
+}
+
+static void check_text(struct text expected, struct text received, const char *what)
+{
+    CHECK_BYTES(expected.bytes ? expected.bytes : "", expected.length, received.bytes ? received.bytes : "",
+                received.length, "%s", what);
+}
+
+/* Checks that two readings of the same bytes found the same. */
+static void check_same_head(const struct head *expected, const struct head *received, const char *what)
+{
+    CHECK_NUMBER(expected->scanned, received->scanned, "%s", what);
+    CHECK_NUMBER(expected->lines, received->lines, "%s", what);
+    CHECK_NUMBER(expected->minor_version, received->minor_version, "%s", what);
+    CHECK_NUMBER(expected->field_count, received->field_count, "%s", what);
+    check_text(expected->method, received->method, what);
+    check_text(expected->target, received->target, what);
+    check_text(expected->path, received->path, what);
+    for (size_t i = 0; i < expected->field_count && i < received->field_count; i++) {
+        check_text(expected->fields[i].name, received->fields[i].name, what);
+        check_text(expected->fields[i].value, received->fields[i].value, what);
+        CHECK(expected->fields[i].value.bytes == received->fields[i].value.bytes, "%s: field %zu", what, i);
+    }
+}
+
+static void check_cut(const struct head *whole, enum answer due, const char *bytes, size_t length,
+                      size_t first, const char *what)
+{
+    struct head head = {0};
+    enum answer answer = parse_arrived(&head, bytes, 0, first);
+    CHECK(answer == INCOMPLETE || answer == due, "%s cut at %zu", what, first);
+    if (answer == INCOMPLETE && first < length)
+        answer = parse_arrived(&head, bytes, first, length);
+    CHECK_NUMBER(due, answer, "%s cut at %zu", what, first);
+    check_same_head(whole, &head, what);
+}
+
+static void check_byte_by_byte(const struct head *whole, enum answer due, const char *bytes, size_t length,
+                               const char *what)
+{
+    struct head head = {0};
+    enum answer answer = INCOMPLETE;
+    for (size_t arrived = 0; answer == INCOMPLETE && arrived < length; arrived++)
+        answer = parse_arrived(&head, bytes, arrived, arrived + 1);
+    CHECK_NUMBER(due, answer, "%s byte by byte", what);
+    check_same_head(whole, &head, what);
+}
+
+static void a_head_is_answered_as_the_table_says(void)
+{
+    for (size_t i = 0; i < COUNT_OF(heads); i++) {
+        struct head head;
+        CHECK_NUMBER(heads[i].due, parse_whole(&head, heads[i].bytes, heads[i].length), "%s",
+                     shown(heads[i].bytes, heads[i].length));
+    }
+}
+
+static void a_head_is_read_in_the_same_way_wherever_it_is_cut(void)
+{
+    for (size_t i = 0; i < COUNT_OF(heads); i++) {
+        struct head whole;
+        enum answer due = parse_whole(&whole, heads[i].bytes, heads[i].length);
+        const char *what = shown(heads[i].bytes, heads[i].length);
+        for (size_t first = 0; first <= heads[i].length; first++)
+            check_cut(&whole, due, heads[i].bytes, heads[i].length, first, what);
+        check_byte_by_byte(&whole, due, heads[i].bytes, heads[i].length, what);
+    }
+}
+
+static void what_stands_behind_the_head_is_not_read(void)
+{
+    for (size_t i = 0; i < COUNT_OF(heads); i++) {
+        struct head whole, longer;
+        char bytes[1024];
+        enum answer due = parse_whole(&whole, heads[i].bytes, heads[i].length);
+        if (due == INCOMPLETE)
+            continue;
+        for (int byte = 0; byte < 256; byte++) {
+            memset(mempcpy(bytes, heads[i].bytes, whole.scanned), byte, 64);
+            CHECK_NUMBER(due, parse_whole(&longer, bytes, whole.scanned + 64), "%s with %02x behind it",
+                         shown(heads[i].bytes, heads[i].length), (unsigned)byte);
+            check_same_head(&whole, &longer, shown(heads[i].bytes, heads[i].length));
+        }
+    }
+}
+
+static void the_fields_of_a_head_are_found_without_the_white_space_around_them(void)
+{
+    static const char bytes[] =
+        "\r\nGET /a/b?c HTTP/1.1\r\nHost: \t h:80\t \r\nX-Y:\r\nz:a : b\r\n\r\nbehind";
+    static const char *const fields[][2] = {{"Host", "h:80"}, {"X-Y", ""}, {"z", "a : b"}};
+    struct head head;
+    CHECK_NUMBER(SWITCHING, parse_whole(&head, BYTES(bytes)), "%s", bytes);
+    CHECK_NUMBER(sizeof bytes - sizeof "behind", head.scanned, "%s", bytes);
+    CHECK_NUMBER(1, head.minor_version, "%s", bytes);
+    check_text(TEXT_OF("GET"), head.method, "method");
+    check_text(TEXT_OF("/a/b?c"), head.target, "target");
+    check_text(TEXT_OF("/a/b"), head.path, "path");
+    CHECK_NUMBER(COUNT_OF(fields), head.field_count, "%s", bytes);
+    for (size_t i = 0; i < COUNT_OF(fields); i++) {
+        check_text(TEXT_OF(fields[i][0]), head.fields[i].name, "name");
+        check_text(TEXT_OF(fields[i][1]), head.fields[i].value, "value");
+    }
+}
+
+/* Checks a head that is too long to be cut everywhere: around the places that count, and byte by byte. */
+static void check_long_head(enum answer due, const char *bytes, size_t length, const char *what)
+{
+    struct head whole;
+    CHECK_NUMBER(due, parse_whole(&whole, bytes, length), "%s, %zu bytes", what, length);
+    for (size_t first = 0; first <= length; first++)
+        if (first % 1021 == 0 || first % REQUEST_LINE_MAX < 4 ||
+            first % REQUEST_LINE_MAX > REQUEST_LINE_MAX - 4 || length - first < 6)
+            check_cut(&whole, due, bytes, length, first, what);
+    check_byte_by_byte(&whole, due, bytes, length, what);
+}
+
+static void a_request_line_has_4096_bytes_at_most(void)
+{
+    static char bytes[2 * REQUEST_LINE_MAX];
+    for (size_t length = REQUEST_LINE_MAX - 2; length <= REQUEST_LINE_MAX + 3; length++)
+        for (int skipped = 0; skipped <= 1; skipped++) {
+            size_t padding = length - strlen("GET / HTTP/1.1");
+            int used = sprintf(bytes, "%sGET /%0*d HTTP/1.1\r\n" HOST "\r\n", skipped ? "\r\n" : "",
+                               (int)padding, 0);
+            char what[64];
+            snprintf(what, sizeof what, "a request line of %zu bytes", length);
+            check_long_head(length <= REQUEST_LINE_MAX ? SWITCHING : LINE_TOO_LONG, bytes, (size_t)used,
+                            what);
+        }
+}
+
+static void a_head_has_16384_bytes_at_most(void)
+{
+    static char bytes[HEAD_MAX + 64];
+    for (size_t length = HEAD_MAX - 2; length <= HEAD_MAX + 3; length++) {
+        static const char start[] = GET HOST "X: ";
+        memset(bytes, 'x', sizeof bytes);
+        memcpy(bytes, start, sizeof start - 1);
+        memcpy(bytes + length - 4, "\r\n\r\n", 4);
+        check_long_head(length <= HEAD_MAX ? SWITCHING : HEAD_TOO_LARGE, bytes, length, "a head");
+    }
+    for (size_t i = HEAD_MAX; i < sizeof bytes; i++)
+        bytes[i] = 'x';
+    check_long_head(HEAD_TOO_LARGE, bytes, sizeof bytes, "a head without end");
+}
+
+static void a_head_has_100_fields_at_most(void)
+{
+    char bytes[2048];
+    for (int count = 98; count <= 102; count++) {
+        char *end = stpcpy(bytes, GET HOST);
+        for (int i = 1; i < count; i++)
+            end += sprintf(end, "X%d: %d\r\n", i, i);
+        end = stpcpy(end, "\r\n");
+        char what[64];
+        snprintf(what, sizeof what, "%d fields", count);
+        check_long_head(count <= 100 ? SWITCHING : TOO_MANY_FIELDS, bytes, (size_t)(end - bytes), what);
+    }
+}
+
+/* Returns a copy that ends where it ends, so that a sanitizer sees whether more is read. */
+static struct text copy_of(const char *string)
+{
+    size_t length = strlen(string);
+    return (struct text){memcpy(malloc(length ? length : 1), string, length), length};
+}
+
+static void a_host_is_a_name_or_an_address_with_an_optional_port(void)
+{
+    static const struct {
+        const char *text;
+        bool due;
+    } rows[] = {
+        {"", true},
+        {"localhost", true},
+        {"a.example", true},
+        {"a.example.", true},
+        {"a.example:80", true},
+        {"a.example:", true},
+        {":80", true},
+        {"192.0.2.1:8888", true},
+        {"999.1.1.1", true}, /* a registered name, says RFC 3986 section 3.2.2 */
+        {"a_b~c!$&'()*+,;=", true},
+        {"%41%c3%A4", true},
+        {"[::]", true},
+        {"[::1]:8888", true},
+        {"[::1]:", true},
+        {"[2001:db8:1111:2222:3333:4444:5555:6666]", true},
+        {"[1111:2222:3333:4444:5555:6666:255.255.255.255]", true},
+        {"[::ffff:192.0.2.1]:1", true},
+        {"[v1.a:b]", true},
+        {"[VfF.a~]:80", true},
+        {"[v.a]", false},
+        {"[v1.]", false},
+        {"[v1]", false},
+        {"[vg.a]", false},
+        {"[v1.a/b]", false},
+        {"[v1.a%41]", false},
+        {"a:b", false},
+        {"a:8 0", false},
+        {"a:80:80", false},
+        {"a:-1", false},
+        {"a b", false},
+        {"a/b", false},
+        {"a@b", false},
+        {"a?b", false},
+        {"a#b", false},
+        {"a\\b", false},
+        {"\"a\"", false},
+        {"<a>", false},
+        {"a\x80", false},
+        {"%", false},
+        {"%4", false},
+        {"a%4:80", false},
+        {"%4g", false},
+        {"%g4", false},
+        {"[", false},
+        {"[]", false},
+        {"[:", false},
+        {"[::1", false},
+        {"[::1]8888", false},
+        {"[::1]:80a", false},
+        {"[::1]]", false},
+        {"[192.0.2.1]", false},
+        {"[::1%lo]", false},
+        {"[::g]", false},
+        {"[1:2:3:4:5:6:7:8:9]", false},
+        {"[00000000000000000000000000000000000000000000000000000001]", false},
+        {"::1", false},
+        {"a[::1]", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct text text = copy_of(rows[i].text);
+        CHECK_NUMBER(rows[i].due, is_host(text), "%s", rows[i].text);
+        free((char *)(uintptr_t)text.bytes);
+    }
+    CHECK(!is_host((struct text){"%41", 2}), "a digit behind the end");
+    CHECK(!is_host((struct text){BYTES("[::1\0]")}), "a NUL in an address");
+    CHECK(!is_host((struct text){BYTES("a\0b")}), "a NUL in a name");
+}
+
+static void a_target_is_a_path_or_an_absolute_uri(void)
+{
+    static const struct {
+        const char *target, *path; /* NULL: refused */
+    } rows[] = {
+        {"/", "/"},
+        {"/socket", "/socket"},
+        {"/socket?a=b", "/socket"},
+        {"/socket?", "/socket"},
+        {"/?", "/"},
+        {"/a?b?c", "/a"},
+        {"//a/b", "//a/b"},
+        {"/%2fsocket", "/%2fsocket"},
+        {"/a:b", "/a:b"},
+        {"http://a.example", "/"},
+        {"http://a.example/", "/"},
+        {"http://a.example/socket?x", "/socket"},
+        {"http://a.example?x/y", "/"},
+        {"HTTPS://a.example:443/socket", "/socket"},
+        {"ws://[::1]:8888/socket", "/socket"},
+        {"wss://a.example:/socket", "/socket"},
+        {"", NULL},
+        {"*", NULL},
+        {"socket", NULL},
+        {"?a", NULL},
+        {"a.example:80", NULL},
+        {"http", NULL},
+        {"http:", NULL},
+        {"http:/", NULL},
+        {"http://", NULL},
+        {"http:///socket", NULL},
+        {"http://?a", NULL},
+        {"http://:80/socket", NULL},
+        {"http:/socket", NULL},
+        {"http:a.example/socket", NULL},
+        {"ftp://a.example/socket", NULL},
+        {"://a.example/socket", NULL},
+        {"http://user@a.example/socket", NULL},
+        {"http://a.example:port/socket", NULL},
+        {"http://[::1/socket", NULL},
+        {"http://a b/socket", NULL},
+        {"/a b", NULL},
+        {"/a#b", NULL},
+        {"http://a.example/#b", NULL},
+        {"/a\tb", NULL},
+        {"/\x7f", NULL},
+        {"/\xc3\xa4", NULL},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct text target = copy_of(rows[i].target);
+        struct head head = {.target = target};
+        bool taken = parse_target(&head);
+        CHECK_NUMBER(rows[i].path != NULL, taken, "%s", rows[i].target);
+        if (taken && rows[i].path)
+            check_text(TEXT_OF(rows[i].path), head.path, rows[i].target);
+        free((char *)(uintptr_t)target.bytes);
+    }
+}
+
+/* ---- Handshake -------------------------------------------------------------------------------------- */
+
+static void a_key_is_canonical_base64_of_sixteen_bytes(void)
+{
+    static const char key[] = "dGhlIHNhbXBsZSBub25jZQ==";
+    char changed[sizeof key];
+    for (size_t length = 0; length < KEY_LENGTH; length++)
+        CHECK(!is_key((struct text){key, length}), "%zu characters", length);
+    CHECK(is_key(TEXT_OF(key)), "%s", key);
+    CHECK(!is_key(TEXT_OF("dGhlIHNhbXBsZSBub25jZQ===")), "25 characters");
+    for (size_t place = 0; place < KEY_LENGTH; place++)
+        for (int byte = 0; byte < 256; byte++) {
+            bool digit = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+                         (byte >= 'a' && byte <= 'z') || byte == '+' || byte == '/';
+            bool due = place >= 22   ? byte == '='
+                       : place == 21 ? byte == 'A' || byte == 'Q' || byte == 'g' || byte == 'w'
+                                     : digit;
+            memcpy(changed, key, sizeof key);
+            changed[place] = (char)byte;
+            CHECK_NUMBER(due, is_key((struct text){changed, KEY_LENGTH}), "character %zu is %02x", place,
+                         (unsigned)byte);
+        }
+}
+
+static void every_key_of_sixteen_bytes_is_accepted(void)
+{
+    for (int round = 0; round < 1000; round++) {
+        uint8_t bytes[16];
+        char key[BASE64_ENCODE_RAW_LENGTH(16)];
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] = (uint8_t)random_number();
+        base64_encode_raw(key, sizeof bytes, bytes);
+        CHECK(is_key((struct text){key, sizeof key}), "%.*s", (int)sizeof key, key);
+    }
+}
+
+static void the_accept_value_is_the_one_of_the_rfc_and_of_the_tutorial(void)
+{
+    static const char *const rows[][2] = {
+        {"dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="},
+        {"PdspSkfns9qGxGTNajm+Tw==", "eO+uwdEEfbO7q68DAzeDjM4Gs8c="},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char accept[ACCEPT_LENGTH + 1];
+        make_accept(TEXT_OF(rows[i][0]), accept);
+        CHECK_STRING(rows[i][1], accept, "%s", rows[i][0]);
+    }
+}
+
+/* ---- PROXY header ----------------------------------------------------------------------------------- */
+
+#define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
+#define SIXTEEN(text) text text text text text text text text text text text text text text text text
+#define V2_TCP4 SIGNATURE "\x21\x11\x00\x0c\xc0\x00\x02\x01\xc0\x00\x02\x02\xdc\x04\x01\xbb"
+#define V2_TCP6_ADDRESSES                                                                                    \
+    "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x02\xff\xff\x00\x50"
+#define V2_MAPPED_ADDRESSES                                                                                  \
+    "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\x00\x02\x07\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\x00\x02\x08\x00\x01\x00"   \
+    "\x02"
+
+/* PROXY headers, and the address that each gives; without one the address stays as it was. */
+static const struct {
+    const char *bytes;
+    size_t length;
+    bool right;
+    const char *host, *port; /* NULL: as it was */
+} proxy_headers[] = {
+    {BYTES("PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n"), true, "192.0.2.1", "56324"},
+    {BYTES("PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n"), true, "255.255.255.255", "65535"},
+    {BYTES("PROXY TCP6 2001:db8::1 2001:DB8::2 0 1\r\n"), true, "2001:db8::1", "0"},
+    {BYTES("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
+           "65535 65535\r\n"),
+     true, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "65535"},
+    {BYTES("PROXY TCP6 ::ffff:192.0.2.1 ::ffff:192.0.2.2 5 6\r\n"), true, "192.0.2.1", "5"},
+    {BYTES("PROXY UNKNOWN\r\n"), true, NULL, NULL},
+    {BYTES("PROXY UNKNOWN whatever this is\r\n"), true, NULL, NULL},
+    {BYTES("PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
+           "65535 65535\r\n"),
+     true, NULL, NULL},
+    {BYTES("PROXY \r\n"), false, NULL, NULL},
+    {BYTES("PROXY UNKNOWNS\r\n"), false, NULL, NULL},
+    {BYTES("PROXY UDP4 192.0.2.1 192.0.2.2 1 2\r\n"), false, NULL, NULL},
+    {BYTES("PROXY TCP4 192.0.2.1 192.0.2.2 1\r\n"), false, NULL, NULL},
+    {BYTES("PROXY TCP4 192.0.2.1 192.0.2.2 1 2 3\r\n"), false, NULL, NULL},
+    {BYTES("PROXY TCP4 192.0.2.1 192.0.2.2 1 2 \r\n"), false, NULL, NULL},
+    {BYTES("PROXY TCP4  192.0.2.1 192.0.2.2 1 2\r\n"), false, NULL, NULL},
+    {BYTES("PROXY  TCP4 192.0.2.1 192.0.2.2 1 2\r\n"), false, NULL, NULL},
+    {BYTES("PROXY TCP4 192.0.2.256 192.0.2.2 1 2\r\n"), false, NULL, NULL},
+    {BYTES("PROXY TCP4 192.0.2.1 a.example 1 2\r\n"), false, NULL, NULL},
+    {BYTES("PROXY TCP4 ::1 ::1 1 2\r\n"), false, NULL, NULL},
+    {BYTES("PROXY TCP4 192.0.2.1 ::1 1 2\r\n"), false, NULL, NULL},
+    {BYTES("PROXY TCP6 192.0.2.1 192.0.2.2 1 2\r\n"), false, NULL, NULL},
+    {BYTES("PROXY TCP6 ::1 192.0.2.2 1 2\r\n"), false, NULL, NULL},
+    {BYTES("PROXY TCP4 192.0.2.1 192.0.2.2 65536 2\r\n"), false, NULL, NULL},
+    {BYTES("PROXY TCP4 192.0.2.1 192.0.2.2 1 65536\r\n"), false, NULL, NULL},
+    {BYTES("PROXY TCP4 192.0.2.1 192.0.2.2 1 -2\r\n"), false, NULL, NULL},
+    {BYTES("PROXY TCP4 192.0.2.1 192.0.2.2 +1 2\r\n"), false, NULL, NULL},
+    {BYTES("PROXY TCP4 192.0.2.1 192.0.2.2  2\r\n"), false, NULL, NULL},
+    {BYTES("PROXY TCP4 192.0.2.1\0 192.0.2.2 1 2\r\n"), false, NULL, NULL},
+    {BYTES("PROXY UNKNOWN\0 \r\n"), false, NULL, NULL},
+    {BYTES("proxy TCP4 192.0.2.1 192.0.2.2 1 2\r\n"), false, NULL, NULL},
+    {BYTES("GET / HTTP/1.1\r\n"), false, NULL, NULL},
+    {BYTES("POST / HTTP/1.1\r\n"), false, NULL, NULL},
+    {BYTES("\x16\x03\x01"), false, NULL, NULL},
+    {BYTES("\r\n\r\nGET"), false, NULL, NULL},
+    {BYTES(V2_TCP4), true, "192.0.2.1", "56324"},
+    {BYTES(SIGNATURE "\x21\x11\x00\x0f\xc0\x00\x02\x01\xc0\x00\x02\x02\xdc\x04\x01\xbb\x04\x00\x00"), true,
+     "192.0.2.1", "56324"},
+    {BYTES(SIGNATURE "\x21\x21\x00\x24" V2_TCP6_ADDRESSES), true, "2001:db8::1", "65535"},
+    {BYTES(SIGNATURE "\x21\x21\x00\x24" V2_MAPPED_ADDRESSES), true, "192.0.2.7", "1"},
+    {BYTES(SIGNATURE "\x21\x31\x00\xd8"
+                     "/run/a.sock" SIXTEEN("\0") SIXTEEN("\0") SIXTEEN("\0") SIXTEEN("\0") SIXTEEN("\0")
+                         SIXTEEN("\0") "\0" SIXTEEN("\0") SIXTEEN("\0") SIXTEEN("\0") SIXTEEN("\0")
+                             SIXTEEN("\0") SIXTEEN("\0") "\0\0\0\0\0\0\0\0\0\0\0\0"),
+     true, "/run/a.sock", NULL},
+    {BYTES(SIGNATURE "\x20\x00\x00\x00"), true, NULL, NULL},
+    {BYTES(SIGNATURE "\x20\x11\x00\x0c\xc0\x00\x02\x01\xc0\x00\x02\x02\xdc\x04\x01\xbb"), true, NULL, NULL},
+    {BYTES(SIGNATURE "\x20\x11\x00\x03\x01\x02\x03"), true, NULL, NULL},
+    {BYTES(SIGNATURE "\x21\x00\x00\x00"), true, NULL, NULL},
+    {BYTES(SIGNATURE "\x21\x12\x00\x0c\xc0\x00\x02\x01\xc0\x00\x02\x02\xdc\x04\x01\xbb"), true, NULL, NULL},
+    {BYTES(SIGNATURE "\x21\x11\x00\x0b\xc0\x00\x02\x01\xc0\x00\x02\x02\xdc\x04\x01"), false, NULL, NULL},
+    {BYTES(SIGNATURE "\x21\x21\x00\x23" SIXTEEN("a") SIXTEEN("a") "aaa"), false, NULL, NULL},
+    {BYTES(SIGNATURE "\x21\x31\x00\x01/"), false, NULL, NULL},
+    {BYTES(SIGNATURE "\x21\x13\x00\x00"), false, NULL, NULL},
+    {BYTES(SIGNATURE "\x21\x41\x00\x00"), false, NULL, NULL},
+    {BYTES(SIGNATURE "\x21\xff\x00\x00"), false, NULL, NULL},
+    {BYTES(SIGNATURE "\x22\x00\x00\x00"), false, NULL, NULL},
+    {BYTES(SIGNATURE "\x2f\x00\x00\x00"), false, NULL, NULL},
+    {BYTES(SIGNATURE "\x11\x11\x00\x00"), false, NULL, NULL},
+    {BYTES(SIGNATURE "\xa1\x11\x00\x00"), false, NULL, NULL},
+    {BYTES("\r\n\r\n\0\r\nQUIT\r\x21\x11\x00\x00"), false, NULL, NULL},
+};
+
+/* Parses a copy that ends where it ends; the address is 198.51.100.9:9 before. */
+static ssize_t parse_proxy(const char *bytes, size_t length, struct address *peer)
+{
+    char *copy = malloc(length ? length : 1);
+    if (length > 0)
+        memcpy(copy, bytes, length);
+    *peer = (struct address){.host = "198.51.100.9", .port = "9"};
+    ssize_t result = parse_proxy_header(copy, length, peer);
+    free(copy);
+    return result;
+}
+
+static void a_proxy_header_gives_the_address_of_the_peer(void)
+{
+    for (size_t i = 0; i < COUNT_OF(proxy_headers); i++) {
+        struct address peer;
+        const char *bytes = proxy_headers[i].bytes;
+        size_t length = proxy_headers[i].length;
+        CHECK_NUMBER(proxy_headers[i].right ? (ssize_t)length : -1, parse_proxy(bytes, length, &peer),
+                     "header %zu: %s", i, shown(bytes, length));
+        if (!proxy_headers[i].right)
+            continue;
+        CHECK_STRING(proxy_headers[i].host ? proxy_headers[i].host : "198.51.100.9", peer.host,
+                     "header %zu: %s", i, shown(bytes, length));
+    }
+}
+
+static void the_port_of_a_peer_is_that_of_its_address(void)
+{
+    for (size_t i = 0; i < COUNT_OF(proxy_headers); i++) {
+        struct address peer;
+        if (parse_proxy(proxy_headers[i].bytes, proxy_headers[i].length, &peer) <= 0)
+            continue;
+        const char *due = proxy_headers[i].port ? proxy_headers[i].port : proxy_headers[i].host ? "" : "9";
+        CHECK_STRING(due, peer.port, "header %zu: %s", i,
+                     shown(proxy_headers[i].bytes, proxy_headers[i].length));
+    }
+}
+
+static void a_malformed_proxy_header_leaves_the_address_as_it_was(void)
+{
+    for (size_t i = 0; i < COUNT_OF(proxy_headers); i++) {
+        struct address peer;
+        if (parse_proxy(proxy_headers[i].bytes, proxy_headers[i].length, &peer) > 0)
+            continue;
+        CHECK_STRING("198.51.100.9", peer.host, "header %zu: %s", i,
+                     shown(proxy_headers[i].bytes, proxy_headers[i].length));
+        CHECK_STRING("9", peer.port, "header %zu: %s", i,
+                     shown(proxy_headers[i].bytes, proxy_headers[i].length));
+    }
+}
+
+static void a_proxy_header_is_read_in_the_same_way_wherever_it_is_cut(void)
+{
+    for (size_t i = 0; i < COUNT_OF(proxy_headers); i++) {
+        const char *bytes = proxy_headers[i].bytes;
+        size_t length = proxy_headers[i].length;
+        bool refused = false;
+        for (size_t first = 0; first < length; first++) {
+            struct address peer;
+            ssize_t result = parse_proxy(bytes, first, &peer);
+            CHECK(refused ? result < 0 : result == 0 || (result < 0 && !proxy_headers[i].right),
+                  "%zu bytes of header %zu: %s", first, i, shown(bytes, length));
+            CHECK_STRING("198.51.100.9", peer.host, "%zu bytes of header %zu: %s", first, i,
+                         shown(bytes, length));
+            refused = result < 0;
+        }
+    }
+}
+
+static void what_stands_behind_a_proxy_header_is_not_read(void)
+{
+    for (size_t i = 0; i < COUNT_OF(proxy_headers); i++)
+        for (int byte = 0; byte < 256; byte++) {
+            size_t length = proxy_headers[i].length;
+            char bytes[1024];
+            struct address peer;
+            memset(mempcpy(bytes, proxy_headers[i].bytes, length), byte, 200);
+            CHECK_NUMBER(proxy_headers[i].right ? (ssize_t)length : -1,
+                         parse_proxy(bytes, length + 200, &peer), "header %zu: %s with %02x behind it", i,
+                         shown(proxy_headers[i].bytes, length), (unsigned)byte);
+        }
+}
+
+static void a_proxy_line_has_107_bytes_at_most(void)
+{
+    for (size_t length = 100; length <= 112; length++) {
+        char bytes[128];
+        struct address peer;
+        memset(bytes, 'x', sizeof bytes);
+        memcpy(bytes, "PROXY UNKNOWN ", strlen("PROXY UNKNOWN "));
+        memcpy(bytes + length - 2, "\r\n", 2);
+        CHECK_NUMBER(length <= 107 ? (ssize_t)length : -1, parse_proxy(bytes, sizeof bytes, &peer),
+                     "%zu bytes", length);
+        CHECK_NUMBER(0, parse_proxy(bytes, length < 107 ? length - 1 : 106, &peer), "%zu bytes, cut", length);
+    }
+}
+
+static void a_binary_proxy_header_may_be_as_long_as_its_length_says(void)
+{
+    static char bytes[PROXY_BINARY_MAX] = V2_TCP4;
+    struct address peer;
+    memset(bytes + 14, 0xff, 2);
+    CHECK_NUMBER(0, parse_proxy(bytes, sizeof bytes - 1, &peer), "one byte less");
+    CHECK_NUMBER(PROXY_BINARY_MAX, parse_proxy(bytes, sizeof bytes, &peer), "whole");
+    CHECK_STRING("192.0.2.1", peer.host, "whole");
+}
+
+static void an_address_is_kept_in_its_usual_form_and_a_mapped_one_as_ipv4(void)
+{
+    static const char *const rows[][2] = {
+        {"192.0.2.1", "192.0.2.1"},
+        {"0.0.0.0", "0.0.0.0"},
+        {"::1", "::1"},
+        {"::", "::"},
+        {"2001:DB8:0:0:0:0:0:1", "2001:db8::1"},
+        {"::ffff:192.0.2.1", "192.0.2.1"},
+        {"::FFFF:c000:0201", "192.0.2.1"},
+        {"0:0:0:0:0:ffff:127.0.0.1", "127.0.0.1"},
+        {"::ffff:0.0.0.0", "0.0.0.0"},
+        {"::fffe:192.0.2.1", "::fffe:c000:201"},
+        {"64:ff9b::192.0.2.1", "64:ff9b::c000:201"},
+        {"::1:ffff:192.0.2.1", "::1:ffff:c000:201"},
+        {"", NULL},
+        {"-", NULL},
+        {"a.example", NULL},
+        {"192.0.2", NULL},
+        {"192.0.2.1 ", NULL},
+        {"192.0.2.01", NULL},
+        {"192.0.2.1:80", NULL},
+        {"[::1]", NULL},
+        {"fe80::1%eth0", NULL},
+        {"::ffff:192.0.2.256", NULL},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct address address = {.host = "before"};
+        CHECK_NUMBER(rows[i][1] != NULL, set_host(&address, rows[i][0]), "%s", rows[i][0]);
+        CHECK_STRING(rows[i][1] ? rows[i][1] : "before", address.host, "%s", rows[i][0]);
+    }
+}
+
+static void a_port_is_a_decimal_number_of_at_most_65535(void)
+{
+    static const char *const wrong[] = {
+        "",     " 1", "1 ", "+1", "-1", "65536",      "99999",
+        "0x50", "a",  "1a", "01", "00", "4294967297", "18446744073709551617",
+    };
+    struct address address;
+    for (int port = 0; port <= UINT16_MAX; port++) {
+        char text[8];
+        sprintf(text, "%d", port);
+        CHECK(set_port(&address, text), "%s", text);
+        CHECK_STRING(text, address.port, "%s", text);
+    }
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        CHECK(!set_port(&address, wrong[i]), "%s", wrong[i]);
+}
+
+/* ---- Options ---------------------------------------------------------------------------------------- */
+
+enum { ARGUMENTS_MAX = 80 };
+
+static char complaint[LOGGED_MAX];
+
+/* Parses a command line of which the words follow, NULL behind the last. */
+static bool parse_words(struct options *into, const char *first, ...)
+{
+    const char *arguments[ARGUMENTS_MAX + 2] = {"ws-echo"};
+    int count = 1;
+    va_list words;
+    va_start(words, first);
+    for (const char *word = first; word; word = va_arg(words, const char *))
+        arguments[count++] = word;
+    va_end(words);
+    *into = options;
+    *complaint = '\0';
+    return parse_options(count, (char **)(uintptr_t)arguments, into, complaint);
+}
+
+#define PARSE(...) parse_words(&into, __VA_ARGS__, NULL)
+
+static void options_that_are_not_given_have_their_defaults(void)
+{
+    struct options into;
+    CHECK(parse_words(&into, NULL), "%s", complaint);
+    CHECK_NUMBER(1, into.paths.count, "paths");
+    CHECK_STRING("/socket", into.paths.names[0], "path");
+    CHECK_BYTES("server: ", 8, into.prefix, into.prefix_length, "prefix");
+    CHECK(into.origins.any && into.subprotocols.any && !into.paths.any, "what is any");
+    CHECK_NUMBER(16 * 1024 * 1024, into.max_message, "bytes");
+    CHECK_NUMBER(10000000, into.handshake_timeout, "microseconds");
+    CHECK_NUMBER(20000000, into.ping_interval, "microseconds");
+    CHECK_NUMBER(60000000, into.timeout, "microseconds");
+    CHECK(!into.proxy_protocol && !into.no_page && !into.quiet && !into.verbose && !into.help &&
+              !into.version,
+          "nothing is switched on");
+    CHECK_STRING("nobody", into.user, "user");
+}
+
+static void every_option_is_taken_in_its_long_and_short_form(void)
+{
+    struct options into;
+    CHECK(PARSE("--path=/a", "--path", "/b", "-p", "/c", "-p/d"), "%s", complaint);
+    CHECK_NUMBER(4, into.paths.count, "paths");
+    CHECK_STRING("/b", into.paths.names[1], "path");
+    CHECK_STRING("/d", into.paths.names[3], "path");
+    CHECK(PARSE("--path=any") && into.paths.any && into.paths.count == 0, "%s", complaint);
+    CHECK(PARSE("--prefix=>%20") && into.prefix_length == 2 && memcmp(into.prefix, "> ", 2) == 0, "%s",
+          complaint);
+    CHECK(PARSE("-P", "") && into.prefix_length == 0, "%s", complaint);
+    CHECK(PARSE("--origin=https://a.example", "-onull") && into.origins.count == 2 && !into.origins.any, "%s",
+          complaint);
+    CHECK(PARSE("-o", "any") && into.origins.any, "%s", complaint);
+    CHECK(PARSE("--subprotocol=chat", "-s", "v1.b") && into.subprotocols.count == 2 && !into.subprotocols.any,
+          "%s", complaint);
+    CHECK(PARSE("-snone") && into.subprotocols.none && !into.subprotocols.any, "%s", complaint);
+    CHECK(PARSE("--max-message=64K") && into.max_message == 65536, "%s", complaint);
+    CHECK(PARSE("-m1") && into.max_message == 1, "%s", complaint);
+    CHECK(PARSE("--handshake-timeout=0.5") && into.handshake_timeout == 500000, "%s", complaint);
+    CHECK(PARSE("--ping-interval=1.25") && into.ping_interval == 1250000, "%s", complaint);
+    CHECK(PARSE("--ping-interval=0") && into.ping_interval == 0, "%s", complaint);
+    CHECK(PARSE("--timeout=61") && into.timeout == 61000000, "%s", complaint);
+    CHECK(PARSE("--timeout=0") && into.timeout == 0 && into.ping_interval == 20000000, "%s", complaint);
+    CHECK(PARSE("--proxy-protocol") && into.proxy_protocol, "%s", complaint);
+    CHECK(PARSE("--no-page") && into.no_page, "%s", complaint);
+    CHECK(PARSE("--user=www-data") && strcmp(into.user, "www-data") == 0, "%s", complaint);
+    CHECK(PARSE("-u", "daemon") && strcmp(into.user, "daemon") == 0, "%s", complaint);
+    CHECK(PARSE("--quiet") && into.quiet, "%s", complaint);
+    CHECK(PARSE("-q") && into.quiet && !into.verbose, "%s", complaint);
+    CHECK(PARSE("--verbose") && into.verbose, "%s", complaint);
+    CHECK(PARSE("-v") && into.verbose && !into.quiet, "%s", complaint);
+    CHECK(PARSE("-vp/a", "-m", "5") && into.verbose && into.paths.count == 1 && into.max_message == 5, "%s",
+          complaint);
+    CHECK(PARSE("--help") && into.help && !into.version, "%s", complaint);
+    CHECK(PARSE("--version") && into.version && !into.help, "%s", complaint);
+}
+
+static void the_last_one_of_an_option_that_is_not_repeatable_counts(void)
+{
+    struct options into;
+    CHECK(PARSE("-P", "longer", "-P", "a", "-m1K", "-m2K", "--timeout=5", "--timeout=90"), "%s", complaint);
+    CHECK_BYTES("a", 1, into.prefix, into.prefix_length, "prefix");
+    CHECK_NUMBER(2048, into.max_message, "bytes");
+    CHECK_NUMBER(90000000, into.timeout, "microseconds");
+}
+
+static void a_ping_interval_that_is_not_given_is_a_third_of_a_shorter_timeout(void)
+{
+    struct options into;
+    CHECK(PARSE("--timeout=30") && into.ping_interval == 10000000, "%s", complaint);
+    CHECK(PARSE("--timeout=0.3") && into.ping_interval == 100000, "%s", complaint);
+    CHECK(PARSE("--timeout=61") && into.ping_interval == 20000000, "%s", complaint);
+    CHECK(PARSE("--timeout=3600") && into.ping_interval == 20000000, "%s", complaint);
+}
+
+static void a_wrong_command_line_is_answered_with_what_is_wrong_and_what_would_be_right(void)
+{
+    static const struct {
+        const char *words[3], *names, *advises;
+    } rows[] = {
+        {{"--path="}, "--path=:", "begins with /"},
+        {{"-p", "socket"}, "--path=socket:", "begins with /"},
+        {{"--path=/a b"}, "--path=/a b:", "no blank"},
+        {{"--path=/a?b"}, "--path=/a?b:", "no blank, ? or #"},
+        {{"--path=/\xc3\xa4"}, "--path=", "begins with /"},
+        {{"--path=/a", "--path=any"}, "--path=any:", "alone"},
+        {{"--path=any", "--path=/a"}, "--path=/a:", "alone"},
+        {{"--path=any", "--path=any"}, "--path=any:", "alone"},
+        {{"--prefix=%"}, "--prefix=%:", "%20"},
+        {{"--prefix=50%"}, "--prefix=50%:", "%20"},
+        {{"--prefix=%c3"}, "--prefix=%c3:", "UTF-8"},
+        {{"--origin=a.example"}, "--origin=a.example:", "https://example.org"},
+        {{"--origin=https://a.example/"}, "--origin=https://a.example/:", "https://example.org"},
+        {{"--origin=any", "-onull"}, "--origin=null:", "alone"},
+        {{"-s", "a b"}, "--subprotocol=a b:", "without blanks"},
+        {{"-s", ""}, "--subprotocol=:", "without blanks"},
+        {{"-snone", "-sa"}, "--subprotocol=a:", "alone"},
+        {{"-sa", "-snone"}, "--subprotocol=none:", "alone"},
+        {{"-m", "0"}, "--max-message=0:", "1 to 1G"},
+        {{"-m2G"}, "--max-message=2G:", "1 to 1G"},
+        {{"--handshake-timeout=0"}, "--handshake-timeout=0:", "above 0"},
+        {{"--handshake-timeout=ten"}, "--handshake-timeout=ten:", "above 0"},
+        {{"--ping-interval=-1"}, "--ping-interval=-1:", "must be seconds"},
+        {{"--timeout="}, "--timeout=:", "must be seconds"},
+        {{"--user="}, "--user=:", "name of a user"},
+        {{"--ping-interval=60"}, "--ping-interval", "below --timeout"},
+        {{"--timeout=5", "--ping-interval=5"}, "--ping-interval", "below --timeout"},
+        {{"-q", "-v"}, "--quiet and --verbose", "one of them"},
+        {{"--path"}, "--path", "needs a value"},
+        {{"-m"}, "-m", "needs a value"},
+        {{"-q", "-P"}, "--prefix", "needs a value"},
+        {{"--quiet=1"}, "--quiet", "takes no value"},
+        {{"--help=1"}, "--help", "takes no value"},
+        {{"--nothing"}, "--nothing", "ws-echo --help"},
+        {{"--nothing=1"}, "--nothing=1", "ws-echo --help"},
+        {{"--p"}, "--p", "ws-echo --help"},
+        {{"-x"}, "-x", "ws-echo --help"},
+        {{"-qx"}, "-x", "ws-echo --help"},
+        {{"-h"}, "-h", "ws-echo --help"},
+        {{"-:"}, "-:", "ws-echo --help"},
+        {{"-W", "path"}, "-W", "ws-echo --help"},
+        {{"8888"}, "8888", "ws-echo --help"},
+        {{""}, "argument", "ws-echo --help"},
+        {{"--", "-q"}, "-q", "ws-echo --help"},
+        {{"-q", "word", "-v"}, "word", "ws-echo --help"},
+        {{"-"}, "argument -", "ws-echo --help"},
+        {{"-xq"}, "unknown option -x", "ws-echo --help"},
+        {{"--no-page", "-xq"}, "unknown option -x", "ws-echo --help"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct options into;
+        const char *const *words = rows[i].words;
+        CHECK(!parse_words(&into, words[0], words[1], words[2], NULL), "%s %s", words[0],
+              words[1] ? words[1] : "");
+        CHECK(strstr(complaint, rows[i].names), "'%s' names %s", complaint, rows[i].names);
+        CHECK(strstr(complaint, rows[i].advises), "'%s' says %s", complaint, rows[i].advises);
+        CHECK(!strchr(complaint, '\n'), "'%s' is one line", complaint);
+    }
+}
+
+static void a_short_option_outside_of_ascii_is_unknown_too(void)
+{
+    struct options into;
+    CHECK(!PARSE("-\xc3\xb6"), "-\xc3\xb6");
+    CHECK(strstr(complaint, "unknown"), "'%s' says unknown", complaint);
+    CHECK(!PARSE("-q\xc3\xb6q"), "-q\xc3\xb6q");
+    CHECK(strstr(complaint, "unknown"), "'%s' says unknown", complaint);
+}
+
+static void a_complaint_says_what_would_be_right_however_long_the_value_is(void)
+{
+    struct options into;
+    char prefix[1200] = "--prefix=", path[1200] = "--path=";
+    memset(prefix + strlen(prefix), 'a', 1000);
+    memset(path + strlen(path), 'a', 1000);
+    CHECK(!PARSE(prefix), "a prefix of 1000 bytes");
+    CHECK(strstr(complaint, "--prefix") && strstr(complaint, "at most 256 bytes"), "'%s'", complaint);
+    CHECK(!PARSE(path), "a path of 1000 bytes");
+    CHECK(strstr(complaint, "--path") && strstr(complaint, "begins with /"), "'%s'", complaint);
+}
+
+static void a_repeatable_option_is_taken_64_times(void)
+{
+    for (int count = 63; count <= 65; count++) {
+        const char *arguments[ARGUMENTS_MAX] = {"ws-echo"};
+        struct options into = options;
+        for (int i = 1; i <= count; i++)
+            arguments[i] = "-p/a";
+        CHECK_NUMBER(count <= 64, parse_options(1 + count, (char **)(uintptr_t)arguments, &into, complaint),
+                     "%d times", count);
+        CHECK(count <= 64 || strstr(complaint, "64 times"), "'%s'", complaint);
+    }
+}
+
+static void options_can_be_parsed_again(void)
+{
+    struct options into;
+    CHECK(!PARSE("-qx", "-p", "/a"), "an unknown one ends it in the middle of a word");
+    CHECK(PARSE("-p", "/b") && !into.quiet && into.paths.count == 1, "%s", complaint);
+    CHECK_STRING("/b", into.paths.names[0], "path");
+}
+
+static void a_size_is_1_byte_to_1g(void)
+{
+    static const struct {
+        const char *value;
+        uint64_t due; /* 0: refused */
+    } rows[] = {
+        {"1", 1},
+        {"65536", 65536},
+        {"1K", 1024},
+        {"1M", 1 << 20},
+        {"16M", 16 << 20},
+        {"1G", 1 << 30},
+        {"1024M", 1 << 30},
+        {"1048576K", 1 << 30},
+        {"1073741824", 1 << 30},
+        {"007", 7},
+        {"", 0},
+        {"0", 0},
+        {"0K", 0},
+        {"K", 0},
+        {"1073741825", 0},
+        {"1048577K", 0},
+        {"1025M", 0},
+        {"2G", 0},
+        {"18446744073709551615", 0},
+        {"18446744073709551616", 0},
+        {"18446744073709551617", 0},
+        {"18014398509481985K", 0}, /* 1K, if 64 bits were all that is looked at */
+        {"17179869185G", 0},
+        {"99999999999999999999999999", 0},
+        {"-1", 0},
+        {"+1", 0},
+        {" 1", 0},
+        {"1 ", 0},
+        {"1 K", 0},
+        {"1k", 0},
+        {"1T", 0},
+        {"1KB", 0},
+        {"1KK", 0},
+        {"0x10", 0},
+        {"1.5M", 0},
+        {"1e3", 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        uint64_t size = 0;
+        bool taken = parse_size(rows[i].value, &size);
+        CHECK_NUMBER(rows[i].due != 0, taken, "%s", rows[i].value);
+        CHECK(!taken || size == rows[i].due, "%s is %" PRIu64, rows[i].value, size);
+    }
+}
+
+static void a_duration_is_seconds_with_an_optional_fraction(void)
+{
+    static const struct {
+        const char *value;
+        int64_t due; /* microseconds; -1: refused */
+    } rows[] = {
+        {"0", 0},
+        {"0.0", 0},
+        {"00", 0},
+        {"1", 1000000},
+        {"10", 10000000},
+        {"0.5", 500000},
+        {"1.25", 1250000},
+        {"0.000001", 1},
+        {"0.0000009", 1}, /* not never */
+        {"0.00000000000000000000000000001", 1},
+        {"1.0000009", 1000000},
+        {"2.999999", 2999999},
+        {"31622400", INT64_C(31622400000000)},
+        {"31622401", -1},
+        {"18446744073709551617", -1},
+        {"99999999999999999999999999999999", -1},
+        {"", -1},
+        {".", -1},
+        {".5", -1},
+        {"5.", -1},
+        {"1..5", -1},
+        {"1.5.5", -1},
+        {"-1", -1},
+        {"+1", -1},
+        {" 1", -1},
+        {"1 ", -1},
+        {"1s", -1},
+        {"1.s", -1},
+        {"1.5s", -1},
+        {"1e3", -1},
+        {"0x10", -1},
+        {"inf", -1},
+        {"nan", -1},
+        {"1,5", -1},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int64_t duration = 0;
+        bool taken = parse_duration(rows[i].value, &duration);
+        CHECK_NUMBER(rows[i].due >= 0, taken, "%s", rows[i].value);
+        if (taken && rows[i].due >= 0)
+            CHECK_NUMBER(rows[i].due, duration, "%s", rows[i].value);
+    }
+}
+
+static void a_prefix_is_percent_decoded_and_utf8(void)
+{
+    static const struct {
+        const char *value, *due; /* NULL: refused */
+        size_t length;
+    } rows[] = {
+        {"", BYTES("")},
+        {"server: ", BYTES("server: ")},
+        {"server:%20", BYTES("server: ")},
+        {"100%25", BYTES("100%")},
+        {"%2541", BYTES("%41")},
+        {"%41%42%43", BYTES("ABC")},
+        {"%0a%00%0D", BYTES("\n\0\r")},
+        {"%c3%A4", BYTES("\xc3\xa4")},
+        {"\xc3\xa4", BYTES("\xc3\xa4")},
+        {"\xf0%9f\x98%80", BYTES("\xf0\x9f\x98\x80")},
+        {"a+b", BYTES("a+b")},
+        {"%", NULL, 0},
+        {"%%", NULL, 0},
+        {"a%2", NULL, 0},
+        {"%2", NULL, 0},
+        {"%g0", NULL, 0},
+        {"%0g", NULL, 0},
+        {"%-1", NULL, 0},
+        {"%+1", NULL, 0},
+        {"% 1", NULL, 0},
+        {"%\xc3\xa4", NULL, 0},
+        {"%ff", NULL, 0},
+        {"%c3", NULL, 0},
+        {"\xc3", NULL, 0},
+        {"%ed%a0%80", NULL, 0},
+        {"%c0%80", NULL, 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct options into = options;
+        char *copy = strdup(rows[i].value);
+        bool taken = parse_prefix(copy, &into);
+        CHECK_NUMBER(rows[i].due != NULL, taken, "%s", rows[i].value);
+        if (taken && rows[i].due)
+            CHECK_BYTES(rows[i].due, rows[i].length, into.prefix, into.prefix_length, "%s", rows[i].value);
+        free(copy);
+    }
+}
+
+static void a_prefix_has_256_bytes_at_most_when_it_is_decoded(void)
+{
+    for (size_t length = 255; length <= 257; length++) {
+        struct options into = options;
+        char plain[300] = "", encoded[3 * 300] = "";
+        memset(plain, 'a', length);
+        for (size_t i = 0; i < length; i++)
+            strcpy(encoded + 3 * i, "%61");
+        CHECK_NUMBER(length <= 256, parse_prefix(plain, &into), "%zu bytes", length);
+        CHECK_NUMBER(length <= 256, parse_prefix(encoded, &into), "%zu bytes, encoded", length);
+        CHECK(length > 256 || (into.prefix_length == length && memcmp(into.prefix, plain, length) == 0),
+              "%zu bytes, encoded", length);
+    }
+}
+
+static void an_origin_is_a_scheme_and_a_host_or_null(void)
+{
+    static const struct {
+        const char *value;
+        bool due;
+    } rows[] = {
+        {"null", true},
+        {"https://example.org", true},
+        {"http://localhost:8888", true},
+        {"http://[::1]:80", true},
+        {"chrome-extension://abcdef", true},
+        {"", false},
+        {"*", false},
+        {"example.org", false},
+        {"https:example.org", false},
+        {"https://", false},
+        {"://example.org", false},
+        {"https://example.org/", false},
+        {"https://example.org?a", false},
+        {"https://example.org#a", false},
+        {"https://user@example.org", false},
+        {"https://exa mple.org", false},
+        {"https ://example.org", false},
+        {"https://\xc3\xa4.example", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        CHECK_NUMBER(rows[i].due, is_origin(rows[i].value), "%s", rows[i].value);
+}
+
+/* ---- The record and the clock ------------------------------------------------------------------------ */
+
+static void what_is_logged_is_printable_ascii_without_quotes(void)
+{
+    static char into[4 * LOGGED_MAX + sizeof "..."];
+    for (int byte = 0; byte < 256; byte++) {
+        const char text[] = {'a', (char)byte, 'z'};
+        char due[16];
+        if (byte == '"' || byte == '\\')
+            sprintf(due, "a\\%cz", byte);
+        else if (byte >= 0x20 && byte < 0x7f)
+            sprintf(due, "a%cz", byte);
+        else
+            sprintf(due, "a\\x%02xz", (unsigned)byte);
+        CHECK_STRING(due, escaped((struct text){text, sizeof text}, into), "byte %02x", (unsigned)byte);
+    }
+    CHECK_STRING("", escaped((struct text){NULL, 0}, into), "nothing");
+}
+
+static void what_is_logged_is_cut_after_256_bytes(void)
+{
+    for (int byte = 1; byte < 256; byte += 0x21) /* printable, escaped and quoted ones */
+        for (size_t length = LOGGED_MAX - 1; length <= LOGGED_MAX + 2; length++) {
+            char text[LOGGED_MAX + 2], due[4 * LOGGED_MAX + sizeof "..."], *end = due;
+            char *into = malloc(sizeof due); /* ends where a sanitizer sees it */
+            memset(text, byte, sizeof text);
+            for (size_t i = 0; i < length && i < LOGGED_MAX; i++)
+                end += byte >= ' ' && byte <= '~'
+                           ? sprintf(end, byte == '"' || byte == '\\' ? "\\%c" : "%c", byte)
+                           : sprintf(end, "\\x%02x", (unsigned)byte);
+            if (length > LOGGED_MAX)
+                strcpy(end, "...");
+            CHECK_STRING(due, escaped((struct text){text, length}, into), "%zu times %02x", length,
+                         (unsigned)byte);
+            free(into);
+        }
+}
+
+static void a_ping_or_the_end_is_due_whichever_is_first(void)
+{
+    static const struct {
+        int64_t timeout, ping_interval, silence;
+        unsigned pings;
+        int64_t due;
+    } rows[] = {
+        {60, 20, 0, 0, 20},  {60, 20, 20, 1, 20}, {60, 20, 40, 2, 20}, {60, 25, 0, 0, 25},
+        {60, 25, 25, 1, 25}, {60, 25, 50, 2, 10}, {60, 0, 0, 0, 60},   {60, 0, 15, 0, 45},
+        {0, 20, 0, 0, 20},   {0, 20, 20, 1, 20},  {0, 0, 0, 0, 0},     {60, 59, 0, 0, 59},
+        {60, 59, 59, 1, 1},  {60, 20, 7, 0, 13},  {60, 20, 59, 2, 1},  {2, 1, 1, 1, 1},
+        {60, 30, 30, 1, 30}, {1, 0, 0, 0, 1},     {60, 45, 45, 1, 15},
+    };
+    static struct connection c;
+    const struct options before = options;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        options.timeout = rows[i].timeout * SECOND;
+        options.ping_interval = rows[i].ping_interval * SECOND;
+        c.silence = rows[i].silence * SECOND;
+        c.pings = rows[i].pings;
+        CHECK_NUMBER(rows[i].due * SECOND, time_until_due(&c), "timeout %d, ping interval %d, silence %d",
+                     (int)rows[i].timeout, (int)rows[i].ping_interval, (int)rows[i].silence);
+    }
+    options = before;
+}
+
+static void silence_brings_a_ping_every_interval_and_ends_at_the_timeout(void)
+{
+    static struct connection c;
+    const struct options before = options;
+    for (options.timeout = 1; options.timeout <= 40; options.timeout++)
+        for (options.ping_interval = 0; options.ping_interval < options.timeout; options.ping_interval++) {
+            int64_t due = options.ping_interval ? (options.timeout - 1) / options.ping_interval : 0, wait = 1;
+            enum ending ending = NOT_ENDED;
+            c.silence = c.pings = 0;
+            c.output_used = 0;
+            while (ending == NOT_ENDED && wait > 0) {
+                wait = time_until_due(&c);
+                ending = note_silence(&c, wait);
+            }
+            CHECK_NUMBER(IDLE, ending, "timeout %d, ping interval %d", (int)options.timeout,
+                         (int)options.ping_interval);
+            CHECK_NUMBER(options.timeout, c.silence, "ping interval %d", (int)options.ping_interval);
+            CHECK_NUMBER(2 * due, c.output_used, "bytes of Pings, timeout %d, ping interval %d",
+                         (int)options.timeout, (int)options.ping_interval);
+            for (size_t i = 0; i + 1 < c.output_used; i += 2)
+                CHECK_BYTES("\x89\0", 2, c.output + i, 2, "Ping %zu", i / 2);
+        }
+    options = before;
+}
+
+static void without_a_timeout_pings_go_on_for_ever(void)
+{
+    static struct connection c;
+    const struct options before = options;
+    options.timeout = 0;
+    options.ping_interval = 20 * SECOND;
+    for (int round = 0; round < 1000; round++) {
+        CHECK_NUMBER(20 * SECOND, time_until_due(&c), "round %d", round);
+        CHECK_NUMBER(NOT_ENDED, note_silence(&c, 20 * SECOND), "round %d", round);
+    }
+    CHECK_NUMBER(2 * 1000, c.output_used, "bytes of Pings");
+    options = before;
+}
+
+/* ---- All tests -------------------------------------------------------------------------------------- */
+
+#define TESTS(X)                                                                                             \
+    X(utf8_is_every_scalar_value_in_its_shortest_form)                                                       \
+    X(utf8_of_up_to_three_bytes_is_what_the_grammar_says)                                                    \
+    X(utf8_of_four_bytes_is_what_the_grammar_says_wherever_they_stand)                                       \
+    X(utf8_is_refused_at_the_first_wrong_byte_of_a_text_of_any_length_and_alignment)                         \
+    X(utf8_is_accepted_up_to_the_first_wrong_byte_and_no_further)                                            \
+    X(utf8_gets_the_same_verdict_wherever_it_is_cut)                                                         \
+    X(utf8_of_random_characters_gets_the_same_verdict_byte_by_byte_and_in_random_pieces)                     \
+    X(utf8_is_not_read_beyond_its_end)                                                                       \
+    X(utf8_in_vectors_is_taken_up_to_a_character_that_is_cut_off)                                            \
+    X(payload_of_any_length_and_alignment_is_unmasked_in_place)                                              \
+    X(payload_of_any_length_and_alignment_is_unmasked_to_another_place)                                      \
+    X(the_masking_key_goes_on_across_any_two_cuts)                                                           \
+    X(every_byte_of_a_masking_key_counts)                                                                    \
+    X(payload_beyond_ascii_is_noticed_wherever_it_stands)                                                    \
+    X(masked_payload_is_not_touched_beyond_its_end)                                                          \
+    X(payload_is_unmasked_and_validated_around_every_block)                                                  \
+    X(text_payload_with_a_wrong_byte_around_a_block_is_refused)                                              \
+    X(text_payload_of_ascii_is_refused_inside_a_character)                                                   \
+    X(binary_payload_is_not_validated)                                                                       \
+    X(payload_goes_on_across_any_cut)                                                                        \
+    X(the_first_two_bytes_of_a_frame_are_judged_as_the_rfc_says)                                             \
+    X(a_wrong_frame_is_refused_at_its_first_wrong_byte)                                                      \
+    X(a_payload_length_of_sixteen_bits_is_minimal_from_126_on)                                               \
+    X(a_payload_length_of_sixty_four_bits_is_minimal_from_65536_on_and_has_no_top_bit)                       \
+    X(every_prefix_of_a_frame_header_is_incomplete_or_gets_the_same_verdict)                                 \
+    X(the_top_bit_of_a_length_is_refused_as_soon_as_it_is_there)                                             \
+    X(a_header_that_is_encoded_decodes_to_the_same)                                                          \
+    X(a_reply_begins_with_its_header_and_for_text_the_prefix)                                                \
+    X(only_the_close_codes_that_section_7_4_allows_may_be_sent)                                              \
+    X(a_close_body_is_empty_or_has_two_bytes_at_least)                                                       \
+    X(a_close_reason_is_utf8_and_refused_at_its_first_wrong_byte)                                            \
+    X(a_head_is_answered_as_the_table_says)                                                                  \
+    X(a_head_is_read_in_the_same_way_wherever_it_is_cut)                                                     \
+    X(what_stands_behind_the_head_is_not_read)                                                               \
+    X(the_fields_of_a_head_are_found_without_the_white_space_around_them)                                    \
+    X(a_request_line_has_4096_bytes_at_most)                                                                 \
+    X(a_head_has_16384_bytes_at_most)                                                                        \
+    X(a_head_has_100_fields_at_most)                                                                         \
+    X(a_host_is_a_name_or_an_address_with_an_optional_port)                                                  \
+    X(a_target_is_a_path_or_an_absolute_uri)                                                                 \
+    X(a_key_is_canonical_base64_of_sixteen_bytes)                                                            \
+    X(every_key_of_sixteen_bytes_is_accepted)                                                                \
+    X(the_accept_value_is_the_one_of_the_rfc_and_of_the_tutorial)                                            \
+    X(a_proxy_header_gives_the_address_of_the_peer)                                                          \
+    X(the_port_of_a_peer_is_that_of_its_address)                                                             \
+    X(a_malformed_proxy_header_leaves_the_address_as_it_was)                                                 \
+    X(a_proxy_header_is_read_in_the_same_way_wherever_it_is_cut)                                             \
+    X(what_stands_behind_a_proxy_header_is_not_read)                                                         \
+    X(a_proxy_line_has_107_bytes_at_most)                                                                    \
+    X(a_binary_proxy_header_may_be_as_long_as_its_length_says)                                               \
+    X(an_address_is_kept_in_its_usual_form_and_a_mapped_one_as_ipv4)                                         \
+    X(a_port_is_a_decimal_number_of_at_most_65535)                                                           \
+    X(options_that_are_not_given_have_their_defaults)                                                        \
+    X(every_option_is_taken_in_its_long_and_short_form)                                                      \
+    X(the_last_one_of_an_option_that_is_not_repeatable_counts)                                               \
+    X(a_ping_interval_that_is_not_given_is_a_third_of_a_shorter_timeout)                                     \
+    X(a_wrong_command_line_is_answered_with_what_is_wrong_and_what_would_be_right)                           \
+    X(a_short_option_outside_of_ascii_is_unknown_too)                                                        \
+    X(a_complaint_says_what_would_be_right_however_long_the_value_is)                                        \
+    X(a_repeatable_option_is_taken_64_times)                                                                 \
+    X(options_can_be_parsed_again)                                                                           \
+    X(a_size_is_1_byte_to_1g)                                                                                \
+    X(a_duration_is_seconds_with_an_optional_fraction)                                                       \
+    X(a_prefix_is_percent_decoded_and_utf8)                                                                  \
+    X(a_prefix_has_256_bytes_at_most_when_it_is_decoded)                                                     \
+    X(an_origin_is_a_scheme_and_a_host_or_null)                                                              \
+    X(what_is_logged_is_printable_ascii_without_quotes)                                                      \
+    X(what_is_logged_is_cut_after_256_bytes)                                                                 \
+    X(a_ping_or_the_end_is_due_whichever_is_first)                                                           \
+    X(silence_brings_a_ping_every_interval_and_ends_at_the_timeout)                                          \
+    X(without_a_timeout_pings_go_on_for_ever)
+
+#define TEST_ROW(name) {#name, name},
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } tests[] = {TESTS(TEST_ROW)};
+    unsigned passed = 0, not_passed = 0;
+    for (size_t i = 0; i < COUNT_OF(tests); i++) {
+        bool chosen = argc == 1;
+        for (int word = 1; word < argc; word++)
+            chosen = chosen || strcmp(argv[word], tests[i].name) == 0;
+        if (!chosen)
+            continue;
+        test.name = tests[i].name;
+        test.failures = 0;
+        tests[i].run();
+        if (test.failures > SHOWN_MAX)
+            printf("%s: %lu failures in all\n", test.name, test.failures);
+        if (test.failures > 0)
+            not_passed++;
+        else
+            passed++;
+    }
+    printf("%u passed, %u failed\n", passed, not_passed);
+    return not_passed > 0 || passed == 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
