@@ -85,6 +85,7 @@
 #define REQUEST_LINE_MAX 4096 /* bytes, without its CRLF */
 #define HEAD_MAX 16384        /* bytes, with the empty line that ends it */
 #define FIELDS_MAX 100
+#define SUBPROTOCOLS_MAX 64 /* each is compared with all before it */
 
 enum {
     INPUT_SIZE = 128 * 1024,       /* bytes that one read takes at most */
@@ -189,6 +190,8 @@ struct text {
     X(ORIGIN_TWICE, 400, "Origin is there twice; send it once.")                                             \
     X(SUBPROTOCOL_MALFORMED, 400, "Sec-WebSocket-Protocol must be a list of tokens, separated by commas.")   \
     X(SUBPROTOCOL_TWICE, 400, "Sec-WebSocket-Protocol lists a subprotocol twice; list each once.")           \
+    X(TOO_MANY_SUBPROTOCOLS, 400,                                                                            \
+      "Sec-WebSocket-Protocol lists over " STRING(SUBPROTOCOLS_MAX) " names; list fewer.")                   \
     X(VERSION_NOT_13, 426, "Sec-WebSocket-Version must be 13.")                                              \
     X(ORIGIN_FORBIDDEN, 403, "Pages of this origin may not connect here.")
 
@@ -323,7 +326,8 @@ struct connection {
     /* The PROXY header and the head stay at the front, for the record; what follows them begins at
      * input_base. */
     size_t input_base, input_start, input_end, output_used;
-    uint8_t input[PROXY_BINARY_MAX + HEAD_MAX + INPUT_SIZE];
+    uint8_t
+        input[PROXY_BINARY_MAX + (HEAD_MAX + 1) + INPUT_SIZE]; /* 1: the byte for which a head is too large */
     uint8_t output[OUTPUT_SIZE];
 };
 
@@ -503,7 +507,7 @@ static bool parse_duration(const char *value, int64_t *duration)
     /* What is shorter than the clock can tell is still not "never". */
     if (*duration == 0 && strpbrk(value, "123456789"))
         *duration = 1;
-    return *next == '\0';
+    return *next == '\0' && *duration <= DURATION_MAX;
 }
 
 /* Decodes percent-encoding; returns false if the result is malformed, over 256 bytes, or not UTF-8. */
@@ -650,7 +654,8 @@ static bool parse_options(int argc, char **argv, struct options *into, char comp
         if (option == ':')
             return complain(complaint, "option --%s needs a value; see ws-echo --help", row->name);
         if (option == '?' && optopt == 0)
-            return complain(complaint, "unknown option %.40s; see ws-echo --help", argv[optind - 1]);
+            return complain(complaint, "unknown or ambiguous option %.40s; see ws-echo --help",
+                            argv[optind - 1]);
         if (option == '?' && !row->name)
             return complain(complaint, "unknown option -%c; see ws-echo --help", optopt);
         if (option == '?')
@@ -1717,17 +1722,19 @@ static enum answer judge_byte(const struct head *head, const char *bytes)
  */
 static enum answer parse_head(struct head *head, const char *bytes, size_t length)
 {
-    enum answer answer = INCOMPLETE;
-    while (answer == INCOMPLETE && head->scanned < length) {
-        answer = judge_byte(head, bytes);
+    while (head->scanned < length) {
+        enum answer answer = judge_byte(head, bytes);
         bool line_ends = bytes[head->scanned++] == '\n';
-        if (answer == INCOMPLETE && line_ends) {
-            size_t start = head->line_start;
-            head->line_start = head->scanned;
-            answer = parse_line(head, (struct text){bytes + start, head->scanned - 2 - start});
-        }
+        if (answer != INCOMPLETE)
+            return answer;
+        if (!line_ends)
+            continue;
+        struct text line = {bytes + head->line_start, head->scanned - strlen("\r\n") - head->line_start};
+        head->line_start = head->scanned;
+        if ((answer = parse_line(head, line)) != INCOMPLETE)
+            return answer;
     }
-    return answer;
+    return INCOMPLETE;
 }
 
 /* ---- Handshake (section 4.2) ------------------------------------------------------------------------ */
@@ -1764,12 +1771,13 @@ static enum answer choose_subprotocol(const struct head *head, const struct choi
 {
     struct list list = {0};
     struct text value, name, other;
-    bool named = false;
+    unsigned count = 0;
     *chosen = (struct text){"", 0};
     while (next_element(head, "Sec-WebSocket-Protocol", &list, &name)) {
-        named = true;
         if (!is_token(name))
             return SUBPROTOCOL_MALFORMED;
+        if (++count > SUBPROTOCOLS_MAX)
+            return TOO_MANY_SUBPROTOCOLS;
         struct list before = {0};
         while (next_element(head, "Sec-WebSocket-Protocol", &before, &other) && other.bytes != name.bytes)
             if (other.length == name.length && memcmp(other.bytes, name.bytes, name.length) == 0)
@@ -1777,8 +1785,8 @@ static enum answer choose_subprotocol(const struct head *head, const struct choi
         if (chosen->length == 0 && choices_include(choices, name))
             *chosen = name;
     }
-    return named || find_field(head, "Sec-WebSocket-Protocol", &value) == 0 ? SWITCHING
-                                                                            : SUBPROTOCOL_MALFORMED;
+    bool offered = find_field(head, "Sec-WebSocket-Protocol", &value) > 0;
+    return offered && count == 0 ? SUBPROTOCOL_MALFORMED : SWITCHING;
 }
 
 /* Judges what a WebSocket request must have besides its path and method: section 4.2.1. */
@@ -1809,7 +1817,8 @@ static enum answer judge_websocket(const struct head *head, const struct options
 static enum answer judge_request(const struct head *head, const struct options *served,
                                  struct text *subprotocol)
 {
-    bool websocket = list_includes(head, "Upgrade", "websocket");
+    /* Upgrade is ignored in HTTP/1.0: RFC 9110 section 7.8. */
+    bool websocket = head->minor_version > 0 && list_includes(head, "Upgrade", "websocket");
     bool page = !served->no_page && !websocket && text_is(head->path, "/");
     if (!page && !choices_include(&served->paths, head->path))
         return websocket ? SOCKET_ELSEWHERE : PATH_UNKNOWN;
@@ -1817,7 +1826,7 @@ static enum answer judge_request(const struct head *head, const struct options *
         return METHOD_NOT_ALLOWED;
     if (page)
         return PAGE_SERVED;
-    if (!websocket || head->minor_version == 0)
+    if (!websocket)
         return UPGRADE_REQUIRED;
     return judge_websocket(head, served, subprotocol);
 }

@@ -149,18 +149,20 @@ static void fuzz_proxy_header(const uint8_t *input, size_t length)
 
 /* ---- Frame ------------------------------------------------------------------------------------------ */
 
+enum { CLIENT_HEADER_MAX = 14 /* bytes, section 5.2: two, eight of length, four of key */ };
+
 static void fuzz_frame(const uint8_t *input, size_t length)
 {
     size_t place = take_place(&input, &length);
     bool in_message = place % 2;
-    uint8_t *bytes = copy_of(input, length), *part = copy_of(input, place), header[FRAME_HEADER_MAX];
+    uint8_t *bytes = copy_of(input, length), *part = copy_of(input, place), header[CLIENT_HEADER_MAX];
     struct frame frame = {0}, frame_of_part = {0};
     enum ending ending = decode_frame_header(bytes, length, in_message, &frame);
     enum ending ending_of_part = decode_frame_header(part, place, in_message, &frame_of_part);
     HOLDS(ending_of_part == NOT_ENDED || ending_of_part == ending);
     HOLDS(ending == NOT_ENDED || (frame.header_length == 0 && endings[ending].code == PROTOCOL_ERROR));
     HOLDS(frame.header_length <= length && frame_of_part.header_length <= place);
-    HOLDS(ending != NOT_ENDED || frame.header_length > 0 || length < FRAME_HEADER_MAX);
+    HOLDS(ending != NOT_ENDED || frame.header_length > 0 || length < CLIENT_HEADER_MAX);
     if (frame.header_length > 0) {
         size_t size = (size_t)(encode_frame_header(header, frame.opcode, frame.length) - header);
         HOLDS(size + sizeof frame.masking_key == frame.header_length);

@@ -121,6 +121,12 @@ def test_no_extension_is_ever_agreed_to(offer):
     assert received == wire.switching() + wire.echo("hi")
 
 
+def test_of_64_subprotocols_any_may_be_agreed_to():
+    names = [f"p{number}" for number in range(64)]
+    received = answer(wire.head("Sec-WebSocket-Protocol: " + ",".join(names)), "--subprotocol=p63")
+    assert received == wire.switching(subprotocol="p63")
+
+
 def test_an_offered_extension_does_not_make_its_bit_legal():
     request = wire.head("Sec-WebSocket-Extensions: permessage-deflate")
     received = answer(request + wire.text("hi", rsv=4))

@@ -268,6 +268,7 @@ WRONG_HANDSHAKE = {
        for name, value in {"with-space": "a b", "with-at": "a@b", "quoted": '"a"', "with-slash": "chat/1",
                            "with-semicolon": "a;q=1", "second-wrong": "chat, a b", "above-0x7f": "ch\xe4t",
                            "twice": "chat, chat", "twice-with-others": "a, chat, b, chat"}.items()},
+    "subprotocols-over-64": wire.head("Sec-WebSocket-Protocol: " + ",".join(f"p{i}" for i in range(65))),
     "subprotocol-twice-on-two-lines": wire.head("Sec-WebSocket-Protocol: chat",
                                                 "Sec-WebSocket-Protocol: x, chat"),
 }

@@ -109,7 +109,13 @@ def test_an_upgrade_is_never_granted_to_head():
 
 def test_a_wrong_upgrade_on_the_root_is_judged_as_on_any_served_path():
     wire.refused(wire.run(wire.head(path="/", key=None), "--path=/").stdout, 400)
-    wire.refused(wire.run(wire.head(path="/", version="HTTP/1.0"), "--path=/").stdout, 426)
+
+
+def test_an_upgrade_in_http_1_0_is_ignored():
+    """RFC 9110 section 7.8; so it gets the page, or where there is none is told what a WebSocket needs."""
+    request = wire.head(path="/", version="HTTP/1.0")
+    assert wire.Answer(wire.run(request, "--path=/").stdout).status == 200
+    wire.refused(wire.run(request, "--path=/", "--no-page").stdout, 426)
 
 
 def hashes(texts):

@@ -9,7 +9,7 @@
 #include "../ws-echo.c"
 #undef main
 
-enum { FRAME_HEADER_MAX = 14 }; /* section 5.2: two bytes, eight of length, four of masking key */
+enum { CLIENT_HEADER_MAX = 14 }; /* section 5.2: two bytes, eight of length, four of masking key */
 
 /* ---- Checks ----------------------------------------------------------------------------------------- */
 
@@ -817,7 +817,7 @@ static void the_first_two_bytes_of_a_frame_are_judged_as_the_rfc_says(void)
     for (unsigned pair = 0; pair < 0x20000; pair++) {
         unsigned first = pair / 256 % 256, second = pair % 256;
         bool in_message = pair > 0xffff;
-        uint8_t bytes[FRAME_HEADER_MAX + 4] = {0};
+        uint8_t bytes[CLIENT_HEADER_MAX + 4] = {0};
         uint64_t length = (second & 0x7f) < 126 ? second & 0x7f : second & 1 ? UINT64_C(0x123456789) : 0x1234;
         size_t size = make_header(bytes, first, second, length);
         enum ending due = due_for(first, second, in_message);
@@ -857,7 +857,7 @@ static void a_wrong_frame_is_refused_at_its_first_wrong_byte(void)
 static void a_payload_length_of_sixteen_bits_is_minimal_from_126_on(void)
 {
     for (unsigned length = 0; length <= UINT16_MAX; length++) {
-        uint8_t bytes[FRAME_HEADER_MAX];
+        uint8_t bytes[CLIENT_HEADER_MAX];
         size_t size = make_header(bytes, 0x82, 0xfe, length);
         struct frame frame;
         CHECK_NUMBER(8, size, "two bytes, two of length, four of key");
@@ -889,10 +889,10 @@ static void a_payload_length_of_sixty_four_bits_is_minimal_from_65536_on_and_has
         {UINT64_MAX, LENGTH_TOP_BIT},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        uint8_t bytes[FRAME_HEADER_MAX];
+        uint8_t bytes[CLIENT_HEADER_MAX];
         size_t size = make_header(bytes, 0x82, 0xff, rows[i].length);
         struct frame frame;
-        CHECK_NUMBER(FRAME_HEADER_MAX, size, "two bytes, eight of length, four of key");
+        CHECK_NUMBER(CLIENT_HEADER_MAX, size, "two bytes, eight of length, four of key");
         CHECK_NUMBER(rows[i].due, decode(bytes, size, false, &frame), "%" PRIu64, rows[i].length);
         CHECK(rows[i].due != NOT_ENDED || (frame.length == rows[i].length && frame.header_length == size),
               "%" PRIu64, rows[i].length);
@@ -906,7 +906,7 @@ static void every_prefix_of_a_frame_header_is_incomplete_or_gets_the_same_verdic
     static const unsigned seconds[] = {0x00, 0x7d, 0x7e, 0x7f, 0x80, 0x81, 0xfd, 0xfe, 0xff};
     for (unsigned first = 0; first < 0x200; first++)
         for (size_t i = 0; i < COUNT_OF(seconds) * COUNT_OF(lengths); i++) {
-            uint8_t bytes[FRAME_HEADER_MAX + 6] = {0};
+            uint8_t bytes[CLIENT_HEADER_MAX + 6] = {0};
             bool in_message = first > 0xff;
             size_t size =
                 make_header(bytes, first, seconds[i / COUNT_OF(lengths)], lengths[i % COUNT_OF(lengths)]);
@@ -948,7 +948,7 @@ static void a_header_that_is_encoded_decodes_to_the_same(void)
         {INT64_MAX, 10},
     };
     for (size_t i = 0; i < COUNT_OF(opcodes) * COUNT_OF(rows); i++) {
-        uint8_t opcode = opcodes[i / COUNT_OF(rows)], bytes[FRAME_HEADER_MAX];
+        uint8_t opcode = opcodes[i / COUNT_OF(rows)], bytes[CLIENT_HEADER_MAX];
         uint64_t length = rows[i % COUNT_OF(rows)].length;
         size_t size = rows[i % COUNT_OF(rows)].size;
         struct frame frame;
