@@ -88,8 +88,8 @@
 #define SUBPROTOCOLS_MAX 64 /* each is compared with all before it */
 
 enum {
-    INPUT_SIZE = 128 * 1024,       /* bytes that one read takes at most */
-    OUTPUT_SIZE = 256 * 1024,      /* bytes of answers that one write gathers at most */
+    INPUT_SIZE = 256 * 1024,       /* bytes that one read takes at most */
+    OUTPUT_SIZE = 512 * 1024,      /* bytes of answers that one write gathers at most */
     DIRECT_READ_SIZE = 256 * 1024, /* bytes of a large message read at once, to stay in the cache */
     COPY_MAX = 64 * 1024,          /* a longer reply leaves from where it was gathered */
     KEPT_MAX = 256 * 1024,         /* bytes of message memory that stay when nothing happens */
