@@ -11,17 +11,19 @@
  *
  * ws-echo --help lists the options, ws-echo(8) is the manual.  What can be relied on:
  *
- *  1. Everything is bounded: each buffer, each wait, each count has a named limit below.
+ *  1. Everything is bounded: each buffer, each wait, each count has a named limit below, or one in the
+ * options.
  *  2. No memory is taken because of a number that the peer sent, only for bytes that have arrived.
- *  3. Before the first byte of the peer is read the program is no longer root and has given up every
- *     system call that an echo does not need.
+ *  3. Before the first byte of the peer is read the program is no longer root and, where the kernel has
+ * seccomp, has given up every system call that an echo does not need.
  *  4. A request head is read strictly; a refusal reflects none of its bytes.
  *  5. Nothing that the peer sent reaches the log unescaped, and no payload reaches it at all.
  *  6. The exit status is 0 for whatever a peer can cause; anything else is a local fault.
  *
- * The file is in the order in which a connection lives.  Functions that are pure (options, PROXY header,
- * request head, UTF-8, frame header) touch nothing outside their arguments; tests include this file to
- * call them.  Numbers of sections are those of RFC 6455, unless another RFC is named.
+ * The file is in the order in which a connection lives; main is last, and tells it in short.  Functions that
+ * are pure (options, PROXY header, request head, UTF-8, frame header) touch nothing outside their arguments,
+ * getopt's state excepted; tests include this file to call them.  Numbers of sections are those of RFC 6455,
+ * unless another RFC is named.
  */
 #define _GNU_SOURCE
 
@@ -78,6 +80,7 @@
 
 /* ---- Limits and types ------------------------------------------------------------------------------- */
 
+#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 #define STRING_OF(number) #number
 #define STRING(number) STRING_OF(number)
 
@@ -92,23 +95,24 @@ enum {
     OUTPUT_SIZE = 512 * 1024,      /* bytes of answers that one write gathers at most */
     DIRECT_READ_SIZE = 256 * 1024, /* bytes of a large message read at once, to stay in the cache */
     COPY_MAX = 64 * 1024,          /* a longer reply leaves from where it was gathered */
-    KEPT_MAX = 256 * 1024,         /* bytes of message memory that stay when nothing happens */
+    KEPT_MAX = 64 * 1024,          /* bytes of message memory that stay when nothing happens */
     HUGE_PAGE = 2 * 1024 * 1024,   /* bytes; message memory beyond the first two is had in such steps */
     BLOCK_SIZE = 4096,             /* bytes unmasked, then validated while in the cache */
     CONTROL_PAYLOAD_MAX = 125,     /* section 5.5 */
     REPLY_HEADER_MAX = 10,         /* section 5.2: two bytes and eight of length, without a masking key */
     PREFIX_MAX = 256,              /* bytes */
     REPLY_ROOM = REPLY_HEADER_MAX + PREFIX_MAX,
-    CHOICES_MAX = 64,                       /* how often a repeatable option is taken */
-    SENTENCE_SIZE = REQUEST_LINE_MAX + 256, /* bytes; one of the sentences names a path */
-    LOGGED_MAX = 256,                       /* bytes of one value in the log */
-    TLS_HANDSHAKE = 0x16,                   /* the first byte of a TLS connection: RFC 8446 section 5.1 */
-    PROXY_LINE_MAX = 107,                   /* PROXY protocol, version 1, with its CRLF */
-    PROXY_BINARY_MAX = 16 + 65535,          /* version 2 */
-    ADDRESS_SIZE = 108 + 1,                 /* the longest address, a Unix socket's path */
-    DRAIN_MAX = 64 * 1024 * 1024,           /* bytes thrown away after our last word */
-    KEY_LENGTH = 24,                        /* Sec-WebSocket-Key, section 4.1 */
-    ACCEPT_LENGTH = 28,                     /* Sec-WebSocket-Accept, section 4.2.2 */
+    CHOICES_MAX = 64,                             /* how often a repeatable option is taken */
+    SENTENCE_SIZE = REQUEST_LINE_MAX + 256,       /* bytes; one of the sentences names a path */
+    LOGGED_MAX = 256,                             /* bytes of one value in the log */
+    ESCAPED_SIZE = 4 * LOGGED_MAX + sizeof "...", /* the same as it is logged, each byte as \xHH at worst */
+    TLS_HANDSHAKE = 0x16,          /* the first byte of a TLS connection: RFC 8446 section 5.1 */
+    PROXY_LINE_MAX = 107,          /* PROXY protocol, version 1, with its CRLF */
+    PROXY_BINARY_MAX = 16 + 65535, /* version 2 */
+    ADDRESS_SIZE = 108 + 1,        /* the longest address, a Unix socket's path */
+    DRAIN_MAX = 64 * 1024 * 1024,  /* bytes thrown away after our last word */
+    KEY_LENGTH = 24,               /* Sec-WebSocket-Key, section 4.1 */
+    ACCEPT_LENGTH = 28,            /* Sec-WebSocket-Accept, section 4.2.2 */
 };
 
 #define SECOND INT64_C(1000000) /* durations are microseconds, as in struct timeval */
@@ -286,6 +290,7 @@ enum channel { STANDARD_ERROR, JOURNAL, SYSLOG };
 struct log {
     enum channel channel;
     bool priorities; /* standard error is read by the journal, which understands <N> */
+    bool blocked;    /* it did not take something in time, and gets nothing more but the record */
 #ifndef WITHOUT_LIBSYSTEMD
     __typeof__(sd_journal_sendv) *journal_sendv;
     __typeof__(sd_notify) *notify;
@@ -301,8 +306,9 @@ struct address {
 struct connection {
     struct log log;
     struct address peer;
-    bool closing;          /* our last word is said; a signal has nothing more to stop */
-    bool sockets;          /* both directions are sockets, and socket options are the clock */
+    bool closing; /* only our last word and the drain are left; a signal changes nothing any more */
+    bool input_is_socket, output_is_socket;
+    bool sockets;          /* both are, and socket options are the clock */
     int64_t started;       /* as all times: microseconds of the monotonic clock */
     int64_t stop_deadline; /* when a signal has been seen: until when output may take */
     int64_t receive_limit; /* the SO_RCVTIMEO in force, microseconds; 0: none */
@@ -332,7 +338,8 @@ struct connection {
 };
 
 _Static_assert(PROXY_BINARY_MAX + HEAD_MAX <= INPUT_SIZE, "one read takes what precedes the frames");
-_Static_assert(sizeof PAGE + 4096 <= OUTPUT_SIZE, "the page fits the output");
+_Static_assert(sizeof PAGE + 6 * REQUEST_LINE_MAX + 4096 <= OUTPUT_SIZE,
+               "the page fits the output, a path in it");
 
 /* Set by the handler of SIGTERM, SIGINT and SIGHUP. */
 static volatile sig_atomic_t stopping;
@@ -625,9 +632,12 @@ static bool complete_options(struct options *into, char complaint[static LOGGED_
 {
     if (into->quiet && into->verbose)
         return complain(complaint, "--quiet and --verbose exclude each other; give one of them");
-    if (into->ping_interval == PING_INTERVAL_UNSET)
-        into->ping_interval =
-            into->timeout > 0 && into->timeout < 3 * PING_INTERVAL ? into->timeout / 3 : PING_INTERVAL;
+    if (into->ping_interval == PING_INTERVAL_UNSET) {
+        into->ping_interval = PING_INTERVAL;
+        if (into->timeout > 0 &&
+            into->timeout < 3 * PING_INTERVAL) /* rounded up: no Ping just before the end */
+            into->ping_interval = into->timeout / 3 + (into->timeout > 3 && into->timeout % 3 > 0);
+    }
     if (into->timeout > 0 && into->ping_interval >= into->timeout)
         return complain(complaint, "--ping-interval=%g is not below --timeout=%g; make it smaller, or 0",
                         (double)into->ping_interval / (double)SECOND, (double)into->timeout / (double)SECOND);
@@ -682,7 +692,7 @@ struct record {
 };
 
 /* Writes text with everything but printable ASCII escaped, at most LOGGED_MAX bytes of it, as a string. */
-static const char *escaped(struct text text, char into[static 4 * LOGGED_MAX + sizeof "..."])
+static const char *escaped(struct text text, char into[static ESCAPED_SIZE])
 {
     char *end = into;
     for (size_t i = 0; i < text.length; i++) {
@@ -722,8 +732,7 @@ __attribute__((format(printf, 2, 3))) static void add_field(struct record *recor
     size_t room = sizeof record->text - record->used;
     int length = vsnprintf(text, room, format, arguments);
     va_end(arguments);
-    if (length < 0 || (size_t)length >= room ||
-        record->field_count == (int)(sizeof record->fields / sizeof *record->fields))
+    if (length < 0 || (size_t)length >= room || record->field_count == (int)(COUNT_OF(record->fields)))
         return;
     record->fields[record->field_count++] = (struct iovec){text, (size_t)length};
     record->used += (size_t)length + 1;
@@ -732,7 +741,7 @@ __attribute__((format(printf, 2, 3))) static void add_field(struct record *recor
 /* Adds a value that came from the peer to both, unless it is empty. */
 static void add_value(struct record *record, const char *key, const char *name, struct text value)
 {
-    char safe[4 * LOGGED_MAX + sizeof "..."];
+    char safe[ESCAPED_SIZE];
     if (value.length == 0)
         return;
     add_to_line(record, " %s=\"%s\"", key, escaped(value, safe));
@@ -746,25 +755,34 @@ static void add_number(struct record *record, const char *key, const char *name,
     add_field(record, "%s=%" PRIu64, name, value);
 }
 
-/* Bounds what follows, up to bound_end: a log that blocks is interrupted, again and again. */
-static void bound_begin(void)
+static void interrupt(int number)
+{
+    (void)number; /* that a call is interrupted is all that is wanted */
+}
+
+/* Bounds what follows, up to bound_end: a log that blocks is interrupted, again and again.  Returns the time.
+ */
+static int64_t bound_begin(void)
 {
     struct itimerval timer = {.it_value.tv_sec = LOG_TIME / SECOND, .it_interval.tv_sec = LOG_TIME / SECOND};
     setitimer(ITIMER_REAL, &timer, NULL);
+    return now();
 }
 
-static void bound_end(void)
+/* Ends what bound_begin began. */
+static void bound_end(struct log *log, int64_t began)
 {
     struct itimerval off = {0};
     setitimer(ITIMER_REAL, &off, NULL);
+    log->blocked = log->blocked || now() - began >= LOG_TIME;
 }
 
 /* Sends the record to the log with a syslog priority.  A log that does not take it is no reason to fail. */
-static void log_record(const struct log *log, struct record *record, int priority)
+static void log_record(struct log *log, struct record *record, int priority)
 {
     char line[sizeof record->line + 64];
     int length = 0;
-    bound_begin();
+    int64_t began = bound_begin();
     switch (log->channel) {
     case JOURNAL:
 #ifndef WITHOUT_LIBSYSTEMD
@@ -780,33 +798,45 @@ static void log_record(const struct log *log, struct record *record, int priorit
             length = snprintf(line, sizeof line, "<%d>%s\n", priority, record->line);
         else
             length = snprintf(line, sizeof line, "ws-echo[%d]: %s\n", (int)getpid(), record->line);
-        if (write(STDERR_FILENO, line, (size_t)length) < 0)
-            break;
+        (void)!write(STDERR_FILENO, line, (size_t)length);
         break;
     }
-    bound_end();
+    bound_end(log, began);
 }
 
 /* Logs one line, printf-like, at a syslog priority. */
-__attribute__((format(printf, 3, 4))) static void log_line(const struct log *log, int priority,
-                                                           const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void log_line(struct log *log, int priority, const char *format,
+                                                           ...)
 {
-    struct record record = {.used = 0};
+    struct record record;
     va_list arguments;
+    if (log->blocked)
+        return;
+    record.used = 0;
+    record.field_count = 0;
     va_start(arguments, format);
-    int length = vsnprintf(record.line, sizeof record.line, format, arguments);
+    vsnprintf(record.line, sizeof record.line, format, arguments);
     va_end(arguments);
-    record.line_length = length < 0 ? 0 : (size_t)length;
     log_record(log, &record, priority);
 }
 
-/* Ends the program because of a local fault: `status` is EX_USAGE or EX_OSERR. */
-#define fail(log, status, ...) (log_line((log), LOG_ERR, __VA_ARGS__), exit(status))
+/* Ends the program because of a local fault, printf-like: `status` is EX_USAGE or EX_OSERR. */
+__attribute__((format(printf, 3, 4))) static _Noreturn void fail(struct log *log, int status,
+                                                                 const char *format, ...)
+{
+    char line[2 * ESCAPED_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    log_line(log, LOG_ERR, "%s", line);
+    exit(status);
+}
 
 /* Logs how the connection went. */
-static void log_connection(const struct connection *c, const char *end, int priority)
+static void log_connection(struct connection *c, const char *end, int priority)
 {
-    struct record record = {.used = 0};
+    struct record record = {0};
     int64_t duration = now() - c->started;
     add_to_line(&record, strchr(c->peer.host, ':') ? "peer=[%s]" : "peer=%s", c->peer.host);
     add_to_line(&record, "%s%s", *c->peer.port ? ":" : "", c->peer.port);
@@ -837,7 +867,8 @@ static void log_connection(const struct connection *c, const char *end, int prio
  */
 static _Noreturn void conclude(struct connection *c, const char *end)
 {
-    bool health_check = c->status == 200 || (c->status == 0 && c->input_end == c->input_base);
+    bool silent = c->head.scanned == 0 && c->input_end == c->input_base; /* but for a PROXY header */
+    bool health_check = c->status == 200 || (c->status == 0 && silent);
     if (c->sockets)
         shutdown(STDOUT_FILENO, SHUT_RDWR);
     if (c->status == 101 && c->close_code == 0)
@@ -910,7 +941,7 @@ static void open_log(struct log *log)
 /* ---- Sandbox ---------------------------------------------------------------------------------------- */
 
 /* Becomes options.user for good if the program was started as root; it never serves as root. */
-static void drop_root(const struct log *log)
+static void drop_root(struct log *log)
 {
     if (geteuid() != 0 && getuid() != 0)
         return;
@@ -947,8 +978,7 @@ static void name_forbidden_call(int number, siginfo_t *info, void *context)
     (void)number;
     (void)context;
     int length = snprintf(line, sizeof line, "ws-echo: system call %d is forbidden\n", info->si_syscall);
-    if (write(STDERR_FILENO, line, (size_t)length) < 0)
-        _exit(EX_OSERR);
+    (void)!write(STDERR_FILENO, line, (size_t)length);
     _exit(EX_OSERR);
 }
 #else
@@ -1000,7 +1030,7 @@ static const struct allowed journal_calls[] = {
     {__NR_socket, IF_EQUAL, 0, AF_UNIX},
 };
 
-enum { CALLS_MAX = sizeof echo_calls / sizeof *echo_calls + sizeof journal_calls / sizeof *journal_calls };
+enum { CALLS_MAX = COUNT_OF(echo_calls) + COUNT_OF(journal_calls) };
 
 /* Appends instructions that answer for one call and go on with what follows them for any other. */
 static struct sock_filter *append_call(struct sock_filter *next, const struct allowed *allowed)
@@ -1049,12 +1079,12 @@ static int compare_calls(const void *one, const void *other)
 }
 
 /* Allows the calls above and nothing else.  Returns 0 or -1 with errno. */
-static int filter_calls(bool journal)
+static int filter_calls(enum channel channel)
 {
     struct allowed calls[CALLS_MAX];
-    size_t count = sizeof echo_calls / sizeof *echo_calls;
+    size_t count = COUNT_OF(echo_calls);
     memcpy(calls, echo_calls, sizeof echo_calls);
-    if (journal) {
+    if (channel == JOURNAL) {
         memcpy(calls + count, journal_calls, sizeof journal_calls);
         count = CALLS_MAX;
     }
@@ -1068,7 +1098,9 @@ static int filter_calls(bool journal)
     struct sock_filter *end = append_search(filter + 4, calls, count);
 #ifdef DEBUG
     tzset(); /* or gmtime_r would open a file, which is refused without a word otherwise */
-    sigaction(SIGSYS, &(struct sigaction){.sa_sigaction = name_forbidden_call, .sa_flags = SA_SIGINFO}, NULL);
+    if (channel == STANDARD_ERROR) /* which is not the connection */
+        sigaction(SIGSYS, &(struct sigaction){.sa_sigaction = name_forbidden_call, .sa_flags = SA_SIGINFO},
+                  NULL);
 #endif
     struct sock_fprog program = {.len = (unsigned short)(end - filter), .filter = filter};
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
@@ -1076,9 +1108,9 @@ static int filter_calls(bool journal)
 
 #else
 
-static int filter_calls(bool journal)
+static int filter_calls(enum channel channel)
 {
-    (void)journal;
+    (void)channel;
     errno = EINVAL;
     return -1;
 }
@@ -1086,15 +1118,16 @@ static int filter_calls(bool journal)
 #endif
 
 /* Gives up whatever an echo does not need, in the order in which each step is still possible. */
-static void enter_sandbox(const struct log *log)
+static void enter_sandbox(struct log *log)
 {
     const struct rlimit none = {0, 0};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
         setrlimit(RLIMIT_NPROC, &none) < 0)
         fail(log, EX_OSERR, "cannot enter the sandbox: %m");
-    if (filter_calls(log->channel == JOURNAL) == 0)
+    if (filter_calls(log->channel) == 0)
         return;
-    if (errno != EINVAL && errno != ENOSYS)
+    /* EINVAL may also be said of a filter that the kernel does not like. */
+    if (errno != EINVAL || prctl(PR_GET_SECCOMP) >= 0)
         fail(log, EX_OSERR, "cannot install the system call filter: %m");
     if (!options.quiet)
         log_line(log, LOG_NOTICE, "this kernel or architecture has no system call filter; running without");
@@ -1104,7 +1137,7 @@ static void enter_sandbox(const struct log *log)
 
 static void set_limit(int descriptor, int option, int64_t limit)
 {
-    struct timeval time = {.tv_sec = limit / SECOND, .tv_usec = limit % SECOND};
+    struct timeval time = {.tv_sec = (time_t)(limit / SECOND), .tv_usec = (suseconds_t)(limit % SECOND)};
     setsockopt(descriptor, SOL_SOCKET, option, &time, sizeof time);
 }
 
@@ -1123,19 +1156,14 @@ static void request_stop(int number)
     errno = saved;
 }
 
-static void interrupt(int number)
-{
-    (void)number; /* that a call is interrupted is all that is wanted */
-}
-
 /* Sets signals afresh, whatever was inherited. */
 static void set_signals(void)
 {
     static const int stops[] = {SIGTERM, SIGINT, SIGHUP}, defaults[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD};
     sigset_t none;
-    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
+    for (size_t i = 0; i < COUNT_OF(stops); i++)
         sigaction(stops[i], &(struct sigaction){.sa_handler = request_stop}, NULL);
-    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
+    for (size_t i = 0; i < COUNT_OF(defaults); i++)
         signal(defaults[i], SIG_DFL);
     sigaction(SIGALRM, &(struct sigaction){.sa_handler = interrupt}, NULL);
     signal(SIGPIPE, SIG_IGN);
@@ -1154,9 +1182,9 @@ static int wait_until_ready(const struct connection *c, short events, int64_t li
     int ready = -1;
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &before);
-    if (stopping && events == POLLOUT)
+    if (stopping && events == POLLOUT && (limit == 0 || limit > STOP_TIME))
         limit = STOP_TIME;
-    struct timespec time = {.tv_sec = limit / SECOND, .tv_nsec = limit % SECOND * 1000};
+    struct timespec time = {.tv_sec = (time_t)(limit / SECOND), .tv_nsec = (long)(limit % SECOND * 1000)};
     if (stopping && events == POLLIN && !c->closing)
         errno = EINTR;
     else
@@ -1186,18 +1214,18 @@ static ssize_t receive(struct connection *c, void *buffer, size_t size, int64_t 
         return -1;
     }
     ssize_t count = read(STDIN_FILENO, buffer, size);
-    if (count < 0 && !c->sockets && errno != EINTR && errno != EAGAIN)
+    if (count < 0 && !c->input_is_socket && errno != EINTR && errno != EAGAIN)
         fail(&c->log, EX_OSERR, "cannot read: %m");
     if (count > 0)
         c->bytes_in += (uint64_t)count;
     return count;
 }
 
-/* Writes once; pipes take no more than what surely does not block. */
-static ssize_t write_once(const struct connection *c, const struct iovec *parts, int count)
+/* Writes once, for at most `limit` microseconds; pipes take no more than what surely does not block. */
+static ssize_t write_once(const struct connection *c, const struct iovec *parts, int count, int64_t limit)
 {
     if (!c->sockets) {
-        if (wait_until_ready(c, POLLOUT, options.timeout) < 0)
+        if (wait_until_ready(c, POLLOUT, limit) < 0)
             return -1;
         return write(STDOUT_FILENO, parts->iov_base, parts->iov_len < PIPE_BUF ? parts->iov_len : PIPE_BUF);
     }
@@ -1205,9 +1233,25 @@ static ssize_t write_once(const struct connection *c, const struct iovec *parts,
                       : writev(STDOUT_FILENO, parts, count);
 }
 
+/* Returns how long a write may take, in microseconds (0: for ever): once a signal has come, STOP_TIME in all.
+ */
+static int64_t time_to_write(struct connection *c)
+{
+    if (!stopping)
+        return options.timeout;
+    if (c->stop_deadline == 0)
+        c->stop_deadline = now() + STOP_TIME;
+    int64_t left = c->stop_deadline - now();
+    if (left <= 0)
+        left = 1; /* what need not wait may still go */
+    if (c->sockets)
+        set_limit(STDOUT_FILENO, SO_SNDTIMEO, left);
+    return left;
+}
+
 /*
  * Writes parts in full; does not return if the peer does not take them.  A short count is progress, also
- * where the time was over.  Once a signal has come there are STOP_TIME for all that is still to be written.
+ * where the time was over.
  */
 static void transmit(struct connection *c, struct iovec *parts, int count)
 {
@@ -1217,24 +1261,24 @@ static void transmit(struct connection *c, struct iovec *parts, int count)
             count--;
             continue;
         }
-        ssize_t written = write_once(c, parts, count);
-        if (stopping && c->stop_deadline == 0)
-            c->stop_deadline = now() + STOP_TIME;
-        if (written < 0 && errno == EINTR && (!stopping || now() < c->stop_deadline))
+        ssize_t written = write_once(c, parts, count, time_to_write(c));
+        if (written < 0 && errno == EINTR)
             continue;
-        if (written < 0 && (errno == EINTR || errno == EAGAIN))
+        if (written < 0 && errno == EAGAIN)
             conclude(c, "the peer does not read");
-        if (written < 0 && !c->sockets && errno != EPIPE)
+        if (written < 0 && !c->output_is_socket && errno != EPIPE)
             fail(&c->log, EX_OSERR, "cannot write: %m");
         if (written < 0)
             conclude(c, "reset by the peer");
         c->bytes_out += (uint64_t)written;
         for (; count > 0 && (size_t)written >= parts->iov_len; parts++, count--)
             written -= (ssize_t)parts->iov_len;
-        if (count > 0) {
-            parts->iov_base = (uint8_t *)parts->iov_base + written;
-            parts->iov_len -= (size_t)written;
-        }
+        if (count == 0)
+            return;
+        parts->iov_base = (uint8_t *)parts->iov_base + written;
+        parts->iov_len -= (size_t)written;
+        if (c->stop_deadline != 0 && now() >= c->stop_deadline)
+            conclude(c, "the peer does not read");
     }
 }
 
@@ -1258,14 +1302,14 @@ static void flush(struct connection *c)
 static void notify_status(struct connection *c, const char *doing)
 {
 #ifndef WITHOUT_LIBSYSTEMD
-    char path[4 * LOGGED_MAX + sizeof "..."], status[2 * sizeof path];
-    if (c->log.channel != JOURNAL)
+    char path[ESCAPED_SIZE], status[2 * sizeof path];
+    if (c->log.channel != JOURNAL || c->log.blocked)
         return;
     flush(c);
     snprintf(status, sizeof status, "STATUS=%s %s: %s", c->peer.host, escaped(c->head.path, path), doing);
-    bound_begin();
+    int64_t began = bound_begin();
     c->log.notify(0, status);
-    bound_end();
+    bound_end(&c->log, began);
 #else
     (void)c;
     (void)doing;
@@ -1296,17 +1340,22 @@ static ssize_t receive_input(struct connection *c, int64_t limit)
     return count;
 }
 
-/* Waits after our last word until the peer has ended too, so that a reset does not destroy what we said. */
-static void drain(struct connection *c)
+/* Says our last word: what has been gathered, and the end of the stream, which reaches the peer at once. */
+static void end_output(struct connection *c)
 {
-    int64_t deadline = now() + DRAIN_TIME, left;
-    size_t drained = 0;
     c->closing = true;
     flush(c);
     if (c->sockets)
         shutdown(STDOUT_FILENO, SHUT_WR);
     else
         close(STDOUT_FILENO);
+}
+
+/* Waits after our last word until the peer has ended too, so that a reset does not destroy what we said. */
+static void drain(struct connection *c)
+{
+    int64_t deadline = now() + DRAIN_TIME, left;
+    size_t drained = 0;
     while (drained < DRAIN_MAX && (left = deadline - now()) > 0) {
         ssize_t count = receive(c, c->input + c->input_base, INPUT_SIZE, left);
         if (count > 0)
@@ -1321,8 +1370,7 @@ static void drain(struct connection *c)
 /* https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt */
 static const char proxy_signature[12] = "\r\n\r\n\0\r\nQUIT\n";
 
-/* Takes an address in text, if it is one, in its usual form: an IPv4-mapped one as IPv4.  Returns false if
- * not. */
+/* Takes an address in its usual form, an IPv4-mapped one as IPv4.  Returns false if it is none. */
 static bool set_host(struct address *address, const char *text)
 {
     uint8_t bytes[16];
@@ -1336,8 +1384,7 @@ static bool set_host(struct address *address, const char *text)
     return inet_ntop(AF_INET6, bytes, address->host, sizeof address->host);
 }
 
-/* Takes a name that is no such address, a Unix socket's path for example; what would spoil the record becomes
- * "?". */
+/* Takes a name that is no such address, as a Unix socket's path; what would spoil the record becomes "?". */
 static void set_name(struct address *address, const char *name, size_t size)
 {
     size_t length = strnlen(name, size < ADDRESS_SIZE ? size : ADDRESS_SIZE - 1);
@@ -1371,8 +1418,9 @@ static bool parse_proxy_line(struct text line, struct address *peer)
     for (size_t i = 0; i < 6; i++)
         if (!(words[i] = strsep(&rest, " ")))
             return false;
-    bool four = strcmp(words[1], "TCP4") == 0; /* or TCP6: parse_proxy_header has let nothing else through */
-    if (rest || (strchr(words[2], ':') == NULL) != four || (strchr(words[3], ':') == NULL) != four)
+    bool four = strcmp(words[1], "TCP4") == 0;
+    if (rest || (!four && strcmp(words[1], "TCP6") != 0) || (strchr(words[2], ':') == NULL) != four ||
+        (strchr(words[3], ':') == NULL) != four)
         return false;
     return set_host(&destination, words[3]) && set_port(&destination, words[5]) && set_host(peer, words[2]) &&
            set_port(peer, words[4]);
@@ -1410,7 +1458,7 @@ static bool parse_proxy_addresses(uint8_t family, const uint8_t *addresses, size
 static bool may_be_proxy_line(const char *bytes, size_t length)
 {
     static const char *const beginnings[] = {"PROXY TCP4 ", "PROXY TCP6 ", "PROXY UNKNOWN"};
-    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
+    for (size_t i = 0; i < COUNT_OF(beginnings); i++)
         if (strncmp(bytes, beginnings[i], length < strlen(beginnings[i]) ? length : strlen(beginnings[i])) ==
             0)
             return true;
@@ -1480,8 +1528,7 @@ static struct text cut(struct text *rest, char separator)
     return first;
 }
 
-/* The values of all fields of one name, one after the other; `next` is 0 at first.  Returns false after the
- * last. */
+/* Takes the next value of all fields of one name; `next` is 0 at first.  Returns false after the last. */
 static bool next_field(const struct head *head, const char *name, size_t *next, struct text *value)
 {
     while (*next < head->field_count) {
@@ -1595,8 +1642,8 @@ static bool is_host(struct text text)
     return is_registered_name(name) && (!rest.bytes || rest.length == 0 || is_number(rest));
 }
 
-/* Takes the path out of a target in origin or absolute form: RFC 9112 section 3.2.  Returns false if it is
- * neither. */
+/* Takes the path out of a target in origin or absolute form; RFC 9112 section 3.2.  Returns false otherwise.
+ */
 static bool parse_target(struct head *head)
 {
     static const char *const schemes[] = {"http", "https", "ws", "wss"};
@@ -1606,7 +1653,7 @@ static bool parse_target(struct head *head)
     if (rest.length == 0 || rest.bytes[0] != '/') {
         struct text scheme = cut(&rest, ':');
         bool known = false;
-        for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        for (size_t i = 0; i < COUNT_OF(schemes); i++)
             known = known || text_is_any_case(scheme, schemes[i]);
         if (!known || !rest.bytes || rest.length < 3 || memcmp(rest.bytes, "//", 2) != 0)
             return false;
@@ -1680,8 +1727,7 @@ static enum answer judge_framing(const struct head *head)
     return SWITCHING;
 }
 
-/* Takes a whole line, without its CRLF.  Returns INCOMPLETE, SWITCHING when the head is complete, or a
- * refusal. */
+/* Takes a line without its CRLF.  Returns INCOMPLETE, SWITCHING when the head is complete, or a refusal. */
 static enum answer parse_line(struct head *head, struct text line)
 {
     if (head->lines == 0 && line.length == 0) {
@@ -1701,7 +1747,7 @@ static enum answer judge_byte(const struct head *head, const char *bytes)
     size_t column = head->scanned - head->line_start;
     if (head->scanned == 0 && byte == TLS_HANDSHAKE)
         return TLS_HELLO;
-    if (head->skipped == 2)
+    if (head->skipped == 2) /* as only a PROXY header of version 2 begins */
         return byte == '\0' ? PROXY_UNEXPECTED : LINE_MALFORMED;
     if (head->scanned == HEAD_MAX)
         return HEAD_TOO_LARGE;
@@ -1859,21 +1905,19 @@ static const char *status_phrase(int status)
     }
 }
 
-/* Writes a string with what HTML gives a meaning to escaped. */
-static void escape_html(const char *string, char *into, size_t size)
+/* Writes a string with what HTML gives a meaning to escaped, which may take six times its size. */
+static void escape_html(const char *string, char *into)
 {
-    *into = '\0';
     for (; *string; string++) {
-        size_t used = strlen(into);
-        const char *format = *string == '&'   ? "&amp;"
-                             : *string == '<' ? "&lt;"
-                             : *string == '"' ? "&quot;"
-                                              : "%c";
-        snprintf(into + used, size - used, format, *string);
+        if (*string == '&' || *string == '<' || *string == '"')
+            into = stpcpy(into, *string == '&' ? "&amp;" : *string == '<' ? "&lt;" : "&quot;");
+        else
+            *into++ = *string;
     }
+    *into = '\0';
 }
 
-/* Writes the sentence of an answer; where it names a path, that is the first one that is served. */
+/* Writes the sentence of an answer.  Where one names a path, not all are served; it is the first. */
 static void make_sentence(enum answer answer, char sentence[static SENTENCE_SIZE])
 {
     const char *path = options.paths.any ? "/" : options.paths.names[0];
@@ -1888,7 +1932,7 @@ static void send_page(struct connection *c)
     const char *rest = strstr(PAGE, place) + strlen("value=\"");
     int before = (int)(rest - PAGE);
     rest += strlen("/socket");
-    escape_html(options.paths.any ? "/socket" : options.paths.names[0], path, sizeof path);
+    escape_html(options.paths.any ? "/socket" : options.paths.names[0], path);
     print(c,
           "Content-Type: text/html; charset=utf-8\r\n"
           "Content-Length: %zu\r\n"
@@ -1920,26 +1964,32 @@ static void send_refusal(struct connection *c, enum answer answer)
         print(c, "%s\n", sentence);
 }
 
-/* Writes the one HTTP answer into the output. */
+/* Writes the answer that opens the WebSocket into the output: section 4.2.2. */
+static void send_switching(struct connection *c)
+{
+    char accept[ACCEPT_LENGTH + 1];
+    struct text key;
+    find_field(&c->head, "Sec-WebSocket-Key", &key);
+    make_accept(key, accept);
+    print(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+    print(c, "Sec-WebSocket-Accept: %s\r\n", accept);
+    if (c->subprotocol.length > 0)
+        print(c, "Sec-WebSocket-Protocol: %.*s\r\n", (int)c->subprotocol.length, c->subprotocol.bytes);
+    print(c, "\r\n");
+}
+
+/* Writes the one HTTP answer into the output, unless there is nobody to answer. */
 static void send_answer(struct connection *c, enum answer answer)
 {
-    char accept[ACCEPT_LENGTH + 1], date[sizeof "Sun, 06 Nov 1994 08:49:37 GMT"];
+    char date[sizeof "Sun, 06 Nov 1994 08:49:37 GMT"];
     struct timespec time;
-    struct text key;
     struct tm date_time;
     c->status = answers[answer].status;
-    if (c->status == 0)
+    if (answer == SWITCHING)
+        send_switching(c);
+    if (c->status == 0 || answer == SWITCHING)
         return;
-    if (answer == SWITCHING) {
-        find_field(&c->head, "Sec-WebSocket-Key", &key);
-        make_accept(key, accept);
-        print(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
-        print(c, "Sec-WebSocket-Accept: %s\r\n", accept);
-        if (c->subprotocol.length > 0)
-            print(c, "Sec-WebSocket-Protocol: %.*s\r\n", (int)c->subprotocol.length, c->subprotocol.bytes);
-        print(c, "\r\n");
-        return;
-    }
+    /* gmtime_r may look for the time zone's file, in vain in the sandbox; UTC needs none. */
     clock_gettime(CLOCK_REALTIME, &time);
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&time.tv_sec, &date_time));
     print(c, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %sclose\r\n", c->status, status_phrase(c->status),
@@ -2003,10 +2053,11 @@ static enum answer read_request(struct connection *c)
     return answer == SWITCHING ? judge_request(head, &options, &c->subprotocol) : answer;
 }
 
-/* Logs the fields of the request. */
-static void log_head(const struct connection *c)
+/* Logs the fields of the request; the peer need not wait for that. */
+static void log_head(struct connection *c)
 {
-    char name[4 * LOGGED_MAX + sizeof "..."], value[sizeof name];
+    char name[ESCAPED_SIZE], value[sizeof name];
+    flush(c);
     for (size_t i = 0; i < c->head.field_count; i++)
         log_line(&c->log, LOG_DEBUG, "field %s: \"%s\"", escaped(c->head.fields[i].name, name),
                  escaped(c->head.fields[i].value, value));
@@ -2303,7 +2354,7 @@ static bool is_close_code(unsigned code)
     static const struct {
         uint16_t first, last;
     } allowed[] = {{1000, 1003}, {1007, 1014}, {3000, 4999}};
-    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
+    for (size_t i = 0; i < COUNT_OF(allowed); i++)
         if (code >= allowed[i].first && code <= allowed[i].last)
             return true;
     return false;
@@ -2326,9 +2377,9 @@ static enum ending judge_close_body(const uint8_t *body, size_t available, size_
 
 /* ---- Echo (section 6) ------------------------------------------------------------------------------- */
 
-/* Logs a frame: its type, FIN, length, and the code if it is a Close; never its payload. */
-static void log_frame(const struct connection *c, const char *direction, uint8_t opcode, bool fin,
-                      uint64_t length, unsigned code)
+/* Logs a frame: type, FIN, length, and the code of a Close, whose `body` is needed; never the payload. */
+static void log_frame(struct connection *c, const char *direction, uint8_t opcode, bool fin, uint64_t length,
+                      const uint8_t *body)
 {
     static const char *const names[] = {
         [CONTINUATION] = "continuation",
@@ -2338,11 +2389,11 @@ static void log_frame(const struct connection *c, const char *direction, uint8_t
         [PING] = "ping",
         [PONG] = "pong",
     };
-    char more[sizeof " code=65535"] = "";
+    char code[sizeof " code=65535"] = "";
     if (opcode == CLOSE && length >= 2)
-        snprintf(more, sizeof more, " code=%u", code & UINT16_MAX);
+        snprintf(code, sizeof code, " code=%d", body[0] << 8 | body[1]);
     log_line(&c->log, LOG_DEBUG, "%s %s fin=%d length=%" PRIu64 "%s", direction, names[opcode], fin, length,
-             more);
+             code);
 }
 
 /* Puts a whole control frame into the output. */
@@ -2353,17 +2404,27 @@ static void send_control(struct connection *c, uint8_t opcode, const uint8_t *pa
     memcpy(body, payload, length);
     c->output_used += (size_t)(body - start) + length;
     if (options.verbose)
-        log_frame(c, "sent", opcode, true, length, length < 2 ? 0 : (unsigned)(payload[0] << 8 | payload[1]));
+        log_frame(c, "sent", opcode, true, length, payload);
 }
 
-/*
- * Writes what goes before the payload of a reply, so that it ends at `payload`: header and, for text, the
- * prefix. Returns where the reply begins, at most REPLY_ROOM bytes before.
- */
+/* Returns how many bytes the prefix takes in a reply; binary messages have none. */
+static size_t reply_prefix_length(uint8_t opcode)
+{
+    return opcode == TEXT ? options.prefix_length : 0;
+}
+
+/* Returns how many bytes go before the payload of a reply: header and prefix, at most REPLY_ROOM. */
+static size_t reply_payload_offset(uint8_t opcode, uint64_t length)
+{
+    size_t prefix = reply_prefix_length(opcode);
+    return reply_header_length(length + prefix) + prefix;
+}
+
+/* Writes what goes before a reply's payload, up to `payload`.  Returns where the reply begins. */
 static uint8_t *begin_reply(uint8_t *payload, uint8_t opcode, uint64_t length)
 {
-    size_t prefix = opcode == TEXT ? options.prefix_length : 0;
-    uint8_t *start = payload - prefix - reply_header_length(length + prefix);
+    size_t prefix = reply_prefix_length(opcode);
+    uint8_t *start = payload - reply_payload_offset(opcode, length);
     memcpy(encode_frame_header(start, opcode, length + prefix), options.prefix, prefix);
     return start;
 }
@@ -2373,22 +2434,28 @@ static void note_reply(struct connection *c, uint8_t opcode, uint64_t length)
 {
     c->messages++;
     if (options.verbose)
-        log_frame(c, "sent", opcode, true, length + (opcode == TEXT ? options.prefix_length : 0), 0);
+        log_frame(c, "sent", opcode, true, length + reply_prefix_length(opcode), NULL);
 }
 
 /* Answers a message that is one frame and in the input as a whole: straight from input to output. */
 static enum ending echo_frame(struct connection *c, struct frame *frame, const uint8_t *payload)
 {
-    size_t length = (size_t)frame->length, prefix = frame->opcode == TEXT ? options.prefix_length : 0;
+    size_t length = (size_t)frame->length;
     struct utf8 utf8 = {0};
     uint8_t *start = output_room(c, REPLY_ROOM + length);
-    uint8_t *to = start + reply_header_length(length + prefix) + prefix;
+    uint8_t *to = start + reply_payload_offset(frame->opcode, length);
     if (!take_payload(frame, &utf8, frame->opcode == TEXT, to, payload, length) || utf8.needed > 0)
         return TEXT_NOT_UTF8;
     begin_reply(to, frame->opcode, length);
     c->output_used += (size_t)(to - start) + length;
     note_reply(c, frame->opcode, length);
     return NOT_ENDED;
+}
+
+/* Returns the address space, in bytes, for the largest message that the options allow. */
+static size_t message_memory_size(void)
+{
+    return (size_t)(REPLY_ROOM + options.max_message);
 }
 
 /*
@@ -2398,7 +2465,7 @@ static enum ending echo_frame(struct connection *c, struct frame *frame, const u
  */
 static bool map_message(struct message *message)
 {
-    size_t size = REPLY_ROOM + options.max_message;
+    const size_t size = message_memory_size();
     if (message->memory)
         return true;
     void *memory =
@@ -2417,7 +2484,7 @@ static bool map_message(struct message *message)
 static void release_message(struct message *message)
 {
     if (message->held > KEPT_MAX)
-        madvise(message->memory + KEPT_MAX, REPLY_ROOM + options.max_message - KEPT_MAX, MADV_DONTNEED);
+        madvise(message->memory + KEPT_MAX, message_memory_size() - KEPT_MAX, MADV_DONTNEED);
     message->held = 0;
 }
 
@@ -2492,8 +2559,7 @@ static enum ending take_control(struct connection *c, struct frame *frame, bool 
     if (*taken) {
         c->input_start += frame->header_length + length;
         if (options.verbose)
-            log_frame(c, "received", frame->opcode, true, length,
-                      length < 2 ? 0 : (unsigned)(payload[0] << 8 | payload[1]));
+            log_frame(c, "received", frame->opcode, true, length, payload);
         if (frame->opcode == PING)
             send_control(c, PONG, payload, length);
     }
@@ -2506,7 +2572,7 @@ static enum ending take_data(struct connection *c, struct frame *frame)
     const uint8_t *payload = c->input + c->input_start + frame->header_length;
     size_t available = c->input_end - c->input_start - frame->header_length;
     if (options.verbose)
-        log_frame(c, "received", frame->opcode, frame->fin, frame->length, 0);
+        log_frame(c, "received", frame->opcode, frame->fin, frame->length, NULL);
     if (frame->length > options.max_message - c->message.length)
         return MESSAGE_TOO_BIG;
     if (frame->fin && frame->opcode != CONTINUATION && frame->length <= available) {
@@ -2528,8 +2594,7 @@ static enum ending take_data(struct connection *c, struct frame *frame)
     return gather(c, payload, available);
 }
 
-/* Takes the frames that the input holds.  Returns NOT_ENDED when it needs more bytes, or how the exchange
- * ends. */
+/* Takes the frames that the input holds.  Returns NOT_ENDED when it needs more bytes, or how it ends. */
 static enum ending take_frames(struct connection *c)
 {
     enum ending ending = NOT_ENDED;
@@ -2698,31 +2763,31 @@ static void find_peer(struct address *peer)
         {"SOCAT_PEERADDR", "SOCAT_PEERPORT"}, /* socat */
         {"REMOTE_HOST", "REMOTE_PORT"},       /* stunnel; xinetd without the port */
     };
-    const char *host = NULL, *port = NULL;
+    const char *host = "", *port = NULL;
     char bare[ADDRESS_SIZE];
-    *peer = (struct address){.host = "-"};
-    for (size_t i = 0; i < sizeof variables / sizeof *variables && (!host || !*host); i++) {
-        host = getenv(variables[i][0]);
+    for (size_t i = 0; i < COUNT_OF(variables) && !*host; i++) {
+        host = getenv(variables[i][0]) ?: "";
         port = getenv(variables[i][1]);
     }
-    if (!port || !host || !*host)
+    *peer = (struct address){.host = "-"};
+    if (!*host || !port)
         ask_kernel_for_peer(peer);
-    if (!host || !*host)
+    if (!*host)
         return;
-    /* socat writes IPv6 addresses in brackets. */
-    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(host + (*host == '['), "]"), host + (*host == '['));
-    struct address told = {.host = ""};
-    if (!set_host(&told, bare))
-        set_name(&told, bare, sizeof bare);
+    struct address asked = *peer;
+    host += *host == '['; /* socat writes IPv6 addresses in brackets */
+    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(host, "]"), host);
+    *peer = (struct address){.host = ""};
+    if (!set_host(peer, bare))
+        set_name(peer, bare, sizeof bare);
     if (port)
-        set_port(&told, port);
-    else if (strcmp(told.host, peer->host) == 0)
-        memcpy(told.port, peer->port, sizeof told.port);
-    *peer = told;
+        set_port(peer, port);
+    else if (strcmp(peer->host, asked.host) == 0)
+        *peer = asked;
 }
 
 /* Tells whether a descriptor is a stream socket that has been accepted. */
-static bool is_connected_stream(const struct log *log, int descriptor)
+static bool is_connected_stream(struct log *log, int descriptor)
 {
     int type = 0, listening = 0;
     socklen_t length = sizeof type;
@@ -2739,26 +2804,27 @@ static bool is_connected_stream(const struct log *log, int descriptor)
 }
 
 /*
- * Puts the connection on standard input and output and closes whatever else was inherited.  Returns how many
- * connections were passed in LISTEN_FDS, 1 if it is not set for this process: sd_listen_fds(3).
+ * Puts the connection on standard input and output and closes whatever else was inherited; sd_listen_fds(3).
+ * Returns false if something else than one connection was passed in LISTEN_FDS.
  */
-static long take_descriptors(void)
+static bool take_descriptors(void)
 {
     const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-    long passed = 1;
-    if (fcntl(STDERR_FILENO, F_GETFD) < 0)
-        dup2(open("/dev/null", O_RDWR), STDERR_FILENO);
-    if (pid && count && strtol(pid, NULL, 10) == getpid() && strcmp(count, "0") != 0) {
-        passed = strtol(count, NULL, 10);
-        if (dup2(STDERR_FILENO + 1, STDIN_FILENO) < 0 || dup2(STDERR_FILENO + 1, STDOUT_FILENO) < 0)
-            close(STDIN_FILENO); /* which make_blocking then complains of */
+    bool passed = pid && count && strtol(pid, NULL, 10) == getpid() && strcmp(count, "0") != 0;
+    if (fcntl(STDERR_FILENO, F_GETFD) < 0) {
+        int null = open("/dev/null", O_RDWR);
+        dup2(null, STDERR_FILENO);
+        if (null >= 0 && null < STDERR_FILENO)
+            close(null); /* or it would be taken for the connection */
     }
+    if (passed && (dup2(STDERR_FILENO + 1, STDIN_FILENO) < 0 || dup2(STDERR_FILENO + 1, STDOUT_FILENO) < 0))
+        close(STDIN_FILENO);                             /* which make_blocking then complains of */
     syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0); /* before Linux 5.9 they stay open, unused */
-    return passed;
+    return !passed || strcmp(count, "1") == 0;
 }
 
 /* Makes a descriptor block, however it was left: all that waits counts on it. */
-static void make_blocking(const struct log *log, int descriptor)
+static void make_blocking(struct log *log, int descriptor)
 {
     int flags = fcntl(descriptor, F_GETFL);
     if (flags < 0)
@@ -2773,9 +2839,9 @@ static void prepare_connection(struct connection *c)
     const int on = 1;
     make_blocking(&c->log, STDIN_FILENO);
     make_blocking(&c->log, STDOUT_FILENO);
-    bool input = is_connected_stream(&c->log, STDIN_FILENO),
-         output = is_connected_stream(&c->log, STDOUT_FILENO);
-    c->sockets = input && output;
+    c->input_is_socket = is_connected_stream(&c->log, STDIN_FILENO);
+    c->output_is_socket = is_connected_stream(&c->log, STDOUT_FILENO);
+    c->sockets = c->input_is_socket && c->output_is_socket;
     if (c->sockets) {
         setsockopt(STDOUT_FILENO, IPPROTO_TCP, TCP_NODELAY, &on,
                    sizeof on); /* what is not TCP does without */
@@ -2785,7 +2851,7 @@ static void prepare_connection(struct connection *c)
 }
 
 /* Prints on standard output and ends. */
-static _Noreturn void print_and_exit(const struct log *log, const char *string)
+static _Noreturn void print_and_exit(struct log *log, const char *string)
 {
     if (fputs(string, stdout) < 0 || fflush(stdout) != 0)
         fail(log, EX_OSERR, "cannot write: %m");
@@ -2793,9 +2859,9 @@ static _Noreturn void print_and_exit(const struct log *log, const char *string)
 }
 
 /* Takes the command line, and whatever it asks for that is not to serve. */
-static void take_options(const struct log *log, int argc, char **argv)
+static void take_options(struct log *log, int argc, char **argv)
 {
-    char complaint[LOGGED_MAX], safe[4 * LOGGED_MAX + sizeof "..."];
+    char complaint[LOGGED_MAX], safe[ESCAPED_SIZE];
     if (!parse_options(argc, argv, &options, complaint))
         fail(log, EX_USAGE, "%s", escaped(TEXT_OF(complaint), safe));
     if (options.help)
@@ -2816,12 +2882,13 @@ int main(int argc, char **argv)
     static struct connection connection;
     struct connection *c = &connection;
 
-    long passed = take_descriptors();
+    bool one_connection = take_descriptors();
     open_log(&c->log);
     take_options(&c->log, argc, argv);
-    if (passed != 1)
+    if (!one_connection)
         fail(&c->log, EX_USAGE,
-             "LISTEN_FDS=%ld, but one connection is served; set Accept=yes in the socket unit", passed);
+             "LISTEN_FDS=%s, but one connection is served; set Accept=yes in the socket unit",
+             getenv("LISTEN_FDS"));
     prepare_connection(c);
     set_signals();
     drop_root(&c->log);
@@ -2835,13 +2902,16 @@ int main(int argc, char **argv)
     if (answer != SWITCHING) {
         char sentence[SENTENCE_SIZE];
         make_sentence(answer, sentence);
-        if (c->status)
+        if (c->status) {
+            end_output(c);
             drain(c);
+        }
         conclude(c, sentence);
     }
     notify_status(c, "echoing");
     enum ending ending = echo_messages(c);
     send_close(c, ending);
+    end_output(c);
     notify_status(c, "closing");
     drain(c);
     conclude(c, endings[ending].reason);
