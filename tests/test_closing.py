@@ -1,7 +1,9 @@
 """How a connection ends, whoever ends it, and that the last thing said always arrives."""
 
 import random
+import select
 import signal
+import subprocess
 
 import pytest
 import wire
@@ -116,6 +118,15 @@ def test_a_peer_that_goes_while_a_large_echo_is_written_is_an_ordinary_end(pair)
         served.finish()
 
 
+def test_a_reset_is_an_ordinary_end_where_only_the_input_is_a_socket():
+    client, server = wire.tcp_pair()
+    with server:
+        process = subprocess.Popen([wire.PROGRAM], stdin=server, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    wire.Peer(client).reset()
+    process.communicate(timeout=wire.LIMIT)
+    assert process.returncode == 0
+
+
 def test_a_pipe_that_breaks_while_a_large_echo_is_written_is_an_ordinary_end():
     with wire.Served(pair=wire.pipe_pair) as served:
         peer = served.peer.open()
@@ -207,6 +218,20 @@ def test_a_signal_while_a_large_echo_is_written_lets_the_frame_be_finished_first
         assert received[:len(expected)] == expected, f"the frame is not whole: {len(received)} bytes"
         assert wire.close_code(received[len(expected):]) == 1001
         peer.close()
+        served.finish()
+
+
+@pytest.mark.parametrize("pair", [wire.narrow_pair, wire.pipe_pair])
+def test_a_peer_that_reads_slowly_does_not_stretch_the_time_that_a_signal_leaves(pair):
+    with wire.Served(pair=pair) as served:
+        peer = served.peer.open()
+        peer.send(wire.frame(BINARY, bytes(16 << 20)))
+        received = len(peer.receive(4096))
+        served.stop()
+        while part := peer.receive(4096):
+            received += len(part)
+            select.select([], [], [], 0.02)  # so slow that all of it would take longer than any test may
+        assert received < 16 << 20
         served.finish()
 
 

@@ -297,6 +297,22 @@ def test_more_than_one_descriptor_is_refused():
     assert "LISTEN_FDS" in line or "descriptor" in line or "socket" in line, line
 
 
+@pytest.mark.parametrize("count", ["1x", "x", "", "-1"])
+def test_a_count_of_descriptors_that_is_none_is_refused(count):
+    line = refusal_to_start(shell(f"exec 3</dev/null; export LISTEN_FDS={count} LISTEN_PID=$$"), subprocess.DEVNULL)
+    assert f"LISTEN_FDS={count}," in line
+
+
+@pytest.mark.parametrize("script", ["exec 0<&-", "exec 1>&-", "exec 0<&- 1>&-"])
+def test_a_closed_standard_descriptor_is_no_connection(script):
+    refusal_to_start(shell(script), subprocess.DEVNULL)
+
+
+def test_nothing_is_taken_for_the_connection_where_standard_error_is_closed_too():
+    result = subprocess.run([*shell("exec 0<&- 2>&-"), wire.PROGRAM], timeout=wire.LIMIT, check=False)
+    assert result.returncode == 64
+
+
 @pytest.mark.parametrize("script", [
     pytest.param(":", id="standard-input"),
     pytest.param("exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$", id="descriptor-3"),

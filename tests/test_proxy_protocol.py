@@ -68,6 +68,7 @@ WITHOUT_ADDRESS = {
 MALFORMED = {
     "none": b"",
     "lower-case": version_1("proxy TCP4 192.0.2.1 198.51.100.1 56324 443"),
+    "unknown-with-more-behind": version_1("PROXY UNKNOWNX ::1 ::2 1 2"),
     "another-protocol": version_1("PROXY TCP5 192.0.2.1 198.51.100.1 56324 443"),
     "udp": version_1("PROXY UDP4 192.0.2.1 198.51.100.1 56324 443"),
     "lower-case-protocol": version_1("PROXY tcp4 192.0.2.1 198.51.100.1 56324 443"),

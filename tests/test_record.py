@@ -1,7 +1,10 @@
 """The record: one line per connection on standard error, what it says, and what never gets into it."""
 
+import fcntl
+import os
 import re
 import socket
+import subprocess
 
 import pytest
 import wire
@@ -372,3 +375,29 @@ def test_where_nobody_reads_standard_error_it_ends_all_the_same():
         assert peer.rest() == wire.reply(CLOSE, wire.close_body(1000))
         peer.close()
         assert served.process.wait(wire.LIMIT) == 0
+
+
+def test_a_reset_inside_a_head_leaves_a_record():
+    with wire.Served(watched=True) as served:
+        served.peer.send(b"GET / HT")
+        served.consumed()
+        served.peer.reset()
+        served.watched.close()
+        assert wire.record(served.finish())["bytes_in"] == "8"
+
+
+def test_a_log_that_blocks_is_not_asked_again_and_the_connection_goes_on():
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(writing, bytes(4096))
+    client, server = wire.tcp_pair()
+    with server:
+        process = subprocess.Popen([wire.PROGRAM, "--verbose"], stdin=server, stdout=server, stderr=writing)
+    with client:
+        peer = wire.Peer(client).open()
+        for _ in range(100):  # each with two lines, which would take 400 s
+            peer.send(wire.text("on"))
+            assert peer.receive(len(wire.echo("on"))) == wire.echo("on")
+    assert process.wait(wire.LIMIT) == 0
+    os.close(reading)
+    os.close(writing)
