@@ -19,34 +19,41 @@ WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Werror
 HARDENING = -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 OURS = -std=gnu17 $(WARNINGS) $(HARDENING) -DVERSION='"$(VERSION)"' -Ibuild
 
+# Nettle is linked in where there is a static one: finding it at each start would take a tenth of the start.  Its SHA-1
+# is then bound to the plain version: otherwise each start would ask the processor for a better one, and in a virtual
+# machine each CPUID instruction is a trap.  NETTLE=-lnettle links it the ordinary way.
+comma = ,
+NETTLE_ARCHIVE = $(filter /%,$(shell $(CC) -print-file-name=libnettle.a))
+PLAIN_SHA1 = $(shell nm $(NETTLE_ARCHIVE) 2>/dev/null | sed -n 's/.* T \(_nettle_sha1_compress_x86_64\)$$/\1/p')
+NETTLE ?= $(or $(PLAIN_SHA1:%=-Wl$(comma)--defsym=nettle_sha1_compress=%) $(NETTLE_ARCHIVE),-lnettle)
+
 # `make static`: musl and Nettle linked in, no libsystemd.  On a musl system that is the compiler at hand.  Elsewhere it
 # is Debian's musl-gcc, whose own -static-pie makes a dynamic program, so the start files are named here, and which
-# finds only musl's headers.  SHA-1 is bound to Nettle's plain version: otherwise a start would ask the processor for
-# a better one, and in a virtual machine each CPUID instruction is a trap.
-MACHINE := $(shell $(CC) -dumpmachine)
+# finds only musl's headers.
+MACHINE = $(shell $(CC) -dumpmachine 2>/dev/null)
 ifneq ($(findstring musl,$(MACHINE)),)
 STATIC_CC = $(CC)
 STATIC = -static-pie
-STATIC_LIBS = -lnettle
 else
 STATIC_CC = musl-gcc
 MUSL = /usr/lib/$(subst -gnu,-musl,$(MACHINE))
-NETTLE = $(shell $(CC) -print-file-name=libnettle.a)
-PLAIN_SHA1 = $(shell nm $(NETTLE) 2>/dev/null | sed -n 's/.* T \(_nettle_sha1_compress_x86_64\|_nettle_sha1_compress_c\)$$/\1/p')
 STATIC = -idirafter /usr/include -idirafter /usr/include/$(MACHINE) -static -nostartfiles \
-	-Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now $(PLAIN_SHA1:%=-Wl,--defsym=nettle_sha1_compress=%) \
+	-Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now \
 	$(MUSL)/rcrt1.o $(MUSL)/crti.o
-STATIC_LIBS = $(NETTLE) $(MUSL)/crtn.o
+STATIC_END = $(MUSL)/crtn.o
 endif
 
 # Names of Debian's and Ubuntu's packages.
 BUILD_PACKAGES = gcc libc6-dev pkgconf nettle-dev libsystemd-dev systemd
 STATIC_PACKAGES = gcc libc6-dev musl-tools nettle-dev
 CHECK_PACKAGES = clang clang-format curl libclang-rt-14-dev mandoc node-ws python3-pytest python3-tornado \
-	python3-websocket python3-websockets strace
+	python3-websocket python3-websockets strace valgrind
 
 SYSTEM_PACKAGES = chromium chromium-driver firefox-esr iproute2 ipsvd openssl python3-pytest python3-websocket \
 	python3-websockets socat stunnel4 strace ucspi-tcp util-linux
+
+BENCH_PACKAGES = libwebsockets-dev node-ws python3-tornado python3-websockets ucspi-tcp util-linux websocketd \
+	$(if $(shell command -v npm),,npm)
 
 # $(call tool,COMMAND,PACKAGE) and $(call library,NAME,PACKAGE): one line that names what is missing.
 missing = { echo "$(1) is missing: install the package $(2), or run 'make deps'" >&2; exit 1; }
@@ -59,7 +66,7 @@ packages = @set -e; absent=$$(for name in $(1); do \
 	[ -z "$$absent" ] || { [ $$(id -u) = 0 ] || sudo=sudo; $$sudo apt-get update; \
 		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$absent; }
 
-.PHONY: all help static run deps check deps-system check-system install uninstall clean
+.PHONY: all help static run deps check deps-system check-system deps-bench bench install uninstall clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -73,6 +80,8 @@ help:
 	@echo 'make check      run the tests that need no privileges'
 	@echo 'make deps-system, make check-system'
 	@echo '                the same for real launchers, a real systemd and real browsers; as root'
+	@echo 'make deps-bench, make bench'
+	@echo '                compare the speed with that of cat and of other servers'
 	@echo 'make install    install into PREFIX ($(PREFIX)) and UNITDIR ($(UNITDIR)), below DESTDIR'
 	@echo 'make uninstall  remove what was installed'
 	@echo 'make clean      remove what was built'
@@ -93,13 +102,13 @@ ws-echo: ws-echo.c build/page.h Makefile
 	$(call tool,$(PKG_CONFIG),pkgconf)
 	$(call library,nettle,nettle-dev)
 	$(call library,libsystemd,libsystemd-dev)
-	$(CC) $(OURS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -pie -o $@ $< $(shell $(PKG_CONFIG) --libs nettle)
+	$(CC) $(OURS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -pie -o $@ $< $(NETTLE)
 
 static: ws-echo-static
 
 ws-echo-static: ws-echo.c build/page.h Makefile
 	$(call tool,$(STATIC_CC),musl-tools)
-	$(STATIC_CC) $(OURS) -DWITHOUT_LIBSYSTEMD $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(STATIC) -o $@ $< $(STATIC_LIBS)
+	$(STATIC_CC) $(OURS) -DWITHOUT_LIBSYSTEMD $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(STATIC) -o $@ $< $(NETTLE) $(STATIC_END)
 	@! readelf -lW $@ | grep INTERP || { echo "$@ is not static" >&2; rm $@; exit 1; }
 
 run: ws-echo
@@ -119,6 +128,7 @@ PYTEST = $(PYTHON) -m pytest -q
 SOURCE_TESTS = tests/test_build.py tests/test_manual.py tests/test_page.py tests/test_unit.py
 check: ws-echo ws-echo-static
 	@$(PYTHON) -c 'import pytest' 2>/dev/null || $(call missing,pytest,python3-pytest)
+	$(PYTHON) tests/bench/instructions.py
 	$(PYTEST) tests --ignore=tests/system --ignore=tests/bench
 	WS_ECHO=$(CURDIR)/ws-echo-static $(PYTEST) tests --ignore=tests/system --ignore=tests/bench $(SOURCE_TESTS:%=--ignore=%)
 
@@ -143,6 +153,12 @@ uninstall:
 		$(DESTDIR)$(SYSUSERSDIR)/ws-echo.conf $(DESTDIR)$(SYSCONFDIR)/xinetd.d/ws-echo \
 		$(DESTDIR)$(MANDIR)/man8/ws-echo.8
 	rm -rf $(DESTDIR)$(ROOTDIR)
+
+deps-bench: deps
+	$(call packages,$(BENCH_PACKAGES))
+
+bench: ws-echo ws-echo-static
+	$(PYTHON) tests/bench/bench.py
 
 check-system: ws-echo
 	$(PYTEST) tests/system

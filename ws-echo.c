@@ -119,7 +119,7 @@ enum {
 #define DRAIN_TIME (2 * SECOND)
 #define STOP_TIME (2 * SECOND)      /* for a frame that is partly written when a signal stops us */
 #define LOG_TIME (2 * SECOND)       /* for one line of the log */
-#define QUIET_TIME (1 * SECOND)     /* of silence after which a large message's memory is given back */
+#define QUIET_TIME (SECOND / 10)    /* of silence after which a large message's memory is given back */
 #define PING_INTERVAL (20 * SECOND) /* or a third of a shorter timeout, where none is given */
 #define PING_INTERVAL_UNSET INT64_C(-1)
 #define DURATION_MAX (366 * 24 * 3600 * SECOND)
@@ -2480,10 +2480,13 @@ static bool map_message(struct message *message)
     return true;
 }
 
-/* Gives back the memory of large messages. */
+/*
+ * Gives back the memory of large messages when nothing happens: right after each, a stream of them would
+ * fault it in again and again.  One that is not complete keeps it, and is looked at again when it is.
+ */
 static void release_message(struct message *message)
 {
-    if (message->held > KEPT_MAX)
+    if (message->held > KEPT_MAX && message->opcode == CONTINUATION)
         madvise(message->memory + KEPT_MAX, message_memory_size() - KEPT_MAX, MADV_DONTNEED);
     message->held = 0;
 }
@@ -2506,8 +2509,6 @@ static enum ending echo_gathered(struct connection *c)
     note_reply(c, message->opcode, message->length);
     if (message->held < message->length)
         message->held = message->length;
-    if (message->held > HUGE_PAGE)
-        release_message(message);
     message->opcode = CONTINUATION;
     message->length = 0;
     return NOT_ENDED;
@@ -2641,8 +2642,7 @@ static int64_t time_until_due(const struct connection *c)
 static enum ending note_silence(struct connection *c, int64_t silence)
 {
     c->silence += silence;
-    if (c->message.opcode == CONTINUATION)
-        release_message(&c->message);
+    release_message(&c->message);
     if (options.timeout > 0 && c->silence >= options.timeout)
         return IDLE;
     if (options.ping_interval > 0 && c->silence >= (c->pings + 1) * options.ping_interval) {

@@ -1,0 +1,301 @@
+#!/usr/bin/python3
+"""Counts the instructions of ws-echo with callgrind, and compares them with instructions.txt.
+
+    instructions.py                       fails where a count is more than 3 % above the committed one
+    instructions.py --update=REASON       takes today's counts for the committed ones; REASON is written down
+
+Unlike times, instructions hardly depend on the machine. What is counted: one whole connection from exec to
+exit, and one message in each of pingpong, pipeline and big; per message is the difference between two runs
+of different length, divided by the difference of their messages. The program has one end of a socket pair
+and always gets its bytes in the same portions, so counts repeat:
+
+    pingpong    a message is sent when the echo of the one before it has arrived
+    pipeline    all messages are there before the program starts; it reads as much as it likes at a time
+    big         portions of 32 KiB, the next one when the program has taken the last one
+
+Every answer is compared with what it has to be. What the kernel does is not counted. The program runs
+without its system call filter, since that would stop callgrind as well: a filter laid before it answers
+"done" when the program asks for its own.
+
+Counts depend on compiler, library and vector instructions, so instructions.txt names those it is for.
+Elsewhere nothing is compared and the reason is said; with CI=true on the system it is for, that is an error.
+"""
+
+import argparse
+import concurrent.futures
+import ctypes
+import datetime
+import fcntl
+import os
+import pathlib
+import platform
+import random
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+import wire  # noqa: E402: found by the line above
+
+BASELINE = HERE / "instructions.txt"
+ALLOWED_RISE = 0.03
+UNPRIVILEGED = {"user": 65534, "group": 65534, "extra_groups": []}  # so that no /etc/passwd counts
+PORTION = 32 << 10  # what a Unix socket hands over in one piece
+KIB, MIB = 1 << 10, 1 << 20
+
+# Messages of the shorter and the longer run.
+PINGPONG = {16: (20, 120), 125: (20, 120), KIB: (20, 120), 16 * KIB: (5, 15)}
+PIPELINE = {16: (1024, 4096), 125: (256, 1024), KIB: (32, 128), 16 * KIB: (3, 8)}
+BIG = {64 * KIB: (2, 6), MIB: (1, 3)}
+
+
+# ---- Running the program under callgrind --------------------------------------------------------------
+
+
+def pretend_filters():
+    """Lay a system call filter on this process and its children that answers 0 to prctl(PR_SET_SECCOMP)
+    and seccomp(2) without doing them, so that the program believes its own filter is in force."""
+    prctl, seccomp, no_new_privileges, set_seccomp, mode_filter = 157, 317, 38, 22, 2
+    load, jump_if_equal, answer, allow, done = 0x20, 0x15, 0x06, 0x7FFF0000, 0x00050000
+    number, first_argument = 0, 16  # offsets in struct seccomp_data
+    code = [
+        (load, 0, 0, number),
+        (jump_if_equal, 3, 0, seccomp),
+        (jump_if_equal, 0, 3, prctl),
+        (load, 0, 0, first_argument),
+        (jump_if_equal, 0, 1, set_seccomp),
+        (answer, 0, 0, done),
+        (answer, 0, 0, allow),
+    ]
+    instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in code))
+    program = struct.pack("HxxxxxxP", len(code), ctypes.addressof(instructions))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(no_new_privileges, 1, 0, 0, 0) or libc.prctl(set_seccomp, mode_filter, program, 0, 0):
+        raise OSError(ctypes.get_errno(), "system call filter")
+
+
+def take(connection, expected):
+    """Take a socket and bytes; read as many bytes and see that they are the same."""
+    received = bytearray()
+    while len(received) < len(expected):
+        piece = connection.recv(MIB)
+        if not piece:
+            break
+        received += piece
+    wire.same(bytes(received), expected)
+
+
+def wait_until_taken(connection):
+    """Take a socket; wait until the other side has read all that was sent."""
+    left = bytearray(4)
+    while fcntl.ioctl(connection, termios.TIOCOUTQ, left) == 0 and any(left):
+        time.sleep(0.0002)
+
+
+def count(program, before, talk):
+    """Take the program, what to send before it starts, and a function that talks to it by a socket; return
+    the number of instructions from exec to exit."""
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MIB)
+    ours.settimeout(wire.LIMIT)
+    if ours.send(before) != len(before):
+        sys.exit("instructions: the socket pair does not hold what a pipeline sends: raise net.core.wmem_max")
+    with tempfile.TemporaryFile() as log:
+        command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--vgdb=no"]
+        process = subprocess.Popen(
+            [*command, f"--log-fd={log.fileno()}", program], stdin=theirs, stdout=theirs,
+            stderr=subprocess.DEVNULL, pass_fds=[log.fileno()], preexec_fn=pretend_filters,
+            env={"PATH": "/usr/bin:/bin", "TZ": "UTC0"}, **(UNPRIVILEGED if os.geteuid() == 0 else {}))
+        theirs.close()
+        wrong = None
+        try:
+            talk(ours)
+            ours.close()
+            wrong = process.wait(wire.LIMIT) or None
+        except (OSError, AssertionError, subprocess.TimeoutExpired) as error:
+            wrong = error
+        finally:
+            process.kill()
+            process.wait()
+        log.seek(0)
+        text = log.read().decode()
+    collected = re.search(r"Collected : (\d+)", text)
+    if wrong or not collected:
+        sys.exit(f"instructions: {program} failed under callgrind: {wrong}\n{text}")
+    return int(collected[1])
+
+
+# ---- What is counted ----------------------------------------------------------------------------------
+
+
+def payload(kind, size):
+    """Take a kind of message and a size in bytes; return a payload, always the same."""
+    numbers = random.Random(size)
+    if kind == "binary":
+        return numbers.randbytes(size)
+    if kind == "text":
+        return bytes(numbers.choices(range(0x20, 0x7F), k=size))
+    ranges = (0x80, 0x7FF), (0x800, 0xD7FF), (0x10000, 0x10FFFF)
+    text = "".join(chr(numbers.randint(*numbers.choice(ranges))) for _ in range(size // 3)).encode()
+    text = text[:size].decode(errors="ignore").encode()
+    return text + b"." * (size - len(text))
+
+
+def message(kind, size):
+    """Take a kind and a size; return the frame to send and the frame that has to come back."""
+    data = payload(kind, size)
+    if kind == "binary":
+        return wire.frame(wire.BINARY, data), wire.reply(wire.BINARY, data)
+    return wire.text(data), wire.echo(data)
+
+
+HEAD, SWITCHING = wire.head(), wire.switching()
+CLOSE, CLOSED = wire.close(1000), wire.reply(wire.CLOSE, wire.close_body(1000))
+
+
+def pingpong(program, kind, size, messages):
+    """Take the program, a kind, a size and a number of messages; return the connection's instructions."""
+    turns = [(HEAD, SWITCHING), *[message(kind, size)] * messages, (CLOSE, CLOSED)]
+
+    def talk(connection):
+        for sent, expected in turns:
+            connection.sendall(sent)
+            take(connection, expected)
+
+    return count(program, b"", talk)
+
+
+def pipeline(program, kind, size, messages):
+    """The same with all messages sent before the program starts."""
+    sent, expected = message(kind, size)
+
+    def talk(connection):
+        connection.shutdown(socket.SHUT_WR)
+        take(connection, SWITCHING + expected * messages + CLOSED)
+
+    return count(program, HEAD + sent * messages + CLOSE, talk)
+
+
+def big(program, kind, size, messages):
+    """The same with one message at a time, in portions."""
+    sent, expected = message(kind, size)
+
+    def talk(connection):
+        connection.sendall(HEAD)
+        take(connection, SWITCHING)
+        for _ in range(messages):
+            for at in range(0, len(sent), PORTION):
+                connection.sendall(sent[at : at + PORTION])
+                wait_until_taken(connection)
+            take(connection, expected)
+        connection.sendall(CLOSE)
+        take(connection, CLOSED)
+
+    return count(program, b"", talk)
+
+
+def each_message(scenario, program, kind, size, runs):
+    """Take a scenario, its arguments and the messages of two runs; return the instructions of a message."""
+    first, second = runs
+    return (scenario(program, kind, size, second) - scenario(program, kind, size, first)) / (second - first)
+
+
+def count_all(program):
+    """Take the program; return {what: instructions}."""
+    tasks = {"connection, one message of 16 B, exec to exit": (pingpong, program, "text", 16, 1)}
+    for name, scenario, kinds, sizes in (
+        ("pingpong", pingpong, ["text"], PINGPONG),
+        ("pipeline", pipeline, ["text"], PIPELINE),
+        ("big", big, ["binary", "text", "multi-byte text"], BIG),
+    ):
+        for kind in kinds:
+            for size, runs in sizes.items():
+                tasks[f"{name}, {kind}, {size} B"] = (each_message, scenario, program, kind, size, runs)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        futures = {name: pool.submit(*task) for name, task in tasks.items()}
+        return {name: round(future.result(), 1) for name, future in futures.items()}
+
+
+# ---- The baseline -------------------------------------------------------------------------------------
+
+
+def conditions(program):
+    """Take the program; return what its counts depend on, in a line that begins with the system."""
+    system = platform.freedesktop_os_release() if os.path.exists("/etc/os-release") else {}
+    vectors = "AVX2" if re.search(r"\bavx2\b", pathlib.Path("/proc/cpuinfo").read_text()) else "no AVX2"
+    contents = pathlib.Path(program).read_bytes()  # compilers leave their names in it
+    clang, gcc = re.search(rb"clang version (\d+)", contents), re.search(rb"GCC: \([^)]*\) (\d+)", contents)
+    compiler = f"clang {clang[1].decode()}" if clang else f"gcc {gcc[1].decode()}" if gcc else "?"
+    valgrind = subprocess.run(["valgrind", "--version"], capture_output=True, text=True).stdout.strip()
+    name = f"{system.get('ID')} {system.get('VERSION_ID')}"
+    return f"{name}, {platform.machine()} with {vectors}, {compiler}, {valgrind}"
+
+
+def read_baseline():
+    """Return the conditions that instructions.txt is for, its history, and {what: instructions}."""
+    lines = BASELINE.read_text().splitlines() if BASELINE.exists() else []
+    history = [line for line in lines if re.match(r"# \d{4}-", line)]
+    condition = next((line.removeprefix("# For: ") for line in lines if line.startswith("# For: ")), "")
+    counts = [line.rsplit(None, 1) for line in lines if line and not line.startswith("#")]
+    return condition, history, {name: float(number) for name, number in counts}
+
+
+def write_baseline(condition, history, counts):
+    """Take what read_baseline returns; write it."""
+    lines = ["# Instructions of ws-echo, for a message where nothing else is said: see instructions.py.",
+             f"# For: {condition}", "#", "# Why they are what they are:", *history, "",
+             *(f"{name:<50}{number:>14.1f}" for name, number in counts.items())]
+    BASELINE.write_text("\n".join(lines) + "\n")
+
+
+def compare(counts, baseline):
+    """Take today's counts and the committed ones; print both and return whether nothing rose too far."""
+    good = True
+    print(f"{'':<50}{'committed':>14}{'now':>14}")
+    for name in dict.fromkeys([*baseline, *counts]):
+        old, new = baseline.get(name), counts.get(name)
+        if old is None or new is None:
+            good, verdict = False, "counted only on one side: update"
+        else:
+            rise = new / old - 1
+            good &= rise <= ALLOWED_RISE
+            advice = " TOO MUCH" if rise > ALLOWED_RISE else " update" if rise < -ALLOWED_RISE else ""
+            verdict = f"{rise:+.1%}{advice}"
+        print(f"{name:<50}{old or '-':>14}{new or '-':>14}  {verdict}")
+    return good
+
+
+def main():
+    """Count, then compare or update; the exit status is 1 where something rose too far."""
+    parser = argparse.ArgumentParser(description="Counts the instructions of ws-echo.")
+    parser.add_argument("--program", default=wire.PROGRAM, help="the program to count")
+    parser.add_argument("--update", metavar="REASON", help="take today's counts for the committed ones")
+    options = parser.parse_args()
+    if not os.access(options.program, os.X_OK):
+        sys.exit(f"instructions: {options.program} is missing: build it with make")
+    valgrind = shutil.which("valgrind")
+    wanted, history, baseline = read_baseline()
+    found = conditions(options.program) if valgrind else "valgrind is missing: install the package valgrind"
+    if not options.update and found != wanted:
+        print(f"instructions: not compared: the committed counts are for {wanted}; here: {found}")
+        must = not valgrind or found.split(",")[0] == wanted.split(",")[0]
+        sys.exit(1 if must and os.environ.get("CI") == "true" else 0)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)  # the program does not run as root
+        counts = count_all(shutil.copy(options.program, folder))
+    if options.update:
+        write_baseline(found, [*history, f"# {datetime.date.today()} {options.update}"], counts)
+        print(f"instructions: wrote {BASELINE}")
+    elif not compare(counts, baseline):
+        sys.exit("instructions: make it cheaper, or say why it costs more with --update=REASON and commit that")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+/* lws_echo: an echo server with libwebsockets: lws_echo PORT PREFIX. Text gets the prefix in front, binary
+ * messages none. Messages that are complete wait in a queue until libwebsockets says that the connection is
+ * writable, and leave as long as it takes them; a connection whose queue is long is not read from. */
+
+#include <libwebsockets.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BUFFER_BYTES = 128 << 10, /* of one read */
+    QUEUE_BYTES = 1 << 20,    /* of a queue that is long */
+};
+
+/* A message, received or still being received: LWS_PRE bytes of room, the prefix, the payload. */
+struct message {
+    struct message *next;
+    size_t length, room;
+    bool binary;
+    unsigned char bytes[];
+};
+
+/* What a connection has: the message that is being received, and those to be sent. */
+struct session {
+    struct message *receiving, *first, **last;
+    size_t queued;
+};
+
+static const char *prefix;
+
+/* Takes a message (or NULL) and the room it needs; returns it with that room, or NULL where there is no
+ * memory. */
+static struct message *with_room(struct message *message, size_t room)
+{
+    if (message && message->room >= room)
+        return message;
+    room = message ? room + room / 2 : room;
+    struct message *larger = realloc(message, sizeof *larger + LWS_PRE + room);
+    if (larger) {
+        if (!message)
+            larger->length = 0;
+        larger->room = room;
+    }
+    return larger;
+}
+
+/* Takes a connection, its session and a piece of a message; queues the message when it is complete. Returns
+ * 0, or -1 to end the connection. */
+static int received(struct lws *connection, struct session *session, const void *piece, size_t length)
+{
+    size_t left = lws_remaining_packet_payload(connection);
+    bool binary = lws_frame_is_binary(connection) != 0, begins = !session->receiving;
+    struct message *message = session->receiving;
+    message = with_room(message, (message ? message->length : strlen(prefix)) + length + left);
+    if (!message)
+        return -1;
+    session->receiving = message;
+    if (begins && !binary) {
+        message->length = strlen(prefix);
+        memcpy(message->bytes + LWS_PRE, prefix, message->length);
+    }
+    message->binary = binary;
+    memcpy(message->bytes + LWS_PRE + message->length, piece, length);
+    message->length += length;
+    if (left > 0 || !lws_is_final_fragment(connection))
+        return 0;
+    message->next = NULL;
+    if (!session->first)
+        session->last = &session->first;
+    *session->last = message;
+    session->last = &message->next;
+    session->queued += message->length;
+    session->receiving = NULL;
+    if (session->queued > QUEUE_BYTES)
+        lws_rx_flow_control(connection, 0);
+    lws_callback_on_writable(connection);
+    return 0;
+}
+
+/* Takes a connection and its session; sends from the queue what the connection takes. Returns 0, or -1 to end
+ * it. */
+static int writable(struct lws *connection, struct session *session)
+{
+    while (session->first && !lws_send_pipe_choked(connection)) {
+        struct message *message = session->first;
+        int sent = lws_write(connection, message->bytes + LWS_PRE, message->length,
+                             message->binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT);
+        if (sent < (int)message->length)
+            return -1;
+        session->first = message->next;
+        session->queued -= message->length;
+        free(message);
+    }
+    if (session->first)
+        lws_callback_on_writable(connection);
+    if (session->queued <= QUEUE_BYTES)
+        lws_rx_flow_control(connection, 1);
+    return 0;
+}
+
+/* Takes what libwebsockets has to tell about a connection; returns 0, or -1 to end it. */
+static int happened(struct lws *connection, enum lws_callback_reasons reason, void *user, void *piece,
+                    size_t length)
+{
+    struct session *session = user;
+    switch (reason) {
+    case LWS_CALLBACK_RECEIVE: return received(connection, session, piece, length);
+    case LWS_CALLBACK_SERVER_WRITEABLE: return writable(connection, session);
+    case LWS_CALLBACK_CLOSED:
+        free(session->receiving);
+        for (struct message *message; (message = session->first);) {
+            session->first = message->next;
+            free(message);
+        }
+        return 0;
+    default: return 0;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3)
+        return 64;
+    prefix = argv[2];
+    const struct lws_protocols protocols[] = {{.name = "echo",
+                                               .callback = happened,
+                                               .per_session_data_size = sizeof(struct session),
+                                               .rx_buffer_size = BUFFER_BYTES},
+                                              {0}};
+    struct lws_context_creation_info information = {.port = atoi(argv[1]),
+                                                    .iface = "127.0.0.1",
+                                                    .options = LWS_SERVER_OPTION_DISABLE_IPV6,
+                                                    .protocols = protocols,
+                                                    .pt_serv_buf_size = BUFFER_BYTES};
+    lws_set_log_level(LLL_ERR, NULL);
+    struct lws_context *context = lws_create_context(&information);
+    while (context && lws_service(context, 0) >= 0)
+        ;
+    return 71;
+}

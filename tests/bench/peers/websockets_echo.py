@@ -1,0 +1,24 @@
+"""An echo server with the websockets library: websockets_echo.py PORT PREFIX."""
+
+import asyncio
+import sys
+
+import websockets
+
+PORT, PREFIX = int(sys.argv[1]), sys.argv[2]
+
+
+async def echo(connection):
+    """Take a connection; echo text with the prefix in front, and binary messages as they are."""
+    async for message in connection:
+        await connection.send(message if isinstance(message, bytes) else PREFIX + message)
+
+
+async def main():
+    """Serve for ever, without compression."""
+    options = {"compression": None, "max_size": 16 << 20, "ping_interval": None}
+    async with websockets.serve(echo, "127.0.0.1", PORT, **options):
+        await asyncio.Future()
+
+
+asyncio.run(main())

@@ -1,0 +1,13 @@
+// An echo server with ws and bufferutil: ws_echo.js PORT PREFIX. Text gets the prefix, binary messages nothing.
+'use strict';
+require('bufferutil'); // ws uses it where it is there; without it this must fail
+const { WebSocketServer } = require('ws');
+const [port, prefix] = [Number(process.argv[2]), Buffer.from(process.argv[3])];
+
+const options = { host: '127.0.0.1', port, perMessageDeflate: false, maxPayload: 16 << 20 };
+new WebSocketServer(options).on('connection', (connection) => {
+    connection.on('message', (message, binary) => {
+        connection.send(binary ? message : Buffer.concat([prefix, message]), { binary });
+    });
+    connection.on('error', () => {}); // a peer that goes away
+});
