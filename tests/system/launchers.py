@@ -57,7 +57,8 @@ class Launcher:
 
     def stop(self):
         self.machine.systemctl("stop", "launcher.service", check=False)
-        wire.wait_until(lambda: not self.listens() and not self.machine.processes("ws-echo"), f"{self.name} ends")
+        wire.wait_until(lambda: not self.listens(), f"{self.name} listens no more")
+        wire.wait_until(lambda: not self.machine.processes("ws-echo"), "its connections are gone")
 
     def listens(self):
         return PORT in self.machine.listening()
@@ -128,6 +129,7 @@ class Syslog(Launcher):
     """Those that give the connection to the program as standard error too."""
 
     channel = "syslog"
+    package = None
 
     def lines(self):
         return self.journal("syslog")
@@ -135,7 +137,7 @@ class Syslog(Launcher):
     def prepare(self):
         unpacked = wire.TOP / "build/launchers"
         if not (unpacked / "usr/sbin").is_dir():
-            parts.missing("build/launchers", "tests/system/fetch-launchers unpacks them")
+            parts.missing(self.name, f"{self.package}, as tests/system/fetch-launchers does, under build/launchers")
         if not self.machine.path(LAUNCHERS).exists():
             shutil.copytree(unpacked, self.machine.path(LAUNCHERS), symlinks=True)
 
@@ -153,6 +155,7 @@ class Xinetd(Syslog):
     """The shipped entry, enabled, and given options."""
 
     name = "xinetd"
+    package = "xinetd"
     hosts = ("127.0.0.1", "::1")
 
     def server(self, options):
@@ -169,6 +172,7 @@ class Inetd(Syslog):
     """openbsd-inetd with a line of inetd.conf."""
 
     name = "inetd"
+    package = "openbsd-inetd"
 
     def server(self, options):
         line = f"{PORT} stream tcp nowait.100000 nobody {self.program} ws-echo {' '.join(options)}\n"
@@ -287,4 +291,5 @@ class PipeEnds:
         self.back.close()
 
 
-ALL = [Systemd, Xinetd, Inetd, Tcpserver, Tcpsvd, SocketActivate, SocketActivateInetd, Socat, SocatNofork, Pipes]
+ALL = [Systemd, Xinetd, Inetd, Tcpserver, Tcpsvd, SocketActivate, SocketActivateInetd, Socat, SocatNofork,
+       Pipes]

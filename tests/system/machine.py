@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,7 +31,7 @@ PR_SET_PDEATHSIG = 1
 CLONE_NEWNET = 0x40000000
 
 HIERARCHIES = pathlib.Path("/sys/fs/cgroup")
-GROUP = "ws-echo-test-"
+NAME = "ws-echo-test"  # with the process number behind it, of all that is made outside
 
 # Units that would act on the machine outside (kernel settings, modules, clocks) or only take time.
 MASKED = """
@@ -40,6 +41,12 @@ MASKED = """
     sys-kernel-tracing.mount sys-kernel-config.mount sys-fs-fuse-connections.mount
     proc-sys-fs-binfmt_misc.automount timers.target
 """.split()
+
+
+def hands_down(group, controller):
+    """Whether the groups below one of version 2 can have limits of this kind."""
+    handed_down = group / "cgroup.subtree_control"
+    return handed_down.exists() and controller in handed_down.read_text(encoding="ascii").split()
 
 
 def mount(*arguments):
@@ -94,13 +101,12 @@ def inside(directory, unified):
 
     settings(root / "etc")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    socket.sethostname("ws-echo-test")
     os.chdir(root)
     (root / "outside").mkdir()
     subprocess.run(["pivot_root", ".", "outside"], check=True)
     subprocess.run(["umount", "-l", "/outside"], check=True)
     os.rmdir("/outside")
-    environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "container": "ws-echo-test"}
+    environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "container": NAME}
     os.execve("/lib/systemd/systemd", ["systemd", "--system", "systemd.unit=basic.target"], environment)
 
 
@@ -150,8 +156,10 @@ class Machine:
         for command, package in {"unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2",
                                  "systemctl": "systemd"}.items():
             parts.require(command, package)
-        self.remove_groups(leftovers())
-        self.directory = tempfile.mkdtemp(prefix="ws-echo-test-")
+        self.remove_groups(groups_left_over())
+        for directory in left_over(pathlib.Path(tempfile.gettempdir()).glob(f"{NAME}-*")):
+            shutil.rmtree(directory)
+        self.directory = tempfile.mkdtemp(prefix=f"{NAME}-{os.getpid()}-")
         self.console = open(pathlib.Path(self.directory) / "console", "wb+")
         try:
             self.make_groups()
@@ -164,8 +172,8 @@ class Machine:
     def start(self):
         inner = [sys.executable, __file__, self.directory, "unified" if self.unified else ""]
         flags = "--pid --mount --net --uts --ipc --cgroup --fork --kill-child --propagation private".split()
-        self.outer = subprocess.Popen(["unshare", *flags, *inner], stdin=subprocess.DEVNULL, stdout=self.console,
-                                      stderr=self.console, preexec_fn=self.enter_groups)
+        self.outer = subprocess.Popen(["unshare", *flags, *inner], preexec_fn=self.enter_groups,
+                                      stdin=subprocess.DEVNULL, stdout=self.console, stderr=self.console)
         children = pathlib.Path(f"/proc/{self.outer.pid}/task/{self.outer.pid}/children")
 
         def ready():
@@ -201,7 +209,10 @@ class Machine:
             if self.unified and controllers:
                 continue
             parent = hierarchy_root(controllers) / here.lstrip("/")
-            group = parent / f"{GROUP}{os.getpid()}-{id(self)}"
+            if not controllers:
+                above = [parent, *parent.parents]
+                parent = next((group for group in above if hands_down(group, "memory")), parent)
+            group = parent / f"{NAME}-{os.getpid()}-{id(self)}"
             group.mkdir()
             self.groups.append(group)
             if controllers == "cpuset":  # starts without any processor, and then takes no process
@@ -262,8 +273,8 @@ class Machine:
     def units(self, pattern, *states):
         """Names of the loaded units that match, in any or in one of the given states."""
         wanted = [f"--state={','.join(states)}"] if states else []
-        listed = self.systemctl("list-units", "--all", "--plain", "--no-legend", "--full", *wanted, pattern).stdout
-        return [line.split()[0] for line in listed.splitlines()]
+        listed = self.systemctl("list-units", "--all", "--plain", "--no-legend", "--full", *wanted, pattern)
+        return [line.split()[0] for line in listed.stdout.splitlines()]
 
     @contextlib.contextmanager
     def network(self):
@@ -288,7 +299,8 @@ class Machine:
         """The TCP ports that somebody inside listens on, IPv4 and IPv6."""
         found = set()
         for table in "tcp", "tcp6":
-            for line in pathlib.Path(f"/proc/{self.leader}/net/{table}").read_text(encoding="ascii").splitlines()[1:]:
+            lines = pathlib.Path(f"/proc/{self.leader}/net/{table}").read_text(encoding="ascii").splitlines()
+            for line in lines[1:]:
                 _, local, _, state = line.split()[:4]
                 if state == "0A":
                     found.add(int(local.rsplit(":", 1)[1], 16))
@@ -330,6 +342,19 @@ class Machine:
             path.unlink()
             self.systemctl("daemon-reload")
 
+    @contextlib.contextmanager
+    def replaced(self, path, data):
+        """Another program in the place of one, as install(1) and dpkg do it: a new file of the same name."""
+        here = self.path(path)
+        kept = here.with_name(here.name + ".kept")
+        here.rename(kept)
+        try:
+            here.write_bytes(data)
+            here.chmod(0o755)
+            yield
+        finally:
+            kept.rename(here)
+
     def install(self):
         """What an administrator does after `make`."""
         subprocess.run(["make", "--directory", wire.TOP, "install", f"DESTDIR={self.path('')}"], check=True,
@@ -348,15 +373,14 @@ def set_network(namespace):
         raise OSError(ctypes.get_errno(), "setns")
 
 
-def leftovers():
-    """Groups of test runs that were killed before they could remove them."""
-    found = []
-    for controllers, here in hierarchies():
-        for group in (hierarchy_root(controllers) / here.lstrip("/")).glob(GROUP + "*"):
-            owner = group.name.removeprefix(GROUP).split("-")[0]
-            if not pathlib.Path("/proc", owner).exists():
-                found.append(group)
-    return found
+def left_over(paths):
+    """Those of test runs that were killed before they could remove them."""
+    return [path for path in paths if not pathlib.Path("/proc", path.name.split("-")[3]).exists()]
+
+
+def groups_left_over():
+    return [group for controllers, _ in hierarchies()
+            for group in left_over(hierarchy_root(controllers).rglob(f"{NAME}-*"))]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 /*
- * Tries one thing that the unit forbids, for test_systemd.py. It takes the place of ws-echo: the connection is
- * standard input and output, the first line on it says what to try, and the answer is a number, a text, "ok" or
- * the name of an error. No answer means that it was killed for trying.
+ * Tries one thing that the unit forbids, for test_systemd.py. It takes the place of ws-echo: the connection
+ * is standard input and output, the first line on it says what to try, and the answer is a number, a text,
+ * "ok" or the name of an error. No answer means that it was killed for trying.
  */
 
 #define _GNU_SOURCE
@@ -42,13 +42,13 @@ static void number(long value)
 /* A process that stays as long as we do, to be counted. */
 static int child(void)
 {
-    int process = fork();
-    if (process == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    int parent = getpid(), process = fork();
+    if (process != 0)
+        return process;
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    while (getppid() == parent)
         pause();
-        _exit(EXIT_FAILURE);
-    }
-    return process;
+    _exit(EXIT_FAILURE);
 }
 
 static int memory_file(void)
@@ -57,6 +57,11 @@ static int memory_file(void)
     if (file < 0)
         result(-1);
     return file;
+}
+
+static void written(int file)
+{
+    result(file < 0 ? -1 : write(file, "x", 1));
 }
 
 /* The rest of a file after `label`, to its end or the end of the line. */
@@ -87,7 +92,8 @@ static void link_target(const char *path)
 
 static void datagram_to_loopback(void)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int made = socket(AF_INET, SOCK_DGRAM, 0);
     result(made < 0 ? -1 : sendto(made, "x", 1, 0, (struct sockaddr *)&to, sizeof to));
 }
@@ -125,9 +131,9 @@ int main(void)
     if (*argument)
         *argument++ = 0;
 
-#define TRY(name, expression) \
-    if (strcmp(line, name) == 0) \
-        expression
+#define TRY(name, expression)                                                                                \
+    if (strcmp(line, name) == 0)                                                                             \
+    expression
 
     TRY("user", number(getuid()));
     TRY("privileges", number(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)));
@@ -141,13 +147,17 @@ int main(void)
     TRY("socket", result(socket(AF_INET, SOCK_STREAM, 0)));
     TRY("datagram", datagram_to_loopback());
     TRY("writable-code", result((long)mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
-                                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == -1 ? -1 : 0));
+                                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == -1
+                                    ? -1
+                                    : 0));
     TRY("suid", result(fchmod(memory_file(), 04755)));
-    TRY("write", (signal(SIGXFSZ, SIG_IGN), result(write(memory_file(), "x", 1))));
+    TRY("write", (signal(SIGXFSZ, SIG_IGN), written(memory_file())));
+    TRY("fill", (signal(SIGXFSZ, SIG_IGN), written(open(argument, O_WRONLY | O_CREAT, 0600))));
     TRY("memory", touch((size_t)atoi(argument) << 20));
     TRY("personality", result(personality(PER_LINUX32)));
     TRY("namespace", result(unshare(CLONE_NEWUTS)));
-    TRY("real-time", result(sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1000})));
+    TRY("real-time",
+        result(sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1000})));
     TRY("kernel-log", result(klogctl(10, NULL, 0)));
     TRY("architecture", call_of_another_architecture());
     TRY("standard-error", (dprintf(STDERR_FILENO, "leaked\n"), answer("ok")));

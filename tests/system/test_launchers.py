@@ -1,8 +1,10 @@
 """The same exchanges under every launcher, byte for byte, and the record of each on the right channel."""
 
+import contextlib
+
 import pytest
 import wire
-from launchers import ALL
+from launchers import ALL, Xinetd
 from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, close_body, echo, frame, reply, text
 
 # No Ping, so that the bytes do not depend on how fast the machine is.
@@ -119,3 +121,46 @@ def test_the_record_shows_the_address_of_every_family_that_the_launcher_serves(l
 def test_there_is_no_record_on_another_channel(launcher):
     """Runs behind the exchanges, so that there would be some."""
     assert launcher.channels_with_records() == ({launcher.channel} - {"a pipe"})
+
+
+# The entry for xinetd, which is shipped as the units are
+
+
+@pytest.fixture(scope="module")
+def xinetd(machine):
+    """The entry with nothing changed but that it is enabled."""
+    started = Xinetd(machine)
+    try:
+        yield started.start(["--path=/socket"])
+    finally:
+        started.stop()
+
+
+def test_the_xinetd_entry_is_disabled_as_shipped():
+    assert "\n\tdisable         = yes\n" in (wire.TOP / "ws-echo.xinetd").read_text(encoding="utf-8")
+
+
+def test_the_xinetd_entry_takes_more_connections_than_xinetd_does_by_default(xinetd):
+    for _ in range(200):
+        peer, _ = xinetd.connect()
+        peer.open()
+        says_goodbye(peer)
+
+
+def test_the_xinetd_entry_caps_the_connections_of_one_source(xinetd):
+    peers = [xinetd.connect()[0].open() for _ in range(64)]
+    refused, _ = xinetd.connect()
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        refused.send(wire.head())
+        assert refused.ended()
+    refused.close()
+    for peer in peers:
+        says_goodbye(peer)
+
+
+def test_the_largest_message_fits_the_memory_limit_of_the_xinetd_entry(xinetd):
+    peer, _ = xinetd.connect()
+    payload = bytes(16 << 20)
+    peer.open().send(frame(BINARY, payload))
+    assert peer.frame() == (True, BINARY, payload)
+    says_goodbye(peer)

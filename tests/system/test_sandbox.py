@@ -1,0 +1,202 @@
+"""The sandbox of the shipped service unit: how systemd rates it, and that each directive acts.
+
+A probe takes the place of the program and tries from inside what the unit forbids: as the unit is shipped,
+then without that one directive, by a drop-in, where it has to get through.
+"""
+
+import contextlib
+import errno
+import pathlib
+import platform
+import re
+import subprocess
+
+import parts
+import pytest
+import wire
+
+
+def test_the_exposure_is_at_most_0_4():
+    """`--threshold` is ten times what is shown; the output names what counts against the unit."""
+    parts.require("systemd-analyze", "systemd")
+    rated = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=4", "--no-pager",
+                            wire.TOP / "ws-echo@.service"], capture_output=True, text=True, check=False)
+    print(rated.stdout.splitlines()[-1])
+    assert rated.returncode == 0, rated.stdout + rated.stderr
+
+
+# Other directives that forbid the same, which a row lifts to see its own alone.
+CALLS = """
+    SystemCallFilter=
+    SystemCallArchitectures=
+    RestrictAddressFamilies=
+    RestrictNamespaces=no
+    RestrictRealtime=no
+    RestrictSUIDSGID=no
+    MemoryDenyWriteExecute=no
+    LockPersonality=no
+    ProtectKernelLogs=no
+    ProtectKernelModules=no
+    PrivateDevices=no
+"""
+ROOT = """
+    User=root
+    PrivateUsers=no
+    CapabilityBoundingSet=~
+"""
+TREE = """
+    RootDirectory=
+    BindPaths=
+    InaccessiblePaths=
+"""
+MOUNTS = TREE + """
+    ProtectSystem=no
+    ProtectHome=no
+    ProtectProc=default
+    ProcSubset=all
+    ProtectControlGroups=no
+    ProtectKernelLogs=no
+    ProtectKernelModules=no
+    PrivateDevices=no
+    PrivateTmp=no
+"""
+KILLED = ""
+
+
+def inner(machine, link):
+    """What the link is for systemd itself."""
+    return machine.run("readlink", link).stdout.strip()
+
+
+# Directive, what to try, the answer, the drop-in that takes the directive away, the answer then; and which
+# others to lift for both, because they forbid the same.
+PROBES = [
+    ("User", "user", "its own", "User=root\nPrivateUsers=no", "0", ""),
+    ("PrivateUsers", "contents /proc/self/uid_map", "its own",
+     "PrivateUsers=no", "0          0 4294967295", ""),
+    ("CapabilityBoundingSet", "status CapBnd:", "0000000000000000", "CapabilityBoundingSet=~", "some", ""),
+    ("NoNewPrivileges", "privileges", "1", "NoNewPrivileges=no", "0", CALLS),
+    ("RestrictSUIDSGID", "suid", "EPERM", "RestrictSUIDSGID=no", "ok", "SystemCallFilter="),
+    ("RootDirectory", "open /etc/passwd", "EACCES", TREE, "ok", ""),
+    ("InaccessiblePaths", "open /dev", "EACCES", "InaccessiblePaths=", "ok", "ProtectHome=no"),
+    ("ProtectSystem", "create /probe", "EROFS", "ProtectSystem=no", "EACCES", ""),
+    ("ProtectHome", "open /home", "EACCES", "ProtectHome=no", "ok", TREE),
+    ("ProtectProc", "contents /proc/1/comm", "ENOENT", "ProtectProc=default", "systemd", ""),
+    ("ProcSubset", "open /proc/meminfo", "ENOENT", "ProcSubset=all", "ok", ""),
+    ("ProtectControlGroups", "create {groups}/cgroup.procs", "EROFS",
+     "ProtectControlGroups=no", "ok", TREE + ROOT),
+    ("PrivateDevices", "open /dev/probe", "ENOENT", "PrivateDevices=no", "ok", TREE),
+    ("PrivateMounts", "link /proc/self/ns/mnt", "its own", "PrivateMounts=no", "{mnt}", MOUNTS),
+    ("PrivateTmp", "open /tmp/probe", "ENOENT", "PrivateTmp=no", "ok", TREE),
+    ("UMask", "status Umask:", "0777", "UMask=0022", "0022", ""),
+    ("PrivateNetwork", "link /proc/self/ns/net", "its own", "PrivateNetwork=no", "{net}", ""),
+    ("IPAddressDeny", "datagram", "EPERM", "IPAddressDeny=", "ok", CALLS + "PrivateNetwork=no"),
+    ("RestrictAddressFamilies", "socket", "EAFNOSUPPORT", "RestrictAddressFamilies=", "ok", ""),
+    ("SystemCallFilter", "fork", "EPERM", "SystemCallFilter=", "ok", ""),
+    ("SystemCallErrorNumber", "fork", "EPERM", "SystemCallErrorNumber=", KILLED, ""),
+    ("LockPersonality", "personality", "EPERM", "LockPersonality=no", "ok", "SystemCallFilter="),
+    ("MemoryDenyWriteExecute", "writable-code", "an error", "MemoryDenyWriteExecute=no", "ok", ""),
+    ("ProtectKernelLogs", "kernel-log", "EPERM", "ProtectKernelLogs=no", "ok", CALLS + ROOT),
+    ("ProtectKernelModules", "open /usr/lib/modules/probe", "EACCES", "ProtectKernelModules=no", "ok", ""),
+    ("RestrictNamespaces", "namespace", "EPERM", "RestrictNamespaces=no", "ok", CALLS + ROOT),
+    ("RestrictRealtime", "real-time", "EPERM", "RestrictRealtime=no", "EINVAL", "SystemCallFilter="),
+    ("MemoryMax", "memory 48", KILLED, "MemoryMax=infinity", "ok", ""),
+    ("TasksMax", "forks", "EAGAIN", "TasksMax=infinity", "ok", "SystemCallFilter="),
+    ("LimitFSIZE", "write", "EFBIG", "LimitFSIZE=infinity", "ok", "SystemCallFilter="),
+    ("OOMScoreAdjust", "contents /proc/self/oom_score_adj", "500", "OOMScoreAdjust=0", "0", ""),
+    ("StandardError", "standard-error", "ok", "StandardError=inherit", "leaked\nok", ""),
+]
+if platform.machine() == "x86_64":
+    PROBES.append(("SystemCallArchitectures", "architecture", KILLED, "SystemCallArchitectures=", "ok",
+                   "SystemCallFilter="))
+
+
+@pytest.fixture(scope="module")
+def probed(machine, tmp_path_factory):
+    """The machine with the probe in the place of the program, and what some rows look for."""
+    compiled = tmp_path_factory.mktemp("probe") / "probe"
+    source = pathlib.Path(__file__).with_name("probe.c")
+    compile_statically = [parts.require("gcc", "gcc"), "-static", "-O2", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run([*compile_statically, "-o", compiled, source], check=True)
+    for path in "/dev/probe", "/tmp/probe", "/usr/lib/modules/probe":
+        machine.path(path).parent.mkdir(exist_ok=True)
+        machine.path(path).write_text("")
+    with machine.replaced(machine.program, compiled.read_bytes()):
+        machine.systemctl("start", "ws-echo.socket")
+        yield machine
+        machine.systemctl("stop", "ws-echo.socket")
+
+
+def probe(machine, what):
+    with contextlib.closing(machine.connect()) as connected:
+        connected.sendall(what.encode() + b"\n")
+        return wire.Peer(connected).rest().decode().strip()
+
+
+def is_answer(answer, expected, other):
+    """Where no one answer is expected, any will do that is neither the other one nor an error."""
+    if expected == "an error":  # which one depends on the version of systemd
+        return answer in errno.errorcode.values()
+    if expected in ("its own", "some"):
+        return answer not in ("", other) and answer not in errno.errorcode.values()
+    return answer == expected
+
+
+@pytest.mark.parametrize("directive, what, forbidden, without, allowed, lifted", PROBES,
+                         ids=[row[0] for row in PROBES])
+def test_directive_acts(probed, directive, what, forbidden, without, allowed, lifted):
+    """In the unit as it is shipped; and it is this directive, for without it the probe gets through."""
+    groups = "/sys/fs/cgroup/unified" if probed.path("/sys/fs/cgroup/unified").is_dir() else "/sys/fs/cgroup"
+    names = {"groups": groups, "mnt": inner(probed, "/proc/1/ns/mnt"),
+             "net": inner(probed, "/proc/1/ns/net")}
+    what, without, allowed = (string.format(**names) for string in (what, without, allowed))
+    others = "".join(f"{line}\n" for line in lifted.split() if not line.startswith(directive + "="))
+
+    answer = probe(probed, what)
+    assert not is_answer(answer, allowed, forbidden), answer
+    if others:
+        with probed.drop_in("ws-echo@.service", "[Service]\n" + others):
+            answer = probe(probed, what)
+    assert is_answer(answer, forbidden, allowed), answer
+    with probed.drop_in("ws-echo@.service", f"[Service]\n{others}{without}\n"):
+        answer = probe(probed, what)
+        assert is_answer(answer, allowed, forbidden), answer
+
+
+def test_every_directive_of_the_sandbox_has_a_probe():
+    """What has none of its own is tested by behaviour, elsewhere in this file."""
+    elsewhere = {"BindPaths", "Environment", "EnvironmentFile", "ExecStart", "NotifyAccess",
+                 "StandardInput", "TimeoutStopSec"}
+    unit = (wire.TOP / "ws-echo@.service").read_text(encoding="utf-8").partition("[Service]\n")[2]
+    directives = set(re.findall(r"^(\w+)=", unit, re.MULTILINE)) - elsewhere
+    if platform.machine() != "x86_64":
+        directives.discard("SystemCallArchitectures")
+    assert directives == {row[0] for row in PROBES}
+
+
+def test_the_host_is_not_visible(probed):
+    for path in "/etc", "/home", "/root", "/sys", "/tmp", "/var", "/etc/passwd", "/var/log", "/proc/meminfo":
+        assert probe(probed, f"open {path}") in ("EACCES", "ENOENT"), path
+    for path in "/boot", "/opt", "/srv", "/usr/bin", "/usr/share", "/proc/1/root", "/run/systemd/private":
+        assert probe(probed, f"open {path}") in ("EACCES", "ENOENT"), path
+
+
+def test_nothing_can_be_written(probed):
+    """The /run of each instance is a new one; if files can be made in it, LimitFSIZE=0 keeps them empty."""
+    for directory in "/", "/dev", "/proc", "/run/systemd/journal", "/tmp", "/usr", "/usr/lib", "/var/tmp":
+        assert probe(probed, f"fill {directory}/new") in ("EACCES", "EROFS", "ENOENT"), directory
+    assert probe(probed, "fill /run/new") in ("EACCES", "EFBIG")
+
+
+def test_all_connections_share_one_network_that_is_empty(probed):
+    networks = {probe(probed, "link /proc/self/ns/net") for _ in range(3)}
+    assert len(networks) == 1, networks
+    unit = probed.path("/lib/systemd/system/ws-echo@.service")
+    shipped = unit.read_text(encoding="utf-8")
+    unit.write_text(re.sub("JoinsNamespaceOf=.*", "", shipped), encoding="utf-8")
+    probed.systemctl("daemon-reload")
+    try:
+        assert probe(probed, "link /proc/self/ns/net") not in networks
+    finally:
+        unit.write_text(shipped, encoding="utf-8")
+        probed.systemctl("daemon-reload")

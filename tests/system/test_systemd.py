@@ -1,0 +1,550 @@
+"""The shipped units under a running systemd: the sandbox, the caps, the record, starting and stopping."""
+
+import contextlib
+import errno
+import json
+import os
+import re
+import resource
+import select
+import socket
+import subprocess
+
+import pytest
+import wire
+from launchers import SETTINGS
+from machine import Machine
+from wire import BINARY, CLOSE, TEXT, Peer, close_body, echo, frame, head, reply, text
+
+import measure
+
+UNITS = "ws-echo.socket", "ws-echo@.service", "ws-echo-sandbox.service"
+INSTANCES = "ws-echo@*"
+
+TCP_REPAIR = 19  # linux/tcp.h; Python does not name it
+
+
+@pytest.fixture
+def listening(machine):
+    """The socket unit runs; afterwards nothing may be left of what the test did."""
+    machine.systemctl("start", "ws-echo.socket")
+    try:
+        yield machine
+        nothing_is_left(machine)
+    finally:
+        machine.systemctl("stop", "ws-echo.socket", check=False)
+        machine.systemctl("stop", INSTANCES, check=False)
+        machine.systemctl("reset-failed", check=False)
+
+
+def nothing_is_left(machine):
+    wire.wait_until(lambda: not machine.units(INSTANCES), "the instances are gone")
+    assert machine.processes("ws-echo") == []
+    assert machine.units("ws-echo*", "failed") == []
+    assert machine.show("ws-echo.socket", "SubState", "NConnections") == ["listening", "0"]
+
+
+@contextlib.contextmanager
+def options(machine, line):
+    """The one line that an administrator writes."""
+    machine.path(SETTINGS).write_text(f"WS_ECHO_OPTS={line}\n", encoding="utf-8")
+    try:
+        yield
+    finally:
+        machine.path(SETTINGS).unlink()
+
+
+def connect(machine, **more):
+    return Peer(machine.connect(**more))
+
+
+def echoes(peer, string="Hello", prefix=wire.PREFIX):
+    expected = echo(string, prefix)
+    peer.send(text(string))
+    received = peer.receive(len(expected))
+    assert received == expected, received
+
+
+def leave(peer):
+    """Close as a client should."""
+    peer.send(wire.close(1000))
+    assert peer.receive(4) == reply(CLOSE, close_body(1000))
+    assert peer.ended()
+    peer.close()
+
+
+def instance_of(machine, peer):
+    """The unit that serves a connection."""
+    port = peer.socket.getsockname()[1]
+    (unit,) = machine.units(f"ws-echo@*:{port}.service")
+    return unit
+
+
+def record_of(machine, cursor, port):
+    """The journal's entry about the connection from `port`, as soon as it is there."""
+    found = []
+
+    def written():
+        found.extend(machine.journal(cursor, SYSLOG_IDENTIFIER="ws-echo", REMOTE_PORT=str(port)))
+        return found
+
+    wire.wait_until(written, f"the record of port {port} is in the journal")
+    assert len(found) == 1, found
+    return found[0]
+
+
+# The units
+
+
+def test_systemd_finds_nothing_wrong_in_the_installed_units(machine):
+    verified = machine.run("systemd-analyze", "verify", "--man=no", *UNITS)
+    assert verified.stdout + verified.stderr == ""
+
+
+def test_the_socket_waits_for_what_its_instances_share_without_an_ordering_cycle(machine):
+    machine.systemctl("enable", "ws-echo.socket")
+    try:
+        verified = machine.run("systemd-analyze", "verify", "--man=no", "sockets.target", "basic.target")
+        assert "cycle" not in verified.stderr
+    finally:
+        machine.systemctl("disable", "ws-echo.socket")
+
+
+# The sandbox leaves room for what the program has to do
+
+
+@pytest.mark.parametrize("opcode, prefix", [(BINARY, b""), (TEXT, wire.PREFIX)], ids=["binary", "text"])
+def test_the_largest_message_fits_the_memory_limit(listening, opcode, prefix):
+    peer = connect(listening).open()
+    payload = b"x" * (16 << 20)
+    peer.send(frame(opcode, payload))
+    expected = reply(opcode, prefix + payload)
+    assert peer.receive(len(expected)) == expected
+    leave(peer)
+
+
+def test_instances_need_not_share_what_is_shared(listening):
+    """An administrator may stop it, or it may fail: the sandbox is as tight without, only dearer."""
+    listening.systemctl("stop", "ws-echo-sandbox.service")
+    try:
+        peer = connect(listening).open()
+        echoes(peer)
+        leave(peer)
+    finally:
+        listening.systemctl("start", "ws-echo-sandbox.service")
+
+
+def test_nothing_is_ever_made_in_the_root_directory_of_the_instances(listening, tmp_path):
+    """It has to be complete, for it may be on a file system that cannot be written to."""
+    peer = connect(listening).open()
+    leave(peer)
+    subprocess.run(["make", "--directory", wire.TOP, "install", f"DESTDIR={tmp_path}"], check=True,
+                   capture_output=True)
+    root = re.search(r"^RootDirectory=(.*)", listening.path("/lib/systemd/system/ws-echo@.service").read_text(
+        encoding="utf-8"), re.MULTILINE)[1]
+
+    def tree(top):
+        return sorted(path.relative_to(top) for path in top.rglob("*"))
+
+    assert tree(listening.path(root)) == tree(tmp_path / root.lstrip("/")) != []
+
+
+# The socket unit stays up
+
+
+@pytest.fixture
+def many_files():
+    """Room for thousands of sockets in this process."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, limits[1]), limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def source(number):
+    """An address of this machine; 60 connections from each stay below MaxConnectionsPerSource=."""
+    return f"127.0.1.{number // 60 + 1}"
+
+
+def ends(machine, count, data):
+    """Connects `count` clients at once, sends `data` on each, and returns all that each receives."""
+    received = {}
+    waiting = {}
+    with machine.network():
+        for number in range(count):
+            client = socket.socket()
+            client.bind((source(number), 0))
+            client.setblocking(False)
+            assert client.connect_ex(("127.0.0.1", 8888)) in (0, errno.EINPROGRESS)
+            waiting[client.fileno()] = client
+            received[client.fileno()] = b""
+    poll = select.poll()
+    for descriptor in waiting:
+        poll.register(descriptor, select.POLLOUT)
+    while waiting:
+        events = poll.poll(wire.LIMIT * 1000)
+        assert events, f"{len(waiting)} clients wait in vain"
+        for descriptor, event in events:
+            client = waiting[descriptor]
+            try:
+                if event & select.POLLOUT:
+                    client.sendall(data)
+                    poll.modify(descriptor, select.POLLIN)
+                    continue
+                part = client.recv(65536)
+            except (ConnectionResetError, BrokenPipeError):
+                part = b""
+            received[descriptor] += part
+            if not part:
+                poll.unregister(descriptor)
+                waiting.pop(descriptor).close()
+    return list(received.values())
+
+
+WHOLE = head() + text("Hello") + wire.close(1000)
+ANSWER = wire.switching() + echo("Hello") + reply(CLOSE, close_body(1000))
+
+
+def test_two_thousand_connections_at_once_do_not_stop_the_socket(listening, many_files):
+    """Each is served to the end, or refused since too many are there, of which the journal tells."""
+    cursor = listening.cursor()
+    received = ends(listening, 2000, WHOLE)
+    served = received.count(ANSWER)
+    print(f"{served} of {len(received)} connections were served, the others refused")
+    assert served + received.count(b"") == len(received)
+    assert served >= 512
+    if served < len(received):
+        messages = [entry["MESSAGE"] for entry in listening.journal(cursor, UNIT="ws-echo.socket")]
+        assert any("Too many incoming connections" in message for message in messages)
+    nothing_is_left(listening)
+    peer = connect(listening).open()
+    leave(peer)
+
+
+def test_with_the_limit_that_is_the_default_they_would(listening, many_files):
+    # The other limit, of systemd 255 and later, keeps off this one.
+    without = "[Socket]\nTriggerLimitIntervalSec=2s\nPollLimitIntervalSec=0\n"
+    with listening.drop_in("ws-echo.socket", without):
+        listening.systemctl("restart", "ws-echo.socket")
+        received = ends(listening, 400, WHOLE)
+        assert received.count(ANSWER) < 400
+        wire.wait_until(lambda: listening.show("ws-echo.socket", "ActiveState") == "failed", "it fails")
+    listening.systemctl("reset-failed", "ws-echo.socket")
+    listening.systemctl("start", "ws-echo.socket")
+
+
+def test_three_hundred_at_the_same_time_are_all_served(listening):
+    peers = [connect(listening, source=source(number)) for number in range(300)]
+    for peer in peers:
+        peer.open()
+    assert listening.show("ws-echo.socket", "NConnections") == "300"
+    for peer in peers:
+        echoes(peer)
+    for peer in peers:
+        peer.send(wire.close(1000))
+    for peer in peers:
+        assert peer.rest() == reply(CLOSE, close_body(1000))
+        peer.close()
+
+
+def test_clients_that_say_nothing_are_sent_away(listening):
+    with options(listening, "--handshake-timeout=0.5"):
+        peers = [connect(listening) for _ in range(30)]
+        for peer in peers:
+            assert peer.ended()
+            peer.close()
+    nothing_is_left(listening)
+
+
+def test_clients_that_reset_the_connection_leave_nothing(listening):
+    for number in range(60):
+        peer = connect(listening)
+        if number % 3:
+            peer.send(head()[: number])
+        if number % 3 == 2:
+            peer.send(head()[number:])
+        peer.reset()
+    nothing_is_left(listening)
+
+
+def test_clients_that_vanish_are_missed(listening):
+    """Their address goes away and they never say a word: no reset, no end, nothing to acknowledge."""
+    address = "192.0.2.7"
+    listening.run("ip", "address", "add", f"{address}/32", "dev", "lo")
+    cursor = listening.cursor()
+    with options(listening, "--ping-interval=0.2 --timeout=0.5"):
+        peers = [connect(listening, source=address).open() for _ in range(5)]
+        ports = [peer.socket.getsockname()[1] for peer in peers]
+        listening.run("ip", "address", "del", f"{address}/32", "dev", "lo")
+        for peer in peers:
+            peer.socket.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)  # closes without a packet
+            peer.close()
+        for port in ports:
+            assert record_of(listening, cursor, port)["WS_CLOSE_CODE"] == "1001"
+    nothing_is_left(listening)
+
+
+def refusals(machine, cursor):
+    messages = [entry["MESSAGE"] for entry in machine.journal(cursor, UNIT="ws-echo.socket")]
+    return [message for message in messages if "Too many incoming connections" in message]
+
+
+def is_refused(machine, **more):
+    peer = connect(machine, **more)
+    try:
+        peer.send(head())
+        return peer.rest() == b""
+    except (ConnectionResetError, BrokenPipeError):
+        return True
+    finally:
+        peer.close()
+
+
+def test_one_source_gets_no_more_than_its_share_and_others_theirs(listening):
+    cursor = listening.cursor()
+    share = int(listening.show("ws-echo.socket", "MaxConnectionsPerSource"))
+    greedy = [connect(listening, source="127.0.2.1").open() for _ in range(share)]
+    assert is_refused(listening, source="127.0.2.1")
+    wire.wait_until(lambda: refusals(listening, cursor), "the refusal is in the journal")
+    assert "127.0.2.1" in refusals(listening, cursor)[0]
+    other = connect(listening, source="127.0.2.2").open()
+    for peer in [*greedy, other]:
+        leave(peer)
+
+
+def test_there_are_no_more_than_the_cap_in_total(listening):
+    cursor = listening.cursor()
+    with listening.drop_in("ws-echo.socket", "[Socket]\nMaxConnections=3\n"):
+        listening.systemctl("restart", "ws-echo.socket")
+        peers = [connect(listening, source=f"127.0.3.{number}").open() for number in range(1, 4)]
+        assert is_refused(listening, source="127.0.3.9")
+        wire.wait_until(lambda: refusals(listening, cursor), "the refusal is in the journal")
+        leave(peers.pop())
+        wire.wait_until(lambda: listening.show("ws-echo.socket", "NConnections") == "2", "one has left")
+        peers.append(connect(listening, source="127.0.3.9").open())
+        for peer in peers:
+            leave(peer)
+        nothing_is_left(listening)
+    listening.systemctl("restart", "ws-echo.socket")
+
+
+def test_the_socket_lets_in_whom_it_says(listening):
+    """The service's own deny list says nothing about the connection; this one does."""
+    with listening.drop_in("ws-echo.socket", "[Socket]\nIPAddressDeny=any\nIPAddressAllow=127.0.4.1\n"):
+        listening.systemctl("restart", "ws-echo.socket")
+        peer = connect(listening, source="127.0.4.1", host="127.0.4.1").open()
+        leave(peer)
+        with listening.network():
+            other = socket.socket()
+        with other:
+            other.setblocking(False)
+            other.bind(("127.0.4.2", 0))
+            other.connect_ex(("127.0.4.1", 8888))
+            answered = select.select([], [other], [], 0.5)[1]
+            assert not answered or other.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    listening.systemctl("restart", "ws-echo.socket")
+
+
+# Failures
+
+
+def test_a_wrong_option_is_a_failed_unit_for_the_log_only(listening):
+    """The peer gets not one byte of it, and the unit does not stay loaded."""
+    cursor = listening.cursor()
+    with options(listening, "--no-such-option"):
+        peer = connect(listening)
+        peer.send(head())
+        with contextlib.suppress(ConnectionResetError):
+            assert peer.ended()
+        peer.close()
+    nothing_is_left(listening)
+
+    def says(identifier, string):
+        entries = listening.journal(cursor, SYSLOG_IDENTIFIER=identifier)
+        return any(string in entry["MESSAGE"] for entry in entries)
+
+    wire.wait_until(lambda: says("ws-echo", "no-such-option"), "the log names it")
+    assert says("systemd", "status=64")
+
+
+def test_without_its_collect_mode_a_failed_instance_would_stay(listening):
+    with listening.drop_in("ws-echo@.service", "[Unit]\nCollectMode=inactive\n"), \
+            options(listening, "--no-such-option"):
+        peer = connect(listening)
+        peer.send(head())
+        with contextlib.suppress(ConnectionResetError):
+            assert peer.ended()
+        peer.close()
+        wire.wait_until(lambda: listening.units(INSTANCES, "failed"), "there is a failed unit")
+        listening.systemctl("reset-failed", INSTANCES)
+
+
+# The record
+
+
+def test_the_journal_has_every_field(listening):
+    cursor = listening.cursor()
+    peer = connect(listening)
+    port = peer.socket.getsockname()[1]
+    peer.send(head("Origin: https://example.org", "Sec-WebSocket-Protocol: chat", "User-Agent: probe/1"))
+    assert peer.receive(len(wire.switching(subprotocol="chat"))) == wire.switching(subprotocol="chat")
+    echoes(peer)
+    peer.send(wire.close(3000, b"done"))
+    assert peer.receive(4) == reply(CLOSE, close_body(3000))
+    assert peer.ended()
+    peer.close()
+    entry = record_of(listening, cursor, port)
+    sent = head("Origin: https://example.org", "Sec-WebSocket-Protocol: chat", "User-Agent: probe/1")
+    answered = wire.switching(subprotocol="chat")
+    expected = {
+        "PRIORITY": "6", "SYSLOG_IDENTIFIER": "ws-echo", "_TRANSPORT": "journal", "REMOTE_ADDR": "127.0.0.1",
+        "REMOTE_PORT": str(port), "WS_PATH": "/socket", "WS_STATUS": "101", "WS_CLOSE_CODE": "3000",
+        "WS_CLOSE_REASON": "done", "WS_MESSAGES": "1", "WS_ORIGIN": "https://example.org",
+        "WS_SUBPROTOCOL": "chat", "WS_USER_AGENT": "probe/1",
+        "WS_BYTES_IN": str(len(sent + text("Hello") + wire.close(3000, b"done"))),
+        "WS_BYTES_OUT": str(len(answered + echo("Hello")) + 4),
+    }
+    assert {name: entry.get(name) for name in expected} == expected
+    assert int(entry["WS_DURATION_USEC"]) > 0
+
+
+def test_the_journal_answers_questions(listening):
+    """As the manual shows it: who broke the protocol?"""
+    peer = connect(listening).open()
+    port = peer.socket.getsockname()[1]
+    peer.send(b"\x81\x05Hello")  # not masked
+    final, opcode, body = peer.frame()
+    assert (final, opcode, body[:2]) == (True, CLOSE, close_body(1002))
+    peer.close()
+
+    def answer():
+        listening.run("journalctl", "--sync")
+        found = listening.run("journalctl", "--output=json", "WS_CLOSE_CODE=1002", check=False).stdout
+        return [json.loads(line)["REMOTE_PORT"] for line in found.splitlines()]
+
+    wire.wait_until(lambda: str(port) in answer(), "the journal has it")
+    shown = listening.run("journalctl", "--identifier=ws-echo", f"REMOTE_PORT={port}", "--output=cat").stdout
+    assert shown.startswith(f"peer=127.0.0.1:{port} ") and shown.count("\n") == 1, shown
+
+
+@pytest.mark.parametrize("value", [b'\x1b[31m"\\', b"\xff\xc3\x28", "\u202eGrüße".encode(), b"\x9b2J",
+                                   b'x" status=101 close=1000 y="'],
+                         ids=["escape", "not-utf8", "right-to-left", "c1", "fake-field"])
+def test_nobody_writes_into_the_log(listening, value):
+    """Neither by the path, nor the origin, nor the user agent, nor the reason of the Close."""
+    cursor = listening.cursor()
+    quoted = value.decode("latin-1")
+    for path, origin, agent in (quoted, "x", "x"), ("", quoted, "x"), ("", "x", quoted):
+        peer = connect(listening)
+        port = peer.socket.getsockname()[1]
+        peer.send(head(f"Origin: {origin}", f"User-Agent: {agent}", path="/socket?" + path))
+        with contextlib.suppress(ConnectionResetError):
+            if peer.receive(12) == b"HTTP/1.1 101":
+                peer.send(wire.close(1000, value))
+            peer.rest()
+        peer.close()
+        entry = record_of(listening, cursor, port)
+        for name, text_of in entry.items():
+            if not name.startswith("_"):
+                assert isinstance(text_of, str), (name, text_of)  # else it would not be UTF-8
+                assert all(" " <= character <= "~" for character in text_of), (name, text_of)
+        assert re.fullmatch(r'peer=\S+( \w+=("([^"\\]|\\.)*"|\S+))*', entry["MESSAGE"]), entry["MESSAGE"]
+
+
+def test_the_status_says_what_each_connection_is_doing(listening):
+    peer = connect(listening).open()
+    unit = instance_of(listening, peer)
+    wire.wait_until(lambda: listening.show(unit, "StatusText"), "the status is there")
+    shown = listening.systemctl("status", INSTANCES).stdout
+    assert unit in shown
+    assert re.search(r'Status: "127\.0\.0\.1 /socket: echoing"', shown), shown
+    leave(peer)
+
+
+# Stopping and replacing
+
+
+def is_going_away(peer):
+    final, opcode, body = peer.frame()
+    assert (final, opcode, body[:2]) == (True, CLOSE, close_body(1001))
+    assert peer.ended()
+    peer.close()
+
+
+def test_stopping_the_instances_says_going_away_to_each_peer(listening):
+    peers = [connect(listening).open() for _ in range(3)]
+    echoes(peers[0])
+    listening.systemctl("stop", INSTANCES)
+    for peer in peers:
+        is_going_away(peer)
+
+
+def test_stopping_tears_no_frame(listening):
+    """The echo is being written, and the peer has not read any of it yet."""
+    payload = os.urandom(1 << 20) * 6
+    peer = connect(listening).open()
+    peer.send(frame(BINARY, payload))
+    assert select.select([peer.socket], [], [], wire.LIMIT)[0]
+    listening.systemctl("stop", "--no-block", INSTANCES)
+    assert peer.frame() == (True, BINARY, payload)
+    is_going_away(peer)
+
+
+@pytest.mark.parametrize("change", ["stop ws-echo.socket", "restart ws-echo.socket", "daemon-reload"])
+def test_live_connections_do_not_notice(listening, change):
+    peer = connect(listening).open()
+    echoes(peer)
+    process = listening.show(instance_of(listening, peer), "MainPID")
+    listening.systemctl(*change.split())
+    echoes(peer)
+    assert listening.show(instance_of(listening, peer), "MainPID") == process
+    leave(peer)
+    listening.systemctl("start", "ws-echo.socket")
+
+
+def test_a_new_program_serves_new_connections_only(listening):
+    old = connect(listening).open()
+    with listening.replaced(listening.program, b"#!/bin/sh\n"):  # the sandbox has no shell
+        echoes(old)
+        broken = connect(listening)
+        with contextlib.suppress(ConnectionResetError):
+            assert broken.ended()
+        broken.close()
+    echoes(old)
+    leave(old)
+    new = connect(listening).open()
+    leave(new)
+
+
+# Options
+
+
+@pytest.mark.parametrize("line, path, prefix", [
+    ('--prefix="server: " --path=/a', "/a", b"server: "),
+    ("--prefix=", "/socket", b""),
+    ('--prefix=""', "/socket", b""),
+    ("--prefix=%20", "/socket", b" "),
+    ("", "/socket", b"server: "),
+], ids=["quoted", "empty", "quoted-empty", "percent", "none"])
+def test_options_come_from_the_settings(listening, line, path, prefix):
+    with options(listening, line):
+        peer = connect(listening)
+        peer.send(head(path=path))
+        assert peer.receive(len(wire.switching())) == wire.switching()
+        echoes(peer, prefix=prefix)
+        leave(peer)
+
+
+# What it costs
+
+
+def test_a_connection_costs_at_most_three_and_a_half_times_as_much_as_cat_in_a_bare_unit():
+    """Time from the connection to the 101, or the first byte. What else the machine has to do can only make
+    it worse, so the best of three runs counts."""
+    with measure.before_all_others(), Machine(unified=True) as machine:
+        machine.install()
+        assert min(measure.time_ratio(machine) for _ in range(3)) <= 3.5
+
+
+def test_an_idle_connection_takes_at_most_three_times_as_much_memory_as_cat_in_a_bare_unit(machine):
+    assert measure.memory_ratio(machine) <= 3
