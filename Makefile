@@ -133,10 +133,15 @@ check: ws-echo ws-echo-static
 	WS_ECHO=$(CURDIR)/ws-echo-static $(PYTEST) tests --ignore=tests/system --ignore=tests/bench $(SOURCE_TESTS:%=--ignore=%)
 
 # The files in the tree are as for PREFIX=/usr; $(call put,FILE,TARGET) installs one with the paths of this installation.
+# Where the loader is in /usr/lib, as on Debian, its usual name /lib64 can be a link, and the service has one mount less.
 UNITS = ws-echo.socket ws-echo@.service ws-echo-sandbox.service
-put = sed 's|/usr/sbin/|$(SBINDIR)/|g; s|/usr/lib/ws-echo|$(ROOTDIR)|g' $(1) | install -D -m 644 /dev/stdin $(DESTDIR)$(2)
+LOADER = $(shell readlink -f "$$(LC_ALL=C readelf -lW ws-echo | sed -n 's/.*program interpreter: \(.*\)\]/\1/p')")
+LOADER_DIR = $(patsubst %/,%,$(dir $(filter /usr/lib/%,$(LOADER))))
+put = sed 's|/usr/sbin/|$(SBINDIR)/|g; s|/usr/lib/ws-echo|$(ROOTDIR)|g; $(if $(LOADER_DIR),s| -/usr/lib64||)' $(1) | \
+	install -D -m 644 /dev/stdin $(DESTDIR)$(2)
 
 install: ws-echo
+	$(call tool,readelf,binutils)
 	install -D -m 755 ws-echo $(DESTDIR)$(SBINDIR)/ws-echo
 	$(foreach unit,$(UNITS),$(call put,$(unit),$(UNITDIR)/$(unit)) &&) :
 	$(call put,ws-echo.sysusers,$(SYSUSERSDIR)/ws-echo.conf)
@@ -145,7 +150,8 @@ install: ws-echo
 	$(call put,man/ws-echo.8,$(MANDIR)/man8/ws-echo.8)
 	@# The root directory of ws-echo@.service, which says what it is for.
 	install -d $(addprefix $(DESTDIR)$(ROOTDIR)/,dev proc run usr/lib usr/lib64 .$(SBINDIR))
-	cd $(DESTDIR)$(ROOTDIR) && for name in lib lib64 bin sbin; do ln -sfn usr/$$name $$name; done && \
+	cd $(DESTDIR)$(ROOTDIR) && for name in lib bin sbin; do ln -sfn usr/$$name $$name; done && \
+		ln -sfn $(or $(LOADER_DIR:/%=%),usr/lib64) lib64 && \
 		for name in etc home root sys tmp var; do ln -sfn dev $$name; done && : > .$(SBINDIR)/ws-echo
 
 uninstall:
@@ -159,6 +165,7 @@ deps-bench: deps
 
 bench: ws-echo ws-echo-static
 	$(PYTHON) tests/bench/bench.py
+	[ $$(id -u) != 0 ] || $(PYTHON) tests/system/measure.py
 
 check-system: ws-echo
 	$(PYTEST) tests/system

@@ -137,7 +137,7 @@ class Syslog(Launcher):
     def prepare(self):
         unpacked = wire.TOP / "build/launchers"
         if not (unpacked / "usr/sbin").is_dir():
-            parts.missing(self.name, f"{self.package}, as tests/system/fetch-launchers does, under build/launchers")
+            parts.missing(self.name, f"{self.package} under build/launchers by tests/system/fetch-launchers")
         if not self.machine.path(LAUNCHERS).exists():
             shutil.copytree(unpacked, self.machine.path(LAUNCHERS), symlinks=True)
 

@@ -535,15 +535,7 @@ def test_options_come_from_the_settings(listening, line, path, prefix):
         leave(peer)
 
 
-# What it costs
-
-
-def test_a_connection_costs_at_most_three_and_a_half_times_as_much_as_cat_in_a_bare_unit():
-    """Time from the connection to the 101, or the first byte. What else the machine has to do can only make
-    it worse, so the best of three runs counts."""
-    with measure.before_all_others(), Machine(unified=True) as machine:
-        machine.install()
-        assert min(measure.time_ratio(machine) for _ in range(3)) <= 3.5
+# What it costs in memory; in time, measure.py prints it
 
 
 def test_an_idle_connection_takes_at_most_three_times_as_much_memory_as_cat_in_a_bare_unit(machine):
