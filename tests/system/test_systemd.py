@@ -13,7 +13,6 @@ import subprocess
 import pytest
 import wire
 from launchers import SETTINGS
-from machine import Machine
 from wire import BINARY, CLOSE, TEXT, Peer, close_body, echo, frame, head, reply, text
 
 import measure
