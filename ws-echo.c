@@ -11,11 +11,10 @@
  *
  * ws-echo --help lists the options, ws-echo(8) is the manual.  What can be relied on:
  *
- *  1. Everything is bounded: each buffer, each wait, each count has a named limit below, or one in the
- * options.
+ *  1. Everything is bounded: each buffer, wait and count has a named limit below, or one in the options.
  *  2. No memory is taken because of a number that the peer sent, only for bytes that have arrived.
- *  3. Before the first byte of the peer is read the program is no longer root and, where the kernel has
- * seccomp, has given up every system call that an echo does not need.
+ *  3. Before the first byte of the peer is read the program is no longer root and has given up every system
+ *     call that an echo does not need (where the kernel has seccomp).
  *  4. A request head is read strictly; a refusal reflects none of its bytes.
  *  5. Nothing that the peer sent reaches the log unescaped, and no payload reaches it at all.
  *  6. The exit status is 0 for whatever a peer can cause; anything else is a local fault.
