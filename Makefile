@@ -142,6 +142,7 @@ put = sed 's|/usr/sbin/|$(SBINDIR)/|g; s|/usr/lib/ws-echo|$(ROOTDIR)|g; $(if $(L
 
 install: ws-echo
 	$(call tool,readelf,binutils)
+	@[ -n "$(UNITDIR)" ] || $(call missing,systemd.pc,systemd-dev or systemd)
 	install -D -m 755 ws-echo $(DESTDIR)$(SBINDIR)/ws-echo
 	$(foreach unit,$(UNITS),$(call put,$(unit),$(UNITDIR)/$(unit)) &&) :
 	$(call put,ws-echo.sysusers,$(SYSUSERSDIR)/ws-echo.conf)

@@ -48,6 +48,12 @@ def test_another_prefix_is_in_what_is_installed(tmp_path):
     assert "/opt/echo/lib/ws-echo" in (tmp_path / "units/ws-echo@.service").read_text()
 
 
+def test_nothing_is_installed_where_the_place_of_units_is_not_known(tmp_path):
+    result = make("install", f"DESTDIR={tmp_path}", "UNITDIR=", check=False)
+    assert result.returncode != 0 and "install the package systemd-dev or systemd," in result.stderr, result
+    assert files(tmp_path) == set()
+
+
 def test_an_xinetd_entry_that_was_edited_stays(tmp_path):
     entry = tmp_path / "etc/xinetd.d/ws-echo"
     make("install", f"DESTDIR={tmp_path}")
