@@ -278,7 +278,7 @@ struct message {
     uint8_t *memory;
 };
 
-enum channel { STANDARD_ERROR, JOURNAL, SYSLOG };
+enum channel { AUTO, STANDARD_ERROR, JOURNAL, SYSLOG };
 
 #ifndef WITHOUT_LIBSYSTEMD
 #define DLOPEN_NOTE                                                                                          \
@@ -288,12 +288,10 @@ enum channel { STANDARD_ERROR, JOURNAL, SYSLOG };
 
 struct log {
     enum channel channel;
-    bool priorities; /* standard error is read by the journal, which understands <N> */
-    bool blocked;    /* it did not take something in time, and gets nothing more but the record */
-#ifndef WITHOUT_LIBSYSTEMD
-    __typeof__(sd_journal_sendv) *journal_sendv;
-    __typeof__(sd_notify) *notify;
-#endif
+    bool under_systemd; /* it started this process: its journal reads standard error and understands <N> */
+    bool blocked;       /* it did not take something in time, and gets nothing more but the record */
+    int (*journal_sendv)(const struct iovec *, int); /* sd_journal_sendv and sd_notify, where loaded */
+    int (*notify)(int, const char *);
 };
 
 struct address {
@@ -306,6 +304,7 @@ struct connection {
     struct log log;
     struct address peer;
     bool closing; /* only our last word and the drain are left; a signal changes nothing any more */
+    bool sandboxed; /* the filter of system calls is in force */
     bool input_is_socket, output_is_socket;
     bool sockets;          /* both are, and socket options are the clock */
     int64_t started;       /* as all times: microseconds of the monotonic clock */
@@ -315,7 +314,8 @@ struct connection {
     unsigned pings;        /* sent in this silence */
 
     struct head head;
-    struct text origin, subprotocol, user_agent;
+    struct text origin, subprotocol, user_agent, forwarded;
+    char forwarded_fields[LOGGED_MAX + 2]; /* terminated, and one more than is logged, so that it shows as cut */
     int status; /* HTTP; 0: nothing was answered */
 
     struct frame frame;
@@ -380,7 +380,8 @@ static struct options {
     uint64_t max_message;           /* bytes */
     int64_t handshake_timeout;      /* microseconds, as the next two */
     int64_t ping_interval, timeout; /* 0: never */
-    bool proxy_protocol, no_page, quiet, verbose, help, version;
+    bool proxy_protocol, no_page, check, quiet, verbose, help, version;
+    enum channel log;
     const char *user;
 } options = {
     .prefix = "server: ",
@@ -405,11 +406,13 @@ static const char usage[] =
     "      --ping-interval=S      seconds of silence after which a Ping is sent; 0: never (20)\n"
     "      --timeout=S            seconds of silence or unread output that end it; 0: never (60)\n"
     "      --proxy-protocol       a PROXY protocol header must come first\n"
-    "      --no-page              serve no test page at /\n"
+    "      --no-page              answer GET / with one line instead of the test page\n"
+    "      --log=CHANNEL          log to the journal, syslog or stderr (auto)\n"
+    "      --check                judge the options, and serve nothing\n"
     "  -u, --user=NAME            whom to become when started as root (nobody)\n"
     "  -q, --quiet                log local faults only\n"
     "  -v, --verbose              log every frame and the fields of the request too\n"
-    "      --help                 print this help\n"
+    "  -h, --help                 print this help\n"
     "      --version              print the version\n"
     "\n"
     "It does not listen: systemd, xinetd, inetd, tcpserver or socat start it.  See ws-echo(8).\n";
@@ -420,7 +423,8 @@ enum long_option {
     OPTION_TIMEOUT,
     OPTION_PROXY_PROTOCOL,
     OPTION_NO_PAGE,
-    OPTION_HELP,
+    OPTION_LOG,
+    OPTION_CHECK,
     OPTION_VERSION,
 };
 
@@ -435,10 +439,12 @@ static const struct option long_options[] = {
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"proxy-protocol", no_argument, NULL, OPTION_PROXY_PROTOCOL},
     {"no-page", no_argument, NULL, OPTION_NO_PAGE},
+    {"log", required_argument, NULL, OPTION_LOG},
+    {"check", no_argument, NULL, OPTION_CHECK},
     {"user", required_argument, NULL, 'u'},
     {"quiet", no_argument, NULL, 'q'},
     {"verbose", no_argument, NULL, 'v'},
-    {"help", no_argument, NULL, OPTION_HELP},
+    {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
 };
@@ -552,6 +558,18 @@ static bool is_path(const char *value)
     return *value == '/' && strlen(value) < REQUEST_LINE_MAX && is_visible(TEXT_OF(value), "?#");
 }
 
+static bool parse_channel(const char *value, enum channel *channel)
+{
+    static const char *const names[] = {
+        [AUTO] = "auto", [STANDARD_ERROR] = "stderr", [JOURNAL] = "journal", [SYSLOG] = "syslog"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (strcmp(value, names[i]) == 0) {
+            *channel = (enum channel)i;
+            return true;
+        }
+    return false;
+}
+
 /* Adds to a repeatable option; `any` and `none` (if there is one) must stand alone.  Returns false if not. */
 static bool choose(struct choices *choices, const char *value, bool has_none)
 {
@@ -604,12 +622,15 @@ static const char *take_option(struct options *into, int option, const char *val
         return parse_duration(value, &into->ping_interval) ? NULL : "must be seconds, as in 20 or 0.5, or 0";
     case OPTION_TIMEOUT:
         return parse_duration(value, &into->timeout) ? NULL : "must be seconds, as in 60 or 0.5, or 0";
+    case OPTION_LOG:
+        return parse_channel(value, &into->log) ? NULL : "must be auto, journal, syslog or stderr";
     case 'u': into->user = value; return *value ? NULL : "must be the name of a user";
     case OPTION_PROXY_PROTOCOL: into->proxy_protocol = true; break;
     case OPTION_NO_PAGE: into->no_page = true; break;
     case 'q': into->quiet = true; break;
     case 'v': into->verbose = true; break;
-    case OPTION_HELP: into->help = true; break;
+    case OPTION_CHECK: into->check = true; break;
+    case 'h': into->help = true; break;
     case OPTION_VERSION: into->version = true; break;
     }
     return NULL;
@@ -649,13 +670,23 @@ static bool complete_options(struct options *into, char complaint[static LOGGED_
     return true;
 }
 
+/* Tells whether a long option that getopt_long refused is the beginning of several. */
+static bool is_ambiguous(const char *argument)
+{
+    const char *name = argument + strlen("--");
+    unsigned count = 0;
+    for (const struct option *row = long_options; row->name; row++)
+        count += strncmp(row->name, name, strcspn(name, "=")) == 0;
+    return count > 1;
+}
+
 /* Parses the command line into `into`.  Returns false with a complaint if anything is wrong with it. */
 static bool parse_options(int argc, char **argv, struct options *into, char complaint[static LOGGED_MAX])
 {
     int option;
     opterr = 0;
     optind = 0;
-    while ((option = getopt_long(argc, argv, "+:p:P:o:s:m:u:qv", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "+:p:P:o:s:m:u:qvh", long_options, NULL)) != -1) {
         const struct option *row = long_options;
         const char *wrong;
         while (row->name && row->val != (option == ':' || option == '?' ? optopt : option))
@@ -663,8 +694,8 @@ static bool parse_options(int argc, char **argv, struct options *into, char comp
         if (option == ':')
             return complain(complaint, "option --%s needs a value; see ws-echo --help", row->name);
         if (option == '?' && optopt == 0)
-            return complain(complaint, "unknown or ambiguous option %.40s; see ws-echo --help",
-                            argv[optind - 1]);
+            return complain(complaint, "%s option %.40s; see ws-echo --help",
+                            is_ambiguous(argv[optind - 1]) ? "ambiguous" : "unknown", argv[optind - 1]);
         if (option == '?' && !row->name)
             return complain(complaint, "unknown option -%c; see ws-echo --help", optopt);
         if (option == '?')
@@ -784,16 +815,14 @@ static void log_record(struct log *log, struct record *record, int priority)
     int64_t began = bound_begin();
     switch (log->channel) {
     case JOURNAL:
-#ifndef WITHOUT_LIBSYSTEMD
         add_field(record, "SYSLOG_IDENTIFIER=ws-echo");
         add_field(record, "PRIORITY=%d", priority);
         add_field(record, "MESSAGE=%s", record->line);
         log->journal_sendv(record->fields, record->field_count);
-#endif
         break;
     case SYSLOG: syslog(priority, "%s", record->line); break;
-    case STANDARD_ERROR:
-        if (log->priorities)
+    default:
+        if (log->under_systemd)
             length = snprintf(line, sizeof line, "<%d>%s\n", priority, record->line);
         else
             length = snprintf(line, sizeof line, "ws-echo[%d]: %s\n", (int)getpid(), record->line);
@@ -857,6 +886,11 @@ static void log_connection(struct connection *c, const char *end, int priority)
     add_value(&record, "origin", "WS_ORIGIN", c->origin);
     add_value(&record, "subprotocol", "WS_SUBPROTOCOL", c->subprotocol);
     add_value(&record, "agent", "WS_USER_AGENT", c->user_agent);
+    add_value(&record, "forwarded", "WS_FORWARDED", c->forwarded);
+    if (!c->sandboxed) {
+        add_to_line(&record, " sandbox=partial");
+        add_field(&record, "WS_SANDBOX=partial");
+    }
     log_record(&c->log, &record, priority);
 }
 
@@ -873,7 +907,7 @@ static _Noreturn void conclude(struct connection *c, const char *end)
     if (c->status == 101 && c->close_code == 0)
         c->close_code = ABNORMAL;
     if (health_check ? options.verbose : !options.quiet)
-        log_connection(c, end, health_check ? LOG_DEBUG : LOG_INFO);
+        log_connection(c, end, health_check ? LOG_DEBUG : LOG_NOTICE);
     exit(EXIT_SUCCESS);
 }
 
@@ -900,40 +934,54 @@ static const struct {
                                                                             .name = "FDO",
                                                                             .value = DLOPEN_NOTE};
 
-/* Loads the journal's functions; returns false if there is no libsystemd. */
+/* Loads the journal's functions.  Returns false if there is no libsystemd. */
 static bool load_libsystemd(struct log *log)
 {
     void *library = dlopen("libsystemd.so.0", RTLD_NOW);
     if (!library)
         return false;
-    log->journal_sendv = (__typeof__(log->journal_sendv))dlsym(library, "sd_journal_sendv");
-    log->notify = (__typeof__(log->notify))dlsym(library, "sd_notify");
+    log->journal_sendv = (__typeof__(sd_journal_sendv) *)dlsym(library, "sd_journal_sendv");
+    log->notify = (__typeof__(sd_notify) *)dlsym(library, "sd_notify");
     return log->journal_sendv && log->notify;
+}
+#else
+static bool load_libsystemd(struct log *log)
+{
+    (void)log;
+    return false;
 }
 #endif
 
+/* Tells whether standard error is the connection, as xinetd and inetd start a program. */
+static bool standard_error_is_connection(void)
+{
+    return is_same_stream(STDERR_FILENO, STDIN_FILENO) || is_same_stream(STDERR_FILENO, STDOUT_FILENO);
+}
+
 /*
- * Finds the best channel there is.  The children of a service that is itself a super-server inherit all that
+ * Returns the best channel there is.  The children of a service that is itself a super-server inherit all that
  * systemd told it, but for the process it told: only our own SYSTEMD_EXEC_PID means that systemd started us.
  */
-static void open_log(struct log *log)
+static enum channel find_channel(struct log *log)
 {
     const char *exec_pid = getenv("SYSTEMD_EXEC_PID");
-    bool under_systemd = exec_pid && strtol(exec_pid, NULL, 10) == getpid();
-#ifndef WITHOUT_LIBSYSTEMD
-    if (under_systemd && load_libsystemd(log)) {
-        log->channel = JOURNAL;
-        return;
-    }
-#endif
-    if (is_same_stream(STDERR_FILENO, STDIN_FILENO) || is_same_stream(STDERR_FILENO, STDOUT_FILENO)) {
-        log->channel = SYSLOG;
+    log->under_systemd = exec_pid && strtol(exec_pid, NULL, 10) == getpid();
+    if (log->under_systemd && load_libsystemd(log))
+        return JOURNAL;
+    return standard_error_is_connection() ? SYSLOG : STANDARD_ERROR;
+}
+
+/* Opens the log, on the best channel where `channel` is AUTO.  Fails where the one asked for cannot be had. */
+static void open_log(struct log *log, enum channel channel)
+{
+    if (channel == STANDARD_ERROR && standard_error_is_connection())
+        fail(log, EX_USAGE, "--log=stderr: standard error is the connection; use syslog");
+    if (channel == JOURNAL && !log->journal_sendv && !load_libsystemd(log))
+        fail(log, EX_OSERR, "--log=journal: there is no libsystemd; use syslog or stderr");
+    log->channel = channel == AUTO ? find_channel(log) : channel;
+    if (log->channel == SYSLOG) {
         openlog("ws-echo", LOG_PID | LOG_NDELAY, LOG_DAEMON);
-        tzset(); /* for the time of day in each line; whatever else is dated here is in UTC, which needs no
-                    file */
-    } else {
-        log->channel = STANDARD_ERROR;
-        log->priorities = under_systemd;
+        tzset(); /* for the time of day in each line; all other dates here are in UTC, which needs no file */
     }
 }
 
@@ -953,7 +1001,9 @@ static void drop_root(struct log *log)
         fail(log, EX_OSERR, "cannot become user %s: %m", options.user);
 }
 
-#if defined __x86_64__ && !defined __ILP32__
+#if defined WITHOUT_FILTER
+/* valgrind, gcov and the sanitizers need calls that the filter forbids; no target that installs has this. */
+#elif defined __x86_64__ && !defined __ILP32__
 #define FILTER_ARCHITECTURE AUDIT_ARCH_X86_64
 #elif defined __aarch64__ && !defined __ILP32__ && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define FILTER_ARCHITECTURE AUDIT_ARCH_AARCH64
@@ -1105,31 +1155,28 @@ static int filter_calls(enum channel channel)
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
-#else
-
-static int filter_calls(enum channel channel)
-{
-    (void)channel;
-    errno = EINVAL;
-    return -1;
-}
-
 #endif
 
-/* Gives up whatever an echo does not need, in the order in which each step is still possible. */
-static void enter_sandbox(struct log *log)
+/*
+ * Gives up whatever an echo does not need, in the order in which each step is still possible.  Returns false
+ * where the kernel has no filter of system calls, or the architecture none of ours.
+ */
+static bool enter_sandbox(struct log *log)
 {
     const struct rlimit none = {0, 0};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
         setrlimit(RLIMIT_NPROC, &none) < 0)
         fail(log, EX_OSERR, "cannot enter the sandbox: %m");
+#ifdef FILTER_ARCHITECTURE
     if (filter_calls(log->channel) == 0)
-        return;
+        return true;
     /* EINVAL may also be said of a filter that the kernel does not like. */
     if (errno != EINVAL || prctl(PR_GET_SECCOMP) >= 0)
         fail(log, EX_OSERR, "cannot install the system call filter: %m");
-    if (!options.quiet)
+#endif
+    if (options.check || options.verbose)
         log_line(log, LOG_NOTICE, "this kernel or architecture has no system call filter; running without");
+    return false;
 }
 
 /* ---- Input and output ------------------------------------------------------------------------------- */
@@ -1300,19 +1347,14 @@ static void flush(struct connection *c)
 /* Tells systemctl status what this connection is doing; the peer need not wait for that. */
 static void notify_status(struct connection *c, const char *doing)
 {
-#ifndef WITHOUT_LIBSYSTEMD
     char path[ESCAPED_SIZE], status[2 * sizeof path];
-    if (c->log.channel != JOURNAL || c->log.blocked)
+    if (!c->log.under_systemd || c->log.channel != JOURNAL || c->log.blocked)
         return;
     flush(c);
     snprintf(status, sizeof status, "STATUS=%s %s: %s", c->peer.host, escaped(c->head.path, path), doing);
     int64_t began = bound_begin();
     c->log.notify(0, status);
     bound_end(&c->log, began);
-#else
-    (void)c;
-    (void)doing;
-#endif
 }
 
 /* Returns where `length` bytes of output may be put, which the caller then adds to output_used. */
@@ -2035,6 +2077,24 @@ static enum answer read_proxy_header(struct connection *c)
     return answer;
 }
 
+/*
+ * Finds the way that the request claims to have come: Forwarded (RFC 7239), or else X-Forwarded-For.  Each
+ * proxy may have added a field; together they are one list.
+ */
+static void find_forwarded(struct connection *c)
+{
+    struct text field;
+    const char *name = find_field(&c->head, "Forwarded", &field) > 0 ? "Forwarded" : "X-Forwarded-For";
+    size_t next = 0, length = 0;
+    while (next_field(&c->head, name, &next, &field)) {
+        size_t room = sizeof c->forwarded_fields - length;
+        int added = snprintf(c->forwarded_fields + length, room, "%s%.*s", length > 0 ? ", " : "",
+                             (int)field.length, field.bytes);
+        length += (size_t)added < room ? (size_t)added : room - 1;
+    }
+    c->forwarded = (struct text){c->forwarded_fields, length};
+}
+
 /* Reads the request up to the end of its head and judges it. */
 static enum answer read_request(struct connection *c)
 {
@@ -2049,6 +2109,7 @@ static enum answer read_request(struct connection *c)
     c->input_start = c->input_base;
     find_field(head, "Origin", &c->origin);
     find_field(head, "User-Agent", &c->user_agent);
+    find_forwarded(c);
     return answer == SWITCHING ? judge_request(head, &options, &c->subprotocol) : answer;
 }
 
@@ -2863,15 +2924,23 @@ static void take_options(struct log *log, int argc, char **argv)
     char complaint[LOGGED_MAX], safe[ESCAPED_SIZE];
     if (!parse_options(argc, argv, &options, complaint))
         fail(log, EX_USAGE, "%s", escaped(TEXT_OF(complaint), safe));
+    if (options.log != AUTO)
+        open_log(log, options.log);
     if (options.help)
         print_and_exit(log, usage);
     if (options.version)
         print_and_exit(log, "ws-echo " VERSION "\n");
+    if (options.check) {
+        drop_root(log);
+        enter_sandbox(log);
+        exit(EXIT_SUCCESS);
+    }
     if (isatty(STDIN_FILENO)) {
-        fputs("ws-echo is a WebSocket echo server for one connection on standard input and output.\n"
-              "It does not listen: systemd, xinetd, inetd, tcpserver or socat start it; to try it, run\n"
-              "systemd-socket-activate --accept --inetd --listen=8888 ws-echo\n",
-              stderr);
+        fprintf(stderr,
+                "ws-echo is a WebSocket echo server for one connection on standard input and output.\n"
+                "It does not listen: systemd, xinetd, inetd, tcpserver or socat start it; to try it, run\n"
+                "systemd-socket-activate --accept --inetd --listen=8888 %s\n",
+                program_invocation_name);
         exit(EX_USAGE);
     }
 }
@@ -2882,7 +2951,7 @@ int main(int argc, char **argv)
     struct connection *c = &connection;
 
     bool one_connection = take_descriptors();
-    open_log(&c->log);
+    open_log(&c->log, AUTO);
     take_options(&c->log, argc, argv);
     if (!one_connection)
         fail(&c->log, EX_USAGE,
@@ -2891,7 +2960,7 @@ int main(int argc, char **argv)
     prepare_connection(c);
     set_signals();
     drop_root(&c->log);
-    enter_sandbox(&c->log);
+    c->sandboxed = enter_sandbox(&c->log);
     c->started = now();
 
     enum answer answer = read_request(c);
