@@ -160,6 +160,8 @@ struct text {
     X(RESET_IN_HEAD, 0, "reset by the peer")                                                                 \
     X(SWITCHING, 101, "")                                                                                    \
     X(PAGE_SERVED, 200, "page served")                                                                       \
+    X(PATH_TOLD, 200, "Connect a WebSocket to %s.")                                                          \
+    X(METHODS_TOLD, 204, "methods told")                                                                     \
     X(HEAD_TIMEOUT, 408, "The request head did not arrive in time; send it at once and whole.")              \
     X(LINE_TOO_LONG, 414, "The request line is longer than " STRING(REQUEST_LINE_MAX) " bytes; shorten it.") \
     X(HEAD_TOO_LARGE, 431, "The request head is larger than " STRING(HEAD_MAX) " bytes; send fewer fields.") \
@@ -303,7 +305,7 @@ struct address {
 struct connection {
     struct log log;
     struct address peer;
-    bool closing; /* only our last word and the drain are left; a signal changes nothing any more */
+    bool closing;   /* only our last word and the drain are left; a signal changes nothing any more */
     bool sandboxed; /* the filter of system calls is in force */
     bool input_is_socket, output_is_socket;
     bool sockets;          /* both are, and socket options are the clock */
@@ -315,8 +317,9 @@ struct connection {
 
     struct head head;
     struct text origin, subprotocol, user_agent, forwarded;
-    char forwarded_fields[LOGGED_MAX + 2]; /* terminated, and one more than is logged, so that it shows as cut */
-    int status; /* HTTP; 0: nothing was answered */
+    char forwarded_fields[LOGGED_MAX +
+                          2]; /* terminated, and one more than is logged, so that it shows as cut */
+    int status;               /* HTTP; 0: nothing was answered */
 
     struct frame frame;
     uint64_t payload_left; /* of the data frame that is being gathered, bytes */
@@ -901,7 +904,7 @@ static void log_connection(struct connection *c, const char *end, int priority)
 static _Noreturn void conclude(struct connection *c, const char *end)
 {
     bool silent = c->head.scanned == 0 && c->input_end == c->input_base; /* but for a PROXY header */
-    bool health_check = c->status == 200 || (c->status == 0 && silent);
+    bool health_check = c->status == 200 || c->status == 204 || (c->status == 0 && silent);
     if (c->sockets)
         shutdown(STDOUT_FILENO, SHUT_RDWR);
     if (c->status == 101 && c->close_code == 0)
@@ -959,8 +962,9 @@ static bool standard_error_is_connection(void)
 }
 
 /*
- * Returns the best channel there is.  The children of a service that is itself a super-server inherit all that
- * systemd told it, but for the process it told: only our own SYSTEMD_EXEC_PID means that systemd started us.
+ * Returns the best channel there is.  The children of a service that is itself a super-server inherit all
+ * that systemd told it, but for the process it told: only our own SYSTEMD_EXEC_PID means that systemd started
+ * us.
  */
 static enum channel find_channel(struct log *log)
 {
@@ -971,7 +975,8 @@ static enum channel find_channel(struct log *log)
     return standard_error_is_connection() ? SYSLOG : STANDARD_ERROR;
 }
 
-/* Opens the log, on the best channel where `channel` is AUTO.  Fails where the one asked for cannot be had. */
+/* Opens the log, on the best channel where `channel` is AUTO.  Fails where the one asked for cannot be had.
+ */
 static void open_log(struct log *log, enum channel channel)
 {
     if (channel == STANDARD_ERROR && standard_error_is_connection())
@@ -987,11 +992,17 @@ static void open_log(struct log *log, enum channel channel)
 
 /* ---- Sandbox ---------------------------------------------------------------------------------------- */
 
-/* Becomes options.user for good if the program was started as root; it never serves as root. */
+/*
+ * Becomes options.user for good if the program was started as root; it never serves as root.  Somebody else's
+ * supplementary groups go where the kernel lets them go, which takes CAP_SETGID.
+ */
 static void drop_root(struct log *log)
 {
-    if (geteuid() != 0 && getuid() != 0)
+    if (geteuid() != 0 && getuid() != 0) {
+        if (setgroups(0, NULL) < 0 && errno != EPERM)
+            fail(log, EX_OSERR, "cannot drop supplementary groups: %m");
         return;
+    }
     const struct passwd *user = getpwnam(options.user);
     if (!user)
         fail(log, EX_USAGE, "--user=%s: there is no such user; name one that is not root", options.user);
@@ -1164,6 +1175,10 @@ static int filter_calls(enum channel channel)
 static bool enter_sandbox(struct log *log)
 {
     const struct rlimit none = {0, 0};
+#if !defined DEBUG && !defined WITHOUT_FILTER
+    if (prctl(PR_SET_DUMPABLE, 0) < 0) /* nor can anybody but root trace it */
+        fail(log, EX_OSERR, "cannot enter the sandbox: %m");
+#endif
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
         setrlimit(RLIMIT_NPROC, &none) < 0)
         fail(log, EX_OSERR, "cannot enter the sandbox: %m");
@@ -1205,14 +1220,16 @@ static void request_stop(int number)
 /* Sets signals afresh, whatever was inherited. */
 static void set_signals(void)
 {
-    static const int stops[] = {SIGTERM, SIGINT, SIGHUP}, defaults[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD};
+    static const int stops[] = {SIGTERM, SIGINT, SIGHUP}, defaults[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD},
+                     ignored[] = {SIGPIPE, SIGXFSZ}; /* the call that caused it fails */
     sigset_t none;
     for (size_t i = 0; i < COUNT_OF(stops); i++)
         sigaction(stops[i], &(struct sigaction){.sa_handler = request_stop}, NULL);
     for (size_t i = 0; i < COUNT_OF(defaults); i++)
         signal(defaults[i], SIG_DFL);
     sigaction(SIGALRM, &(struct sigaction){.sa_handler = interrupt}, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < COUNT_OF(ignored); i++)
+        signal(ignored[i], SIG_IGN);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -1392,9 +1409,14 @@ static void end_output(struct connection *c)
         close(STDOUT_FILENO);
 }
 
-/* Waits after our last word until the peer has ended too, so that a reset does not destroy what we said. */
+/*
+ * Waits after our last word until the peer has ended too, so that a reset does not destroy what we said.  A
+ * pipe knows no reset.
+ */
 static void drain(struct connection *c)
 {
+    if (!c->sockets)
+        return;
     int64_t deadline = now() + DRAIN_TIME, left;
     size_t drained = 0;
     while (drained < DRAIN_MAX && (left = deadline - now()) > 0) {
@@ -1906,13 +1928,15 @@ static enum answer judge_request(const struct head *head, const struct options *
 {
     /* Upgrade is ignored in HTTP/1.0: RFC 9110 section 7.8. */
     bool websocket = head->minor_version > 0 && list_includes(head, "Upgrade", "websocket");
-    bool page = !served->no_page && !websocket && text_is(head->path, "/");
+    bool root = text_is(head->path, "/"), page = root && !websocket;
     if (!page && !choices_include(&served->paths, head->path))
         return websocket ? SOCKET_ELSEWHERE : PATH_UNKNOWN;
+    if (root && text_is(head->method, "OPTIONS"))
+        return METHODS_TOLD;
     if (!text_is(head->method, "GET") && !(page && text_is(head->method, "HEAD")))
         return METHOD_NOT_ALLOWED;
     if (page)
-        return PAGE_SERVED;
+        return served->no_page ? PATH_TOLD : PAGE_SERVED;
     if (!websocket)
         return UPGRADE_REQUIRED;
     return judge_websocket(head, served, subprotocol);
@@ -1933,6 +1957,7 @@ static const char *status_phrase(int status)
 {
     switch (status) {
     case 200: return "OK";
+    case 204: return "No Content";
     case 400: return "Bad Request";
     case 403: return "Forbidden";
     case 404: return "Not Found";
@@ -1989,14 +2014,18 @@ static void send_page(struct connection *c)
         print(c, "%.*s%s%s", before, PAGE, path, rest);
 }
 
-/* Answers with one sentence that says what was wrong and what would be right. */
-static void send_refusal(struct connection *c, enum answer answer)
+/* Answers with one sentence: what was wrong and what would be right, or where the WebSocket is. */
+static void send_sentence(struct connection *c, enum answer answer)
 {
     char sentence[SENTENCE_SIZE];
     make_sentence(answer, sentence);
-    if (answers[answer].status == 405)
-        print(c, "Allow: GET%s\r\n", !options.no_page && text_is(c->head.path, "/") ? ", HEAD" : "");
-    if (answers[answer].status == 426)
+    if (c->status == 204 || c->status == 405)
+        print(c, "Allow: GET%s\r\n", text_is(c->head.path, "/") ? ", HEAD, OPTIONS" : "");
+    if (c->status == 204) { /* which has no content: RFC 9110 section 15.3.5 */
+        print(c, "\r\n");
+        return;
+    }
+    if (c->status == 426)
         print(c, "Upgrade: websocket\r\n");
     if (answer == VERSION_NOT_13)
         print(c, "Sec-WebSocket-Version: 13\r\n");
@@ -2038,7 +2067,7 @@ static void send_answer(struct connection *c, enum answer answer)
     if (answer == PAGE_SERVED)
         send_page(c);
     else
-        send_refusal(c, answer);
+        send_sentence(c, answer);
 }
 
 /* Reads behind the input before the handshake's deadline.  Returns INCOMPLETE, or how the request ends. */
@@ -2950,6 +2979,7 @@ int main(int argc, char **argv)
     static struct connection connection;
     struct connection *c = &connection;
 
+    set_signals();
     bool one_connection = take_descriptors();
     open_log(&c->log, AUTO);
     take_options(&c->log, argc, argv);
@@ -2958,7 +2988,6 @@ int main(int argc, char **argv)
              "LISTEN_FDS=%s, but one connection is served; set Accept=yes in the socket unit",
              getenv("LISTEN_FDS"));
     prepare_connection(c);
-    set_signals();
     drop_root(&c->log);
     c->sandboxed = enter_sandbox(&c->log);
     c->started = now();

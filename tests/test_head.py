@@ -336,7 +336,7 @@ def test_the_date_is_now():
 @pytest.mark.parametrize("data, status, allow", [
     (request("POST /socket HTTP/1.1"), 405, "GET"),
     (request("HEAD /socket HTTP/1.1"), 405, "GET"),
-    (request("POST / HTTP/1.1"), 405, "GET, HEAD"),
+    (request("POST / HTTP/1.1"), 405, "GET, HEAD, OPTIONS"),
 ])
 def test_405_names_the_methods_allowed(data, status, allow):
     assert refused(data, status).fields["allow"] == allow

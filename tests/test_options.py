@@ -148,7 +148,7 @@ def test_it_never_serves_as_root():
     assert "--user" in line and "root" in line, line
 
 
-@pytest.mark.parametrize("option", ["--help", "--version"])
+@pytest.mark.parametrize("option", ["-h", "--help", "--version"])
 def test_help_and_version_go_to_standard_output(option):
     result = wire.run(b"", option)
     assert (result.returncode, result.stderr) == (0, b""), result
@@ -159,7 +159,7 @@ def test_help_names_every_option():
     text = wire.run(b"", "--help").stdout.decode()
     for option in ("-p, --path", "-P, --prefix", "-o, --origin", "-s, --subprotocol", "-m, --max-message",
                    "--handshake-timeout", "--ping-interval", "--timeout", "--proxy-protocol", "--no-page",
-                   "-u, --user", "-q, --quiet", "-v, --verbose", "--help", "--version"):
+                   "--log", "--check", "-u, --user", "-q, --quiet", "-v, --verbose", "-h, --help", "--version"):
         assert option in text, option
 
 
@@ -167,17 +167,48 @@ def test_version_is_one_line():
     assert re.fullmatch(rb"ws-echo [0-9][ -~]*\n", wire.run(b"", "--version").stdout)
 
 
-def test_started_on_a_terminal_it_says_in_three_lines_what_it_is_and_how_to_start_it():
+def on_a_terminal(*command):
+    """The command, with a terminal as standard input."""
     ours, terminal = pty.openpty()
     try:
-        result = subprocess.run([wire.PROGRAM], stdin=terminal, capture_output=True, timeout=wire.LIMIT,
-                                check=False)
+        return subprocess.run(command, stdin=terminal, capture_output=True, timeout=wire.LIMIT, check=False)
     finally:
         os.close(ours)
         os.close(terminal)
+
+
+def test_started_on_a_terminal_it_says_in_three_lines_what_it_is_and_how_to_start_it(tmp_path):
+    """By the name it was called by, so that the command works from where it was built, too."""
+    program = tmp_path / "echo"
+    program.symlink_to(wire.PROGRAM)
+    result = on_a_terminal(program)
     assert (result.returncode, result.stdout) == (64, b""), result
+    assert result.stderr.endswith(f" --listen=8888 {program}\n".encode()), result
     assert re.fullmatch(rb"([ -~]+\n){3}", result.stderr), result
     assert b"ws-echo" in result.stderr and b"WebSocket" in result.stderr, result
+
+
+@pytest.mark.parametrize("options", [[], ["--path=/echo", "--quiet"], ["--verbose", "--timeout=5"]])
+def test_check_finds_nothing_wrong_with_right_options_and_serves_nothing(options):
+    result = wire.run(wire.head(), *options, "--check")
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("options", [["--path=socket"], ["--nope"], ["--quiet", "--verbose"], ["word"]])
+def test_check_says_what_is_wrong_as_always(options):
+    said, said_without = usage(*options, "--check"), usage(*options)
+    assert said.partition(": ")[2] == said_without.partition(": ")[2]  # the process number stands before
+
+
+def test_check_works_on_a_terminal():
+    result = on_a_terminal(wire.PROGRAM, "--check")
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+
+
+@as_root
+def test_check_judges_the_user_as_well():
+    assert "nobody-of-that-name" in usage("--check", "--user=nobody-of-that-name")
+    assert "root" in usage("--check", "--user=root")
 
 
 def largest(options, size):

@@ -79,9 +79,34 @@ def test_the_page_is_served_to_whoever_does_not_ask_for_a_websocket(line, fields
     page(line, *fields, options=["--origin=https://example.org"])
 
 
-def test_no_page_makes_it_404():
-    for method in ("GET", "HEAD", "POST"):
-        wire.refused(get(f"{method} / HTTP/1.1", options=["--no-page"]), 404, method)
+@pytest.mark.parametrize("path", ["/socket", "/"])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_without_the_page_one_line_of_text_names_the_websockets_path(path, version):
+    """So there is always a URL for health checks, also where the WebSocket itself is at the root."""
+    for method in ("GET", "HEAD"):
+        answer = wire.Answer(get(f"{method} / HTTP/{version}", options=["--no-page", f"--path={path}"]))
+        assert (answer.status, answer.fields["connection"]) == (200, "close")
+        assert answer.fields["content-type"] == "text/plain; charset=utf-8"
+        sentence = f"Connect a WebSocket to {path}.\n".encode()
+        assert int(answer.fields["content-length"]) == len(sentence)
+        assert answer.body == (b"" if method == "HEAD" else sentence)
+
+
+@pytest.mark.parametrize("options", [[], ["--no-page"], ["--path=/"], ["--path=any"]])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_balancers_bare_health_check_is_told_the_methods(options, version):
+    """RFC 9110 sections 9.3.7 and 15.3.5: 204 has neither content nor its length."""
+    result = wire.run(f"OPTIONS / HTTP/{version}\r\nHost: localhost\r\n\r\n".encode(), *options)
+    answer = wire.Answer(result.stdout)
+    assert (answer.status, answer.body) == (204, b"")
+    assert set(answer.fields) == {"date", "connection", "allow"}
+    assert (answer.fields["allow"], answer.fields["connection"]) == ("GET, HEAD, OPTIONS", "close")
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_options_elsewhere_is_no_method():
+    assert wire.refused(get("OPTIONS /socket HTTP/1.1"), 405).fields["allow"] == "GET"
+    wire.refused(get("OPTIONS /other HTTP/1.1"), 404)
 
 
 @pytest.mark.parametrize("path", ["/", "any"])
@@ -97,8 +122,7 @@ def test_where_the_root_is_a_served_path_the_upgrade_decides(path):
 def test_without_the_page_the_root_may_still_be_a_served_path(path):
     options = [f"--path={path}", "--no-page"]
     assert wire.run(wire.head(path="/"), *options).stdout == wire.switching()
-    wire.refused(get(options=options), 426)
-    wire.refused(get("HEAD / HTTP/1.1", options=options), 405, "HEAD")
+    wire.refused(wire.run(wire.head(path="/", key=None), *options).stdout, 400)
 
 
 def test_an_upgrade_is_never_granted_to_head():
@@ -112,10 +136,10 @@ def test_a_wrong_upgrade_on_the_root_is_judged_as_on_any_served_path():
 
 
 def test_an_upgrade_in_http_1_0_is_ignored():
-    """RFC 9110 section 7.8; so it gets the page, or where there is none is told what a WebSocket needs."""
+    """RFC 9110 section 7.8."""
     request = wire.head(path="/", version="HTTP/1.0")
-    assert wire.Answer(wire.run(request, "--path=/").stdout).status == 200
-    wire.refused(wire.run(request, "--path=/", "--no-page").stdout, 426)
+    for options in (["--path=/"], ["--path=/", "--no-page"]):
+        assert wire.Answer(wire.run(request, *options).stdout).status == 200
 
 
 def hashes(texts):

@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 
+import parts
 import pytest
 import wire
 from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
@@ -358,6 +359,29 @@ def test_not_even_a_wrong_option_reaches_the_peer():
     with wire.Served("--nope", wrapper=wrapper) as served:
         assert served.peer.rest() == b""
         assert served.process.wait(wire.LIMIT) == 64
+
+
+def test_stderr_as_the_log_is_refused_where_it_is_the_connection():
+    client, server = wire.tcp_pair()
+    with server:
+        process = subprocess.Popen([wire.PROGRAM, "--log=stderr"], stdin=server, stdout=server, stderr=server)
+    with client:
+        assert wire.Peer(client).rest() == b""
+    assert process.wait(wire.LIMIT) == 64
+
+
+@pytest.mark.parametrize("channel, place", [("syslog", "/dev/log"), ("journal", "/run/systemd/journal/socket")])
+def test_the_channel_that_is_named_gets_the_record(tmp_path, channel, place):
+    """Also where standard error would be the best one; whether anybody listens there makes no difference."""
+    trace = tmp_path / "trace"
+    command = [parts.require("strace", "strace"), "-e", "trace=connect,sendto,sendmsg", "-o", trace]
+    result = subprocess.run([*command, wire.PROGRAM, f"--log={channel}"], input=wire.head(), capture_output=True,
+                            timeout=wire.LIMIT, check=False)
+    if channel == "journal" and wire.PROGRAM.endswith("-static"):
+        assert result.returncode == 71 and b"libsystemd" in result.stderr, result
+        return
+    assert (result.returncode, result.stdout, result.stderr) == (0, wire.switching(), b""), result
+    assert place in trace.read_text()
 
 
 def test_where_standard_error_is_closed_it_serves_all_the_same():

@@ -1764,8 +1764,8 @@ static void options_that_are_not_given_have_their_defaults(void)
     CHECK_NUMBER(10000000, into.handshake_timeout, "microseconds");
     CHECK_NUMBER(20000000, into.ping_interval, "microseconds");
     CHECK_NUMBER(60000000, into.timeout, "microseconds");
-    CHECK(!into.proxy_protocol && !into.no_page && !into.quiet && !into.verbose && !into.help &&
-              !into.version,
+    CHECK(!into.proxy_protocol && !into.no_page && !into.check && !into.quiet && !into.verbose &&
+              !into.help && !into.version,
           "nothing is switched on");
     CHECK_STRING("nobody", into.user, "user");
 }
@@ -1796,6 +1796,11 @@ static void every_option_is_taken_in_its_long_and_short_form(void)
     CHECK(PARSE("--timeout=0") && into.timeout == 0 && into.ping_interval == 20000000, "%s", complaint);
     CHECK(PARSE("--proxy-protocol") && into.proxy_protocol, "%s", complaint);
     CHECK(PARSE("--no-page") && into.no_page, "%s", complaint);
+    CHECK(PARSE("--check") && into.check, "%s", complaint);
+    CHECK(PARSE("--log=auto") && into.log == AUTO, "%s", complaint);
+    CHECK(PARSE("--log=journal") && into.log == JOURNAL, "%s", complaint);
+    CHECK(PARSE("--log=syslog") && into.log == SYSLOG, "%s", complaint);
+    CHECK(PARSE("--log=stderr") && into.log == STANDARD_ERROR, "%s", complaint);
     CHECK(PARSE("--user=www-data") && strcmp(into.user, "www-data") == 0, "%s", complaint);
     CHECK(PARSE("-u", "daemon") && strcmp(into.user, "daemon") == 0, "%s", complaint);
     CHECK(PARSE("--quiet") && into.quiet, "%s", complaint);
@@ -1805,6 +1810,7 @@ static void every_option_is_taken_in_its_long_and_short_form(void)
     CHECK(PARSE("-vp/a", "-m", "5") && into.verbose && into.paths.count == 1 && into.max_message == 5, "%s",
           complaint);
     CHECK(PARSE("--help") && into.help && !into.version, "%s", complaint);
+    CHECK(PARSE("-h") && into.help && !into.version, "%s", complaint);
     CHECK(PARSE("--version") && into.version && !into.help, "%s", complaint);
 }
 
@@ -1864,12 +1870,13 @@ static void a_wrong_command_line_is_answered_with_what_is_wrong_and_what_would_b
         {{"-q", "-P"}, "--prefix", "needs a value"},
         {{"--quiet=1"}, "--quiet", "takes no value"},
         {{"--help=1"}, "--help", "takes no value"},
-        {{"--nothing"}, "--nothing", "ws-echo --help"},
+        {{"--nothing"}, "unknown option --nothing", "ws-echo --help"},
         {{"--nothing=1"}, "--nothing=1", "ws-echo --help"},
-        {{"--p"}, "--p", "ws-echo --help"},
+        {{"--p"}, "ambiguous option --p;", "ws-echo --help"},
+        {{"--p=/a"}, "ambiguous option --p=/a;", "ws-echo --help"},
+        {{"--log=file"}, "--log=file:", "journal, syslog or stderr"},
         {{"-x"}, "-x", "ws-echo --help"},
         {{"-qx"}, "-x", "ws-echo --help"},
-        {{"-h"}, "-h", "ws-echo --help"},
         {{"-:"}, "-:", "ws-echo --help"},
         {{"-W", "path"}, "-W", "ws-echo --help"},
         {{"8888"}, "8888", "ws-echo --help"},

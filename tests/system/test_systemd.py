@@ -396,7 +396,7 @@ def test_the_journal_has_every_field(listening):
     sent = head("Origin: https://example.org", "Sec-WebSocket-Protocol: chat", "User-Agent: probe/1")
     answered = wire.switching(subprotocol="chat")
     expected = {
-        "PRIORITY": "6", "SYSLOG_IDENTIFIER": "ws-echo", "_TRANSPORT": "journal", "REMOTE_ADDR": "127.0.0.1",
+        "PRIORITY": "5", "SYSLOG_IDENTIFIER": "ws-echo", "_TRANSPORT": "journal", "REMOTE_ADDR": "127.0.0.1",
         "REMOTE_PORT": str(port), "WS_PATH": "/socket", "WS_STATUS": "101", "WS_CLOSE_CODE": "3000",
         "WS_CLOSE_REASON": "done", "WS_MESSAGES": "1", "WS_ORIGIN": "https://example.org",
         "WS_SUBPROTOCOL": "chat", "WS_USER_AGENT": "probe/1",
