@@ -26,11 +26,6 @@
  */
 #define _GNU_SOURCE
 
-#ifdef __x86_64__
-#include <cpuid.h>
-#include <immintrin.h>
-#endif
-
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -266,15 +261,10 @@ struct frame {
     uint32_t masking_key;  /* its bytes in the order of the wire */
 };
 
-/* Where a UTF-8 validator stands: how many bytes the character still needs, and the next one's range. */
-struct utf8 {
-    uint8_t needed, low, high;
-};
-
 /* The message that is being gathered; `memory` has REPLY_ROOM bytes in front of the payload. */
 struct message {
-    uint8_t opcode; /* CONTINUATION: there is none */
-    struct utf8 utf8;
+    uint8_t opcode;  /* CONTINUATION: there is none */
+    uint8_t utf8;    /* state of the validator */
     uint64_t length; /* of the payload so far, bytes */
     uint64_t held;   /* the longest payload that `memory` had to take since it was last given back, bytes */
     uint8_t *memory;
@@ -366,9 +356,61 @@ static bool text_is_any_case(struct text text, const char *string)
     return text.length == strlen(string) && strncasecmp(text.bytes, string, text.length) == 0;
 }
 
-/* ---- Options ---------------------------------------------------------------------------------------- */
+/* ---- UTF-8 (RFC 3629) ------------------------------------------------------------------------------- */
 
-static bool utf8_accepts(struct utf8 *state, const uint8_t *bytes, size_t length);
+/*
+ * Where a text stands.  A state is the place, in bits, at which each byte's word below has the state that
+ * follows it; the bytes that no row names lead to UTF8_WRONG, and nothing leads out of it.
+ */
+enum utf8_state {
+    UTF8_WRONG = 0,
+    UTF8_WHOLE = 6, /* between two characters: where a text begins, and where it must end */
+    UTF8_TAIL_1 = 12,
+    UTF8_TAIL_2 = 18,
+    UTF8_TAIL_3 = 24,
+    UTF8_AFTER_E0 = 30,
+    UTF8_AFTER_ED = 36,
+    UTF8_AFTER_F0 = 42,
+    UTF8_AFTER_F4 = 48,
+};
+
+#define STEP(from, to) ((uint64_t)(to) << (from))
+#define ANY_TAIL                                                                                             \
+    STEP(UTF8_TAIL_1, UTF8_WHOLE) | STEP(UTF8_TAIL_2, UTF8_TAIL_1) | STEP(UTF8_TAIL_3, UTF8_TAIL_2)
+
+/* The grammar of section 4, a row for each range of bytes that it tells apart. */
+static const uint64_t utf8_steps[256] = {
+    [0x00 ... 0x7f] = STEP(UTF8_WHOLE, UTF8_WHOLE),
+    [0x80 ... 0x8f] = ANY_TAIL | STEP(UTF8_AFTER_ED, UTF8_TAIL_1) | STEP(UTF8_AFTER_F4, UTF8_TAIL_2),
+    [0x90 ... 0x9f] = ANY_TAIL | STEP(UTF8_AFTER_ED, UTF8_TAIL_1) | STEP(UTF8_AFTER_F0, UTF8_TAIL_2),
+    [0xa0 ... 0xbf] = ANY_TAIL | STEP(UTF8_AFTER_E0, UTF8_TAIL_1) | STEP(UTF8_AFTER_F0, UTF8_TAIL_2),
+    [0xc2 ... 0xdf] = STEP(UTF8_WHOLE, UTF8_TAIL_1),
+    [0xe0] = STEP(UTF8_WHOLE, UTF8_AFTER_E0),
+    [0xe1 ... 0xec] = STEP(UTF8_WHOLE, UTF8_TAIL_2),
+    [0xed] = STEP(UTF8_WHOLE, UTF8_AFTER_ED),
+    [0xee ... 0xef] = STEP(UTF8_WHOLE, UTF8_TAIL_2),
+    [0xf0] = STEP(UTF8_WHOLE, UTF8_AFTER_F0),
+    [0xf1 ... 0xf3] = STEP(UTF8_WHOLE, UTF8_TAIL_3),
+    [0xf4] = STEP(UTF8_WHOLE, UTF8_AFTER_F4),
+};
+
+/* Returns the state of a text after its next bytes.  A step is a load and a shift; no byte causes a jump. */
+static uint8_t utf8_state_after(uint8_t state, const uint8_t *bytes, size_t length)
+{
+    uint64_t step = state;
+#pragma GCC unroll 8
+    for (size_t i = 0; i < length; i++)
+        step = utf8_steps[bytes[i]] >> (step & 63);
+    return step & 63;
+}
+
+/* Tells whether bytes are a text that ends with a whole character. */
+static bool is_utf8(const uint8_t *bytes, size_t length)
+{
+    return utf8_state_after(UTF8_WHOLE, bytes, length) == UTF8_WHOLE;
+}
+
+/* ---- Options ---------------------------------------------------------------------------------------- */
 
 struct choices {
     bool any, none;
@@ -528,7 +570,6 @@ static bool parse_duration(const char *value, int64_t *duration)
 /* Decodes percent-encoding; returns false if the result is malformed, over 256 bytes, or not UTF-8. */
 static bool parse_prefix(const char *value, struct options *into)
 {
-    struct utf8 utf8 = {0};
     into->prefix_length = 0;
     for (; *value; value++) {
         char byte = *value;
@@ -543,7 +584,7 @@ static bool parse_prefix(const char *value, struct options *into)
             return false;
         into->prefix[into->prefix_length++] = byte;
     }
-    return utf8_accepts(&utf8, (const uint8_t *)into->prefix, into->prefix_length) && utf8.needed == 0;
+    return is_utf8((const uint8_t *)into->prefix, into->prefix_length);
 }
 
 /* An origin as a browser sends it: scheme://host[:port] or null; RFC 6454 section 6.2. */
@@ -2152,155 +2193,6 @@ static void log_head(struct connection *c)
                  escaped(c->head.fields[i].value, value));
 }
 
-/* ---- UTF-8 (RFC 3629) ------------------------------------------------------------------------------- */
-
-/* Sets what must follow the first byte of a character.  Returns false if no character begins with it. */
-static bool utf8_begin(struct utf8 *state, uint8_t byte)
-{
-    if (byte < 0xc2 || byte > 0xf4)
-        return false;
-    state->needed = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
-    state->low = byte == 0xe0 ? 0xa0 : byte == 0xf0 ? 0x90 : 0x80;
-    state->high = byte == 0xed ? 0x9f : byte == 0xf4 ? 0x8f : 0xbf;
-    return true;
-}
-
-/* As utf8_accepts, byte by byte. */
-static bool utf8_accepts_bytes(struct utf8 *state, const uint8_t *bytes, size_t length)
-{
-    for (size_t i = 0; i < length; i++) {
-        if (state->needed > 0) {
-            if (bytes[i] < state->low || bytes[i] > state->high)
-                return false;
-            state->needed--;
-            state->low = 0x80;
-            state->high = 0xbf;
-        } else if (bytes[i] >= 0x80 && !utf8_begin(state, bytes[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-#ifdef __x86_64__
-
-/* Tells whether the processor and the kernel have AVX2; asked only when it is needed, since in a virtual
- * machine each CPUID instruction is a trap to its host. */
-static bool has_avx2(void)
-{
-    static enum { UNKNOWN, ABSENT, PRESENT } avx2;
-    unsigned a, b = 0, c = 0, d, enabled = 0;
-    if (avx2 == UNKNOWN) {
-        if (__get_cpuid(1, &a, &b, &c, &d) && c & bit_OSXSAVE)
-            __asm__("xgetbv" : "=a"(enabled), "=d"(d) : "c"(0));
-        avx2 =
-            (enabled & 6) == 6 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && b & bit_AVX2 ? PRESENT : ABSENT;
-    }
-    return avx2 == PRESENT;
-}
-
-/* What two bytes in a row can be that they must not be, a bit each; two continuations in a row may be right.
- */
-enum {
-    TOO_SHORT = 1 << 0,   /* a first byte, and no continuation behind it */
-    TOO_LONG = 1 << 1,    /* ASCII, and a continuation behind it */
-    OVERLONG_3 = 1 << 2,  /* E0 80..9F */
-    ABOVE_RANGE = 1 << 3, /* F4 90..BF, F5..FF 90..BF */
-    SURROGATE = 1 << 4,   /* ED A0..BF */
-    OVERLONG_2 = 1 << 5,  /* C0..C1 80..BF */
-    OVERLONG_4 = 1 << 6,  /* F0 80..8F; the same bit for F5..FF 80..8F */
-    TWO_CONTINUATIONS = 1 << 7,
-    WHATEVER_LOW_BITS = TOO_SHORT | TOO_LONG | TWO_CONTINUATIONS,
-};
-
-#define BOTH_LANES(...) _mm256_setr_epi8(__VA_ARGS__, __VA_ARGS__)
-#define HIGH_FOUR(bytes) _mm256_and_si256(_mm256_srli_epi16((bytes), 4), _mm256_set1_epi8(0x0f))
-#define LOW_FOUR(bytes) _mm256_and_si256((bytes), _mm256_set1_epi8(0x0f))
-
-/*
- * Validates whole vectors of 32 bytes by table look-ups, as in Keiser and Lemire, "Validating UTF-8 in less
- * than one instruction per byte", https://arxiv.org/abs/2010.03090 (section 6).  `bytes` begins with a
- * character. Returns how many bytes at the front are whole characters, 0 if something is wrong anywhere.
- */
-__attribute__((target("avx2"))) static size_t utf8_whole_avx2(const uint8_t *bytes, size_t length)
-{
-    const __m256i by_first_high =
-        BOTH_LANES(TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG,
-                   (char)TWO_CONTINUATIONS, (char)TWO_CONTINUATIONS, (char)TWO_CONTINUATIONS,
-                   (char)TWO_CONTINUATIONS, TOO_SHORT | OVERLONG_2, TOO_SHORT,
-                   TOO_SHORT | OVERLONG_3 | SURROGATE, TOO_SHORT | ABOVE_RANGE | OVERLONG_4);
-    const char any = (char)WHATEVER_LOW_BITS, five_on = (char)(WHATEVER_LOW_BITS | ABOVE_RANGE | OVERLONG_4);
-    const __m256i by_first_low =
-        BOTH_LANES((char)(WHATEVER_LOW_BITS | OVERLONG_3 | OVERLONG_2 | OVERLONG_4),
-                   (char)(WHATEVER_LOW_BITS | OVERLONG_2), any, any, (char)(WHATEVER_LOW_BITS | ABOVE_RANGE),
-                   five_on, five_on, five_on, five_on, five_on, five_on, five_on, five_on,
-                   (char)(five_on | SURROGATE), five_on, five_on);
-    const char continuation = (char)(TOO_LONG | OVERLONG_2 | TWO_CONTINUATIONS);
-    const __m256i by_second_high = BOTH_LANES(
-        TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT,
-        (char)(continuation | OVERLONG_3 | OVERLONG_4), (char)(continuation | OVERLONG_3 | ABOVE_RANGE),
-        (char)(continuation | SURROGATE | ABOVE_RANGE), (char)(continuation | SURROGATE | ABOVE_RANGE),
-        TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT);
-    __m256i before = _mm256_setzero_si256(), wrong = _mm256_setzero_si256();
-    size_t whole = length & ~(size_t)31;
-    for (size_t i = 0; i < whole; i += 32) {
-        __m256i here = _mm256_loadu_si256((const __m256i *)(const void *)(bytes + i));
-        __m256i seam = _mm256_permute2x128_si256(before, here, 0x21);
-        __m256i first = _mm256_alignr_epi8(here, seam, 15);  /* each byte's neighbour on the left, */
-        __m256i second = _mm256_alignr_epi8(here, seam, 14); /* the one before that, */
-        __m256i third = _mm256_alignr_epi8(here, seam, 13);  /* and before that */
-        __m256i pair =
-            _mm256_and_si256(_mm256_shuffle_epi8(by_first_high, HIGH_FOUR(first)),
-                             _mm256_and_si256(_mm256_shuffle_epi8(by_first_low, LOW_FOUR(first)),
-                                              _mm256_shuffle_epi8(by_second_high, HIGH_FOUR(here))));
-        /* Two continuations in a row are right exactly where a longer character goes on. */
-        __m256i goes_on = _mm256_or_si256(_mm256_subs_epu8(second, _mm256_set1_epi8((char)(0xe0 - 0x80))),
-                                          _mm256_subs_epu8(third, _mm256_set1_epi8((char)(0xf0 - 0x80))));
-        goes_on = _mm256_and_si256(goes_on, _mm256_set1_epi8((char)0x80));
-        wrong = _mm256_or_si256(wrong, _mm256_xor_si256(goes_on, pair));
-        before = here;
-    }
-    if (!_mm256_testz_si256(wrong, wrong))
-        return 0;
-    /* The last character may be cut off. */
-    static const uint8_t first_of_longer[] = {0xc0, 0xe0, 0xf0};
-    for (size_t back = 1; back <= 3 && back <= whole; back++)
-        if (bytes[whole - back] >= first_of_longer[back - 1])
-            return whole - back;
-    return whole;
-}
-
-/* As utf8_whole_avx2, or 0 where there is no AVX2. */
-static size_t utf8_whole(const uint8_t *bytes, size_t length)
-{
-    return length >= 32 && has_avx2() ? utf8_whole_avx2(bytes, length) : 0;
-}
-
-#else
-
-static size_t utf8_whole(const uint8_t *bytes, size_t length)
-{
-    (void)bytes;
-    (void)length;
-    return 0;
-}
-
-#endif
-
-/*
- * Goes on validating with the next bytes of a text; `state` is zeros at its start, and at its end `needed`
- * must be 0. Returns false at the first byte that no text can have there.
- */
-static bool utf8_accepts(struct utf8 *state, const uint8_t *bytes, size_t length)
-{
-    size_t done = 0;
-    while (state->needed > 0 && done < length)
-        if (!utf8_accepts_bytes(state, bytes + done++, 1))
-            return false;
-    done += utf8_whole(bytes + done, length - done);
-    return utf8_accepts_bytes(state, bytes + done, length - done);
-}
-
 /* ---- Frames (section 5) ----------------------------------------------------------------------------- */
 
 static bool is_control(uint8_t opcode)
@@ -2421,17 +2313,21 @@ static bool unmask(uint8_t *to, const uint8_t *from, size_t length, uint32_t key
 }
 
 /*
- * Unmasks payload and, if it is text, validates it, block by block while it is in the cache.  The frame's key
- * is left as it applies behind it.  Returns false if it is not UTF-8.
+ * Unmasks payload and, if it is text, validates it, block by block while it is in the cache; ASCII between
+ * two characters needs no look at each byte.  The frame's key is left as it applies behind it.  Returns false
+ * if it is not UTF-8.
  */
-static bool take_payload(struct frame *frame, struct utf8 *utf8, bool is_text, uint8_t *to,
-                         const uint8_t *from, size_t length)
+static bool take_payload(struct frame *frame, uint8_t *utf8, bool is_text, uint8_t *to, const uint8_t *from,
+                         size_t length)
 {
     for (size_t i = 0, block; i < length; i += block) {
         block = length - i < BLOCK_SIZE ? length - i : BLOCK_SIZE;
         bool beyond_ascii = unmask(to + i, from + i, block, frame->masking_key);
-        if (is_text && (beyond_ascii || utf8->needed > 0) && !utf8_accepts(utf8, to + i, block))
-            return false;
+        if (is_text && (beyond_ascii || *utf8 != UTF8_WHOLE)) {
+            *utf8 = utf8_state_after(*utf8, to + i, block);
+            if (*utf8 == UTF8_WRONG)
+                return false;
+        }
     }
     frame->masking_key = turn_key(frame->masking_key, length);
     return true;
@@ -2452,16 +2348,14 @@ static bool is_close_code(unsigned code)
 /* Judges what has come of a Close frame's body (unmasked) of `length` bytes; section 5.5.1. */
 static enum ending judge_close_body(const uint8_t *body, size_t available, size_t length)
 {
-    struct utf8 utf8 = {0};
     if (length == 1)
         return CLOSE_TRUNCATED;
     if (available < 2)
         return NOT_ENDED;
     if (!is_close_code((unsigned)(body[0] << 8 | body[1])))
         return CLOSE_CODE_INVALID;
-    if (!utf8_accepts(&utf8, body + 2, available - 2) || (available == length && utf8.needed > 0))
-        return CLOSE_NOT_UTF8;
-    return NOT_ENDED;
+    uint8_t utf8 = utf8_state_after(UTF8_WHOLE, body + 2, available - 2);
+    return utf8 == UTF8_WRONG || (available == length && utf8 != UTF8_WHOLE) ? CLOSE_NOT_UTF8 : NOT_ENDED;
 }
 
 /* ---- Echo (section 6) ------------------------------------------------------------------------------- */
@@ -2530,10 +2424,10 @@ static void note_reply(struct connection *c, uint8_t opcode, uint64_t length)
 static enum ending echo_frame(struct connection *c, struct frame *frame, const uint8_t *payload)
 {
     size_t length = (size_t)frame->length;
-    struct utf8 utf8 = {0};
+    uint8_t utf8 = UTF8_WHOLE;
     uint8_t *start = output_room(c, REPLY_ROOM + length);
     uint8_t *to = start + reply_payload_offset(frame->opcode, length);
-    if (!take_payload(frame, &utf8, frame->opcode == TEXT, to, payload, length) || utf8.needed > 0)
+    if (!take_payload(frame, &utf8, frame->opcode == TEXT, to, payload, length) || utf8 != UTF8_WHOLE)
         return TEXT_NOT_UTF8;
     begin_reply(to, frame->opcode, length);
     c->output_used += (size_t)(to - start) + length;
@@ -2587,7 +2481,7 @@ static enum ending echo_gathered(struct connection *c)
     uint8_t *end = message->memory + REPLY_ROOM + message->length;
     uint8_t *start = begin_reply(message->memory + REPLY_ROOM, message->opcode, message->length);
     size_t length = (size_t)(end - start);
-    if (message->utf8.needed > 0)
+    if (message->utf8 != UTF8_WHOLE)
         return TEXT_NOT_UTF8;
     if (length <= COPY_MAX) {
         memcpy(output_room(c, length), start, length);
@@ -2673,7 +2567,7 @@ static enum ending take_data(struct connection *c, struct frame *frame)
         return NO_MEMORY;
     if (frame->opcode != CONTINUATION) {
         c->message.opcode = frame->opcode;
-        c->message.utf8 = (struct utf8){0};
+        c->message.utf8 = UTF8_WHOLE;
     }
     c->frame = *frame;
     c->payload_left = frame->length;

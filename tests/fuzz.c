@@ -208,28 +208,26 @@ static void fuzz_utf8(const uint8_t *input, size_t length)
 {
     static const uint8_t key[4] = {0x37, 0xfa, 0x21, 0x3d};
     size_t place = take_place(&input, &length);
-    struct utf8 state = {0}, in_parts = {0}, byte_by_byte = {0}, of_payload = {0};
     struct frame frame = {0};
     uint8_t *bytes = copy_of(input, length), *rest = copy_of(input + place, length - place);
     uint8_t *masked = copy_of(input, length), *payload = copy_of(input, length);
-    bool accepted = utf8_accepts(&state, bytes, length);
-    bool accepted_in_parts =
-        utf8_accepts(&in_parts, bytes, place) && utf8_accepts(&in_parts, rest, length - place);
-    bool accepted_byte_by_byte = true;
-    for (size_t i = 0; i < length && accepted_byte_by_byte; i++)
-        accepted_byte_by_byte = utf8_accepts(&byte_by_byte, bytes + i, 1);
-    HOLDS((accepted && state.needed == 0) == is_text(bytes, length));
-    HOLDS(accepted == accepted_in_parts && accepted == accepted_byte_by_byte);
-    HOLDS(!accepted || (state.needed == in_parts.needed && state.needed == byte_by_byte.needed));
+    uint8_t state = utf8_state_after(UTF8_WHOLE, bytes, length), byte_by_byte = UTF8_WHOLE;
+    uint8_t of_payload = UTF8_WHOLE;
+    for (size_t i = 0; i < length; i++)
+        byte_by_byte = utf8_state_after(byte_by_byte, bytes + i, 1);
+    HOLDS((state == UTF8_WHOLE) == is_text(bytes, length) &&
+          is_utf8(bytes, length) == is_text(bytes, length));
+    HOLDS(state == byte_by_byte);
+    HOLDS(state == utf8_state_after(utf8_state_after(UTF8_WHOLE, bytes, place), rest, length - place));
 
     for (size_t i = 0; i < length; i++)
         masked[i] ^= key[i % 4];
     memcpy(&frame.masking_key, key, sizeof key);
     HOLDS((take_payload(&frame, &of_payload, true, payload, masked, place) &&
            take_payload(&frame, &of_payload, true, payload + place, masked + place, length - place)) ==
-          accepted);
-    HOLDS(!accepted || memcmp(payload, bytes, length) == 0);
-    HOLDS(!accepted || state.needed == of_payload.needed);
+          (state != UTF8_WRONG));
+    HOLDS(state == UTF8_WRONG || memcmp(payload, bytes, length) == 0);
+    HOLDS(state == of_payload);
     free(bytes);
     free(rest);
     free(masked);
@@ -251,10 +249,9 @@ static void fuzz_options(const uint8_t *input, size_t length)
         next += strlen(words[count++]) + 1;
     }
     if (parse_options(count, words, &into, complaint)) {
-        struct utf8 utf8 = {0};
         HOLDS(*complaint == '\0');
         HOLDS(into.prefix_length <= PREFIX_MAX && into.max_message >= 1 && into.max_message <= MESSAGE_MAX);
-        HOLDS(utf8_accepts(&utf8, (const uint8_t *)into.prefix, into.prefix_length) && utf8.needed == 0);
+        HOLDS(is_utf8((const uint8_t *)into.prefix, into.prefix_length));
         HOLDS(into.handshake_timeout > 0 && into.ping_interval >= 0 && into.timeout >= 0);
         HOLDS(into.timeout == 0 || into.ping_interval < into.timeout);
         HOLDS(into.paths.any == (into.paths.count == 0) && into.origins.any == (into.origins.count == 0));

@@ -150,25 +150,20 @@ enum {
     ALIGNMENTS = 64,
 };
 
-/* Every function that does the same work is tested in the same way: add a line for each. */
-static const struct utf8_variant {
-    const char *name;
-    bool (*accepts)(struct utf8 *state, const uint8_t *bytes, size_t length);
-} utf8_variants[] = {
-    {"utf8_accepts", utf8_accepts},
-    {"utf8_accepts_bytes", utf8_accepts_bytes}, /* what it does without vectors */
-};
+/* Goes on with a text.  Returns false at the first byte that no text can have there. */
+static bool utf8_accepts(uint8_t *state, const uint8_t *bytes, size_t length)
+{
+    *state = utf8_state_after(*state, bytes, length);
+    return *state != UTF8_WRONG;
+}
 
+/* Every function that does the same work is tested in the same way: add a line for each. */
 static const struct unmask_variant {
     const char *name;
     bool (*unmask)(uint8_t *to, const uint8_t *from, size_t length, uint32_t key);
 } unmask_variants[] = {
     {"unmask", unmask},
 };
-
-#define EACH_UTF8_VARIANT(variant)                                                                           \
-    (const struct utf8_variant *variant = utf8_variants; variant < utf8_variants + COUNT_OF(utf8_variants);  \
-     variant++)
 
 #define EACH_UNMASK_VARIANT(variant)                                                                         \
     (const struct unmask_variant *variant = unmask_variants;                                                 \
@@ -228,20 +223,18 @@ static struct verdict judge(const uint8_t *bytes, size_t length)
 }
 
 /* Tells whether the last bytes of a text get the verdict that is due, `state` being what went before them. */
-static bool decides(const struct utf8_variant *variant, struct utf8 *state, struct verdict due,
-                    const uint8_t *bytes, size_t before, size_t length)
+static bool decides(uint8_t *state, struct verdict due, const uint8_t *bytes, size_t before, size_t length)
 {
-    bool accepted = variant->accepts(state, bytes, length);
+    bool accepted = utf8_accepts(state, bytes, length);
     if (due.first_wrong < before + length)
         return !accepted;
-    return accepted && (state->needed == 0) == due.whole;
+    return accepted && (*state == UTF8_WHOLE) == due.whole;
 }
 
 /* The same for a text that is whole. */
-static bool decides_at_once(const struct utf8_variant *variant, struct verdict due, const uint8_t *bytes,
-                            size_t length)
+static bool decides_at_once(struct verdict due, const uint8_t *bytes, size_t length)
 {
-    return decides(variant, &(struct utf8){0}, due, bytes, 0, length);
+    return decides(&(uint8_t){UTF8_WHOLE}, due, bytes, 0, length);
 }
 
 /* Writes a number in the pattern of UTF-8 with `length` bytes, 1 to 6, whether it may be so or not. */
@@ -272,14 +265,9 @@ static void check_encodings(uint32_t number)
     for (size_t length = least_length(number); length <= sizeof bytes; length++) {
         bool right = scalar && length == least_length(number);
         encode(number, length, bytes);
-        for
-            EACH_UTF8_VARIANT(variant)
-            {
-                struct utf8 state = {0};
-                bool accepted = variant->accepts(&state, bytes, length) && state.needed == 0;
-                CHECK_NUMBER(right, accepted, "%s: U+%04X in %zu bytes", variant->name, (unsigned)number,
-                             length);
-            }
+        uint8_t state = UTF8_WHOLE;
+        bool accepted = utf8_accepts(&state, bytes, length) && state == UTF8_WHOLE;
+        CHECK_NUMBER(right, accepted, "U+%04X in %zu bytes", (unsigned)number, length);
     }
 }
 
@@ -300,9 +288,7 @@ static void utf8_of_up_to_three_bytes_is_what_the_grammar_says(void)
         for (uint32_t number = 0; number >> 8 * length == 0; number++) {
             const uint8_t bytes[] = {(uint8_t)number, (uint8_t)(number >> 8), (uint8_t)(number >> 16)};
             struct verdict due = judge(bytes, length);
-            for
-                EACH_UTF8_VARIANT(variant)
-            CHECK(decides_at_once(variant, due, bytes, length), "%s: %s", variant->name, hex(bytes, length));
+            CHECK(decides_at_once(due, bytes, length), "%s", hex(bytes, length));
         }
 }
 
@@ -332,10 +318,8 @@ static void utf8_of_four_bytes_is_what_the_grammar_says_wherever_they_stand(void
             else
                 due.first_wrong = TEXT_LENGTH;
             memcpy(text + places[i], four, sizeof four);
-            for
-                EACH_UTF8_VARIANT(variant)
-            CHECK(decides_at_once(variant, due, text, sizeof text), "%s: %s at %zu of %d", variant->name,
-                  hex(four, sizeof four), places[i], TEXT_LENGTH);
+            CHECK(decides_at_once(due, text, sizeof text), "%s at %zu of %d", hex(four, sizeof four),
+                  places[i], TEXT_LENGTH);
             memset(text + places[i], 'a', sizeof four);
         }
     }
@@ -371,11 +355,9 @@ static void utf8_is_refused_at_the_first_wrong_byte_of_a_text_of_any_length_and_
             struct verdict due = judge(text, length);
             for (size_t alignment = 0; alignment < ALIGNMENTS; alignment++) {
                 memcpy(memory + alignment, text, length);
-                for
-                    EACH_UTF8_VARIANT(variant)
-                CHECK(decides_at_once(variant, due, memory + alignment, length),
-                      "%s: %zu bytes, alignment %zu, byte %zu is %02x, first wrong byte %zu", variant->name,
-                      length, alignment, place, text[place % LONG_ENOUGH], due.first_wrong);
+                CHECK(decides_at_once(due, memory + alignment, length),
+                      "%zu bytes, alignment %zu, byte %zu is %02x, first wrong byte %zu", length, alignment,
+                      place, text[place % LONG_ENOUGH], due.first_wrong);
             }
         }
 }
@@ -387,17 +369,11 @@ static void utf8_is_accepted_up_to_the_first_wrong_byte_and_no_further(void)
         for (size_t place = 0; place < LONG_ENOUGH; place++) {
             fill(text, sizeof text, utf8_patterns[pattern]);
             text[place] = 0xff;
-            for
-                EACH_UTF8_VARIANT(variant)
-                {
-                    struct utf8 state = {0};
-                    CHECK(variant->accepts(&state, text, place), "%s: pattern %zu up to %zu", variant->name,
-                          pattern, place);
-                    CHECK(!variant->accepts(&state, text + place, 1), "%s: pattern %zu, byte %zu is ff",
-                          variant->name, pattern, place);
-                    CHECK(!variant->accepts(&(struct utf8){0}, text, place + 1),
-                          "%s: pattern %zu up to byte %zu, which is ff", variant->name, pattern, place);
-                }
+            uint8_t state = UTF8_WHOLE;
+            CHECK(utf8_accepts(&state, text, place), "pattern %zu up to %zu", pattern, place);
+            CHECK(!utf8_accepts(&state, text + place, 1), "pattern %zu, byte %zu is ff", pattern, place);
+            CHECK(!utf8_accepts(&(uint8_t){UTF8_WHOLE}, text, place + 1),
+                  "pattern %zu up to byte %zu, which is ff", pattern, place);
         }
 }
 
@@ -407,21 +383,17 @@ static void check_two_cuts(const uint8_t *text, size_t length)
     struct verdict due = judge(text, length);
     for (size_t first = 0; first <= length; first++) {
         struct verdict due_first = judge(text, first);
-        for (size_t second = first; second <= length; second++)
-            for
-                EACH_UTF8_VARIANT(variant)
-                {
-                    struct utf8 state = {0};
-                    bool right = decides(variant, &state, due_first, text, 0, first);
-                    if (right && due.first_wrong >= first) {
-                        bool accepted = variant->accepts(&state, text + first, second - first);
-                        right = accepted == (due.first_wrong >= second) &&
-                                (!accepted ||
-                                 decides(variant, &state, due, text + second, second, length - second));
-                    }
-                    CHECK(right, "%s: %s(%zu bytes) cut at %zu and %zu, first wrong byte %zu", variant->name,
-                          hex(text, length), length, first, second, due.first_wrong);
-                }
+        for (size_t second = first; second <= length; second++) {
+            uint8_t state = UTF8_WHOLE;
+            bool right = decides(&state, due_first, text, 0, first);
+            if (right && due.first_wrong >= first) {
+                bool accepted = utf8_accepts(&state, text + first, second - first);
+                right = accepted == (due.first_wrong >= second) &&
+                        (!accepted || decides(&state, due, text + second, second, length - second));
+            }
+            CHECK(right, "%s(%zu bytes) cut at %zu and %zu, first wrong byte %zu", hex(text, length), length,
+                  first, second, due.first_wrong);
+        }
     }
 }
 
@@ -465,24 +437,19 @@ static void utf8_of_random_characters_gets_the_same_verdict_byte_by_byte_and_in_
         size_t length = random_text(text);
         struct verdict due = judge(text, length);
         size_t step = round % 2 ? 1 : 1 + random_below(length + 1);
-        for
-            EACH_UTF8_VARIANT(variant)
-            {
-                struct utf8 state = {0};
-                size_t taken = 0, piece = 0;
-                bool accepted = true;
-                CHECK(decides_at_once(variant, due, text, length), "%s: %s(%zu bytes)", variant->name,
-                      hex(text, length), length);
-                for (; accepted && taken < length; taken += piece) {
-                    piece = length - taken < step ? length - taken : step;
-                    accepted = variant->accepts(&state, text + taken, piece);
-                }
-                CHECK_NUMBER(due.first_wrong == length, accepted, "%s: %s(%zu bytes) in pieces of %zu",
-                             variant->name, hex(text, length), length, step);
-                CHECK(accepted || (due.first_wrong >= taken - piece && due.first_wrong < taken),
-                      "%s: %s(%zu bytes) refused between %zu and %zu, first wrong byte %zu", variant->name,
-                      hex(text, length), length, taken - piece, taken, due.first_wrong);
-            }
+        uint8_t state = UTF8_WHOLE;
+        size_t taken = 0, piece = 0;
+        bool accepted = true;
+        CHECK(decides_at_once(due, text, length), "%s(%zu bytes)", hex(text, length), length);
+        for (; accepted && taken < length; taken += piece) {
+            piece = length - taken < step ? length - taken : step;
+            accepted = utf8_accepts(&state, text + taken, piece);
+        }
+        CHECK_NUMBER(due.first_wrong == length, accepted, "%s(%zu bytes) in pieces of %zu", hex(text, length),
+                     length, step);
+        CHECK(accepted || (due.first_wrong >= taken - piece && due.first_wrong < taken),
+              "%s(%zu bytes) refused between %zu and %zu, first wrong byte %zu", hex(text, length), length,
+              taken - piece, taken, due.first_wrong);
     }
 }
 
@@ -493,25 +460,7 @@ static void utf8_is_not_read_beyond_its_end(void)
         for (size_t length = 0; length <= LONG_ENOUGH; length++) {
             fill(end - length, length, utf8_patterns[pattern]);
             struct verdict due = judge(end - length, length);
-            for
-                EACH_UTF8_VARIANT(variant)
-            CHECK(decides_at_once(variant, due, end - length, length), "%s: pattern %zu, %zu bytes",
-                  variant->name, pattern, length);
-        }
-}
-
-static void utf8_in_vectors_is_taken_up_to_a_character_that_is_cut_off(void)
-{
-    if (utf8_whole((const uint8_t *)"                                ", 32) == 0)
-        return; /* there are no vectors on this machine */
-    for (size_t pattern = 0; pattern < COUNT_OF(utf8_patterns); pattern++)
-        for (size_t length = 32; length <= LONG_ENOUGH; length++) {
-            uint8_t text[LONG_ENOUGH];
-            size_t due = length / 32 * 32;
-            fill(text, length, utf8_patterns[pattern]);
-            while (!judge(text, due).whole)
-                due--;
-            CHECK_NUMBER(due, utf8_whole(text, length), "pattern %zu, %zu bytes", pattern, length);
+            CHECK(decides_at_once(due, end - length, length), "pattern %zu, %zu bytes", pattern, length);
         }
 }
 
@@ -680,7 +629,7 @@ static void payload_is_unmasked_and_validated_around_every_block(void)
     for (size_t pattern = 0; pattern < COUNT_OF(utf8_patterns); pattern++)
         for (size_t i = 0; i < COUNT_OF(block_edges); i++) {
             struct frame frame;
-            struct utf8 utf8 = {0};
+            uint8_t utf8 = UTF8_WHOLE;
             size_t length = block_edges[i];
             fill(expected, length, utf8_patterns[pattern]);
             transform(masked, expected, length, some_key);
@@ -688,7 +637,7 @@ static void payload_is_unmasked_and_validated_around_every_block(void)
             received[length] = 0xee;
             CHECK(take_payload(&frame, &utf8, true, received, masked, length), "pattern %zu, %zu bytes",
                   pattern, length);
-            CHECK_NUMBER(judge(expected, length).whole, utf8.needed == 0, "pattern %zu, %zu bytes", pattern,
+            CHECK_NUMBER(judge(expected, length).whole, utf8 == UTF8_WHOLE, "pattern %zu, %zu bytes", pattern,
                          length);
             CHECK_BYTES(expected, length, received, length, "pattern %zu", pattern);
             CHECK_NUMBER(0xee, received[length], "the byte behind %zu", length);
@@ -708,11 +657,11 @@ static void text_payload_with_a_wrong_byte_around_a_block_is_refused(void)
             expected[place] = 0xff;
             transform(masked, expected, sizeof masked, some_key);
             frame.masking_key = key_of(some_key);
-            CHECK(!take_payload(&frame, &(struct utf8){0}, true, received, masked, sizeof masked),
+            CHECK(!take_payload(&frame, &(uint8_t){UTF8_WHOLE}, true, received, masked, sizeof masked),
                   "byte %zu is ff", place);
             frame.masking_key = key_of(some_key);
-            CHECK(take_payload(&frame, &(struct utf8){0}, true, received, masked, place), "up to byte %zu",
-                  place);
+            CHECK(take_payload(&frame, &(uint8_t){UTF8_WHOLE}, true, received, masked, place),
+                  "up to byte %zu", place);
         }
 }
 
@@ -723,7 +672,7 @@ static void text_payload_of_ascii_is_refused_inside_a_character(void)
     for (size_t length = 1; length <= sizeof first; length++)
         for (size_t goes_on = 1; goes_on < sizeof second; goes_on++) {
             struct frame frame = {.masking_key = key_of(some_key)};
-            struct utf8 utf8 = {0};
+            uint8_t utf8 = UTF8_WHOLE;
             transform(masked, first, length, some_key);
             CHECK(take_payload(&frame, &utf8, true, received, masked, length), "%zu bytes", length);
             frame.masking_key = key_of(some_key);
@@ -737,13 +686,13 @@ static void binary_payload_is_not_validated(void)
 {
     static uint8_t expected[PAYLOAD_MAX], masked[PAYLOAD_MAX], received[PAYLOAD_MAX];
     struct frame frame;
-    struct utf8 utf8 = {0};
+    uint8_t utf8 = UTF8_WHOLE;
     memset(expected, 0xff, sizeof expected);
     transform(masked, expected, sizeof masked, some_key);
     frame.masking_key = key_of(some_key);
     CHECK(take_payload(&frame, &utf8, false, received, masked, sizeof masked), "ff only");
     CHECK_BYTES(expected, sizeof expected, received, sizeof received, "ff only");
-    CHECK_NUMBER(0, utf8.needed, "the validator was not used");
+    CHECK_NUMBER(UTF8_WHOLE, utf8, "the validator was not used");
 }
 
 static void payload_goes_on_across_any_cut(void)
@@ -753,7 +702,7 @@ static void payload_goes_on_across_any_cut(void)
     transform(masked, expected, sizeof masked, some_key);
     for (size_t cut_at = 0; cut_at <= sizeof masked; cut_at += cut_at % BLOCK_SIZE < 70 ? 1 : 13) {
         struct frame frame;
-        struct utf8 utf8 = {0};
+        uint8_t utf8 = UTF8_WHOLE;
         memset(received, 0, sizeof received);
         frame.masking_key = key_of(some_key);
         CHECK(take_payload(&frame, &utf8, true, received, masked, cut_at), "up to %zu", cut_at);
@@ -2243,7 +2192,6 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(utf8_gets_the_same_verdict_wherever_it_is_cut)                                                         \
     X(utf8_of_random_characters_gets_the_same_verdict_byte_by_byte_and_in_random_pieces)                     \
     X(utf8_is_not_read_beyond_its_end)                                                                       \
-    X(utf8_in_vectors_is_taken_up_to_a_character_that_is_cut_off)                                            \
     X(payload_of_any_length_and_alignment_is_unmasked_in_place)                                              \
     X(payload_of_any_length_and_alignment_is_unmasked_to_another_place)                                      \
     X(the_masking_key_goes_on_across_any_two_cuts)                                                           \
