@@ -2845,9 +2845,14 @@ static _Noreturn void print_and_exit(struct log *log, const char *string)
 static void take_options(struct log *log, int argc, char **argv)
 {
     char complaint[LOGGED_MAX], safe[ESCAPED_SIZE];
-    if (!parse_options(argc, argv, &options, complaint))
+    bool right = parse_options(argc, argv, &options, complaint);
+    /* Who checks reads it there; and of a line on standard error the journal knows the unit, however soon the
+     * process is gone. */
+    if (options.check)
+        log->channel = STANDARD_ERROR;
+    if (!right)
         fail(log, EX_USAGE, "%s", escaped(TEXT_OF(complaint), safe));
-    if (options.log != AUTO)
+    if (options.log != AUTO && !options.check)
         open_log(log, options.log);
     if (options.help)
         print_and_exit(log, usage);
