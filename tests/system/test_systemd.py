@@ -344,11 +344,100 @@ def test_the_socket_lets_in_whom_it_says(listening):
     listening.systemctl("restart", "ws-echo.socket")
 
 
-# Failures
+# What is broken fails the start of the socket, before the port is open
+
+
+def the_start_fails(machine):
+    """By whichever command, and for the reason that `systemctl status` shows, which is returned."""
+    for command in "restart", "start":
+        assert machine.systemctl(command, "ws-echo.socket", check=False).returncode != 0
+        assert machine.show("ws-echo.socket", "ActiveState") == "failed"
+        assert 8888 not in machine.listening()
+    machine.run("journalctl", "--sync")
+    return machine.systemctl("status", "ws-echo.socket", check=False).stdout
+
+
+def it_starts_and_serves(machine):
+    machine.systemctl("start", "ws-echo.socket")
+    try:
+        leave(connect(machine).open())
+        nothing_is_left(machine)
+    finally:
+        machine.systemctl("stop", "ws-echo.socket")
+
+
+@pytest.mark.parametrize("line, named", [
+    ("--no-such-option", "no-such-option"),
+    ("--path=echo", "--path"),
+    ("--timeout=5 --ping-interval=9", "--ping-interval"),
+], ids=["option", "value", "combination"])
+def test_a_wrong_option_fails_the_start_and_the_status_names_it(machine, line, named):
+    """The journal knows the unit also where the process has gone before the journal looks."""
+    cursor = machine.cursor()
+    with options(machine, line):
+        shown = the_start_fails(machine)
+        assert re.search(rf"ws-echo\[\d+\]: .*{named}", shown), shown
+    said = machine.journal(cursor, _SYSTEMD_UNIT="ws-echo.socket", _TRANSPORT="stdout", PRIORITY="3")
+    assert said and all(named in entry["MESSAGE"] for entry in said), said
+    it_starts_and_serves(machine)
+
+
+def test_a_wrong_option_is_found_by_a_restart(machine):
+    """Which closes the port, and does nothing to who is connected."""
+    machine.systemctl("start", "ws-echo.socket")
+    peer = connect(machine).open()
+    with options(machine, "--no-such-option"):
+        the_start_fails(machine)
+        echoes(peer)
+    leave(peer)
+    it_starts_and_serves(machine)
+
+
+def test_the_check_has_the_options_of_the_connections_and_their_user(machine):
+    """A user that cannot be become is no fault where nobody is root; quotes and blanks are split alike."""
+    with options(machine, '--user=nobody-of-this-name --prefix="server: " --path=/socket'):
+        it_starts_and_serves(machine)
+
+
+def test_a_missing_program_fails_the_start(machine):
+    program = machine.path(machine.program)
+    away = program.rename(program.with_name("away"))
+    try:
+        shown = the_start_fails(machine)
+        assert "status=203/EXEC" in shown, shown
+    finally:
+        away.rename(program)
+    it_starts_and_serves(machine)
+
+
+def test_a_missing_user_fails_the_start(machine):
+    """Where nothing makes it: with the file in sysusers.d, it is made at the start."""
+    machine.systemctl("stop", "ws-echo-sandbox.service")
+    file, = machine.path("/").glob("usr/**/lib/sysusers.d/ws-echo.conf")
+    away = file.rename(file.with_name("away"))
+    files = [machine.path(name) for name in ("/etc/passwd", "/etc/group")]
+    users = {path: path.read_text(encoding="utf-8") for path in files}
+    for path, text_of in users.items():
+        path.write_text(re.sub("(?m)^ws-echo:.*\n", "", text_of), encoding="utf-8")
+    try:
+        shown = the_start_fails(machine)
+        assert "status=217/USER" in shown, shown
+        away.rename(file)
+        machine.systemctl("reset-failed", check=False)
+        it_starts_and_serves(machine)
+    finally:
+        if away.exists():
+            away.rename(file)
+        for path, text_of in users.items():
+            path.write_text(text_of, encoding="utf-8")
+        machine.systemctl("reset-failed", check=False)
+
+
+# Failures while the port is open
 
 
 def test_a_wrong_option_is_a_failed_unit_for_the_log_only(listening):
-    """The peer gets not one byte of it, and the unit does not stay loaded."""
+    """One that came while the socket was open. The peer gets not one byte of it, nothing stays loaded."""
     cursor = listening.cursor()
     with options(listening, "--no-such-option"):
         peer = connect(listening)
