@@ -1086,124 +1086,53 @@ static void name_forbidden_call(int number, siginfo_t *info, void *context)
 #define FORBIDDEN (SECCOMP_RET_ERRNO | EPERM)
 #endif
 
-/* A call that is allowed, on a condition for one of its arguments where one is named. */
-struct allowed {
-    uint32_t call;
-    enum { ALWAYS, WITHOUT_BITS, IF_EQUAL } condition;
-    uint8_t argument;
-    uint32_t value;
-};
+#define PASS BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define REFUSE BPF_STMT(BPF_RET | BPF_K, FORBIDDEN)
+#define LOAD(what) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, what))
+#define JUMP(condition, value, if_true, if_false)                                                            \
+    BPF_JUMP(BPF_JMP | (condition) | BPF_K, (value), (if_true), (if_false))
+
+/* Judges the lower half of an argument, which is all of an int; these architectures are little-endian. */
+#define ARGUMENT_IS(number, value) LOAD(args[number]), JUMP(BPF_JEQ, value, 1, 0), REFUSE
+#define ARGUMENT_LACKS(number, bit) LOAD(args[number]), JUMP(BPF_JSET, bit, 0, 1), REFUSE
+
+/* Let one call pass, if its arguments do, and leave any other to what follows. */
+#define ALLOW(call) JUMP(BPF_JEQ, __NR_##call, 0, 1), PASS
+#define ALLOW_IF(call, three_instructions) JUMP(BPF_JEQ, __NR_##call, 0, 4), three_instructions, PASS
+
+#define FILTER_BEGIN LOAD(arch), JUMP(BPF_JEQ, FILTER_ARCHITECTURE, 1, 0), REFUSE, LOAD(nr)
 
 /*
- * The calls of an echo.  read and write are allowed whatever their arguments, so that the kernel answers for
- * them from its cache and the filter costs the echo nothing.  Memory may be had, but never executed.
+ * The calls of an echo, the frequent ones first.  read and write are allowed whatever their arguments, so
+ * that the kernel answers for them from its cache and the filter costs the echo nothing.  Memory may be had,
+ * but never executed.
  */
-static const struct allowed echo_calls[] = {
-    {.call = __NR_read},
-    {.call = __NR_write},
-    {.call = __NR_writev},
-    {.call = __NR_ppoll},
-    {.call = __NR_shutdown},
-    {.call = __NR_close},
-    {.call = __NR_setsockopt},
-    {.call = __NR_madvise},
-    {.call = __NR_munmap},
-    {.call = __NR_brk},
-    {.call = __NR_clock_gettime},
-    {.call = __NR_setitimer},
-    {.call = __NR_getpid},
-    {.call = __NR_sendto}, /* syslog(3) */
-    {.call = __NR_rt_sigreturn},
-    {.call = __NR_rt_sigprocmask},
-    {.call = __NR_restart_syscall},
-    {.call = __NR_exit_group},
-    {__NR_mmap, WITHOUT_BITS, 2, PROT_EXEC},
-};
+#define ECHO_CALLS                                                                                           \
+    ALLOW(read), ALLOW(write), ALLOW(writev), ALLOW(ppoll), ALLOW(clock_gettime), ALLOW(setitimer),          \
+        ALLOW(rt_sigreturn), ALLOW(rt_sigprocmask), ALLOW(restart_syscall), ALLOW(setsockopt),               \
+        ALLOW_IF(mmap, ARGUMENT_LACKS(2, PROT_EXEC)), ALLOW(madvise), ALLOW(munmap), ALLOW(brk),             \
+        ALLOW(getpid), ALLOW(sendto) /* syslog(3) */, ALLOW(shutdown), ALLOW(close), ALLOW(exit_group)
 
 /* What sd_journal_sendv and sd_notify need besides. */
-static const struct allowed journal_calls[] = {
-    {.call = __NR_sendmsg},
-    {.call = __NR_getsockopt},
-    {.call = __NR_getuid},
-    {.call = __NR_geteuid},
-    {.call = __NR_getgid},
-    {.call = __NR_getegid},
-    {__NR_socket, IF_EQUAL, 0, AF_UNIX},
-};
+#define JOURNAL_CALLS                                                                                        \
+    ALLOW(sendmsg), ALLOW_IF(socket, ARGUMENT_IS(0, AF_UNIX)), ALLOW(getsockopt), ALLOW(getuid),             \
+        ALLOW(geteuid), ALLOW(getgid), ALLOW(getegid)
 
-enum { CALLS_MAX = COUNT_OF(echo_calls) + COUNT_OF(journal_calls) };
+static const struct sock_filter echo_filter[] = {FILTER_BEGIN, ECHO_CALLS, REFUSE};
+static const struct sock_filter journal_filter[] = {FILTER_BEGIN, ECHO_CALLS, JOURNAL_CALLS, REFUSE};
 
-/* Appends instructions that answer for one call and go on with what follows them for any other. */
-static struct sock_filter *append_call(struct sock_filter *next, const struct allowed *allowed)
-{
-    const struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    const uint32_t argument =
-        (uint32_t)offsetof(struct seccomp_data, args[allowed->argument]); /* lower half */
-    const bool without_bits = allowed->condition == WITHOUT_BITS;
-    if (allowed->condition == ALWAYS) {
-        *next++ = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed->call, 0, 1);
-        *next++ = allow;
-        return next;
-    }
-    *next++ = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed->call, 0, 4);
-    *next++ = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument);
-    *next++ = (struct sock_filter)BPF_JUMP(BPF_JMP | (without_bits ? BPF_JSET : BPF_JEQ) | BPF_K,
-                                           allowed->value, without_bits ? 0 : 1, without_bits ? 1 : 0);
-    *next++ = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, FORBIDDEN);
-    *next++ = allow;
-    return next;
-}
-
-/*
- * Appends a search tree for calls in ascending order.  When a filter is installed the kernel tries every call
- * there is on it, so a list of comparisons would take 30 us longer at each start.
- */
-static struct sock_filter *append_search(struct sock_filter *next, const struct allowed *calls, size_t count)
-{
-    if (count <= 2) {
-        for (size_t i = 0; i < count; i++)
-            next = append_call(next, &calls[i]);
-        *next++ = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, FORBIDDEN);
-        return next;
-    }
-    struct sock_filter *branch = next++;
-    next = append_search(next, calls, count / 2);
-    *branch = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, calls[count / 2].call,
-                                           (uint8_t)(next - branch - 1), 0);
-    return append_search(next, calls + count / 2, count - count / 2);
-}
-
-static int compare_calls(const void *one, const void *other)
-{
-    uint32_t a = ((const struct allowed *)one)->call, b = ((const struct allowed *)other)->call;
-    return a < b ? -1 : a > b;
-}
-
-/* Allows the calls above and nothing else.  Returns 0 or -1 with errno. */
+/* Allows the calls above and nothing else.  Returns 0, or -1 with errno. */
 static int filter_calls(enum channel channel)
 {
-    struct allowed calls[CALLS_MAX];
-    size_t count = COUNT_OF(echo_calls);
-    memcpy(calls, echo_calls, sizeof echo_calls);
-    if (channel == JOURNAL) {
-        memcpy(calls + count, journal_calls, sizeof journal_calls);
-        count = CALLS_MAX;
-    }
-    qsort(calls, count, sizeof *calls, compare_calls);
-    struct sock_filter filter[7 * CALLS_MAX] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FILTER_ARCHITECTURE, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, FORBIDDEN),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-    };
-    struct sock_filter *end = append_search(filter + 4, calls, count);
+    struct sock_fprog program = {COUNT_OF(echo_filter), (struct sock_filter *)echo_filter};
+    if (channel == JOURNAL)
+        program = (struct sock_fprog){COUNT_OF(journal_filter), (struct sock_filter *)journal_filter};
 #ifdef DEBUG
     tzset(); /* or gmtime_r would open a file, which is refused without a word otherwise */
     if (channel == STANDARD_ERROR) /* which is not the connection */
         sigaction(SIGSYS, &(struct sigaction){.sa_sigaction = name_forbidden_call, .sa_flags = SA_SIGINFO},
                   NULL);
 #endif
-    struct sock_fprog program = {.len = (unsigned short)(end - filter), .filter = filter};
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
