@@ -97,6 +97,7 @@ enum {
     PREFIX_MAX = 256,              /* bytes */
     REPLY_ROOM = REPLY_HEADER_MAX + PREFIX_MAX,
     CHOICES_MAX = 64,                             /* how often a repeatable option is taken */
+    END_NAME_SIZE = 32,                           /* bytes; identities are shorter */
     SENTENCE_SIZE = REQUEST_LINE_MAX + 256,       /* bytes; one of the sentences names a path */
     LOGGED_MAX = 256,                             /* bytes of one value in the log */
     ESCAPED_SIZE = 4 * LOGGED_MAX + sizeof "...", /* the same as it is logged, each byte as \xHH at worst */
@@ -147,13 +148,19 @@ struct text {
 
 #define TEXT_OF(string) ((struct text){(string), strlen(string)})
 
-/* What an HTTP request is answered with: identity, status, and the sentence for the peer. */
-#define ANSWERS(X)                                                                                           \
-    X(INCOMPLETE, 0, "The request head is not complete.")                                                    \
+/*
+ * Every way in which a connection can end: identity, HTTP status or Close code (0: nothing is said), and the
+ * sentence for the peer and the record.  CLOSED_BY_PEER is answered with the peer's own code.
+ */
+#define ENDS(X)                                                                                              \
     X(SILENCE, 0, "nothing was sent")                                                                        \
     X(STOPPED_IN_HEAD, 0, "stopped by a signal")                                                             \
-    X(RESET_IN_HEAD, 0, "reset by the peer")                                                                 \
-    X(SWITCHING, 101, "")                                                                                    \
+    X(RESET, 0, "reset by the peer")                                                                         \
+    X(NETWORK_LOST, 0, "the network lost the connection")                                                    \
+    X(NOT_READ, 0, "the peer does not read")                                                                 \
+    X(END_OF_INPUT, 0, "the peer ended the connection without a Close frame")                                \
+    X(READ_FAILED, 0, "cannot read")                                                                         \
+    X(WRITE_FAILED, 0, "cannot write")                                                                       \
     X(PAGE_SERVED, 200, "page served")                                                                       \
     X(PATH_TOLD, 200, "Connect a WebSocket to %s.")                                                          \
     X(METHODS_TOLD, 204, "methods told")                                                                     \
@@ -193,23 +200,8 @@ struct text {
     X(TOO_MANY_SUBPROTOCOLS, 400,                                                                            \
       "Sec-WebSocket-Protocol lists over " STRING(SUBPROTOCOLS_MAX) " names; list fewer.")                   \
     X(VERSION_NOT_13, 426, "Sec-WebSocket-Version must be 13.")                                              \
-    X(ORIGIN_FORBIDDEN, 403, "Pages of this origin may not connect here.")
-
-#define ANSWER_IDENTITY(identity, status, sentence) identity,
-enum answer { ANSWERS(ANSWER_IDENTITY) };
-
-#define ANSWER_ROW(identity, status, sentence) {status, sentence},
-static const struct {
-    int status;
-    const char *sentence;
-} answers[] = {ANSWERS(ANSWER_ROW)};
-
-/* How the exchange of frames ends: identity, the code of our Close (0: none is sent), and its reason. */
-#define ENDINGS(X)                                                                                           \
-    X(NOT_ENDED, 0, "")                                                                                      \
-    X(CLOSED_BY_PEER, 0, "closed by the peer")                                                               \
-    X(END_OF_INPUT, 0, "the peer ended the connection without a Close frame")                                \
-    X(RESET, 0, "reset by the peer")                                                                         \
+    X(ORIGIN_FORBIDDEN, 403, "Pages of this origin may not connect here.")                                   \
+    X(CLOSED_BY_PEER, NO_STATUS, "closed by the peer")                                                       \
     X(STOPPED, GOING_AWAY, "server is stopping")                                                             \
     X(IDLE, GOING_AWAY, "nothing received in time")                                                          \
     X(UNMASKED, PROTOCOL_ERROR, "frame is not masked")                                                       \
@@ -228,14 +220,18 @@ static const struct {
     X(MESSAGE_TOO_BIG, TOO_BIG, "message is larger than the limit")                                          \
     X(NO_MEMORY, INTERNAL_ERROR, "no memory for the message")
 
-#define ENDING_IDENTITY(identity, code, reason) identity,
-enum ending { ENDINGS(ENDING_IDENTITY) };
+#define END_IDENTITY(identity, code, sentence) identity,
+#define END_ROW(identity, code, sentence) {#identity, code, sentence},
 
-#define ENDING_ROW(identity, code, reason) {code, reason},
+/* What parsers and other steps return: more bytes are needed, this one is done, or how the connection ends.
+ */
+enum end { MORE, ACCEPTED, ENDS(END_IDENTITY) };
+
 static const struct {
+    const char *identity;
     uint16_t code;
-    const char *reason;
-} endings[] = {ENDINGS(ENDING_ROW)};
+    const char *sentence;
+} ends[] = {{"MORE", 0, ""}, {"ACCEPTED", 0, ""}, ENDS(END_ROW)};
 
 struct field {
     struct text name, value;
@@ -295,10 +291,11 @@ struct address {
 struct connection {
     struct log log;
     struct address peer;
-    bool closing;   /* only our last word and the drain are left; a signal changes nothing any more */
-    bool sandboxed; /* the filter of system calls is in force */
-    bool input_is_socket, output_is_socket;
-    bool sockets;          /* both are, and socket options are the clock */
+    enum end lost; /* how it was lost, with `error`; MORE: it was not */
+    int error;
+    bool closing;          /* only our last word and the drain are left; a signal changes nothing any more */
+    bool sandboxed;        /* the filter of system calls is in force */
+    bool sockets;          /* input and output are sockets, and socket options are the clock */
     int64_t started;       /* as all times: microseconds of the monotonic clock */
     int64_t stop_deadline; /* when a signal has been seen: until when output may take */
     int64_t receive_limit; /* the SO_RCVTIMEO in force, microseconds; 0: none */
@@ -905,10 +902,25 @@ __attribute__((format(printf, 3, 4))) static _Noreturn void fail(struct log *log
     exit(status);
 }
 
+/* Writes the name of an end that tests and queries can rely on: its identity in lower case with hyphens. */
+static void name_end(enum end end, char name[static END_NAME_SIZE])
+{
+    for (const char *from = ends[end].identity; *from; from++)
+        *name++ = *from == '_' ? '-' : *from | 0x20;
+    *name = '\0';
+}
+
+/* Writes the sentence of an end.  Where one names a path, not all are served; it is the first. */
+static void make_sentence(enum end end, const struct choices *paths, char sentence[static SENTENCE_SIZE])
+{
+    snprintf(sentence, SENTENCE_SIZE, ends[end].sentence, paths->any ? "/" : paths->names[0]);
+}
+
 /* Logs how the connection went. */
-static void log_connection(struct connection *c, const char *end, int priority)
+static void log_connection(struct connection *c, enum end end, int priority)
 {
     struct record record = {0};
+    char sentence[SENTENCE_SIZE], name[END_NAME_SIZE];
     int64_t duration = now() - c->started;
     add_to_line(&record, strchr(c->peer.host, ':') ? "peer=[%s]" : "peer=%s", c->peer.host);
     add_to_line(&record, "%s%s", *c->peer.port ? ":" : "", c->peer.port);
@@ -921,7 +933,11 @@ static void log_connection(struct connection *c, const char *end, int priority)
     if (c->close_code)
         add_number(&record, "close", "WS_CLOSE_CODE", c->close_code);
     add_value(&record, "reason", "WS_CLOSE_REASON", c->close_reason);
-    add_value(&record, "end", "WS_END", TEXT_OF(end));
+    make_sentence(end, &options.paths, sentence);
+    name_end(end, name);
+    add_value(&record, "end", "WS_END", TEXT_OF(sentence));
+    add_to_line(&record, " end_id=%s", name);
+    add_field(&record, "WS_END_ID=%s", name);
     add_number(&record, "messages", "WS_MESSAGES", c->messages);
     add_number(&record, "bytes_in", "WS_BYTES_IN", c->bytes_in);
     add_number(&record, "bytes_out", "WS_BYTES_OUT", c->bytes_out);
@@ -936,23 +952,6 @@ static void log_connection(struct connection *c, const char *end, int priority)
         add_field(&record, "WS_SANDBOX=partial");
     }
     log_record(&c->log, &record, priority);
-}
-
-/*
- * Ends the program when the connection has ended; `end` says how.  The shutdown reaches the peer even while
- * the service manager still holds the connection.  Health checks are worth a record only when everything is.
- */
-static _Noreturn void conclude(struct connection *c, const char *end)
-{
-    bool silent = c->head.scanned == 0 && c->input_end == c->input_base; /* but for a PROXY header */
-    bool health_check = c->status == 200 || c->status == 204 || (c->status == 0 && silent);
-    if (c->sockets)
-        shutdown(STDOUT_FILENO, SHUT_RDWR);
-    if (c->status == 101 && c->close_code == 0)
-        c->close_code = ABNORMAL;
-    if (health_check ? options.verbose : !options.quiet)
-        log_connection(c, end, health_check ? LOG_DEBUG : LOG_NOTICE);
-    exit(EXIT_SUCCESS);
 }
 
 /* Tells whether two descriptors are the same socket, pipe or file; a terminal or /dev/null may be shared. */
@@ -1204,6 +1203,28 @@ static void set_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Returns how a connection ends whose read or write failed with an error; `fault` if the fault is ours. */
+static enum end end_of_error(int error, enum end fault)
+{
+    switch (error) {
+    case ECONNRESET:
+    case EPIPE: return RESET;
+    case ETIMEDOUT:
+    case EHOSTUNREACH:
+    case EHOSTDOWN:
+    case ENETUNREACH:
+    case ENETDOWN: return NETWORK_LOST;
+    default: return fault;
+    }
+}
+
+/* Notes that the connection is lost, and why; nothing more is written to it. */
+static void lose(struct connection *c, enum end end)
+{
+    c->lost = end;
+    c->error = errno;
+}
+
 /*
  * Waits until a pipe or file can be read (POLLIN) or written (POLLOUT), for `limit` microseconds (0: for
  * ever). Returns 0, or -1 with errno: EAGAIN when the time is over, EINTR after a signal.
@@ -1235,6 +1256,10 @@ static int wait_until_ready(const struct connection *c, short events, int64_t li
  */
 static ssize_t receive(struct connection *c, void *buffer, size_t size, int64_t limit)
 {
+    if (c->lost != MORE) {
+        errno = c->error;
+        return -1;
+    }
     if (!c->sockets) {
         if (wait_until_ready(c, POLLIN, limit) < 0)
             return -1;
@@ -1247,8 +1272,8 @@ static ssize_t receive(struct connection *c, void *buffer, size_t size, int64_t 
         return -1;
     }
     ssize_t count = read(STDIN_FILENO, buffer, size);
-    if (count < 0 && !c->input_is_socket && errno != EINTR && errno != EAGAIN)
-        fail(&c->log, EX_OSERR, "cannot read: %m");
+    if (count < 0 && errno != EINTR && errno != EAGAIN)
+        lose(c, end_of_error(errno, READ_FAILED));
     if (count > 0)
         c->bytes_in += (uint64_t)count;
     return count;
@@ -1283,8 +1308,8 @@ static int64_t time_to_write(struct connection *c)
 }
 
 /*
- * Writes parts in full; does not return if the peer does not take them.  A short count is progress, also
- * where the time was over.
+ * Writes parts in full, unless the connection gets lost.  A short count is progress, also where the time was
+ * over.
  */
 static void transmit(struct connection *c, struct iovec *parts, int count)
 {
@@ -1297,12 +1322,10 @@ static void transmit(struct connection *c, struct iovec *parts, int count)
         ssize_t written = write_once(c, parts, count, time_to_write(c));
         if (written < 0 && errno == EINTR)
             continue;
-        if (written < 0 && errno == EAGAIN)
-            conclude(c, "the peer does not read");
-        if (written < 0 && !c->output_is_socket && errno != EPIPE)
-            fail(&c->log, EX_OSERR, "cannot write: %m");
-        if (written < 0)
-            conclude(c, "reset by the peer");
+        if (written < 0) {
+            lose(c, errno == EAGAIN ? NOT_READ : end_of_error(errno, WRITE_FAILED));
+            return;
+        }
         c->bytes_out += (uint64_t)written;
         for (; count > 0 && (size_t)written >= parts->iov_len; parts++, count--)
             written -= (ssize_t)parts->iov_len;
@@ -1310,8 +1333,10 @@ static void transmit(struct connection *c, struct iovec *parts, int count)
             return;
         parts->iov_base = (uint8_t *)parts->iov_base + written;
         parts->iov_len -= (size_t)written;
-        if (c->stop_deadline != 0 && now() >= c->stop_deadline)
-            conclude(c, "the peer does not read");
+        if (c->stop_deadline != 0 && now() >= c->stop_deadline) {
+            lose(c, NOT_READ);
+            return;
+        }
     }
 }
 
@@ -1320,6 +1345,8 @@ static void flush_with(struct connection *c, const void *more, size_t length)
 {
     struct iovec parts[] = {{c->output, c->output_used}, {(void *)(uintptr_t)more, length}};
     c->output_used = 0;
+    if (c->lost != MORE)
+        return;
     if (parts[0].iov_len > 0)
         transmit(c, parts, length > 0 ? 2 : 1);
     else
@@ -1703,8 +1730,8 @@ static bool parse_target(struct head *head)
     return true;
 }
 
-/* Parses `method SP target SP HTTP/x.y`.  Returns INCOMPLETE (the head goes on) or why it is refused. */
-static enum answer parse_request_line(struct head *head, struct text line)
+/* Parses `method SP target SP HTTP/x.y`.  Returns MORE (the head goes on) or why it is refused. */
+static enum end parse_request_line(struct head *head, struct text line)
 {
     struct text rest = line, version;
     if (line.length >= 6 && memcmp(line.bytes, "PROXY ", 6) == 0)
@@ -1722,11 +1749,11 @@ static enum answer parse_request_line(struct head *head, struct text line)
     if (version.bytes[5] != '1')
         return VERSION_UNSUPPORTED;
     head->minor_version = version.bytes[7] - '0';
-    return parse_target(head) ? INCOMPLETE : TARGET_MALFORMED;
+    return parse_target(head) ? MORE : TARGET_MALFORMED;
 }
 
-/* Parses `name ":" OWS value OWS`: RFC 9112 section 5.  Returns INCOMPLETE or why it is refused. */
-static enum answer parse_field(struct head *head, struct text line)
+/* Parses `name ":" OWS value OWS`: RFC 9112 section 5.  Returns MORE or why it is refused. */
+static enum end parse_field(struct head *head, struct text line)
 {
     struct text rest = line;
     if (line.bytes[0] == ' ' || line.bytes[0] == '\t')
@@ -1739,11 +1766,11 @@ static enum answer parse_field(struct head *head, struct text line)
     if (head->field_count == FIELDS_MAX)
         return TOO_MANY_FIELDS;
     head->fields[head->field_count++] = (struct field){name, trimmed(rest)};
-    return INCOMPLETE;
+    return MORE;
 }
 
-/* Judges what makes a whole head unreadable.  Returns SWITCHING (so far) or why it is refused. */
-static enum answer judge_framing(const struct head *head)
+/* Judges what makes a whole head unreadable.  Returns ACCEPTED (so far) or why it is refused. */
+static enum end judge_framing(const struct head *head)
 {
     struct text value;
     size_t next = 0;
@@ -1757,23 +1784,23 @@ static enum answer judge_framing(const struct head *head)
     while (next_field(head, "Content-Length", &next, &value))
         if (!is_number(value) || strspn(value.bytes, "0") < value.length)
             return CONTENT;
-    return SWITCHING;
+    return ACCEPTED;
 }
 
-/* Takes a line without its CRLF.  Returns INCOMPLETE, SWITCHING when the head is complete, or a refusal. */
-static enum answer parse_line(struct head *head, struct text line)
+/* Takes a line without its CRLF.  Returns MORE, ACCEPTED when the head is complete, or a refusal. */
+static enum end parse_line(struct head *head, struct text line)
 {
     if (head->lines == 0 && line.length == 0) {
         head->skipped++;
-        return INCOMPLETE;
+        return MORE;
     }
     if (head->lines++ == 0)
         return parse_request_line(head, line);
     return line.length > 0 ? parse_field(head, line) : judge_framing(head);
 }
 
-/* Judges one byte against the one before.  Returns INCOMPLETE or why it is refused. */
-static enum answer judge_byte(const struct head *head, const char *bytes)
+/* Judges one byte against the one before.  Returns MORE or why it is refused. */
+static enum end judge_byte(const struct head *head, const char *bytes)
 {
     unsigned char byte = (unsigned char)bytes[head->scanned];
     bool after_cr = head->scanned > 0 && bytes[head->scanned - 1] == '\r';
@@ -1790,30 +1817,30 @@ static enum answer judge_byte(const struct head *head, const char *bytes)
         return LINE_TOO_LONG;
     if ((byte < ' ' && byte != '\t' && byte != '\r' && byte != '\n') || byte == 0x7f)
         return CONTROL_BYTE;
-    return INCOMPLETE;
+    return MORE;
 }
 
 /*
  * Parses what has come of a request head, strictly in the order of its bytes, so that the answer is the same
  * however they arrive; `head` begins with zeros and goes on where it stood, so no byte is judged twice.
- * Returns INCOMPLETE, SWITCHING when the head is complete and readable (head->scanned is its length), or why
+ * Returns MORE, ACCEPTED when the head is complete and readable (head->scanned is its length), or why
  * it is refused.
  */
-static enum answer parse_head(struct head *head, const char *bytes, size_t length)
+static enum end parse_head(struct head *head, const char *bytes, size_t length)
 {
     while (head->scanned < length) {
-        enum answer answer = judge_byte(head, bytes);
+        enum end end = judge_byte(head, bytes);
         bool line_ends = bytes[head->scanned++] == '\n';
-        if (answer != INCOMPLETE)
-            return answer;
+        if (end != MORE)
+            return end;
         if (!line_ends)
             continue;
         struct text line = {bytes + head->line_start, head->scanned - strlen("\r\n") - head->line_start};
         head->line_start = head->scanned;
-        if ((answer = parse_line(head, line)) != INCOMPLETE)
-            return answer;
+        if ((end = parse_line(head, line)) != MORE)
+            return end;
     }
-    return INCOMPLETE;
+    return MORE;
 }
 
 /* ---- Handshake (section 4.2) ------------------------------------------------------------------------ */
@@ -1844,9 +1871,9 @@ static void make_accept(struct text key, char accept[static ACCEPT_LENGTH + 1])
     accept[ACCEPT_LENGTH] = '\0';
 }
 
-/* Judges Sec-WebSocket-Protocol and chooses from it; section 4.2.2.  Returns SWITCHING or a refusal. */
-static enum answer choose_subprotocol(const struct head *head, const struct choices *choices,
-                                      struct text *chosen)
+/* Judges Sec-WebSocket-Protocol and chooses from it; section 4.2.2.  Returns ACCEPTED or a refusal. */
+static enum end choose_subprotocol(const struct head *head, const struct choices *choices,
+                                   struct text *chosen)
 {
     struct list list = {0};
     struct text value, name, other;
@@ -1865,18 +1892,18 @@ static enum answer choose_subprotocol(const struct head *head, const struct choi
             *chosen = name;
     }
     bool offered = find_field(head, "Sec-WebSocket-Protocol", &value) > 0;
-    return offered && count == 0 ? SUBPROTOCOL_MALFORMED : SWITCHING;
+    return offered && count == 0 ? SUBPROTOCOL_MALFORMED : ACCEPTED;
 }
 
 /* Judges what a WebSocket request must have besides its path and method: section 4.2.1. */
-static enum answer judge_websocket(const struct head *head, const struct options *served,
-                                   struct text *subprotocol)
+static enum end judge_websocket(const struct head *head, const struct options *served,
+                                struct text *subprotocol)
 {
     struct text key, version, origin;
     unsigned keys = find_field(head, "Sec-WebSocket-Key", &key);
     unsigned versions = find_field(head, "Sec-WebSocket-Version", &version);
     unsigned origins = find_field(head, "Origin", &origin);
-    enum answer answer = SWITCHING;
+    enum end end = ACCEPTED;
     if (!list_includes(head, "Connection", "upgrade"))
         return CONNECTION_NOT_UPGRADE;
     if (keys != 1)
@@ -1885,16 +1912,15 @@ static enum answer judge_websocket(const struct head *head, const struct options
         return KEY_MALFORMED;
     if (versions > 1 || origins > 1)
         return versions > 1 ? VERSION_TWICE : ORIGIN_TWICE;
-    if ((answer = choose_subprotocol(head, &served->subprotocols, subprotocol)) != SWITCHING)
-        return answer;
+    if ((end = choose_subprotocol(head, &served->subprotocols, subprotocol)) != ACCEPTED)
+        return end;
     if (!text_is(version, "13"))
         return VERSION_NOT_13;
-    return origins == 0 || choices_include(&served->origins, origin) ? SWITCHING : ORIGIN_FORBIDDEN;
+    return origins == 0 || choices_include(&served->origins, origin) ? ACCEPTED : ORIGIN_FORBIDDEN;
 }
 
 /* Judges a readable request, in the order in which several faults are answered; pure. */
-static enum answer judge_request(const struct head *head, const struct options *served,
-                                 struct text *subprotocol)
+static enum end judge_request(const struct head *head, const struct options *served, struct text *subprotocol)
 {
     /* Upgrade is ignored in HTTP/1.0: RFC 9110 section 7.8. */
     bool websocket = head->minor_version > 0 && list_includes(head, "Upgrade", "websocket");
@@ -1953,13 +1979,6 @@ static void escape_html(const char *string, char *into)
     *into = '\0';
 }
 
-/* Writes the sentence of an answer.  Where one names a path, not all are served; it is the first. */
-static void make_sentence(enum answer answer, char sentence[static SENTENCE_SIZE])
-{
-    const char *path = options.paths.any ? "/" : options.paths.names[0];
-    snprintf(sentence, SENTENCE_SIZE, answers[answer].sentence, path);
-}
-
 /* Answers with the page, the first path that is served filled in, or with its head alone. */
 static void send_page(struct connection *c)
 {
@@ -1985,10 +2004,10 @@ static void send_page(struct connection *c)
 }
 
 /* Answers with one sentence: what was wrong and what would be right, or where the WebSocket is. */
-static void send_sentence(struct connection *c, enum answer answer)
+static void send_sentence(struct connection *c, enum end end)
 {
     char sentence[SENTENCE_SIZE];
-    make_sentence(answer, sentence);
+    make_sentence(end, &options.paths, sentence);
     if (c->status == 204 || c->status == 405)
         print(c, "Allow: GET%s\r\n", text_is(c->head.path, "/") ? ", HEAD, OPTIONS" : "");
     if (c->status == 204) { /* which has no content: RFC 9110 section 15.3.5 */
@@ -1997,7 +2016,7 @@ static void send_sentence(struct connection *c, enum answer answer)
     }
     if (c->status == 426)
         print(c, "Upgrade: websocket\r\n");
-    if (answer == VERSION_NOT_13)
+    if (end == VERSION_NOT_13)
         print(c, "Sec-WebSocket-Version: 13\r\n");
     print(c, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n\r\n", strlen(sentence) + 1);
     if (!text_is(c->head.method, "HEAD"))
@@ -2009,6 +2028,7 @@ static void send_switching(struct connection *c)
 {
     char accept[ACCEPT_LENGTH + 1];
     struct text key;
+    c->status = 101;
     find_field(&c->head, "Sec-WebSocket-Key", &key);
     make_accept(key, accept);
     print(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
@@ -2018,30 +2038,26 @@ static void send_switching(struct connection *c)
     print(c, "\r\n");
 }
 
-/* Writes the one HTTP answer into the output, unless there is nobody to answer. */
-static void send_answer(struct connection *c, enum answer answer)
+/* Writes the one HTTP answer to a request that opens no WebSocket into the output. */
+static void send_answer(struct connection *c, enum end end)
 {
     char date[sizeof "Sun, 06 Nov 1994 08:49:37 GMT"];
     struct timespec time;
     struct tm date_time;
-    c->status = answers[answer].status;
-    if (answer == SWITCHING)
-        send_switching(c);
-    if (c->status == 0 || answer == SWITCHING)
-        return;
+    c->status = ends[end].code;
     /* gmtime_r may look for the time zone's file, in vain in the sandbox; UTC needs none. */
     clock_gettime(CLOCK_REALTIME, &time);
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&time.tv_sec, &date_time));
     print(c, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %sclose\r\n", c->status, status_phrase(c->status),
           date, c->status == 426 ? "Upgrade, " : "");
-    if (answer == PAGE_SERVED)
+    if (end == PAGE_SERVED)
         send_page(c);
     else
-        send_sentence(c, answer);
+        send_sentence(c, end);
 }
 
-/* Reads behind the input before the handshake's deadline.  Returns INCOMPLETE, or how the request ends. */
-static enum answer receive_request(struct connection *c)
+/* Reads behind the input before the handshake's deadline.  Returns MORE, or how the request ends. */
+static enum end receive_request(struct connection *c)
 {
     int64_t left = c->started + options.handshake_timeout - now();
     bool silent = c->input_end == c->input_base; /* a PROXY header alone says nothing either */
@@ -2050,30 +2066,30 @@ static enum answer receive_request(struct connection *c)
     if (left > 0)
         count = receive_input(c, left);
     if (count > 0 || (count < 0 && errno == EINTR && !stopping))
-        return INCOMPLETE;
+        return MORE;
     if (count == 0)
         return silent ? SILENCE : CUT_OFF;
     if (errno == EAGAIN && left > 0 && now() < c->started + options.handshake_timeout)
-        return INCOMPLETE;
+        return MORE;
     if (errno == EAGAIN)
         return silent ? SILENCE : HEAD_TIMEOUT;
-    return errno == EINTR ? STOPPED_IN_HEAD : RESET_IN_HEAD;
+    return errno == EINTR ? STOPPED_IN_HEAD : c->lost;
 }
 
-/* Reads the PROXY header, if there has to be one.  Returns INCOMPLETE, or how the request ends. */
-static enum answer read_proxy_header(struct connection *c)
+/* Reads the PROXY header, if there has to be one.  Returns MORE, or how the request ends. */
+static enum end read_proxy_header(struct connection *c)
 {
-    enum answer answer = INCOMPLETE;
+    enum end end = MORE;
     ssize_t length = 0;
-    while (options.proxy_protocol && answer == INCOMPLETE && length == 0) {
+    while (options.proxy_protocol && end == MORE && length == 0) {
         length = parse_proxy_header((const char *)c->input, c->input_end, &c->peer);
         if (length == 0)
-            answer = receive_request(c);
+            end = receive_request(c);
     }
     if (length < 0)
         return c->input[0] == TLS_HANDSHAKE ? TLS_HELLO : PROXY_MALFORMED;
     c->input_base = c->input_start = (size_t)length;
-    return answer;
+    return end;
 }
 
 /*
@@ -2095,21 +2111,21 @@ static void find_forwarded(struct connection *c)
 }
 
 /* Reads the request up to the end of its head and judges it. */
-static enum answer read_request(struct connection *c)
+static enum end read_request(struct connection *c)
 {
     struct head *head = &c->head;
-    enum answer answer = read_proxy_header(c);
-    while (answer == INCOMPLETE) {
-        answer = parse_head(head, (const char *)c->input + c->input_base, c->input_end - c->input_base);
-        if (answer == INCOMPLETE)
-            answer = receive_request(c);
+    enum end end = read_proxy_header(c);
+    while (end == MORE) {
+        end = parse_head(head, (const char *)c->input + c->input_base, c->input_end - c->input_base);
+        if (end == MORE)
+            end = receive_request(c);
     }
     c->input_base += head->scanned;
     c->input_start = c->input_base;
     find_field(head, "Origin", &c->origin);
     find_field(head, "User-Agent", &c->user_agent);
     find_forwarded(c);
-    return answer == SWITCHING ? judge_request(head, &options, &c->subprotocol) : answer;
+    return end == ACCEPTED ? judge_request(head, &options, &c->subprotocol) : end;
 }
 
 /* Logs the fields of the request; the peer need not wait for that. */
@@ -2130,7 +2146,7 @@ static bool is_control(uint8_t opcode)
 }
 
 /* Judges the first byte of a frame: FIN, RSV and opcode; section 5.2, 5.4, 5.5. */
-static enum ending judge_first_byte(uint8_t byte, bool in_message)
+static enum end judge_first_byte(uint8_t byte, bool in_message)
 {
     uint8_t opcode = byte & 0x0f;
     if (byte & 0x70) /* RSV1 would be let through here for a negotiated permessage-deflate, RFC 7692 */
@@ -2138,26 +2154,26 @@ static enum ending judge_first_byte(uint8_t byte, bool in_message)
     if ((opcode > BINARY && opcode < CLOSE) || opcode > PONG)
         return OPCODE_RESERVED;
     if (is_control(opcode))
-        return byte & 0x80 ? NOT_ENDED : CONTROL_FRAGMENTED;
+        return byte & 0x80 ? MORE : CONTROL_FRAGMENTED;
     if (opcode == CONTINUATION)
-        return in_message ? NOT_ENDED : NO_MESSAGE;
-    return in_message ? MESSAGE_UNFINISHED : NOT_ENDED;
+        return in_message ? MORE : NO_MESSAGE;
+    return in_message ? MESSAGE_UNFINISHED : MORE;
 }
 
 /*
  * Decodes the header of a client's frame, judging each byte as it comes; frame->header_length is 0 until all
- * of it is there.  `in_message` tells that a fragmented message is unfinished.  Returns NOT_ENDED or what is
+ * of it is there.  `in_message` tells that a fragmented message is unfinished.  Returns MORE or what is
  * wrong.
  */
-static enum ending decode_frame_header(const uint8_t *bytes, size_t available, bool in_message,
-                                       struct frame *frame)
+static enum end decode_frame_header(const uint8_t *bytes, size_t available, bool in_message,
+                                    struct frame *frame)
 {
-    enum ending wrong = NOT_ENDED;
+    enum end wrong = MORE;
     frame->header_length = 0;
-    if (available > 0 && (wrong = judge_first_byte(bytes[0], in_message)) != NOT_ENDED)
+    if (available > 0 && (wrong = judge_first_byte(bytes[0], in_message)) != MORE)
         return wrong;
     if (available < 2)
-        return NOT_ENDED;
+        return MORE;
     frame->fin = bytes[0] & 0x80;
     frame->opcode = bytes[0] & 0x0f;
     frame->length = bytes[1] & 0x7f;
@@ -2169,7 +2185,7 @@ static enum ending decode_frame_header(const uint8_t *bytes, size_t available, b
     if (available > 2 && length_size == 8 && bytes[2] & 0x80)
         return LENGTH_TOP_BIT;
     if (available < 2 + length_size)
-        return NOT_ENDED;
+        return MORE;
     if (length_size > 0) {
         frame->length = 0;
         for (size_t i = 0; i < length_size; i++)
@@ -2178,10 +2194,10 @@ static enum ending decode_frame_header(const uint8_t *bytes, size_t available, b
             return LENGTH_NOT_MINIMAL;
     }
     if (available < 2 + length_size + sizeof frame->masking_key)
-        return NOT_ENDED;
+        return MORE;
     memcpy(&frame->masking_key, bytes + 2 + length_size, sizeof frame->masking_key);
     frame->header_length = (uint8_t)(2 + length_size + sizeof frame->masking_key);
-    return NOT_ENDED;
+    return MORE;
 }
 
 /* Returns how many bytes the header of our frame has. */
@@ -2275,16 +2291,16 @@ static bool is_close_code(unsigned code)
 }
 
 /* Judges what has come of a Close frame's body (unmasked) of `length` bytes; section 5.5.1. */
-static enum ending judge_close_body(const uint8_t *body, size_t available, size_t length)
+static enum end judge_close_body(const uint8_t *body, size_t available, size_t length)
 {
     if (length == 1)
         return CLOSE_TRUNCATED;
     if (available < 2)
-        return NOT_ENDED;
+        return MORE;
     if (!is_close_code((unsigned)(body[0] << 8 | body[1])))
         return CLOSE_CODE_INVALID;
     uint8_t utf8 = utf8_state_after(UTF8_WHOLE, body + 2, available - 2);
-    return utf8 == UTF8_WRONG || (available == length && utf8 != UTF8_WHOLE) ? CLOSE_NOT_UTF8 : NOT_ENDED;
+    return utf8 == UTF8_WRONG || (available == length && utf8 != UTF8_WHOLE) ? CLOSE_NOT_UTF8 : MORE;
 }
 
 /* ---- Echo (section 6) ------------------------------------------------------------------------------- */
@@ -2350,7 +2366,7 @@ static void note_reply(struct connection *c, uint8_t opcode, uint64_t length)
 }
 
 /* Answers a message that is one frame and in the input as a whole: straight from input to output. */
-static enum ending echo_frame(struct connection *c, struct frame *frame, const uint8_t *payload)
+static enum end echo_frame(struct connection *c, struct frame *frame, const uint8_t *payload)
 {
     size_t length = (size_t)frame->length;
     uint8_t utf8 = UTF8_WHOLE;
@@ -2361,7 +2377,7 @@ static enum ending echo_frame(struct connection *c, struct frame *frame, const u
     begin_reply(to, frame->opcode, length);
     c->output_used += (size_t)(to - start) + length;
     note_reply(c, frame->opcode, length);
-    return NOT_ENDED;
+    return MORE;
 }
 
 /* Returns the address space, in bytes, for the largest message that the options allow. */
@@ -2404,7 +2420,7 @@ static void release_message(struct message *message)
 }
 
 /* Answers the message that has been gathered. */
-static enum ending echo_gathered(struct connection *c)
+static enum end echo_gathered(struct connection *c)
 {
     struct message *message = &c->message;
     uint8_t *end = message->memory + REPLY_ROOM + message->length;
@@ -2418,16 +2434,18 @@ static enum ending echo_gathered(struct connection *c)
     } else {
         flush_with(c, start, length);
     }
+    if (c->lost != MORE)
+        return c->lost;
     note_reply(c, message->opcode, message->length);
     if (message->held < message->length)
         message->held = message->length;
     message->opcode = CONTINUATION;
     message->length = 0;
-    return NOT_ENDED;
+    return MORE;
 }
 
 /* Gathers payload of the data frame that is being received; `from` may be where it belongs already. */
-static enum ending gather(struct connection *c, const uint8_t *from, size_t length)
+static enum end gather(struct connection *c, const uint8_t *from, size_t length)
 {
     struct message *message = &c->message;
     uint8_t *to = message->memory + REPLY_ROOM + message->length;
@@ -2436,16 +2454,16 @@ static enum ending gather(struct connection *c, const uint8_t *from, size_t leng
     message->length += length;
     c->payload_left -= length;
     if (c->payload_left > 0)
-        return NOT_ENDED;
+        return MORE;
     c->in_frame = false;
-    return c->frame.fin ? echo_gathered(c) : NOT_ENDED;
+    return c->frame.fin ? echo_gathered(c) : MORE;
 }
 
 /* Takes a Close frame's body, as far as it has come; section 5.5.1, 7.1.5. */
-static enum ending take_close(struct connection *c, const uint8_t *body, size_t available, size_t length)
+static enum end take_close(struct connection *c, const uint8_t *body, size_t available, size_t length)
 {
-    enum ending wrong = judge_close_body(body, available, length);
-    if (wrong != NOT_ENDED || available < length)
+    enum end wrong = judge_close_body(body, available, length);
+    if (wrong != MORE || available < length)
         return wrong;
     c->close_code = NO_STATUS;
     if (length >= 2) {
@@ -2457,18 +2475,18 @@ static enum ending take_close(struct connection *c, const uint8_t *body, size_t 
 }
 
 /* Takes the control frame at the front of the input, unless it is not complete; section 5.5. */
-static enum ending take_control(struct connection *c, struct frame *frame, bool *taken)
+static enum end take_control(struct connection *c, struct frame *frame, bool *taken)
 {
     const uint8_t *masked = c->input + c->input_start + frame->header_length;
     size_t length = (size_t)frame->length, available = c->input_end - c->input_start - frame->header_length;
     uint8_t payload[CONTROL_PAYLOAD_MAX];
-    enum ending ending = NOT_ENDED;
+    enum end end = MORE;
     if (available > length)
         available = length;
     unmask(payload, masked, available, frame->masking_key);
     *taken = available == length;
     if (frame->opcode == CLOSE)
-        ending = take_close(c, payload, available, length);
+        end = take_close(c, payload, available, length);
     if (*taken) {
         c->input_start += frame->header_length + length;
         if (options.verbose)
@@ -2476,11 +2494,11 @@ static enum ending take_control(struct connection *c, struct frame *frame, bool 
         if (frame->opcode == PING)
             send_control(c, PONG, payload, length);
     }
-    return ending;
+    return end;
 }
 
 /* Takes the data frame whose header is at the front of the input, with as much of its payload as is there. */
-static enum ending take_data(struct connection *c, struct frame *frame)
+static enum end take_data(struct connection *c, struct frame *frame)
 {
     const uint8_t *payload = c->input + c->input_start + frame->header_length;
     size_t available = c->input_end - c->input_start - frame->header_length;
@@ -2492,8 +2510,10 @@ static enum ending take_data(struct connection *c, struct frame *frame)
         c->input_start += frame->header_length + (size_t)frame->length;
         return echo_frame(c, frame, payload);
     }
-    if (!map_message(&c->message))
+    if (!map_message(&c->message)) {
+        c->error = errno;
         return NO_MEMORY;
+    }
     if (frame->opcode != CONTINUATION) {
         c->message.opcode = frame->opcode;
         c->message.utf8 = UTF8_WHOLE;
@@ -2507,34 +2527,34 @@ static enum ending take_data(struct connection *c, struct frame *frame)
     return gather(c, payload, available);
 }
 
-/* Takes the frames that the input holds.  Returns NOT_ENDED when it needs more bytes, or how it ends. */
-static enum ending take_frames(struct connection *c)
+/* Takes the frames that the input holds.  Returns MORE when it needs more bytes, or how it ends. */
+static enum end take_frames(struct connection *c)
 {
-    enum ending ending = NOT_ENDED;
+    enum end end = MORE;
     bool taken = true;
-    while (taken && ending == NOT_ENDED) {
+    while (taken && end == MORE) {
         size_t available = c->input_end - c->input_start;
         struct frame frame;
         if (c->in_frame) {
             if (available > c->payload_left)
                 available = (size_t)c->payload_left;
             c->input_start += available;
-            ending = gather(c, c->input + c->input_start - available, available);
+            end = gather(c, c->input + c->input_start - available, available);
             taken = !c->in_frame;
             continue;
         }
-        ending = decode_frame_header(c->input + c->input_start, available, c->message.opcode != CONTINUATION,
-                                     &frame);
-        if (ending != NOT_ENDED || frame.header_length == 0)
+        end = decode_frame_header(c->input + c->input_start, available, c->message.opcode != CONTINUATION,
+                                  &frame);
+        if (end != MORE || frame.header_length == 0)
             break;
         if (is_control(frame.opcode)) {
-            ending = take_control(c, &frame, &taken);
+            end = take_control(c, &frame, &taken);
         } else {
-            ending = take_data(c, &frame);
+            end = take_data(c, &frame);
             taken = !c->in_frame;
         }
     }
-    return ending;
+    return end;
 }
 
 /* Returns the microseconds of silence until something is due; 0: nothing ever is. */
@@ -2551,7 +2571,7 @@ static int64_t time_until_due(const struct connection *c)
 }
 
 /* Does what is due after `silence` microseconds more without a byte from the peer. */
-static enum ending note_silence(struct connection *c, int64_t silence)
+static enum end note_silence(struct connection *c, int64_t silence)
 {
     c->silence += silence;
     release_message(&c->message);
@@ -2561,14 +2581,14 @@ static enum ending note_silence(struct connection *c, int64_t silence)
         send_control(c, PING, (const uint8_t *)"", 0);
         c->pings++;
     }
-    return NOT_ENDED;
+    return MORE;
 }
 
 /*
  * Reads more, large payload straight to where it is gathered; output goes out first.  A read that times out
  * has lasted its whole limit, so silence is the sum of limits, and a message costs no look at the clock.
  */
-static enum ending receive_more(struct connection *c)
+static enum end receive_more(struct connection *c)
 {
     bool direct = c->in_frame && c->payload_left >= INPUT_SIZE;
     uint8_t *to = direct ? c->message.memory + REPLY_ROOM + c->message.length : NULL;
@@ -2583,51 +2603,82 @@ static enum ending receive_more(struct connection *c)
     }
     if (count > 0) {
         c->silence = c->pings = 0;
-        return direct ? gather(c, to, (size_t)count) : NOT_ENDED;
+        return direct ? gather(c, to, (size_t)count) : MORE;
     }
     if (count == 0)
         return END_OF_INPUT;
-    if (errno == EAGAIN && !stopping)
+    if (c->lost == MORE && errno == EAGAIN && !stopping)
         return note_silence(c, limit);
-    if (errno == EAGAIN || errno == EINTR)
-        return stopping ? STOPPED : NOT_ENDED;
-    return RESET;
+    if (c->lost != MORE)
+        return c->lost;
+    return stopping ? STOPPED : MORE;
 }
 
 /* Exchanges frames until it ends. */
-static enum ending echo_messages(struct connection *c)
+static enum end echo_messages(struct connection *c)
 {
-    enum ending ending = NOT_ENDED;
-    while ((ending = take_frames(c)) == NOT_ENDED && (ending = receive_more(c)) == NOT_ENDED)
+    enum end end = MORE;
+    while ((end = take_frames(c)) == MORE && (end = receive_more(c)) == MORE)
         ;
-    return ending;
+    return end;
 }
 
 /* ---- Closing (section 7) ---------------------------------------------------------------------------- */
 
 /* Puts our Close into the output: the answer to the peer's, or the first one with its code and reason. */
-static void send_close(struct connection *c, enum ending ending)
+static void send_close(struct connection *c, enum end end)
 {
     uint8_t body[CONTROL_PAYLOAD_MAX];
-    uint16_t code = endings[ending].code;
     size_t length = 0;
-    if (ending == CLOSED_BY_PEER) {
-        code = c->close_code != NO_STATUS ? c->close_code : 0;
-    } else if (code) {
-        c->close_code = code;
-        c->close_reason = TEXT_OF(endings[ending].reason);
-    } else {
-        return;
+    if (end != CLOSED_BY_PEER) {
+        c->close_code = ends[end].code;
+        c->close_reason = TEXT_OF(ends[end].sentence);
     }
-    if (code) {
-        body[length++] = (uint8_t)(code >> 8);
-        body[length++] = (uint8_t)code;
+    if (c->close_code != NO_STATUS) {
+        body[length++] = (uint8_t)(c->close_code >> 8);
+        body[length++] = (uint8_t)c->close_code;
     }
-    if (ending != CLOSED_BY_PEER) {
+    if (end != CLOSED_BY_PEER) {
         memcpy(body + length, c->close_reason.bytes, c->close_reason.length);
         length += c->close_reason.length;
     }
     send_control(c, CLOSE, body, length);
+}
+
+/*
+ * Ends the connection and the program: says our last word, an HTTP answer or a Close, if there is one to say;
+ * waits for the peer; leaves the record.  The shutdown reaches the peer even while a service manager still
+ * holds the connection.  Health checks are worth a record only when everything is.
+ */
+static _Noreturn void conclude(struct connection *c, enum end end)
+{
+    bool silent = c->head.scanned == 0 && c->input_end == c->input_base; /* but for a PROXY header */
+    if (ends[end].code >= 1000)
+        send_close(c, end);
+    else if (ends[end].code > 0)
+        send_answer(c, end);
+    if (options.verbose && ends[end].code < 1000)
+        log_head(c);
+    if (ends[end].code > 0) {
+        end_output(c);
+        if (c->status == 101)
+            notify_status(c, "closing");
+        if (c->lost != MORE)
+            end = c->lost;
+        else
+            drain(c);
+    }
+    if (c->sockets)
+        shutdown(STDOUT_FILENO, SHUT_RDWR);
+    if (c->status == 101 && c->close_code == 0)
+        c->close_code = ABNORMAL;
+    bool local_fault = end == NO_MEMORY || end == READ_FAILED || end == WRITE_FAILED;
+    if (local_fault)
+        log_line(&c->log, LOG_ERR, "%s: %s", ends[end].sentence, strerror(c->error));
+    bool health_check = c->status == 200 || c->status == 204 || (c->status == 0 && silent && !local_fault);
+    if (health_check ? options.verbose : !options.quiet)
+        log_connection(c, end, health_check ? LOG_DEBUG : LOG_NOTICE);
+    exit(local_fault ? EX_OSERR : EXIT_SUCCESS);
 }
 
 /* ---- Start ------------------------------------------------------------------------------------------ */
@@ -2751,9 +2802,8 @@ static void prepare_connection(struct connection *c)
     const int on = 1;
     make_blocking(&c->log, STDIN_FILENO);
     make_blocking(&c->log, STDOUT_FILENO);
-    c->input_is_socket = is_connected_stream(&c->log, STDIN_FILENO);
-    c->output_is_socket = is_connected_stream(&c->log, STDOUT_FILENO);
-    c->sockets = c->input_is_socket && c->output_is_socket;
+    bool input_is_socket = is_connected_stream(&c->log, STDIN_FILENO);
+    c->sockets = is_connected_stream(&c->log, STDOUT_FILENO) && input_is_socket;
     if (c->sockets) {
         setsockopt(STDOUT_FILENO, IPPROTO_TCP, TCP_NODELAY, &on,
                    sizeof on); /* what is not TCP does without */
@@ -2820,24 +2870,13 @@ int main(int argc, char **argv)
     c->sandboxed = enter_sandbox(&c->log);
     c->started = now();
 
-    enum answer answer = read_request(c);
-    send_answer(c, answer);
-    if (options.verbose)
-        log_head(c);
-    if (answer != SWITCHING) {
-        char sentence[SENTENCE_SIZE];
-        make_sentence(answer, sentence);
-        if (c->status) {
-            end_output(c);
-            drain(c);
-        }
-        conclude(c, sentence);
+    enum end end = read_request(c);
+    if (end == ACCEPTED) {
+        send_switching(c);
+        if (options.verbose)
+            log_head(c);
+        notify_status(c, "echoing");
+        end = echo_messages(c);
     }
-    notify_status(c, "echoing");
-    enum ending ending = echo_messages(c);
-    send_close(c, ending);
-    end_output(c);
-    notify_status(c, "closing");
-    drain(c);
-    conclude(c, endings[ending].reason);
+    conclude(c, end);
 }

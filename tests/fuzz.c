@@ -76,10 +76,10 @@ static void judge_readable(const struct head *head, const char *bytes, size_t le
     char safe[4 * LOGGED_MAX + sizeof "..."];
     for (size_t i = 0; i < sizeof served / sizeof *served; i++) {
         struct text subprotocol = {"", 0};
-        enum answer answer = judge_request(head, &served[i], &subprotocol);
-        HOLDS(answers[answer].status >= 101);
-        HOLDS(answer != SWITCHING || list_includes(head, "Upgrade", "websocket"));
-        if (answer == SWITCHING && subprotocol.length > 0)
+        enum end answer = judge_request(head, &served[i], &subprotocol);
+        HOLDS(answer == ACCEPTED || ends[answer].code >= 200);
+        HOLDS(answer != ACCEPTED || list_includes(head, "Upgrade", "websocket"));
+        if (answer == ACCEPTED && subprotocol.length > 0)
             HOLDS(is_token(subprotocol) && lies_within(subprotocol, bytes, length));
     }
     HOLDS(head->field_count <= FIELDS_MAX && head->scanned <= HEAD_MAX);
@@ -102,13 +102,13 @@ static void fuzz_head(const uint8_t *input, size_t length)
     struct head whole = {0}, parts = {0};
     size_t place = take_place(&input, &length);
     char *bytes = copy_of(input, length), *cut_off = copy_of(input, place);
-    enum answer answer = parse_head(&whole, bytes, length);
-    enum answer first = parse_head(&parts, cut_off, place);
-    HOLDS(first == INCOMPLETE || first == answer);
+    enum end answer = parse_head(&whole, bytes, length);
+    enum end first = parse_head(&parts, cut_off, place);
+    HOLDS(first == MORE || first == answer);
     parts = (struct head){0}; /* for it points into what was cut off; the rest comes behind the same bytes */
     HOLDS(parse_head(&parts, bytes, place) == first);
     HOLDS(parts.scanned <= place);
-    if (first == INCOMPLETE)
+    if (first == MORE)
         HOLDS(parse_head(&parts, bytes, length) == answer);
     HOLDS(whole.scanned == parts.scanned && whole.field_count == parts.field_count);
     HOLDS(whole.minor_version == parts.minor_version && is_same_text(whole.method, parts.method));
@@ -116,9 +116,9 @@ static void fuzz_head(const uint8_t *input, size_t length)
     for (size_t i = 0; i < whole.field_count; i++)
         HOLDS(is_same_text(whole.fields[i].name, parts.fields[i].name) &&
               is_same_text(whole.fields[i].value, parts.fields[i].value));
-    HOLDS(answer == INCOMPLETE || answer == SWITCHING || answers[answer].status >= 400);
-    HOLDS(answer != INCOMPLETE || (whole.scanned == length && length <= HEAD_MAX));
-    if (answer == SWITCHING)
+    HOLDS(answer == MORE || answer == ACCEPTED || ends[answer].code >= 400);
+    HOLDS(answer != MORE || (whole.scanned == length && length <= HEAD_MAX));
+    if (answer == ACCEPTED)
         judge_readable(&whole, bytes, length);
     free(bytes);
     free(cut_off);
@@ -157,12 +157,12 @@ static void fuzz_frame(const uint8_t *input, size_t length)
     bool in_message = place % 2;
     uint8_t *bytes = copy_of(input, length), *part = copy_of(input, place), header[CLIENT_HEADER_MAX];
     struct frame frame = {0}, frame_of_part = {0};
-    enum ending ending = decode_frame_header(bytes, length, in_message, &frame);
-    enum ending ending_of_part = decode_frame_header(part, place, in_message, &frame_of_part);
-    HOLDS(ending_of_part == NOT_ENDED || ending_of_part == ending);
-    HOLDS(ending == NOT_ENDED || (frame.header_length == 0 && endings[ending].code == PROTOCOL_ERROR));
+    enum end ending = decode_frame_header(bytes, length, in_message, &frame);
+    enum end ending_of_part = decode_frame_header(part, place, in_message, &frame_of_part);
+    HOLDS(ending_of_part == MORE || ending_of_part == ending);
+    HOLDS(ending == MORE || (frame.header_length == 0 && ends[ending].code == PROTOCOL_ERROR));
     HOLDS(frame.header_length <= length && frame_of_part.header_length <= place);
-    HOLDS(ending != NOT_ENDED || frame.header_length > 0 || length < CLIENT_HEADER_MAX);
+    HOLDS(ending != MORE || frame.header_length > 0 || length < CLIENT_HEADER_MAX);
     if (frame.header_length > 0) {
         size_t size = (size_t)(encode_frame_header(header, frame.opcode, frame.length) - header);
         HOLDS(size + sizeof frame.masking_key == frame.header_length);

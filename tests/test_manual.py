@@ -103,12 +103,12 @@ def test_the_synopsis_has_every_short_option():
 
 
 def test_every_http_status_stands_in_the_table_and_no_other():
-    statuses = {int(status) for status in re.findall(r"X\(\w+, ([0-9]+),", macro("ANSWERS"))} - {0}
+    statuses = {int(status) for status in re.findall(r"X\(\w+, ([0-9]+),", macro("ENDS"))} - {0} | {101}
     assert {int(item) for item in items("HTTP ANSWERS") if item.isdigit()} == statuses
 
 
 def test_every_close_code_stands_in_the_table_and_no_other():
-    names = set(re.findall(r"X\(\w+, ([A-Z_]+),", macro("ENDINGS")))
+    names = set(re.findall(r"X\(\w+, ([A-Z_]+),", macro("ENDS")))
     recorded = {"NO_STATUS", "ABNORMAL"}
     codes = {constant(name) for name in names | recorded}
     assert {int(item) for item in items("CLOSE CODES") if item.isdigit()} == codes
@@ -150,6 +150,11 @@ def test_a_real_record_has_the_parts_of_the_page_in_its_order():
 
 def test_every_local_fault_stands_under_diagnostics():
     messages = re.findall(r'\bfail\([^,;]+, EX_[A-Z]+,\s*"([^";]+)', SOURCE)
+    faults = re.findall(r"end == (\w+)", re.search(r"bool local_fault = (.*?);", SOURCE, re.S)[1])
+    assert len(faults) > 2
+    for fault in faults:
+        sentence = re.search(rf'X\({fault}, \w+, "(.*?)"', macro("ENDS"))[1]
+        assert f'"{sentence}: reason"' in items("DIAGNOSTICS")
     assert len(messages) == len(re.findall(r"\bfail\([^,;]+, EX_", SOURCE)) > 0
     for message in set(messages) - {"%s"}:  # which is what a wrong option is told
         assert any(re.fullmatch(re.sub("%[a-z]+", r"(\\w+)", message), item.strip('"'))

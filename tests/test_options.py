@@ -378,7 +378,9 @@ def test_what_the_system_refuses_is_71_and_says_so(tmp_path, stdin, stdout):
         os.close(reading)
         os.close(writing)
     assert result.returncode == 71, result
-    assert re.fullmatch(rb"[ -~]+\n", result.stderr), result
+    fault, record = result.stderr.splitlines()
+    assert re.fullmatch(rb"ws-echo\[\d+\]: cannot (read|write): [A-Z][ -~]+", fault), result
+    assert re.search(rb" end_id=(read|write)-failed ", record), result
 
 
 def test_descriptors_that_are_not_ours_are_closed():

@@ -52,8 +52,8 @@ def test_a_connection_is_one_line_of_all_its_fields():
     assert float(record.pop("seconds")) >= 0
     assert record == {
         "peer": f"{address}:{port}", "path": "/socket", "status": "101", "close": "1000", "reason": "bye",
-        "end": "closed by the peer", "messages": "2", "bytes_in": str(len(request + frames)),
-        "bytes_out": str(len(answer)), "origin": "http://x", "subprotocol": "chat", "agent": "probe/1.0",
+        "end": "closed by the peer", "end_id": "closed-by-peer", "messages": "2",
+        "bytes_in": str(len(request + frames)), "bytes_out": str(len(answer)), "origin": "http://x", "subprotocol": "chat", "agent": "probe/1.0",
     }
 
 
@@ -61,8 +61,8 @@ def test_the_fields_come_in_their_order_and_texts_are_quoted():
     request = wire.head("Origin: http://x", "Sec-WebSocket-Protocol: chat", "User-Agent: a")
     log = wire.run(request + wire.close(1000, b"bye")).stderr.decode()
     assert re.fullmatch(
-        r'ws-echo\[\d+\]: peer=- path="/socket" status=101 close=1000 reason="bye" end="[^"]+" messages=0 '
-        r'bytes_in=\d+ bytes_out=\d+ seconds=\d+\.\d{6} origin="http://x" subprotocol="chat" agent="a"\n',
+        r'ws-echo\[\d+\]: peer=- path="/socket" status=101 close=1000 reason="bye" end="[^"]+" end_id=closed-by-peer '
+        r'messages=0 bytes_in=\d+ bytes_out=\d+ seconds=\d+\.\d{6} origin="http://x" subprotocol="chat" agent="a"\n',
         log), log
 
 
@@ -233,7 +233,7 @@ def test_an_address_from_the_environment_cannot_spoil_the_record(name, value):
     result = wire.run(wire.head() + wire.close(1000), env=env)
     assert re.fullmatch(rb"[ -~]{1,1000}\n", result.stderr), result.stderr
     assert list(wire.record(result.stderr.decode())) == [
-        "peer", "path", "status", "close", "end", "messages", "bytes_in", "bytes_out", "seconds"]
+        "peer", "path", "status", "close", "end", "end_id", "messages", "bytes_in", "bytes_out", "seconds"]
 
 
 # What never gets into it.

@@ -729,7 +729,7 @@ static size_t make_header(uint8_t *bytes, unsigned first, unsigned second, uint6
 }
 
 /* Says of two bytes what sections 5.1, 5.2, 5.4 and 5.5 say, from the first bit to the last. */
-static enum ending due_for(unsigned first, unsigned second, bool in_message)
+static enum end due_for(unsigned first, unsigned second, bool in_message)
 {
     static const char kinds[] = "cdd-----kkk-----"; /* continuation, data, reserved, control */
     char kind = kinds[first % 16];
@@ -746,17 +746,17 @@ static enum ending due_for(unsigned first, unsigned second, bool in_message)
         return MESSAGE_UNFINISHED;
     if (second < 128)
         return UNMASKED;
-    return kind == 'k' && second - 128 > 125 ? CONTROL_TOO_LONG : NOT_ENDED;
+    return kind == 'k' && second - 128 > 125 ? CONTROL_TOO_LONG : MORE;
 }
 
 /* Decodes a copy that ends where it ends, so that a sanitizer sees whether more is read. */
-static enum ending decode(const uint8_t *bytes, size_t available, bool in_message, struct frame *frame)
+static enum end decode(const uint8_t *bytes, size_t available, bool in_message, struct frame *frame)
 {
     uint8_t *copy = malloc(available ? available : 1);
     if (available > 0)
         memcpy(copy, bytes, available);
     memset(frame, 0xee, sizeof *frame);
-    enum ending ending = decode_frame_header(copy, available, in_message, frame);
+    enum end ending = decode_frame_header(copy, available, in_message, frame);
     free(copy);
     return ending;
 }
@@ -769,11 +769,11 @@ static void the_first_two_bytes_of_a_frame_are_judged_as_the_rfc_says(void)
         uint8_t bytes[CLIENT_HEADER_MAX + 4] = {0};
         uint64_t length = (second & 0x7f) < 126 ? second & 0x7f : second & 1 ? UINT64_C(0x123456789) : 0x1234;
         size_t size = make_header(bytes, first, second, length);
-        enum ending due = due_for(first, second, in_message);
+        enum end due = due_for(first, second, in_message);
         struct frame frame = {0};
         CHECK_NUMBER(due, decode_frame_header(bytes, size, in_message, &frame), "%s, in a message: %d",
                      hex(bytes, size), in_message);
-        if (due != NOT_ENDED)
+        if (due != MORE)
             continue;
         CHECK_NUMBER(size, frame.header_length, "%s", hex(bytes, size));
         CHECK_NUMBER(first / 128, frame.fin, "%s", hex(bytes, size));
@@ -789,9 +789,9 @@ static void a_wrong_frame_is_refused_at_its_first_wrong_byte(void)
         unsigned first = pair / 256 % 256, second = pair % 256;
         bool in_message = pair > 0xffff;
         const uint8_t bytes[] = {(uint8_t)first, (uint8_t)second};
-        enum ending due = due_for(first, 0x80, in_message);
+        enum end due = due_for(first, 0x80, in_message);
         struct frame frame = {.header_length = 99};
-        CHECK_NUMBER(NOT_ENDED, decode_frame_header(bytes, 0, in_message, &frame), "no byte");
+        CHECK_NUMBER(MORE, decode_frame_header(bytes, 0, in_message, &frame), "no byte");
         CHECK_NUMBER(0, frame.header_length, "no byte");
         frame.header_length = 99;
         CHECK_NUMBER(due, decode_frame_header(bytes, 1, in_message, &frame), "%02x", first);
@@ -810,7 +810,7 @@ static void a_payload_length_of_sixteen_bits_is_minimal_from_126_on(void)
         size_t size = make_header(bytes, 0x82, 0xfe, length);
         struct frame frame;
         CHECK_NUMBER(8, size, "two bytes, two of length, four of key");
-        CHECK_NUMBER(length < 126 ? LENGTH_NOT_MINIMAL : NOT_ENDED, decode(bytes, size, false, &frame), "%u",
+        CHECK_NUMBER(length < 126 ? LENGTH_NOT_MINIMAL : MORE, decode(bytes, size, false, &frame), "%u",
                      length);
         CHECK(length < 126 || (frame.length == length && frame.header_length == size), "%u", length);
     }
@@ -820,19 +820,19 @@ static void a_payload_length_of_sixty_four_bits_is_minimal_from_65536_on_and_has
 {
     static const struct {
         uint64_t length;
-        enum ending due;
+        enum end due;
     } rows[] = {
         {0, LENGTH_NOT_MINIMAL},
         {125, LENGTH_NOT_MINIMAL},
         {126, LENGTH_NOT_MINIMAL},
         {65535, LENGTH_NOT_MINIMAL},
-        {65536, NOT_ENDED},
-        {65537, NOT_ENDED},
-        {UINT32_MAX, NOT_ENDED},
-        {UINT64_C(1) << 32, NOT_ENDED},
-        {UINT64_C(0x0102030405060708), NOT_ENDED},
-        {UINT64_C(1) << 62, NOT_ENDED},
-        {INT64_MAX, NOT_ENDED},
+        {65536, MORE},
+        {65537, MORE},
+        {UINT32_MAX, MORE},
+        {UINT64_C(1) << 32, MORE},
+        {UINT64_C(0x0102030405060708), MORE},
+        {UINT64_C(1) << 62, MORE},
+        {INT64_MAX, MORE},
         {UINT64_C(1) << 63, LENGTH_TOP_BIT},
         {(UINT64_C(1) << 63) + 1, LENGTH_TOP_BIT},
         {UINT64_MAX, LENGTH_TOP_BIT},
@@ -843,7 +843,7 @@ static void a_payload_length_of_sixty_four_bits_is_minimal_from_65536_on_and_has
         struct frame frame;
         CHECK_NUMBER(CLIENT_HEADER_MAX, size, "two bytes, eight of length, four of key");
         CHECK_NUMBER(rows[i].due, decode(bytes, size, false, &frame), "%" PRIu64, rows[i].length);
-        CHECK(rows[i].due != NOT_ENDED || (frame.length == rows[i].length && frame.header_length == size),
+        CHECK(rows[i].due != MORE || (frame.length == rows[i].length && frame.header_length == size),
               "%" PRIu64, rows[i].length);
     }
 }
@@ -860,18 +860,18 @@ static void every_prefix_of_a_frame_header_is_incomplete_or_gets_the_same_verdic
             size_t size =
                 make_header(bytes, first, seconds[i / COUNT_OF(lengths)], lengths[i % COUNT_OF(lengths)]);
             struct frame whole, part;
-            enum ending due = decode(bytes, size, in_message, &whole);
+            enum end due = decode(bytes, size, in_message, &whole);
             bool refused = false;
             for (size_t available = 0; available < size; available++) {
-                enum ending ending = decode(bytes, available, in_message, &part);
-                CHECK(ending == NOT_ENDED ? !refused : ending == due, "%zu bytes of %s", available,
+                enum end ending = decode(bytes, available, in_message, &part);
+                CHECK(ending == MORE ? !refused : ending == due, "%zu bytes of %s", available,
                       hex(bytes, size));
                 CHECK_NUMBER(0, part.header_length, "%zu bytes of %s", available, hex(bytes, size));
-                refused = ending != NOT_ENDED;
+                refused = ending != MORE;
             }
             CHECK_NUMBER(due, decode(bytes, sizeof bytes, in_message, &part), "%s and more",
                          hex(bytes, size));
-            CHECK_NUMBER(due == NOT_ENDED ? size : 0, whole.header_length, "%s", hex(bytes, size));
+            CHECK_NUMBER(due == MORE ? size : 0, whole.header_length, "%s", hex(bytes, size));
             CHECK_NUMBER(whole.header_length, part.header_length, "%s and more", hex(bytes, size));
         }
 }
@@ -880,7 +880,7 @@ static void the_top_bit_of_a_length_is_refused_as_soon_as_it_is_there(void)
 {
     const uint8_t bytes[] = {0x82, 0xff, 0x80};
     struct frame frame;
-    CHECK_NUMBER(NOT_ENDED, decode(bytes, 2, false, &frame), "before it");
+    CHECK_NUMBER(MORE, decode(bytes, 2, false, &frame), "before it");
     CHECK_NUMBER(LENGTH_TOP_BIT, decode(bytes, 3, false, &frame), "with it");
 }
 
@@ -910,7 +910,7 @@ static void a_header_that_is_encoded_decodes_to_the_same(void)
         CHECK_NUMBER(UNMASKED, decode(bytes, size, opcode == CONTINUATION, &frame), "%" PRIu64, length);
         bytes[1] |= 0x80;
         memcpy(bytes + size, some_key, 4);
-        CHECK_NUMBER(NOT_ENDED, decode(bytes, size + 4, opcode == CONTINUATION, &frame), "%" PRIu64, length);
+        CHECK_NUMBER(MORE, decode(bytes, size + 4, opcode == CONTINUATION, &frame), "%" PRIu64, length);
         CHECK(frame.fin, "%" PRIu64, length);
         CHECK_NUMBER(opcode, frame.opcode, "%" PRIu64, length);
         CHECK_NUMBER(length, frame.length, "opcode %d", opcode);
@@ -941,21 +941,21 @@ static void only_the_close_codes_that_section_7_4_allows_may_be_sent(void)
         const uint8_t body[] = {(uint8_t)(code >> 8), (uint8_t)code, 'o', 'k'};
         bool allowed = (code >= 3000 && code <= 4999) ||
                        (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006);
-        enum ending due = allowed ? NOT_ENDED : CLOSE_CODE_INVALID;
+        enum end due = allowed ? MORE : CLOSE_CODE_INVALID;
         CHECK_NUMBER(due, judge_close_body(body, 2, 2), "%u without a reason", code);
         CHECK_NUMBER(due, judge_close_body(body, 4, 4), "%u with a reason", code);
         CHECK_NUMBER(due, judge_close_body(body, 2, 4), "%u before its reason has come", code);
-        CHECK_NUMBER(NOT_ENDED, judge_close_body(body, 1, 2), "the first byte of %u", code);
+        CHECK_NUMBER(MORE, judge_close_body(body, 1, 2), "the first byte of %u", code);
     }
 }
 
 static void a_close_body_is_empty_or_has_two_bytes_at_least(void)
 {
     const uint8_t byte = 0x03;
-    CHECK_NUMBER(NOT_ENDED, judge_close_body(&byte, 0, 0), "empty");
+    CHECK_NUMBER(MORE, judge_close_body(&byte, 0, 0), "empty");
     CHECK_NUMBER(CLOSE_TRUNCATED, judge_close_body(&byte, 1, 1), "one byte");
     CHECK_NUMBER(CLOSE_TRUNCATED, judge_close_body(&byte, 0, 1), "one byte, before it has come");
-    CHECK_NUMBER(NOT_ENDED, judge_close_body(&byte, 0, 2), "two bytes, before they have come");
+    CHECK_NUMBER(MORE, judge_close_body(&byte, 0, 2), "two bytes, before they have come");
 }
 
 static void a_close_reason_is_utf8_and_refused_at_its_first_wrong_byte(void)
@@ -969,7 +969,7 @@ static void a_close_reason_is_utf8_and_refused_at_its_first_wrong_byte(void)
             struct verdict due = judge(body + 2, length - 2);
             for (size_t available = 2; available <= length; available++) {
                 bool right = due.first_wrong >= available - 2 && (available < length || due.whole);
-                CHECK_NUMBER(right ? NOT_ENDED : CLOSE_NOT_UTF8, judge_close_body(body, available, length),
+                CHECK_NUMBER(right ? MORE : CLOSE_NOT_UTF8, judge_close_body(body, available, length),
                              "%zu of %zu bytes, byte %zu is ff", available, length, place);
             }
         }
@@ -985,21 +985,21 @@ static void a_close_reason_is_utf8_and_refused_at_its_first_wrong_byte(void)
 static const struct {
     const char *bytes;
     size_t length;
-    enum answer due;
+    enum end due;
 } heads[] = {
-    {BYTES(GET HOST "\r\n"), SWITCHING},
-    {BYTES("\r\n" GET HOST "\r\n"), SWITCHING},
-    {BYTES("GET / HTTP/1.0\r\n\r\n"), SWITCHING},
-    {BYTES("GET / HTTP/1.9\r\n" HOST "\r\n"), SWITCHING},
-    {BYTES(GET "hOsT:\r\n\r\n"), SWITCHING},
-    {BYTES(GET "Host:\t a.example:80 \t\r\nX: a\tb \xff\x80\r\nY:\r\nZ: :\r\n\r\nbehind"), SWITCHING},
-    {BYTES("OPTIONS http://a.example?q HTTP/1.1\r\nHost: other\r\n\r\n"), SWITCHING},
-    {BYTES("M!#$%&'*+-.^_`|~9 /?a=/b?c HTTP/1.1\r\nContent-Length: 000\r\n" HOST "\r\n"), SWITCHING},
+    {BYTES(GET HOST "\r\n"), ACCEPTED},
+    {BYTES("\r\n" GET HOST "\r\n"), ACCEPTED},
+    {BYTES("GET / HTTP/1.0\r\n\r\n"), ACCEPTED},
+    {BYTES("GET / HTTP/1.9\r\n" HOST "\r\n"), ACCEPTED},
+    {BYTES(GET "hOsT:\r\n\r\n"), ACCEPTED},
+    {BYTES(GET "Host:\t a.example:80 \t\r\nX: a\tb \xff\x80\r\nY:\r\nZ: :\r\n\r\nbehind"), ACCEPTED},
+    {BYTES("OPTIONS http://a.example?q HTTP/1.1\r\nHost: other\r\n\r\n"), ACCEPTED},
+    {BYTES("M!#$%&'*+-.^_`|~9 /?a=/b?c HTTP/1.1\r\nContent-Length: 000\r\n" HOST "\r\n"), ACCEPTED},
     {BYTES(GET HOST
            "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
            "Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Protocol: c\r\n\r\n\x81\x80\x01\x02\x03\x04"),
-     SWITCHING},
+     ACCEPTED},
     {BYTES("GET /socket HTTP/2.0\r\n"), VERSION_UNSUPPORTED},
     {BYTES("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), VERSION_UNSUPPORTED},
     {BYTES("GET / HTTP/0.9\r\n"), VERSION_UNSUPPORTED},
@@ -1064,25 +1064,25 @@ static const struct {
     {BYTES(GET HOST "Content-Length: 18446744073709551616\r\n\r\n"), CONTENT},
     {BYTES(GET HOST "Transfer-Encoding: chunked\r\n\r\n"), TRANSFER_ENCODING},
     {BYTES(GET HOST "Transfer-Encoding:\r\nContent-Length: 5\r\n\r\n"), TRANSFER_ENCODING},
-    {BYTES(""), INCOMPLETE},
-    {BYTES("\r\n\r\n"), INCOMPLETE},
-    {BYTES("GET / HTTP/1.1\r"), INCOMPLETE},
-    {BYTES(GET HOST), INCOMPLETE},
-    {BYTES(GET HOST "\r"), INCOMPLETE},
+    {BYTES(""), MORE},
+    {BYTES("\r\n\r\n"), MORE},
+    {BYTES("GET / HTTP/1.1\r"), MORE},
+    {BYTES(GET HOST), MORE},
+    {BYTES(GET HOST "\r"), MORE},
 };
 
 /* Where the bytes of a head arrive, as in the program: always at the same place. */
 static char arriving[2 * HEAD_MAX];
 
 /* Parses what has come by now; what has not is bytes that no head may have. */
-static enum answer parse_arrived(struct head *head, const char *bytes, size_t before, size_t arrived)
+static enum end parse_arrived(struct head *head, const char *bytes, size_t before, size_t arrived)
 {
     memcpy(arriving + before, bytes + before, arrived - before);
     memset(arriving + arrived, 0x01, 32);
     return parse_head(head, arriving, arrived);
 }
 
-static enum answer parse_whole(struct head *head, const char *bytes, size_t length)
+static enum end parse_whole(struct head *head, const char *bytes, size_t length)
 {
     *head = (struct head){0};
     return parse_arrived(head, bytes, 0, length);
@@ -1111,24 +1111,24 @@ static void check_same_head(const struct head *expected, const struct head *rece
     }
 }
 
-static void check_cut(const struct head *whole, enum answer due, const char *bytes, size_t length,
-                      size_t first, const char *what)
+static void check_cut(const struct head *whole, enum end due, const char *bytes, size_t length, size_t first,
+                      const char *what)
 {
     struct head head = {0};
-    enum answer answer = parse_arrived(&head, bytes, 0, first);
-    CHECK(answer == INCOMPLETE || answer == due, "%s cut at %zu", what, first);
-    if (answer == INCOMPLETE && first < length)
+    enum end answer = parse_arrived(&head, bytes, 0, first);
+    CHECK(answer == MORE || answer == due, "%s cut at %zu", what, first);
+    if (answer == MORE && first < length)
         answer = parse_arrived(&head, bytes, first, length);
     CHECK_NUMBER(due, answer, "%s cut at %zu", what, first);
     check_same_head(whole, &head, what);
 }
 
-static void check_byte_by_byte(const struct head *whole, enum answer due, const char *bytes, size_t length,
+static void check_byte_by_byte(const struct head *whole, enum end due, const char *bytes, size_t length,
                                const char *what)
 {
     struct head head = {0};
-    enum answer answer = INCOMPLETE;
-    for (size_t arrived = 0; answer == INCOMPLETE && arrived < length; arrived++)
+    enum end answer = MORE;
+    for (size_t arrived = 0; answer == MORE && arrived < length; arrived++)
         answer = parse_arrived(&head, bytes, arrived, arrived + 1);
     CHECK_NUMBER(due, answer, "%s byte by byte", what);
     check_same_head(whole, &head, what);
@@ -1147,7 +1147,7 @@ static void a_head_is_read_in_the_same_way_wherever_it_is_cut(void)
 {
     for (size_t i = 0; i < COUNT_OF(heads); i++) {
         struct head whole;
-        enum answer due = parse_whole(&whole, heads[i].bytes, heads[i].length);
+        enum end due = parse_whole(&whole, heads[i].bytes, heads[i].length);
         const char *what = shown(heads[i].bytes, heads[i].length);
         for (size_t first = 0; first <= heads[i].length; first++)
             check_cut(&whole, due, heads[i].bytes, heads[i].length, first, what);
@@ -1160,8 +1160,8 @@ static void what_stands_behind_the_head_is_not_read(void)
     for (size_t i = 0; i < COUNT_OF(heads); i++) {
         struct head whole, longer;
         char bytes[1024];
-        enum answer due = parse_whole(&whole, heads[i].bytes, heads[i].length);
-        if (due == INCOMPLETE)
+        enum end due = parse_whole(&whole, heads[i].bytes, heads[i].length);
+        if (due == MORE)
             continue;
         for (int byte = 0; byte < 256; byte++) {
             memset(mempcpy(bytes, heads[i].bytes, whole.scanned), byte, 64);
@@ -1178,7 +1178,7 @@ static void the_fields_of_a_head_are_found_without_the_white_space_around_them(v
         "\r\nGET /a/b?c HTTP/1.1\r\nHost: \t h:80\t \r\nX-Y:\r\nz:a : b\r\n\r\nbehind";
     static const char *const fields[][2] = {{"Host", "h:80"}, {"X-Y", ""}, {"z", "a : b"}};
     struct head head;
-    CHECK_NUMBER(SWITCHING, parse_whole(&head, BYTES(bytes)), "%s", bytes);
+    CHECK_NUMBER(ACCEPTED, parse_whole(&head, BYTES(bytes)), "%s", bytes);
     CHECK_NUMBER(sizeof bytes - sizeof "behind", head.scanned, "%s", bytes);
     CHECK_NUMBER(1, head.minor_version, "%s", bytes);
     check_text(TEXT_OF("GET"), head.method, "method");
@@ -1192,7 +1192,7 @@ static void the_fields_of_a_head_are_found_without_the_white_space_around_them(v
 }
 
 /* Checks a head that is too long to be cut everywhere: around the places that count, and byte by byte. */
-static void check_long_head(enum answer due, const char *bytes, size_t length, const char *what)
+static void check_long_head(enum end due, const char *bytes, size_t length, const char *what)
 {
     struct head whole;
     CHECK_NUMBER(due, parse_whole(&whole, bytes, length), "%s, %zu bytes", what, length);
@@ -1213,8 +1213,7 @@ static void a_request_line_has_4096_bytes_at_most(void)
                                (int)padding, 0);
             char what[64];
             snprintf(what, sizeof what, "a request line of %zu bytes", length);
-            check_long_head(length <= REQUEST_LINE_MAX ? SWITCHING : LINE_TOO_LONG, bytes, (size_t)used,
-                            what);
+            check_long_head(length <= REQUEST_LINE_MAX ? ACCEPTED : LINE_TOO_LONG, bytes, (size_t)used, what);
         }
 }
 
@@ -1226,7 +1225,7 @@ static void a_head_has_16384_bytes_at_most(void)
         memset(bytes, 'x', sizeof bytes);
         memcpy(bytes, start, sizeof start - 1);
         memcpy(bytes + length - 4, "\r\n\r\n", 4);
-        check_long_head(length <= HEAD_MAX ? SWITCHING : HEAD_TOO_LARGE, bytes, length, "a head");
+        check_long_head(length <= HEAD_MAX ? ACCEPTED : HEAD_TOO_LARGE, bytes, length, "a head");
     }
     for (size_t i = HEAD_MAX; i < sizeof bytes; i++)
         bytes[i] = 'x';
@@ -1243,7 +1242,7 @@ static void a_head_has_100_fields_at_most(void)
         end = stpcpy(end, "\r\n");
         char what[64];
         snprintf(what, sizeof what, "%d fields", count);
-        check_long_head(count <= 100 ? SWITCHING : TOO_MANY_FIELDS, bytes, (size_t)(end - bytes), what);
+        check_long_head(count <= 100 ? ACCEPTED : TOO_MANY_FIELDS, bytes, (size_t)(end - bytes), what);
     }
 }
 
@@ -2149,10 +2148,10 @@ static void silence_brings_a_ping_every_interval_and_ends_at_the_timeout(void)
     for (options.timeout = 1; options.timeout <= 40; options.timeout++)
         for (options.ping_interval = 0; options.ping_interval < options.timeout; options.ping_interval++) {
             int64_t due = options.ping_interval ? (options.timeout - 1) / options.ping_interval : 0, wait = 1;
-            enum ending ending = NOT_ENDED;
+            enum end ending = MORE;
             c.silence = c.pings = 0;
             c.output_used = 0;
-            while (ending == NOT_ENDED && wait > 0) {
+            while (ending == MORE && wait > 0) {
                 wait = time_until_due(&c);
                 ending = note_silence(&c, wait);
             }
@@ -2175,7 +2174,7 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     options.ping_interval = 20 * SECOND;
     for (int round = 0; round < 1000; round++) {
         CHECK_NUMBER(20 * SECOND, time_until_due(&c), "round %d", round);
-        CHECK_NUMBER(NOT_ENDED, note_silence(&c, 20 * SECOND), "round %d", round);
+        CHECK_NUMBER(MORE, note_silence(&c, 20 * SECOND), "round %d", round);
     }
     CHECK_NUMBER(2 * 1000, c.output_used, "bytes of Pings");
     options = before;
