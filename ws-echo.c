@@ -1428,7 +1428,7 @@ static void drain(struct connection *c)
 /* ---- PROXY protocol --------------------------------------------------------------------------------- */
 
 /* https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt */
-static const char proxy_signature[12] = "\r\n\r\n\0\r\nQUIT\n";
+static const char proxy_signature[] = {'\r', '\n', '\r', '\n', '\0', '\r', '\n', 'Q', 'U', 'I', 'T', '\n'};
 
 /* Takes an address in its usual form, an IPv4-mapped one as IPv4.  Returns false if it is none. */
 static bool set_host(struct address *address, const char *text)
