@@ -15,8 +15,13 @@ MANDIR ?= $(PREFIX)/share/man
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(shell $(PKG_CONFIG) --variable=systemdsystemunitdir systemd)
 
-WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Werror
-HARDENING = -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
+# Ours come first, so that the builder's CPPFLAGS, CFLAGS and LDFLAGS overrule them.  A warning is an error in `make
+# check` only.  The compiler is asked whether to fortify: that needs optimisation, and is nobody's business where the
+# builder or the compiler itself has decided it.
+WARNINGS = -Wall -Wextra -Wshadow -Wconversion
+HARDENING = -fstack-protector-strong -fPIE $(FORTIFY)
+FORTIFY = $(shell $(CC) $(CPPFLAGS) $(CFLAGS) -dM -E -x c /dev/null 2>/dev/null | \
+	awk '/ __OPTIMIZE__ /{good = 1} / _FORTIFY_SOURCE /{decided = 1} END{if (good && !decided) print "-D_FORTIFY_SOURCE=2"}')
 OURS = -std=gnu17 $(WARNINGS) $(HARDENING) -DVERSION='"$(VERSION)"' -Ibuild
 
 # Nettle is linked in where there is a static one: finding it at each start would take a tenth of the start.  Its SHA-1
@@ -30,8 +35,8 @@ NETTLE ?= $(or $(PLAIN_SHA1:%=-Wl$(comma)--defsym=nettle_sha1_compress=%) $(NETT
 # `make static`: musl and Nettle linked in, no libsystemd.  On a musl system that is the compiler at hand.  Elsewhere it
 # is Debian's musl-gcc, whose own -static-pie makes a dynamic program, so the start files are named here, and which
 # finds only musl's headers.
-MACHINE = $(shell $(CC) -dumpmachine 2>/dev/null)
-ifneq ($(findstring musl,$(MACHINE)),)
+MACHINE = $(shell $(STATIC_CC) -dumpmachine 2>/dev/null)
+ifneq ($(findstring musl,$(shell $(CC) -dumpmachine 2>/dev/null)),)
 STATIC_CC = $(CC)
 STATIC = -static-pie
 else
@@ -102,7 +107,7 @@ ws-echo: ws-echo.c build/page.h Makefile
 	$(call tool,$(PKG_CONFIG),pkgconf)
 	$(call library,nettle,nettle-dev)
 	$(call library,libsystemd,libsystemd-dev)
-	$(CC) $(OURS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -pie -o $@ $< $(NETTLE)
+	$(CC) $(OURS) -pie $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(NETTLE)
 
 static: ws-echo-static
 

@@ -1,21 +1,71 @@
-"""The Makefile: what it builds, installs and removes, and `make run`."""
+"""The Makefile: what it builds, installs and removes, and `make run`.
+
+Everything is made in a copy of the tree, since other tests run the programs in the tree itself.
+"""
 
 import os
 import pathlib
 import re
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
 
 import parts
+import pytest
 import wire
 
+# What a builder may add, by what it is for.
+BUILDERS = {
+    "as-shipped": {},
+    "for-debugging": {"CPPFLAGS": "-DDEBUG"},
+    "not-optimised": {"CFLAGS": "-O0"},
+    "without-flags": {"CFLAGS": ""},
+    "small": {"CFLAGS": "-Os"},
+    "fast": {"CFLAGS": "-O3 -march=native"},
+    "optimised-as-a-whole": {"CFLAGS": "-O3 -flto"},
+    "fortified-by-CPPFLAGS": {"CPPFLAGS": "-D_FORTIFY_SOURCE=3"},
+    "fortified-by-CFLAGS": {"CFLAGS": "-O2 -D_FORTIFY_SOURCE=3"},
+    "fortified-by-the-compiler": {"CC": "gcc -D_FORTIFY_SOURCE=3"},
+    "not-fortified": {"CPPFLAGS": "-U_FORTIFY_SOURCE"},
+}
+CLANG = ["as-shipped", "for-debugging", "not-optimised", "fortified-by-CPPFLAGS"]
+STATIC = ["as-shipped", "for-debugging", "not-optimised", "fortified-by-CPPFLAGS"]
 
-def make(*arguments, check=True):
-    result = subprocess.run(["make", "--no-print-directory", *arguments], cwd=wire.TOP, capture_output=True,
-                            text=True, check=False, timeout=wire.LIMIT)
+
+@pytest.fixture
+def tree(tmp_path_factory):
+    """A copy of the tree, in which nothing need be built that is up to date in the tree itself."""
+    copy = tmp_path_factory.mktemp("tree") / "ws-echo"
+    shutil.copytree(wire.TOP, copy, ignore=shutil.ignore_patterns(".*", "build", "tests", "__pycache__"))
+    (copy / "build").mkdir()
+    shutil.copy2(wire.TOP / "build/page.h", copy / "build")
+    return copy
+
+
+def environment():
+    """Without what a make around this one, or a builder's shell, hands down."""
+    handed_down = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "CC", "CPPFLAGS", "CFLAGS", "LDFLAGS"}
+    return {name: value for name, value in os.environ.items() if name not in handed_down}
+
+
+def make(tree, *arguments, check=True):
+    result = subprocess.run(["make", "--no-print-directory", *arguments], cwd=tree, env=environment(),
+                            capture_output=True, text=True, check=False, timeout=wire.LIMIT)
     assert not check or result.returncode == 0, result
     return result
+
+
+def built(tree, target, **variables):
+    """Make a program that is not there yet, without a word of complaint; it echoes."""
+    (tree / target).unlink(missing_ok=True)
+    result = make(tree, target, *(f"{name}={value}" for name, value in variables.items()))
+    assert result.stderr == "", result.stderr
+    answer = subprocess.run([tree / target], input=wire.head() + wire.text("built"), capture_output=True, check=True,
+                            timeout=wire.LIMIT).stdout
+    assert answer == wire.switching() + wire.echo("built")
+    return tree / target
 
 
 def files(folder):
@@ -23,59 +73,103 @@ def files(folder):
     return {"/" + str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or path.is_file()}
 
 
-def test_help_names_every_target():
+def test_help_names_every_target(tree):
     phony = re.search(r"^\.PHONY: (.*)$", (wire.TOP / "Makefile").read_text(), re.MULTILINE)[1].split()
-    named = re.findall(r"make ([a-z-]+)", make("help").stdout)
+    named = re.findall(r"make ([a-z-]+)", make(tree, "help").stdout)
     assert sorted(named) == sorted(set(phony) - {"all", "help"})
 
 
-def test_what_is_installed_is_removed(tmp_path):
-    make("install", f"DESTDIR={tmp_path}", "PREFIX=/usr", "UNITDIR=/usr/lib/systemd/system")
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_gcc_builds_it_without_a_warning(tree, builder):
+    parts.require("gcc", "gcc")
+    built(tree, "ws-echo", **{"CC": "gcc", **BUILDERS[builder]})
+
+
+@pytest.mark.parametrize("builder", CLANG)
+def test_clang_builds_it_without_a_warning(tree, builder):
+    parts.require("clang", "clang")
+    built(tree, "ws-echo", **{"CC": "clang", **BUILDERS[builder]})
+
+
+@pytest.mark.parametrize("builder", STATIC)
+def test_the_static_flavour_is_built_without_a_warning(tree, builder):
+    built(tree, "ws-echo-static", **BUILDERS[builder])
+
+
+def test_it_is_built_without_a_warning_by_the_flags_of_debians_packages(tree):
+    buildflags = parts.require("dpkg-buildflags", "dpkg-dev")
+    said = subprocess.run([buildflags, "--export=cmdline"], capture_output=True, check=True, timeout=wire.LIMIT,
+                          env={**environment(), "DEB_BUILD_MAINT_OPTIONS": "hardening=+all"}, text=True).stdout
+    variables = dict(word.split("=", 1) for word in shlex.split(said))
+    built(tree, "ws-echo", **{name: variables[name] for name in ("CPPFLAGS", "CFLAGS", "LDFLAGS")})
+
+
+def test_the_builder_decides_how_it_is_fortified(tree):
+    readelf = parts.require("readelf", "binutils")
+
+    def fortified(**variables):
+        program = built(tree, "ws-echo", **variables)
+        symbols = subprocess.run([readelf, "--dyn-syms", "-W", program], capture_output=True, text=True, check=True)
+        return "_chk@" in symbols.stdout
+
+    assert fortified()
+    assert not fortified(CFLAGS="-O2 -U_FORTIFY_SOURCE")
+
+
+def test_a_warning_does_not_end_the_build(tree):
+    with (tree / "ws-echo.c").open("a") as source:
+        source.write("static int of_no_use;\n")
+    for target in ["ws-echo", "ws-echo-static"]:
+        assert "of_no_use" in make(tree, target).stderr
+
+
+def test_what_is_installed_is_removed(tree, tmp_path):
+    make(tree, "install", f"DESTDIR={tmp_path}", "PREFIX=/usr", "UNITDIR=/usr/lib/systemd/system")
     assert files(tmp_path) >= {
         "/usr/sbin/ws-echo", "/usr/share/man/man8/ws-echo.8", "/usr/lib/sysusers.d/ws-echo.conf",
         "/usr/lib/systemd/system/ws-echo.socket", "/usr/lib/systemd/system/ws-echo@.service",
         "/usr/lib/systemd/system/ws-echo-sandbox.service", "/etc/xinetd.d/ws-echo"}
     assert os.access(tmp_path / "usr/sbin/ws-echo", os.X_OK)
-    make("uninstall", f"DESTDIR={tmp_path}", "PREFIX=/usr", "UNITDIR=/usr/lib/systemd/system")
+    make(tree, "uninstall", f"DESTDIR={tmp_path}", "PREFIX=/usr", "UNITDIR=/usr/lib/systemd/system")
     assert files(tmp_path) == set()
 
 
-def test_another_prefix_is_in_what_is_installed(tmp_path):
-    make("install", f"DESTDIR={tmp_path}", "PREFIX=/opt/echo", "UNITDIR=/units")
+def test_another_prefix_is_in_what_is_installed(tree, tmp_path):
+    make(tree, "install", f"DESTDIR={tmp_path}", "PREFIX=/opt/echo", "UNITDIR=/units")
     for name in ["units/ws-echo@.service", "etc/xinetd.d/ws-echo", "opt/echo/share/man/man8/ws-echo.8"]:
         text = (tmp_path / name).read_text()
         assert "/opt/echo/sbin/ws-echo" in text and "/usr/sbin/" not in text, name
     assert "/opt/echo/lib/ws-echo" in (tmp_path / "units/ws-echo@.service").read_text()
 
 
-def test_nothing_is_installed_where_the_place_of_units_is_not_known(tmp_path):
-    result = make("install", f"DESTDIR={tmp_path}", "UNITDIR=", check=False)
+def test_nothing_is_installed_where_the_place_of_units_is_not_known(tree, tmp_path):
+    result = make(tree, "install", f"DESTDIR={tmp_path}", "UNITDIR=", check=False)
     assert result.returncode != 0 and "install the package systemd-dev or systemd," in result.stderr, result
     assert files(tmp_path) == set()
 
 
-def test_an_xinetd_entry_that_was_edited_stays(tmp_path):
+def test_an_xinetd_entry_that_was_edited_stays(tree, tmp_path):
     entry = tmp_path / "etc/xinetd.d/ws-echo"
-    make("install", f"DESTDIR={tmp_path}")
+    make(tree, "install", f"DESTDIR={tmp_path}")
     assert re.search(r"^\s*disable\s*=\s*yes$", entry.read_text(), re.MULTILINE), "it is shipped disabled"
     entry.write_text("edited")
-    make("install", f"DESTDIR={tmp_path}")
+    make(tree, "install", f"DESTDIR={tmp_path}")
     assert entry.read_text() == "edited"
 
 
-def test_a_missing_library_or_tool_is_named_with_its_package_in_one_line():
+def test_a_missing_library_or_tool_is_named_with_its_package_in_one_line(tree):
     # What is missing is noticed before anything is compiled or written.
     for variable, package in [("PKG_CONFIG=false", "nettle-dev"), ("PKG_CONFIG=absent", "pkgconf"),
                               ("CC=absent", "gcc")]:
-        result = make("--always-make", "ws-echo", variable, check=False)
+        result = make(tree, "--always-make", "ws-echo", variable, check=False)
         assert result.returncode != 0
         assert [line for line in result.stderr.splitlines() if f"install the package {package}," in line], result
 
 
-def test_the_static_flavour_needs_no_library():
-    make("static")
-    parts.require("readelf", "binutils")
-    headers = subprocess.run(["readelf", "-lW", wire.TOP / "ws-echo-static"], capture_output=True, text=True, check=True)
+def test_the_static_flavour_needs_no_library(tree):
+    readelf = parts.require("readelf", "binutils")
+    make(tree, "static")
+    headers = subprocess.run([readelf, "-lW", tree / "ws-echo-static"], capture_output=True, text=True, check=True)
     assert "INTERP" not in headers.stdout and "DYN " in headers.stdout, "position-independent, and static"
 
 
