@@ -116,10 +116,20 @@ ws-echo-static: ws-echo.c build/page.h Makefile
 	$(STATIC_CC) $(OURS) -DWITHOUT_LIBSYSTEMD $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(STATIC) -o $@ $< $(NETTLE) $(STATIC_END)
 	@! readelf -lW $@ | grep INTERP || { echo "$@ is not static" >&2; rm $@; exit 1; }
 
+# The launcher tells on standard error what it does, each line with its priority in front (3: a fault); what it starts
+# writes there too.  Ctrl-C reaches all of them at once; what shows the lines stays until the last of them has come.
+PORT = 8888
+OPEN = Open http://localhost:$(PORT)/$(if $(ARGS),,$(comma) or type new WebSocket("ws://localhost:$(PORT)/socket") into a browser console.)
 run: ws-echo
 	$(call tool,systemd-socket-activate,systemd)
-	@echo 'Open http://localhost:8888/, or type new WebSocket("ws://localhost:8888/socket") into a console.'
-	@SYSTEMD_LOG_LEVEL=warning systemd-socket-activate --accept --inetd --listen=8888 ./ws-echo $(ARGS)
+	@./ws-echo $(ARGS) --check
+	@trap 'exit 0' INT; SYSTEMD_LOG_LEVEL=info SYSTEMD_LOG_TARGET=console-prefixed \
+	systemd-socket-activate --accept --inetd --listen=$(PORT) ./ws-echo $(ARGS) 2>&1 | { trap '' INT; \
+		while IFS= read -r line; do case $$line in \
+		'<'*'>Listening on '*) listening=yes; echo 'Listening on port $(PORT) of all addresses, until Ctrl-C.'; echo '$(OPEN)' ;; \
+		'<'*) priority=$${line%%>*}; [ $$(($${priority#<} % 8)) -gt 3 ] || fault=$${line##*: } ;; \
+		*) echo "$$line" >&2 ;; esac; done; \
+		[ "$$listening" ] || { echo "make run: cannot listen on port $(PORT): $$fault" >&2; exit 1; }; }
 
 deps:
 	$(call packages,$(BUILD_PACKAGES) $(if $(filter run install,$(MAKECMDGOALS)),,$(STATIC_PACKAGES) $(CHECK_PACKAGES)))

@@ -15,6 +15,10 @@ import subprocess
 import parts
 import pytest
 import wire
+from terminal import CTRL_C, Terminal
+
+ADDRESSES = pathlib.Path("/proc/net/if_inet6")
+IPV6 = ADDRESSES.exists() and "1".zfill(32) in ADDRESSES.read_text()  # that is ::1
 
 # What a builder may add, by what it is for.
 BUILDERS = {
@@ -173,40 +177,78 @@ def test_the_static_flavour_needs_no_library(tree):
     assert "INTERP" not in headers.stdout and "DYN " in headers.stdout, "position-independent, and static"
 
 
-def test_make_run_serves_the_tutorials_example_over_ipv4_and_ipv6_until_ctrl_c():
+def free_port():
+    """One that nobody has, and that the kernel gives to nobody who does not ask for it."""
+    given = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for port in range(given - 1 - os.getpid() % (given // 2), 1024, -1):
+        with socket.socket(socket.AF_INET6 if IPV6 else socket.AF_INET) as probe:
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+        return port
+    raise AssertionError("every port is taken")
+
+
+def run(tree, *arguments):
+    """What `make run` says on standard output and error, where it must fail, without make's own last word."""
+    result = make(tree, "run", *arguments, check=False)
+    assert result.returncode != 0, result
+    *said, last = result.stderr.splitlines()
+    assert last.startswith("make: ***"), result
+    return result.stdout.splitlines(), said
+
+
+def test_make_run_serves_the_tutorials_example_over_ipv4_and_ipv6_until_ctrl_c(tree):
     parts.require("systemd-socket-activate", "systemd")
-    with subprocess.Popen(["make", "run"], cwd=wire.TOP, stdout=subprocess.PIPE, text=True,
-                          start_new_session=True) as serving:
-        try:
-            line = next(line for line in serving.stdout if "localhost:8888" in line)
-            assert "http://localhost:8888/" in line and "ws://localhost:8888/socket" in line
-            addresses = ["127.0.0.1"] + ["::1"] * pathlib.Path("/proc/net/if_inet6").exists()
-            for address in addresses:
-                peer = wire.Peer(connected(address, serving))
-                peer.send(wire.head(key="PdspSkfns9qGxGTNajm+Tw=="))
-                expected = wire.switching("eO+uwdEEfbO7q68DAzeDjM4Gs8c=")
-                assert peer.receive(len(expected)) == expected
-                peer.send(wire.text("Hello world"))
-                assert peer.frame() == (True, wire.TEXT, b"server: Hello world")
-                peer.close()
-        finally:
-            os.killpg(serving.pid, signal.SIGINT)
-            serving.wait(wire.LIMIT)
+    port = free_port()
+    with Terminal(["make", "run", f"PORT={port}"], cwd=tree, env=environment()) as terminal:
+        # When it says so, it listens already.
+        terminal.until(b"console.\n")
+        assert terminal.shown.decode().splitlines() == [
+            f"Listening on port {port} of all addresses, until Ctrl-C.",
+            f'Open http://localhost:{port}/, or type new WebSocket("ws://localhost:{port}/socket")'
+            " into a browser console."]
+        peers = [wire.Peer(socket.create_connection((address, port))) for address in ["127.0.0.1"] + ["::1"] * IPV6]
+        for peer in peers:
+            peer.send(wire.head(key="PdspSkfns9qGxGTNajm+Tw=="))
+            expected = wire.switching("eO+uwdEEfbO7q68DAzeDjM4Gs8c=")
+            assert peer.receive(len(expected)) == expected
+            peer.send(wire.text("Hello world"))
+            assert peer.frame() == (True, wire.TEXT, b"server: Hello world")
+        terminal.type(CTRL_C)
+        for peer in peers:
+            assert wire.close_code(peer.rest()) == 1001
+            peer.close()
+        # The record of each is still shown, and nothing is called an error.
+        assert terminal.finish() == -signal.SIGINT
+        assert terminal.shown.count(b" close=1001 ") == len(peers) and b"***" not in terminal.shown, terminal.shown
     with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", 8888)) != 0, "nothing listens after it"
+        assert probe.connect_ex(("127.0.0.1", port)) != 0, "nothing listens after it"
 
 
-def connected(address, serving):
-    """A connection to port 8888 as soon as somebody listens there."""
-    sockets = []
+def test_make_run_listens_on_port_8888_where_nothing_else_is_said(tree):
+    assert " --listen=8888 " in make(tree, "--dry-run", "run").stdout
 
-    def connects():
-        assert serving.poll() is None, "make run has ended"
-        try:
-            sockets.append(socket.create_connection((address, 8888)))
-        except ConnectionRefusedError:
-            return False
-        return True
 
-    wire.wait_until(connects, "make run listens")
-    return sockets[0]
+def test_make_run_says_in_one_line_that_its_port_is_taken(tree):
+    parts.require("systemd-socket-activate", "systemd")
+    with socket.create_server(("", 0), family=socket.AF_INET6 if IPV6 else socket.AF_INET) as other:
+        port = other.getsockname()[1]
+        assert run(tree, f"PORT={port}") == (
+            [], [f"make run: cannot listen on port {port}: Address already in use"])
+
+
+def test_make_run_judges_the_options_before_it_listens(tree):
+    parts.require("systemd-socket-activate", "systemd")
+    announced, (complaint,) = run(tree, f"PORT={free_port()}", "ARGS=--path=socket")
+    assert announced == [] and "--path=socket" in complaint
+
+
+def test_make_run_does_not_promise_a_path_that_is_not_served(tree):
+    parts.require("systemd-socket-activate", "systemd")
+    port = free_port()
+    with Terminal(["make", "run", f"PORT={port}", "ARGS=--path=/echo"], cwd=tree, env=environment()) as terminal:
+        terminal.until(f"Open http://localhost:{port}/\n".encode())
+        terminal.type(CTRL_C)
+        terminal.finish()
