@@ -55,8 +55,15 @@ def environment():
 
 
 def make(tree, *arguments, check=True):
-    result = subprocess.run(["make", "--no-print-directory", *arguments], cwd=tree, env=environment(),
-                            capture_output=True, text=True, check=False, timeout=wire.LIMIT)
+    command = ["make", "--no-print-directory", *arguments]
+    with subprocess.Popen(command, cwd=tree, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, start_new_session=True) as process:
+        try:
+            said = process.communicate(timeout=wire.LIMIT)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # with all that it has started
+            raise
+    result = subprocess.CompletedProcess(command, process.returncode, *said)
     assert not check or result.returncode == 0, result
     return result
 
