@@ -51,7 +51,7 @@ endif
 # Names of Debian's and Ubuntu's packages.
 BUILD_PACKAGES = gcc libc6-dev pkgconf nettle-dev libsystemd-dev systemd
 STATIC_PACKAGES = gcc libc6-dev musl-tools nettle-dev
-CHECK_PACKAGES = clang clang-format curl libclang-rt-dev mandoc node-ws python3-pytest python3-tornado \
+CHECK_PACKAGES = clang clang-format curl dpkg-dev iproute2 libclang-rt-dev mandoc node-ws python3-pytest python3-tornado \
 	python3-websocket python3-websockets strace valgrind
 
 SYSTEM_PACKAGES = chromium chromium-driver firefox-esr iproute2 ipsvd openssl python3-pytest python3-websocket \

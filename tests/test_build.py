@@ -45,6 +45,7 @@ def tree(tmp_path_factory):
     shutil.copytree(wire.TOP, copy, ignore=shutil.ignore_patterns(".*", "build", "tests", "__pycache__"))
     (copy / "build").mkdir()
     shutil.copy2(wire.TOP / "build/page.h", copy / "build")
+    make(copy, "ws-echo")
     return copy
 
 
