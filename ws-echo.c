@@ -41,7 +41,6 @@
 #include <netinet/tcp.h>
 #include <nettle/base64.h>
 #include <nettle/sha1.h>
-#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -117,6 +116,8 @@ enum {
 #define QUIET_TIME (SECOND / 10)    /* of silence after which a large message's memory is given back */
 #define PING_INTERVAL (20 * SECOND) /* or a third of a shorter timeout, where none is given */
 #define PING_INTERVAL_UNSET INT64_C(-1)
+#define TICK (SECOND / 50) /* after which an expired timer expires again */
+#define NEVER INT64_MAX
 #define DURATION_MAX (366 * 24 * 3600 * SECOND)
 #define MESSAGE_MAX (UINT64_C(1) << 30)
 
@@ -161,6 +162,8 @@ struct text {
     X(END_OF_INPUT, 0, "the peer ended the connection without a Close frame")                                \
     X(READ_FAILED, 0, "cannot read")                                                                         \
     X(WRITE_FAILED, 0, "cannot write")                                                                       \
+    X(CLOCK_FAILED, 0, "cannot set the timer")                                                               \
+    X(LINGER_FAILED, 0, "cannot discard what the peer does not read")                                        \
     X(PAGE_SERVED, 200, "page served")                                                                       \
     X(PATH_TOLD, 200, "Connect a WebSocket to %s.")                                                          \
     X(METHODS_TOLD, 204, "methods told")                                                                     \
@@ -262,7 +265,8 @@ struct message {
     uint8_t opcode;  /* CONTINUATION: there is none */
     uint8_t utf8;    /* state of the validator */
     uint64_t length; /* of the payload so far, bytes */
-    uint64_t held;   /* the longest payload that `memory` had to take since it was last given back, bytes */
+    int64_t
+        release_at; /* when the memory that a large message has left is given back; NEVER: there is none */
     uint8_t *memory;
 };
 
@@ -293,13 +297,14 @@ struct connection {
     struct address peer;
     enum end lost; /* how it was lost, with `error`; MORE: it was not */
     int error;
-    bool closing;          /* only our last word and the drain are left; a signal changes nothing any more */
-    bool sandboxed;        /* the filter of system calls is in force */
-    bool sockets;          /* input and output are sockets, and socket options are the clock */
-    int64_t started;       /* as all times: microseconds of the monotonic clock */
-    int64_t stop_deadline; /* when a signal has been seen: until when output may take */
-    int64_t receive_limit; /* the SO_RCVTIMEO in force, microseconds; 0: none */
-    int64_t silence;       /* since the last byte of the peer, as far as waits have measured it */
+    bool closing;   /* only our last word and the drain are left; a signal changes nothing any more */
+    bool sandboxed; /* the filter of system calls is in force */
+    bool sockets;   /* input and output are sockets */
+    int input_flags, output_flags; /* of their descriptors, without O_NONBLOCK */
+    int64_t started;               /* as all times: microseconds of the monotonic clock */
+    int64_t time;                  /* when the last read or waiting write returned */
+    int64_t silent_since;
+    int64_t stop_deadline; /* once a signal has been seen: until when output may take */
     unsigned pings;        /* sent in this silence */
 
     struct head head;
@@ -330,10 +335,7 @@ _Static_assert(PROXY_BINARY_MAX + HEAD_MAX <= INPUT_SIZE, "one read takes what p
 _Static_assert(sizeof PAGE + 6 * REQUEST_LINE_MAX + 4096 <= OUTPUT_SIZE,
                "the page fits the output, a path in it");
 
-/* Set by the handler of SIGTERM, SIGINT and SIGHUP. */
-static volatile sig_atomic_t stopping;
-
-/* Returns the monotonic clock in microseconds. */
+/* Returns the monotonic clock in microseconds: no system call where the kernel lends its clock. */
 static int64_t now(void)
 {
     struct timespec time;
@@ -405,6 +407,67 @@ static uint8_t utf8_state_after(uint8_t state, const uint8_t *bytes, size_t leng
 static bool is_utf8(const uint8_t *bytes, size_t length)
 {
     return utf8_state_after(UTF8_WHOLE, bytes, length) == UTF8_WHOLE;
+}
+
+/* ---- Clock ------------------------------------------------------------------------------------------ */
+
+/*
+ * There is one clock, ITIMER_REAL.  Every wait is a blocking read or write that SIGALRM interrupts.  The
+ * timer is armed for the nearest deadline, and repeats after TICK until it is armed anew: so an expiry that
+ * comes just before a call blocks is not lost.  A signal that stops the program uses the timer in the same
+ * way.
+ */
+static volatile sig_atomic_t stopping;         /* SIGTERM, SIGINT or SIGHUP has come */
+static volatile sig_atomic_t expired;          /* the timer has run out since it was armed */
+static volatile sig_atomic_t timer_bounds_log; /* while a line of the log is sent */
+static int64_t armed_for = NEVER;              /* deadline of the timer */
+
+/* Sets the timer to run out after `delay` microseconds, and then again and again; 0: not at all. */
+static int set_timer(int64_t delay)
+{
+    const struct itimerval timer = {
+        .it_value = {.tv_sec = (time_t)(delay / SECOND), .tv_usec = (suseconds_t)(delay % SECOND)},
+        .it_interval.tv_usec = delay > 0 ? TICK : 0,
+    };
+    return setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void note_expiry(int number)
+{
+    (void)number;
+    expired = 1;
+}
+
+/*
+ * Stops us at the next wait.  POSIX does not list setitimer among what a handler may call; on Linux it is a
+ * bare system call.
+ */
+static void request_stop(int number)
+{
+    int saved = errno;
+    (void)number;
+    stopping = 1;
+    if (!timer_bounds_log)
+        set_timer(1);
+    errno = saved;
+}
+
+/* Sets signals afresh, whatever was inherited, and stops an inherited timer. */
+static void set_signals(void)
+{
+    static const int stops[] = {SIGTERM, SIGINT, SIGHUP}, defaults[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD},
+                     ignored[] = {SIGPIPE, SIGXFSZ}; /* the call that caused it fails */
+    sigset_t none;
+    set_timer(0);
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = note_expiry}, NULL);
+    for (size_t i = 0; i < COUNT_OF(stops); i++)
+        sigaction(stops[i], &(struct sigaction){.sa_handler = request_stop, .sa_flags = SA_RESTART}, NULL);
+    for (size_t i = 0; i < COUNT_OF(defaults); i++)
+        signal(defaults[i], SIG_DFL);
+    for (size_t i = 0; i < COUNT_OF(ignored); i++)
+        signal(ignored[i], SIG_IGN);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* ---- Options ---------------------------------------------------------------------------------------- */
@@ -826,25 +889,21 @@ static void add_number(struct record *record, const char *key, const char *name,
     add_field(record, "%s=%" PRIu64, name, value);
 }
 
-static void interrupt(int number)
-{
-    (void)number; /* that a call is interrupted is all that is wanted */
-}
-
 /* Bounds what follows, up to bound_end: a log that blocks is interrupted, again and again.  Returns the time.
  */
 static int64_t bound_begin(void)
 {
-    struct itimerval timer = {.it_value.tv_sec = LOG_TIME / SECOND, .it_interval.tv_sec = LOG_TIME / SECOND};
-    setitimer(ITIMER_REAL, &timer, NULL);
+    timer_bounds_log = 1;
+    set_timer(LOG_TIME);
     return now();
 }
 
 /* Ends what bound_begin began. */
 static void bound_end(struct log *log, int64_t began)
 {
-    struct itimerval off = {0};
-    setitimer(ITIMER_REAL, &off, NULL);
+    set_timer(0);
+    armed_for = NEVER;
+    timer_bounds_log = 0;
     log->blocked = log->blocked || now() - began >= LOG_TIME;
 }
 
@@ -1098,6 +1157,7 @@ static void name_forbidden_call(int number, siginfo_t *info, void *context)
 /* Let one call pass, if its arguments do, and leave any other to what follows. */
 #define ALLOW(call) JUMP(BPF_JEQ, __NR_##call, 0, 1), PASS
 #define ALLOW_IF(call, three_instructions) JUMP(BPF_JEQ, __NR_##call, 0, 4), three_instructions, PASS
+#define ALLOW_IF_BOTH(call, one, other) JUMP(BPF_JEQ, __NR_##call, 0, 7), one, other, PASS
 
 #define FILTER_BEGIN LOAD(arch), JUMP(BPF_JEQ, FILTER_ARCHITECTURE, 1, 0), REFUSE, LOAD(nr)
 
@@ -1107,10 +1167,11 @@ static void name_forbidden_call(int number, siginfo_t *info, void *context)
  * but never executed.
  */
 #define ECHO_CALLS                                                                                           \
-    ALLOW(read), ALLOW(write), ALLOW(writev), ALLOW(ppoll), ALLOW(clock_gettime), ALLOW(setitimer),          \
-        ALLOW(rt_sigreturn), ALLOW(rt_sigprocmask), ALLOW(restart_syscall), ALLOW(setsockopt),               \
+    ALLOW(read), ALLOW(write), ALLOW(writev), ALLOW(clock_gettime), ALLOW(setitimer), ALLOW(rt_sigreturn),   \
         ALLOW_IF(mmap, ARGUMENT_LACKS(2, PROT_EXEC)), ALLOW(madvise), ALLOW(munmap), ALLOW(brk),             \
-        ALLOW(getpid), ALLOW(sendto) /* syslog(3) */, ALLOW(shutdown), ALLOW(close), ALLOW(exit_group)
+        ALLOW(getpid), ALLOW(sendto) /* syslog(3) */, ALLOW(shutdown), ALLOW(close),                         \
+        ALLOW_IF(fcntl, ARGUMENT_IS(1, F_SETFL)),                                                            \
+        ALLOW_IF_BOTH(setsockopt, ARGUMENT_IS(1, SOL_SOCKET), ARGUMENT_IS(2, SO_LINGER)), ALLOW(exit_group)
 
 /* What sd_journal_sendv and sd_notify need besides. */
 #define JOURNAL_CALLS                                                                                        \
@@ -1165,44 +1226,6 @@ static bool enter_sandbox(struct log *log)
 
 /* ---- Input and output ------------------------------------------------------------------------------- */
 
-static void set_limit(int descriptor, int option, int64_t limit)
-{
-    struct timeval time = {.tv_sec = (time_t)(limit / SECOND), .tv_usec = (suseconds_t)(limit % SECOND)};
-    setsockopt(descriptor, SOL_SOCKET, option, &time, sizeof time);
-}
-
-/*
- * Stops us at the next read.  A read or write that begins just after the flag was looked at would miss the
- * signal, so the clocks of the connection are set to run out as well; on pipes that fails, but there ppoll
- * lets the signal in.
- */
-static void request_stop(int number)
-{
-    int saved = errno;
-    (void)number;
-    stopping = 1;
-    set_limit(STDIN_FILENO, SO_RCVTIMEO, 1);
-    set_limit(STDOUT_FILENO, SO_SNDTIMEO, STOP_TIME);
-    errno = saved;
-}
-
-/* Sets signals afresh, whatever was inherited. */
-static void set_signals(void)
-{
-    static const int stops[] = {SIGTERM, SIGINT, SIGHUP}, defaults[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD},
-                     ignored[] = {SIGPIPE, SIGXFSZ}; /* the call that caused it fails */
-    sigset_t none;
-    for (size_t i = 0; i < COUNT_OF(stops); i++)
-        sigaction(stops[i], &(struct sigaction){.sa_handler = request_stop}, NULL);
-    for (size_t i = 0; i < COUNT_OF(defaults); i++)
-        signal(defaults[i], SIG_DFL);
-    sigaction(SIGALRM, &(struct sigaction){.sa_handler = interrupt}, NULL);
-    for (size_t i = 0; i < COUNT_OF(ignored); i++)
-        signal(ignored[i], SIG_IGN);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* Returns how a connection ends whose read or write failed with an error; `fault` if the fault is ours. */
 static enum end end_of_error(int error, enum end fault)
 {
@@ -1226,118 +1249,155 @@ static void lose(struct connection *c, enum end end)
 }
 
 /*
- * Waits until a pipe or file can be read (POLLIN) or written (POLLOUT), for `limit` microseconds (0: for
- * ever). Returns 0, or -1 with errno: EAGAIN when the time is over, EINTR after a signal.
+ * Arms the timer for a deadline, unless it runs out before that anyway.  Whoever waits arms first and looks
+ * at `stopping` then: a stop that came before the timer was set is seen, one that comes later sets the timer
+ * itself.  Returns false if the timer cannot be set.
  */
-static int wait_until_ready(const struct connection *c, short events, int64_t limit)
+static bool arm(struct connection *c, int64_t deadline)
 {
-    struct pollfd wanted = {.fd = events == POLLIN ? STDIN_FILENO : STDOUT_FILENO, .events = events};
-    sigset_t all, before;
-    int ready = -1;
-    sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &before);
-    if (stopping && events == POLLOUT && (limit == 0 || limit > STOP_TIME))
-        limit = STOP_TIME;
-    struct timespec time = {.tv_sec = (time_t)(limit / SECOND), .tv_nsec = (long)(limit % SECOND * 1000)};
-    if (stopping && events == POLLIN && !c->closing)
-        errno = EINTR;
-    else
-        ready = ppoll(&wanted, 1, limit ? &time : NULL, &before);
-    int error = ready == 0 ? EAGAIN : errno;
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    errno = error;
-    return ready > 0 ? 0 : -1;
+    if (armed_for <= deadline && !expired)
+        return true;
+    int64_t delay = deadline == NEVER ? 0 : deadline - now();
+    expired = 0;
+    armed_for = deadline;
+    if (set_timer(deadline != NEVER && delay <= 0 ? 1 : delay) == 0) /* zero would disarm it */
+        return true;
+    lose(c, CLOCK_FAILED);
+    return false;
 }
 
 /*
- * Reads once, for at most `limit` microseconds (0: for ever).  Returns a count of bytes, 0 at the end of the
- * input, or -1 with errno: EAGAIN when the time is over, EINTR after a signal, anything else when the
- * connection is lost.
+ * Tells whether a read or write that failed can be tried again: a signal has interrupted it, or another
+ * holder of the connection has set O_NONBLOCK since the start, which is undone.
  */
-static ssize_t receive(struct connection *c, void *buffer, size_t size, int64_t limit)
+static bool may_try_again(int descriptor, int flags)
 {
-    if (c->lost != MORE) {
-        errno = c->error;
-        return -1;
-    }
-    if (!c->sockets) {
-        if (wait_until_ready(c, POLLIN, limit) < 0)
-            return -1;
-    } else if (limit != c->receive_limit || stopping) {
-        set_limit(STDIN_FILENO, SO_RCVTIMEO, limit);
-        c->receive_limit = limit;
-    }
-    if (stopping && !c->closing) {
-        errno = EINTR;
-        return -1;
-    }
-    ssize_t count = read(STDIN_FILENO, buffer, size);
-    if (count < 0 && errno != EINTR && errno != EAGAIN)
-        lose(c, end_of_error(errno, READ_FAILED));
-    if (count > 0)
-        c->bytes_in += (uint64_t)count;
-    return count;
+    return errno == EINTR || (errno == EAGAIN && fcntl(descriptor, F_SETFL, flags) == 0);
 }
 
-/* Writes once, for at most `limit` microseconds; pipes take no more than what surely does not block. */
-static ssize_t write_once(const struct connection *c, const struct iovec *parts, int count, int64_t limit)
+/* Notes that the peer is silent since `time`. */
+static void begin_silence(struct connection *c, int64_t time)
 {
-    if (!c->sockets) {
-        if (wait_until_ready(c, POLLOUT, limit) < 0)
-            return -1;
-        return write(STDOUT_FILENO, parts->iov_base, parts->iov_len < PIPE_BUF ? parts->iov_len : PIPE_BUF);
-    }
-    return count == 1 ? write(STDOUT_FILENO, parts->iov_base, parts->iov_len)
-                      : writev(STDOUT_FILENO, parts, count);
+    c->time = c->silent_since = time;
+    c->pings = 0;
 }
 
-/* Returns how long a write may take, in microseconds (0: for ever): once a signal has come, STOP_TIME in all.
+/* What waiting for the peer brings. */
+enum arrival {
+    BYTES,
+    END_OF_STREAM,
+    DUE,  /* nothing, and the deadline is over */
+    STOP, /* a signal asks us to stop, and we are not closing yet */
+    LOST, /* nothing more can come: c->lost says why */
+};
+
+/*
+ * Waits for bytes of the peer until `deadline`, and reads them.  c->time becomes the time at which bytes came
+ * or the deadline was found to be over.
  */
-static int64_t time_to_write(struct connection *c)
+static enum arrival receive(struct connection *c, void *buffer, size_t size, int64_t deadline, size_t *count)
 {
-    if (!stopping)
-        return options.timeout;
-    if (c->stop_deadline == 0)
-        c->stop_deadline = now() + STOP_TIME;
-    int64_t left = c->stop_deadline - now();
-    if (left <= 0)
-        left = 1; /* what need not wait may still go */
-    if (c->sockets)
-        set_limit(STDOUT_FILENO, SO_SNDTIMEO, left);
-    return left;
+    while (c->lost == MORE && arm(c, deadline)) {
+        if (stopping && !c->closing)
+            return STOP;
+        ssize_t received = read(STDIN_FILENO, buffer, size);
+        if (received == 0)
+            return END_OF_STREAM;
+        if (received < 0 && !may_try_again(STDIN_FILENO, c->input_flags)) {
+            lose(c, end_of_error(errno, READ_FAILED));
+            break;
+        }
+        c->time = now();
+        if (received > 0) {
+            c->bytes_in += (uint64_t)received;
+            *count = (size_t)received;
+            return BYTES;
+        }
+        if (c->time >= deadline)
+            return DUE;
+    }
+    return LOST;
 }
 
 /*
- * Writes parts in full, unless the connection gets lost.  A short count is progress, also where the time was
- * over.
+ * Arms the timer for a write, which is interrupted every quarter of the timeout to see whether the peer takes
+ * anything; once a signal has come there is STOP_TIME for all that is still to be written.  Returns false if
+ * the connection is lost.
+ */
+static bool arm_for_write(struct connection *c)
+{
+    bool stop;
+    do {
+        stop = stopping;
+        if (stop && c->stop_deadline == NEVER)
+            c->stop_deadline = now() + STOP_TIME;
+        int64_t look = options.timeout > 0 ? c->time + options.timeout / 4 : NEVER;
+        if (c->lost != MORE || !arm(c, stop ? c->stop_deadline : look))
+            return false;
+    } while (stop != stopping); /* it came in between, and the timer is set for too late */
+    return true;
+}
+
+/* Gives up a peer that does not read: nothing of what it has not taken stays in the kernel. */
+static void give_up(struct connection *c)
+{
+    lose(c, NOT_READ);
+    if (c->sockets && setsockopt(STDOUT_FILENO, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
+                                 sizeof(struct linger)) < 0)
+        lose(c, LINGER_FAILED);
+}
+
+/* Leaves out what has been written, and parts that are empty.  Returns false when nothing is left. */
+static bool advance(struct iovec **parts, int *count, size_t written)
+{
+    for (; *count > 0 && written >= (*parts)->iov_len; ++*parts, --*count)
+        written -= (*parts)->iov_len;
+    if (*count == 0)
+        return false;
+    (*parts)->iov_base = (uint8_t *)(*parts)->iov_base + written;
+    (*parts)->iov_len -= written;
+    return true;
+}
+
+/*
+ * Judges a write that had to wait and has moved `written` bytes; `taken` is the time at which the peer was
+ * last seen to take something, NEVER at first.  Returns false when it has had its time.
+ */
+static bool may_wait_on(struct connection *c, size_t written, int64_t *taken)
+{
+    c->time = now();
+    if (written > 0 || *taken == NEVER)
+        *taken = c->time;
+    return c->time < c->stop_deadline && (options.timeout == 0 || c->time - *taken < options.timeout);
+}
+
+/*
+ * Writes parts in full, unless the connection gets lost.  What a write has moved when it is interrupted
+ * counts as taken then; a peer whose kernel takes nothing for the timeout is given up.
  */
 static void transmit(struct connection *c, struct iovec *parts, int count)
 {
-    while (count > 0) {
-        if (parts->iov_len == 0) {
-            parts++;
-            count--;
-            continue;
-        }
-        ssize_t written = write_once(c, parts, count, time_to_write(c));
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0) {
-            lose(c, errno == EAGAIN ? NOT_READ : end_of_error(errno, WRITE_FAILED));
+    int64_t taken = NEVER;
+    size_t written = 0;
+    unsigned writes = 0;
+    while (advance(&parts, &count, written)) {
+        if (writes++ > 0 && !may_wait_on(c, written, &taken)) {
+            give_up(c);
             return;
         }
-        c->bytes_out += (uint64_t)written;
-        for (; count > 0 && (size_t)written >= parts->iov_len; parts++, count--)
-            written -= (ssize_t)parts->iov_len;
-        if (count == 0)
+        if (!arm_for_write(c))
             return;
-        parts->iov_base = (uint8_t *)parts->iov_base + written;
-        parts->iov_len -= (size_t)written;
-        if (c->stop_deadline != 0 && now() >= c->stop_deadline) {
-            lose(c, NOT_READ);
+        ssize_t result = count == 1 ? write(STDOUT_FILENO, parts->iov_base, parts->iov_len)
+                                    : writev(STDOUT_FILENO, parts, count);
+        if (result < 0 && !may_try_again(STDOUT_FILENO, c->output_flags)) {
+            lose(c, end_of_error(errno, WRITE_FAILED));
             return;
         }
+        written = result > 0 ? (size_t)result : 0;
+        c->bytes_out += written;
     }
+    if (writes > 1)
+        begin_silence(c, now());
 }
 
 /* Writes what has been gathered, and `more` (which may be empty) behind it. */
@@ -1379,20 +1439,20 @@ static uint8_t *output_room(struct connection *c, size_t length)
     return c->output + c->output_used;
 }
 
-/* Reads behind what is left of the input, which moves to its base first.  As receive. */
-static ssize_t receive_input(struct connection *c, int64_t limit)
+/* Reads behind what is left of the input, which moves to its base first; output goes out before.  As receive.
+ */
+static enum arrival receive_input(struct connection *c, int64_t deadline)
 {
-    size_t left = c->input_end - c->input_start;
+    size_t left = c->input_end - c->input_start, count = 0;
     flush(c);
     if (c->input_start > c->input_base) {
         memmove(c->input + c->input_base, c->input + c->input_start, left);
         c->input_start = c->input_base;
         c->input_end = c->input_base + left;
     }
-    ssize_t count = receive(c, c->input + c->input_end, INPUT_SIZE - left, limit);
-    if (count > 0)
-        c->input_end += (size_t)count;
-    return count;
+    enum arrival arrival = receive(c, c->input + c->input_end, INPUT_SIZE - left, deadline, &count);
+    c->input_end += count;
+    return arrival;
 }
 
 /* Says our last word: what has been gathered, and the end of the stream, which reaches the peer at once. */
@@ -1414,15 +1474,12 @@ static void drain(struct connection *c)
 {
     if (!c->sockets)
         return;
-    int64_t deadline = now() + DRAIN_TIME, left;
-    size_t drained = 0;
-    while (drained < DRAIN_MAX && (left = deadline - now()) > 0) {
-        ssize_t count = receive(c, c->input + c->input_base, INPUT_SIZE, left);
-        if (count > 0)
-            drained += (size_t)count;
-        else if (count == 0 || (errno != EINTR && errno != EAGAIN))
-            break;
-    }
+    int64_t deadline = now() + DRAIN_TIME;
+    size_t drained = 0, count;
+    c->time = now();
+    while (drained < DRAIN_MAX && c->time < deadline &&
+           receive(c, c->input + c->input_base, INPUT_SIZE, deadline, &count) == BYTES)
+        drained += count;
 }
 
 /* ---- PROXY protocol --------------------------------------------------------------------------------- */
@@ -2056,24 +2113,18 @@ static void send_answer(struct connection *c, enum end end)
         send_sentence(c, end);
 }
 
-/* Reads behind the input before the handshake's deadline.  Returns MORE, or how the request ends. */
+/* Reads behind the input until the handshake's deadline.  Returns MORE, or how the connection ends. */
 static enum end receive_request(struct connection *c)
 {
-    int64_t left = c->started + options.handshake_timeout - now();
+    int64_t deadline = c->started + options.handshake_timeout;
     bool silent = c->input_end == c->input_base; /* a PROXY header alone says nothing either */
-    ssize_t count = -1;
-    errno = EAGAIN; /* a time that is over must not become a limit of zero, which is none */
-    if (left > 0)
-        count = receive_input(c, left);
-    if (count > 0 || (count < 0 && errno == EINTR && !stopping))
-        return MORE;
-    if (count == 0)
-        return silent ? SILENCE : CUT_OFF;
-    if (errno == EAGAIN && left > 0 && now() < c->started + options.handshake_timeout)
-        return MORE;
-    if (errno == EAGAIN)
-        return silent ? SILENCE : HEAD_TIMEOUT;
-    return errno == EINTR ? STOPPED_IN_HEAD : c->lost;
+    switch (c->time < deadline ? receive_input(c, deadline) : DUE) {
+    case BYTES: return MORE;
+    case END_OF_STREAM: return silent ? SILENCE : CUT_OFF;
+    case DUE: return silent ? SILENCE : HEAD_TIMEOUT;
+    case STOP: return STOPPED_IN_HEAD;
+    default: return c->lost;
+    }
 }
 
 /* Reads the PROXY header, if there has to be one.  Returns MORE, or how the request ends. */
@@ -2409,14 +2460,15 @@ static bool map_message(struct message *message)
 }
 
 /*
- * Gives back the memory of large messages when nothing happens: right after each, a stream of them would
- * fault it in again and again.  One that is not complete keeps it, and is looked at again when it is.
+ * Gives back the memory that large messages have left, a while after the last of them: right after each, a
+ * stream of them would fault it in again and again.  An unfinished message keeps what it has filled.
  */
-static void release_message(struct message *message)
+static void release_memory(struct message *message)
 {
-    if (message->held > KEPT_MAX && message->opcode == CONTINUATION)
-        madvise(message->memory + KEPT_MAX, message_memory_size() - KEPT_MAX, MADV_DONTNEED);
-    message->held = 0;
+    size_t kept = (REPLY_ROOM + (size_t)message->length + KEPT_MAX - 1) / KEPT_MAX * KEPT_MAX;
+    if (kept < message_memory_size())
+        madvise(message->memory + kept, message_memory_size() - kept, MADV_DONTNEED);
+    message->release_at = NEVER;
 }
 
 /* Answers the message that has been gathered. */
@@ -2437,8 +2489,8 @@ static enum end echo_gathered(struct connection *c)
     if (c->lost != MORE)
         return c->lost;
     note_reply(c, message->opcode, message->length);
-    if (message->held < message->length)
-        message->held = message->length;
+    if (message->length > KEPT_MAX)
+        message->release_at = c->time + QUIET_TIME;
     message->opcode = CONTINUATION;
     message->length = 0;
     return MORE;
@@ -2557,61 +2609,54 @@ static enum end take_frames(struct connection *c)
     return end;
 }
 
-/* Returns the microseconds of silence until something is due; 0: nothing ever is. */
-static int64_t time_until_due(const struct connection *c)
+/* Returns when something is due if the peer stays silent: a Ping, the end, or memory to give back. */
+static int64_t next_deadline(const struct connection *c)
 {
-    int64_t due = INT64_MAX, ping = (c->pings + 1) * options.ping_interval - c->silence;
-    if (options.timeout > 0)
-        due = options.timeout - c->silence;
-    if (options.ping_interval > 0 && ping < due)
-        due = ping;
-    if (c->message.held > KEPT_MAX && QUIET_TIME < due)
-        due = QUIET_TIME;
-    return due == INT64_MAX ? 0 : due;
+    int64_t deadline = c->message.release_at;
+    int64_t ping = c->silent_since + (c->pings + 1) * options.ping_interval;
+    int64_t end = c->silent_since + options.timeout;
+    if (options.ping_interval > 0 && ping < deadline)
+        deadline = ping;
+    return options.timeout > 0 && end < deadline ? end : deadline;
 }
 
-/* Does what is due after `silence` microseconds more without a byte from the peer. */
-static enum end note_silence(struct connection *c, int64_t silence)
+/*
+ * Does what is due at `deadline`, after a read that found nothing.  How late that is is no silence of the
+ * peer: a process that was stopped for a while still sends its Ping before it gives up.
+ */
+static enum end note_silence(struct connection *c, int64_t deadline)
 {
-    c->silence += silence;
-    release_message(&c->message);
-    if (options.timeout > 0 && c->silence >= options.timeout)
+    c->silent_since += c->time - deadline;
+    int64_t silence = c->time - c->silent_since;
+    if (options.timeout > 0 && silence >= options.timeout)
         return IDLE;
-    if (options.ping_interval > 0 && c->silence >= (c->pings + 1) * options.ping_interval) {
+    if (options.ping_interval > 0 && silence >= (c->pings + 1) * options.ping_interval) {
         send_control(c, PING, (const uint8_t *)"", 0);
         c->pings++;
     }
     return MORE;
 }
 
-/*
- * Reads more, large payload straight to where it is gathered; output goes out first.  A read that times out
- * has lasted its whole limit, so silence is the sum of limits, and a message costs no look at the clock.
- */
+/* Reads more, large payload straight to where it is gathered; output goes out first. */
 static enum end receive_more(struct connection *c)
 {
     bool direct = c->in_frame && c->payload_left >= INPUT_SIZE;
     uint8_t *to = direct ? c->message.memory + REPLY_ROOM + c->message.length : NULL;
-    int64_t limit = time_until_due(c);
-    ssize_t count;
-    if (direct) {
+    size_t size = c->payload_left < DIRECT_READ_SIZE ? (size_t)c->payload_left : DIRECT_READ_SIZE, count;
+    enum arrival arrival;
+    if (c->time >= c->message.release_at)
+        release_memory(&c->message);
+    if (direct)
         flush(c);
-        count = receive(
-            c, to, c->payload_left < DIRECT_READ_SIZE ? (size_t)c->payload_left : DIRECT_READ_SIZE, limit);
-    } else {
-        count = receive_input(c, limit);
+    int64_t deadline = next_deadline(c);
+    arrival = direct ? receive(c, to, size, deadline, &count) : receive_input(c, deadline);
+    switch (arrival) {
+    case BYTES: begin_silence(c, c->time); return direct ? gather(c, to, count) : MORE;
+    case END_OF_STREAM: return END_OF_INPUT;
+    case DUE: return note_silence(c, deadline);
+    case STOP: return STOPPED;
+    default: return c->lost;
     }
-    if (count > 0) {
-        c->silence = c->pings = 0;
-        return direct ? gather(c, to, (size_t)count) : MORE;
-    }
-    if (count == 0)
-        return END_OF_INPUT;
-    if (c->lost == MORE && errno == EAGAIN && !stopping)
-        return note_silence(c, limit);
-    if (c->lost != MORE)
-        return c->lost;
-    return stopping ? STOPPED : MORE;
 }
 
 /* Exchanges frames until it ends. */
@@ -2672,7 +2717,8 @@ static _Noreturn void conclude(struct connection *c, enum end end)
         shutdown(STDOUT_FILENO, SHUT_RDWR);
     if (c->status == 101 && c->close_code == 0)
         c->close_code = ABNORMAL;
-    bool local_fault = end == NO_MEMORY || end == READ_FAILED || end == WRITE_FAILED;
+    bool local_fault = end == NO_MEMORY || end == READ_FAILED || end == WRITE_FAILED || end == CLOCK_FAILED ||
+                       end == LINGER_FAILED;
     if (local_fault)
         log_line(&c->log, LOG_ERR, "%s: %s", ends[end].sentence, strerror(c->error));
     bool health_check = c->status == 200 || c->status == 204 || (c->status == 0 && silent && !local_fault);
@@ -2786,29 +2832,29 @@ static bool take_descriptors(void)
     return !passed || strcmp(count, "1") == 0;
 }
 
-/* Makes a descriptor block, however it was left: all that waits counts on it. */
-static void make_blocking(struct log *log, int descriptor)
+/* Makes a descriptor block, however it was left: all that waits counts on it.  Returns its flags. */
+static int make_blocking(struct log *log, int descriptor)
 {
     int flags = fcntl(descriptor, F_GETFL);
     if (flags < 0)
         fail(log, EX_USAGE, "standard input and output must be the connection; one of them is closed");
-    if (flags & O_NONBLOCK)
-        fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK);
+    if (flags & O_NONBLOCK && fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) < 0)
+        fail(log, EX_OSERR, "cannot make the connection block: %m");
+    return flags & ~O_NONBLOCK;
 }
 
 /* Prepares the connection that was handed over. */
 static void prepare_connection(struct connection *c)
 {
     const int on = 1;
-    make_blocking(&c->log, STDIN_FILENO);
-    make_blocking(&c->log, STDOUT_FILENO);
+    c->input_flags = make_blocking(&c->log, STDIN_FILENO);
+    c->output_flags = make_blocking(&c->log, STDOUT_FILENO);
     bool input_is_socket = is_connected_stream(&c->log, STDIN_FILENO);
     c->sockets = is_connected_stream(&c->log, STDOUT_FILENO) && input_is_socket;
-    if (c->sockets) {
-        setsockopt(STDOUT_FILENO, IPPROTO_TCP, TCP_NODELAY, &on,
-                   sizeof on); /* what is not TCP does without */
-        set_limit(STDOUT_FILENO, SO_SNDTIMEO, options.timeout);
-    }
+    /* What is not TCP does without. */
+    if (c->sockets && setsockopt(STDOUT_FILENO, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 &&
+        errno != EOPNOTSUPP && errno != ENOPROTOOPT)
+        fail(&c->log, EX_OSERR, "cannot set TCP_NODELAY: %m");
     find_peer(&c->peer);
 }
 
@@ -2868,7 +2914,8 @@ int main(int argc, char **argv)
     prepare_connection(c);
     drop_root(&c->log);
     c->sandboxed = enter_sandbox(&c->log);
-    c->started = now();
+    c->started = c->time = now();
+    c->stop_deadline = c->message.release_at = NEVER;
 
     enum end end = read_request(c);
     if (end == ACCEPTED) {
@@ -2876,6 +2923,7 @@ int main(int argc, char **argv)
         if (options.verbose)
             log_head(c);
         notify_status(c, "echoing");
+        begin_silence(c, c->time);
         end = echo_messages(c);
     }
     conclude(c, end);

@@ -2118,51 +2118,63 @@ static void what_is_logged_is_cut_after_256_bytes(void)
 static void a_ping_or_the_end_is_due_whichever_is_first(void)
 {
     static const struct {
-        int64_t timeout, ping_interval, silence;
+        int64_t timeout, ping_interval;
         unsigned pings;
         int64_t due;
     } rows[] = {
-        {60, 20, 0, 0, 20},  {60, 20, 20, 1, 20}, {60, 20, 40, 2, 20}, {60, 25, 0, 0, 25},
-        {60, 25, 25, 1, 25}, {60, 25, 50, 2, 10}, {60, 0, 0, 0, 60},   {60, 0, 15, 0, 45},
-        {0, 20, 0, 0, 20},   {0, 20, 20, 1, 20},  {0, 0, 0, 0, 0},     {60, 59, 0, 0, 59},
-        {60, 59, 59, 1, 1},  {60, 20, 7, 0, 13},  {60, 20, 59, 2, 1},  {2, 1, 1, 1, 1},
-        {60, 30, 30, 1, 30}, {1, 0, 0, 0, 1},     {60, 45, 45, 1, 15},
+        {60, 20, 0, 20}, {60, 20, 1, 40}, {60, 20, 2, 60}, {60, 25, 0, 25}, {60, 25, 1, 50},
+        {60, 25, 2, 60}, {60, 0, 0, 60},  {0, 20, 0, 20},  {0, 20, 1, 40},  {60, 59, 0, 59},
+        {60, 59, 1, 60}, {2, 1, 1, 2},    {60, 30, 1, 60}, {1, 0, 0, 1},    {60, 45, 1, 60},
     };
-    static struct connection c;
+    static struct connection c = {.silent_since = 1000 * SECOND, .message.release_at = NEVER};
     const struct options before = options;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         options.timeout = rows[i].timeout * SECOND;
         options.ping_interval = rows[i].ping_interval * SECOND;
-        c.silence = rows[i].silence * SECOND;
         c.pings = rows[i].pings;
-        CHECK_NUMBER(rows[i].due * SECOND, time_until_due(&c), "timeout %d, ping interval %d, silence %d",
-                     (int)rows[i].timeout, (int)rows[i].ping_interval, (int)rows[i].silence);
+        CHECK_NUMBER((1000 + rows[i].due) * SECOND, next_deadline(&c),
+                     "timeout %d, ping interval %d, %u Pings", (int)rows[i].timeout,
+                     (int)rows[i].ping_interval, rows[i].pings);
     }
+    options.timeout = options.ping_interval = 0;
+    CHECK_NUMBER(NEVER, next_deadline(&c), "nothing is due where there is neither");
+    c.message.release_at = 1001 * SECOND;
+    CHECK_NUMBER(1001 * SECOND, next_deadline(&c), "memory is to be given back");
+    options.timeout = SECOND / 2;
+    CHECK_NUMBER(1000 * SECOND + SECOND / 2, next_deadline(&c), "the end is before that");
     options = before;
+}
+
+/* Lets a connection be silent until its end or for `rounds` deadlines, each noticed `late`. */
+static enum end be_silent(struct connection *c, int rounds, int64_t late)
+{
+    enum end ending = MORE;
+    for (*c = (struct connection){.message.release_at = NEVER}; ending == MORE && rounds > 0; rounds--) {
+        int64_t deadline = next_deadline(c);
+        c->time = deadline + late;
+        ending = note_silence(c, deadline);
+    }
+    return ending;
 }
 
 static void silence_brings_a_ping_every_interval_and_ends_at_the_timeout(void)
 {
     static struct connection c;
     const struct options before = options;
-    for (options.timeout = 1; options.timeout <= 40; options.timeout++)
-        for (options.ping_interval = 0; options.ping_interval < options.timeout; options.ping_interval++) {
-            int64_t due = options.ping_interval ? (options.timeout - 1) / options.ping_interval : 0, wait = 1;
-            enum end ending = MORE;
-            c.silence = c.pings = 0;
-            c.output_used = 0;
-            while (ending == MORE && wait > 0) {
-                wait = time_until_due(&c);
-                ending = note_silence(&c, wait);
+    for (int64_t late = 0; late <= 100; late += 50) /* as where the process is stopped for a while */
+        for (options.timeout = 1; options.timeout <= 40; options.timeout++)
+            for (options.ping_interval = 0; options.ping_interval < options.timeout;
+                 options.ping_interval++) {
+                int64_t pings = options.ping_interval ? (options.timeout - 1) / options.ping_interval : 0;
+                CHECK_NUMBER(IDLE, be_silent(&c, 100, late), "timeout %d, ping interval %d",
+                             (int)options.timeout, (int)options.ping_interval);
+                CHECK_NUMBER(options.timeout, c.time - c.silent_since, "ping interval %d",
+                             (int)options.ping_interval);
+                CHECK_NUMBER(2 * pings, c.output_used, "bytes of Pings, timeout %d, ping interval %d",
+                             (int)options.timeout, (int)options.ping_interval);
+                for (size_t i = 0; i + 1 < c.output_used; i += 2)
+                    CHECK_BYTES("\x89\0", 2, c.output + i, 2, "Ping %zu", i / 2);
             }
-            CHECK_NUMBER(IDLE, ending, "timeout %d, ping interval %d", (int)options.timeout,
-                         (int)options.ping_interval);
-            CHECK_NUMBER(options.timeout, c.silence, "ping interval %d", (int)options.ping_interval);
-            CHECK_NUMBER(2 * due, c.output_used, "bytes of Pings, timeout %d, ping interval %d",
-                         (int)options.timeout, (int)options.ping_interval);
-            for (size_t i = 0; i + 1 < c.output_used; i += 2)
-                CHECK_BYTES("\x89\0", 2, c.output + i, 2, "Ping %zu", i / 2);
-        }
     options = before;
 }
 
@@ -2172,11 +2184,9 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     const struct options before = options;
     options.timeout = 0;
     options.ping_interval = 20 * SECOND;
-    for (int round = 0; round < 1000; round++) {
-        CHECK_NUMBER(20 * SECOND, time_until_due(&c), "round %d", round);
-        CHECK_NUMBER(MORE, note_silence(&c, 20 * SECOND), "round %d", round);
-    }
+    CHECK_NUMBER(MORE, be_silent(&c, 1000, 0), "after 1000 deadlines");
     CHECK_NUMBER(2 * 1000, c.output_used, "bytes of Pings");
+    CHECK_NUMBER(1000 * 20 * SECOND, c.time, "time");
     options = before;
 }
 
