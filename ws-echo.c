@@ -82,6 +82,7 @@
 #define HEAD_MAX 16384        /* bytes, with the empty line that ends it */
 #define FIELDS_MAX 100
 #define SUBPROTOCOLS_MAX 64 /* each is compared with all before it */
+#define ORIGIN_MAX 300      /* bytes; the longest host name, 253, fits with a scheme and a port */
 
 enum {
     INPUT_SIZE = 256 * 1024,       /* bytes that one read takes at most */
@@ -332,8 +333,8 @@ struct connection {
 };
 
 _Static_assert(PROXY_BINARY_MAX + HEAD_MAX <= INPUT_SIZE, "one read takes what precedes the frames");
-_Static_assert(sizeof PAGE + 6 * REQUEST_LINE_MAX + 4096 <= OUTPUT_SIZE,
-               "the page fits the output, a path in it");
+_Static_assert(sizeof PAGE + 6 * (REQUEST_LINE_MAX + CHOICES_MAX * (ORIGIN_MAX + 1)) + 4096 <= OUTPUT_SIZE,
+               "the page fits the output, a path and all origins in it");
 
 /* Returns the monotonic clock in microseconds: no system call where the kernel lends its clock. */
 static int64_t now(void)
@@ -653,8 +654,8 @@ static bool is_origin(const char *value)
     const char *host = strstr(value, "://");
     if (strcmp(value, "null") == 0)
         return true;
-    return host && host > value && host[3] && is_token((struct text){value, (size_t)(host - value)}) &&
-           is_visible(TEXT_OF(host + 3), "/?#@");
+    return host && host > value && host[3] && strlen(value) <= ORIGIN_MAX &&
+           is_token((struct text){value, (size_t)(host - value)}) && is_visible(TEXT_OF(host + 3), "/?#@");
 }
 
 static bool is_path(const char *value)
@@ -711,7 +712,8 @@ static const char *take_option(struct options *into, int option, const char *val
     case 'o':
         return (strcmp(value, "any") == 0 || is_origin(value)) && choose(&into->origins, value, false)
                    ? NULL
-                   : "must be any, alone, or up to 64 times null or an origin such as https://example.org";
+                   : "must be any, alone, or up to 64 times null or an origin such as https://example.org, "
+                     "of at most " STRING(ORIGIN_MAX) " bytes";
     case 's':
         return is_token(TEXT_OF(value)) && choose(&into->subprotocols, value, true)
                    ? NULL
@@ -2024,8 +2026,8 @@ static const char *status_phrase(int status)
     }
 }
 
-/* Writes a string with what HTML gives a meaning to escaped, which may take six times its size. */
-static void escape_html(const char *string, char *into)
+/* Writes a string, what HTML gives a meaning to escaped, in at most six times its size.  Returns its end. */
+static char *escape_html(const char *string, char *into)
 {
     for (; *string; string++) {
         if (*string == '&' || *string == '<' || *string == '"')
@@ -2034,17 +2036,24 @@ static void escape_html(const char *string, char *into)
             *into++ = *string;
     }
     *into = '\0';
+    return into;
 }
 
-/* Answers with the page, the first path that is served filled in, or with its head alone. */
+/* Answers with the page, or with its head alone.  The first path that is served is filled in, and the origins
+ * that are allowed, a blank before each: the page sees no refusal, and requests of its own have no Origin. */
 static void send_page(struct connection *c)
 {
-    static const char place[] = "value=\"/socket\"";
-    static char path[6 * REQUEST_LINE_MAX];
-    const char *rest = strstr(PAGE, place) + strlen("value=\"");
+    static const char place[] = "value=\"/socket\" data-origins=\"\"";
+    static char filled_in[sizeof place + 6 * (REQUEST_LINE_MAX + CHOICES_MAX * (ORIGIN_MAX + 1))];
+    const char *rest = strstr(PAGE, place);
     int before = (int)(rest - PAGE);
-    rest += strlen("/socket");
-    escape_html(options.paths.any ? "/socket" : options.paths.names[0], path);
+    rest += strlen(place);
+    char *end = stpcpy(filled_in, "value=\"");
+    end = escape_html(options.paths.any ? "/socket" : options.paths.names[0], end);
+    end = stpcpy(end, "\" data-origins=\"");
+    for (unsigned i = 0; i < options.origins.count; i++)
+        end = escape_html(options.origins.names[i], stpcpy(end, " "));
+    stpcpy(end, "\"");
     print(c,
           "Content-Type: text/html; charset=utf-8\r\n"
           "Content-Length: %zu\r\n"
@@ -2055,9 +2064,9 @@ static void send_page(struct connection *c)
           "Referrer-Policy: no-referrer\r\n"
           "Cache-Control: no-cache\r\n"
           "\r\n",
-          (size_t)before + strlen(path) + strlen(rest));
+          (size_t)before + strlen(filled_in) + strlen(rest));
     if (!text_is(c->head.method, "HEAD"))
-        print(c, "%.*s%s%s", before, PAGE, path, rest);
+        print(c, "%.*s%s%s", before, PAGE, filled_in, rest);
 }
 
 /* Answers with one sentence: what was wrong and what would be right, or where the WebSocket is. */

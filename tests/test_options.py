@@ -47,6 +47,7 @@ WRONG_VALUES = [
     ("--origin", "https://exam ple.org"),
     ("--origin", "https://"),
     ("--origin", "*"),
+    ("--origin", "x://" + "a" * 297),
     ("--subprotocol", "a b"),
     ("--subprotocol", "a,b"),
     ("--subprotocol", "a/b"),
@@ -72,7 +73,7 @@ WRONG_VALUES = [
 @pytest.mark.parametrize("option, value", WRONG_VALUES)
 def test_a_wrong_value_is_named_in_one_line_together_with_its_option(option, value):
     line = usage(f"{option}={value}")
-    assert option in line and value in line, line
+    assert option in line and value[:40] in line, line
 
 
 @pytest.mark.parametrize("option", ["--path", "--origin", "--subprotocol", "--max-message",

@@ -78,8 +78,8 @@ def test_what_a_peer_sends_is_never_taken_for_markup_or_code():
     assert not re.search(r"\b(eval|Function)\b", SCRIPT)
 
 
-def test_the_path_stands_in_one_place_where_the_program_can_replace_it():
-    assert SOURCE.count('value="/socket"') == 1 and SOURCE.count("/socket") == 1
+def test_the_path_and_the_origins_stand_in_one_place_where_the_program_can_fill_them_in():
+    assert SOURCE.count('value="/socket" data-origins=""') == 1 and SOURCE.count("/socket") == 1
     (path,) = [element for element in PAGE.all("input") if element.attributes.get("value") == "/socket"]
     assert path.attributes["id"] == "path"
     assert path.attributes["autocomplete"] == "off"  # or Firefox brings back an older one on reload

@@ -196,8 +196,36 @@ def test_the_page_offers_the_first_path_that_is_served_escaped(options, path):
     assert served_paths(options) == [path]
 
 
-def test_a_path_changes_neither_scripts_nor_policy():
-    plain, hostile = page(), page(options=['--path=/"><script>alert(1)</script>'])
+def served_origins(options):
+    """What the page is told about --origin."""
+    attributes = Elements(page(options=options).body).attributes
+    return [value.split() for *_, name, value in attributes if name == "data-origins"]
+
+
+HOSTILE = 'x://"><script>alert(1)<'  # an origin as far as --origin can see
+
+
+@pytest.mark.parametrize("options, origins", [
+    ([], []),
+    (["--origin=any"], []),
+    (["--origin=https://example.org", "--origin=null"], ["https://example.org", "null"]),
+    (["--origin=" + HOSTILE, "--origin=x://&quot;"], [HOSTILE, "x://&quot;"]),
+])
+def test_the_page_is_told_the_origins_that_are_allowed_escaped(options, origins):
+    assert served_origins(options) == [origins]
+
+
+def test_the_page_is_whole_with_every_option_at_its_longest():
+    path, origin = "/" + '"' * 4094, "x://" + '"' * 296
+    options = ["--path=" + path, *["--origin=" + origin] * 64]
+    answer = page(options=options)
+    assert answer.body.endswith(b"</html>\n") and len(answer.body) == int(answer.fields["content-length"])
+    assert served_paths(options) == [path] and served_origins(options) == [[origin] * 64]
+
+
+@pytest.mark.parametrize("option", ['--path=/"><script>alert(1)</script>', "--origin=" + HOSTILE])
+def test_an_option_changes_neither_scripts_nor_policy(option):
+    plain, hostile = page(), page(options=[option])
     assert policy(plain) == policy(hostile)
     assert Elements(plain.body).text == Elements(hostile.body).text
     assert len(hostile.body) == int(hostile.fields["content-length"])

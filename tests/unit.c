@@ -2075,6 +2075,11 @@ static void an_origin_is_a_scheme_and_a_host_or_null(void)
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         CHECK_NUMBER(rows[i].due, is_origin(rows[i].value), "%s", rows[i].value);
+    char longest[ORIGIN_MAX + 2] = "x://";
+    memset(longest + 4, 'a', ORIGIN_MAX - 4);
+    CHECK(is_origin(longest), "%zu bytes", strlen(longest));
+    longest[ORIGIN_MAX] = 'a';
+    CHECK(!is_origin(longest), "%zu bytes", strlen(longest));
 }
 
 /* ---- The record and the clock ------------------------------------------------------------------------ */
