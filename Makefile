@@ -95,7 +95,7 @@ help:
 build/page.h: ws-echo.html Makefile
 	$(call tool,basenc,coreutils)
 	@mkdir -p build
-	@hash() { sed -n "/^<$$1>$$/,/^<\/$$1>$$/p" $< | sed "1s/^<$$1>//; \$$s/<\/$$1>$$//" | head -c -1 | \
+	@hash() { sed -n "/^<$$1[ >]/,/^<\/$$1>$$/p" $< | sed "1s/.*//; \$$s/<\/$$1>$$//" | head -c -1 | \
 		sha256sum | cut -d ' ' -f 1 | tr a-f A-F | basenc --base16 -d | base64; }; \
 	{ echo '/* Made of ws-echo.html by the Makefile. */'; \
 	echo "#define PAGE_SCRIPT_HASH \"sha256-$$(hash script)\""; \

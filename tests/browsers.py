@@ -122,6 +122,12 @@ class Browser:
             }}
             look() }})""")
 
+    def enter(self, script):
+        """Enter something into the console; returns the text of the exception that comes of it, if any."""
+        result = self.send("script.evaluate", target={"context": self.tab}, awaitPromise=False,
+                           expression=script)
+        return result["exceptionDetails"]["text"] if result["type"] == "exception" else None
+
     def _element(self, selector):
         nodes = self.send("browsingContext.locateNodes", context=self.tab,
                           locator={"type": "css", "value": selector})["nodes"]

@@ -50,11 +50,12 @@ IDS = [element.attributes["id"] for element in PAGE.elements if "id" in element.
 STYLE, SCRIPT = ("".join(PAGE.one(tag).text) for tag in ("style", "script"))
 
 
-@pytest.mark.parametrize("tag", ["script", "style"])
-def test_one_element_of_each_whose_tags_stand_alone_on_their_lines_so_that_the_build_can_hash_it(tag):
+@pytest.mark.parametrize("tag, opening", [("script", '<script type="module">'), ("style", "<style>")])
+def test_one_element_of_each_whose_tags_stand_alone_on_their_lines_so_that_the_build_can_hash_it(tag, opening):
+    """A module has a scope of its own, so that nothing typed into the page's console changes its variables."""
     lines = SOURCE.split("\n")
-    assert [line for line in lines if f"<{tag}" in line or f"</{tag}" in line] == [f"<{tag}>", f"</{tag}>"]
-    start, end = lines.index(f"<{tag}>"), lines.index(f"</{tag}>")
+    assert [line for line in lines if f"<{tag}" in line or f"</{tag}" in line] == [opening, f"</{tag}>"]
+    start, end = lines.index(opening), lines.index(f"</{tag}>")
     assert "\n".join(["", *lines[start + 1:end], ""]) == "".join(PAGE.one(tag).text)
 
 

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 
 import pytest
@@ -237,6 +238,64 @@ def test_the_page_connects_to_where_it_came_from(browser, service, host):
     browser.wait_for(OPEN)
     assert f"ws://{host}:8888/socket" in value(browser, "#status", "textContent")
     assert browser.problems() == []
+
+
+def pasted(page, example):
+    """Enter an example into the console as one block."""
+    assert page.enter(example) is None
+
+
+def line_by_line(page, example):
+    """Enter an example so slowly that its connection is open before the next line.
+
+    A console takes a line as the beginning of something longer while it is not complete by itself.
+    """
+    entered = ""
+    for line in example.splitlines():
+        entered += line + "\n"
+        failure = page.enter(entered)
+        if failure is None:
+            entered = ""
+            page.wait_for("socket.readyState === WebSocket.OPEN")
+        else:
+            assert "SyntaxError" in failure, failure
+    assert not entered, f"never complete: {entered}"
+
+
+@pytest.fixture(scope="module")
+def example():
+    """README.md's example for the console of a browser."""
+    (found,) = re.findall(r"browser's console.*\n\n((?:    .*\n)+)", (wire.TOP / "README.md").read_text())
+    return textwrap.dedent(found)
+
+
+@pytest.mark.parametrize("typed", [
+    pasted,
+    pytest.param(line_by_line, marks=pytest.mark.xfail(
+        strict=True, reason="its second and third line come too late for what they wait for")),
+])
+def test_the_example_works_in_the_console_of_the_page(page, example, typed):
+    typed(page, example)
+    page.wait_for("socket.readyState === WebSocket.OPEN")
+    page.evaluate("""new Promise(resolve => {
+        socket.addEventListener('message', ({data}) => data === 'server: last' && resolve())
+        socket.send('last')  // its answer comes after all others
+    })""")
+    page.problems()
+    assert ("info", "server: Hello world") in page.console
+
+
+@pytest.mark.parametrize("typed", [pasted, line_by_line])
+def test_what_is_typed_into_the_console_of_the_page_leaves_the_page_alone(page, example, typed):
+    typed(page, example)
+    page.wait_for("socket.readyState === WebSocket.OPEN")
+    page.type("#text", "not disturbed" + ENTER)
+    assert "server: not disturbed" in received(page, 1)
+    assert page.evaluate("document.querySelectorAll('#entries li').length") == 3
+    page.click("#disconnect")
+    page.wait_for("document.getElementById('status').dataset.state === 'closed'")
+    assert page.evaluate("socket.readyState === WebSocket.OPEN"), "the console's socket is another one"
+    assert page.problems() == []
 
 
 def test_the_page_echoes_a_text_typed_and_sent_by_enter(page, picture):
