@@ -54,7 +54,7 @@ STATIC_PACKAGES = gcc libc6-dev musl-tools nettle-dev
 CHECK_PACKAGES = clang clang-format curl dpkg-dev iproute2 libclang-rt-dev mandoc node-ws python3-pytest python3-tornado \
 	python3-websocket python3-websockets strace valgrind
 
-SYSTEM_PACKAGES = chromium chromium-driver firefox-esr iproute2 ipsvd openssl python3-pytest python3-websocket \
+SYSTEM_PACKAGES = chromium chromium-driver firefox-esr iproute2 ipsvd nginx openssl python3-pytest python3-websocket \
 	python3-websockets socat stunnel4 strace ucspi-tcp util-linux
 
 BENCH_PACKAGES = libwebsockets-dev node-ws python3-tornado python3-websockets ucspi-tcp util-linux websocketd \

@@ -3,6 +3,7 @@
 Port 8888 must be free, since it is part of what is tested. Screenshots are left in build/screenshots.
 """
 
+import contextlib
 import http.server
 import json
 import os
@@ -10,6 +11,7 @@ import pathlib
 import re
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import textwrap
@@ -50,10 +52,10 @@ TALK = """
 })"""
 
 
-def listening():
-    """True if somebody listens at port 8888."""
+def listening(port=8888):
+    """True if somebody listens at this port."""
     try:
-        socket.create_connection(("localhost", 8888), wire.LIMIT).close()
+        socket.create_connection(("localhost", port), wire.LIMIT).close()
     except ConnectionRefusedError:
         return False
     return True
@@ -107,6 +109,89 @@ def elsewhere():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://localhost:{server.server_port}"
         server.shutdown()
+
+
+class Listener(socketserver.TCPServer):
+    """Starts the program with these options, in which PORT is its own port, for each connection."""
+
+    def __init__(self, options):
+        super().__init__(("127.0.0.1", 0), None)
+        self.port = self.server_address[1]
+        self.command = [wire.PROGRAM, *(option.replace("PORT", str(self.port)) for option in options)]
+        self.instances = []
+
+    def finish_request(self, request, _):
+        self.instances.append(subprocess.Popen(self.command, stdin=request, stdout=request,
+                                               stderr=subprocess.DEVNULL))
+
+    def shutdown_request(self, request):
+        self.close_request(request)  # the instance has it
+
+
+@contextlib.contextmanager
+def serving(*options):
+    """The address of a server with these options; no connection to it is left afterwards."""
+    with Listener(options) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        try:
+            yield f"http://localhost:{listener.port}/"
+        finally:
+            listener.shutdown()
+            for instance in listener.instances:
+                instance.terminate()
+    for instance in listener.instances:
+        assert instance.wait(wire.LIMIT) in (0, -signal.SIGTERM)  # which may come before the program's first line
+
+
+# /ws/ is the server's /, and so is /page, whose WebSocket is at another place. Below /dropping/ no handshake arrives,
+# and the WebSockets of /failing/ and /moving/ get answers of nginx's own.
+NGINX = """
+daemon off;
+pid nginx.pid;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
+    server {{
+        listen 127.0.0.1:{port};
+        proxy_http_version 1.1;
+        proxy_set_header Host $http_host;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $connection_upgrade;
+        location /ws/ {{ proxy_pass {server}; }}
+        location = /page {{ proxy_pass {server}; }}
+        location = /socket {{ proxy_pass {server}socket; }}
+        location /dropping/ {{ proxy_set_header Upgrade ''; proxy_pass {server}; }}
+        location = /failing/ {{ proxy_pass {server}; }}
+        location = /failing/socket {{ return 502; }}
+        location = /moving/ {{ proxy_pass {server}; }}
+        location = /moving/socket {{ return 302 /socket; }}
+    }}
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory):
+    """The address of a reverse proxy in front of a server."""
+    nginx = parts.require("nginx", "nginx")
+    folder = tmp_path_factory.mktemp("nginx")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with serving() as server:
+        (folder / "nginx.conf").write_text(NGINX.format(port=port, server=server.replace("localhost", "127.0.0.1")))
+        with (folder / "log").open("w") as log:
+            process = subprocess.Popen([nginx, "-p", folder, "-c", "nginx.conf", "-e", "stderr"],
+                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            wire.wait_until(lambda: listening(port) or process.poll() is not None, "nginx listens")
+            assert process.poll() is None, (folder / "log").read_text()
+            yield f"http://localhost:{port}"
+        finally:
+            process.terminate()
+            process.wait(wire.LIMIT)
 
 
 @pytest.fixture(scope="module", params=[Chromium, Firefox], ids=["chromium", "firefox"])
@@ -296,6 +381,18 @@ def test_what_is_typed_into_the_console_of_the_page_leaves_the_page_alone(page, 
     page.wait_for("document.getElementById('status').dataset.state === 'closed'")
     assert page.evaluate("socket.readyState === WebSocket.OPEN"), "the console's socket is another one"
     assert page.problems() == []
+
+
+@pytest.mark.parametrize("place, path", [("/ws/", "/ws/socket"), ("/ws", "/ws/socket"), ("/page", "/socket")])
+def test_the_page_connects_relative_to_its_own_url(browser, proxy, place, path):
+    """nginx itself leads from /ws to /ws/."""
+    browser.open(proxy + place)
+    browser.wait_for(OPEN)
+    assert proxy.replace("http", "ws") + path in value(browser, "#status", "textContent")
+    assert value(browser, "#path", "value") == path
+    browser.type("#text", "through the proxy" + ENTER)
+    assert "server: through the proxy" in received(browser, 1)
+    assert browser.problems() == []
 
 
 def test_the_page_echoes_a_text_typed_and_sent_by_enter(page, picture):
