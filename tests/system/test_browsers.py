@@ -395,6 +395,14 @@ def test_the_page_connects_relative_to_its_own_url(browser, proxy, place, path):
     assert browser.problems() == []
 
 
+def test_a_path_without_a_slash_is_relative_to_the_page(browser, proxy):
+    browser.open(proxy + "/ws/")
+    browser.wait_for(OPEN)
+    browser.evaluate("void (document.getElementById('path').value = 'nowhere')")
+    browser.type("#path", ENTER)
+    assert f"{proxy.replace('http', 'ws')}/ws/nowhere" in refusal(browser)
+
+
 def test_the_page_echoes_a_text_typed_and_sent_by_enter(page, picture):
     picture("connected")
     page.type("#text", "Hello wörld 😀" + ENTER)
@@ -447,10 +455,89 @@ def test_the_page_offers_subprotocols_and_shows_the_one_agreed_to(page):
     assert page.problems() == []
 
 
+def refusal(browser):
+    """What the page says about a handshake that was refused."""
+    said = browser.wait_for("[...document.querySelectorAll('#entries li')].find("
+                            "entry => entry.textContent.startsWith('Not connected'))?.textContent")
+    assert value(browser, "#status", "dataset.state") == "failed"
+    assert not [problem for problem in browser.problems() if "Content-Security-Policy" in problem]
+    return said
+
+
 def test_the_page_says_that_a_wrong_path_was_refused(page, picture):
     page.type("#path", "s" + ENTER)  # the click is in the middle of /socket: whatever comes out is wrong
-    page.wait_for("document.getElementById('status').dataset.state === 'failed'")
+    assert "404: Nothing is served at this path." in refusal(page)
     picture("refused")
+
+
+def test_the_page_says_that_its_origin_was_refused(browser, picture):
+    with serving("--origin=https://example.org", "--origin=null") as address:
+        browser.open(address)
+        said = refusal(browser)
+    assert f"origin, {address.rstrip('/')}, is not among those that --origin allows: https://example.org, null" in said
+    picture("origin")
+
+
+def test_the_page_does_not_blame_its_origin_for_a_wrong_path(browser):
+    with serving("--origin=https://example.org") as address:
+        browser.open(address)
+        refusal(browser)
+        browser.click("#clear")
+        browser.type("#path", "s" + ENTER)
+        said = refusal(browser)
+    assert "404: Nothing is served at this path." in said and "origin" not in said
+
+
+def test_the_page_does_not_blame_an_origin_that_is_allowed(browser):
+    with serving("--origin=https://example.org", "--origin=http://localhost:PORT") as address:
+        browser.open(address)
+        browser.wait_for(OPEN)
+        browser.type("#subprotocols", " ".join(f"n{number}" for number in range(65)) + ENTER)  # one too many
+        said = refusal(browser)
+    assert "A plain request is answered with 426" in said and "origin" not in said
+
+
+def test_the_page_connects_where_its_origin_is_allowed(browser):
+    with serving("--origin=https://example.org", "--origin=http://localhost:PORT") as address:
+        browser.open(address)
+        browser.wait_for(OPEN)
+        assert browser.problems() == []
+
+
+def test_the_page_says_that_a_proxy_may_have_removed_upgrade(browser, proxy):
+    browser.open(f"{proxy}/dropping/")
+    said = refusal(browser)
+    assert "426: This is a WebSocket; send Upgrade: websocket over HTTP/1.1." in said
+    assert "A proxy on the way may have removed Upgrade." in said
+
+
+@pytest.mark.parametrize("place, answer", [("failing", "502"), ("moving", "a redirect")])
+def test_the_page_tells_the_kind_of_an_answer_that_is_not_the_servers(browser, proxy, place, answer):
+    browser.open(f"{proxy}/{place}/")
+    assert re.search(rf"A plain request is answered with {answer}[0-9:.]*$", refusal(browser)), "and nothing of it"
+
+
+def test_the_page_says_that_nobody_answers(browser):
+    with serving() as address:
+        browser.open(address)
+        browser.wait_for(OPEN)
+    browser.click("#connect")
+    assert "The server does not answer." in refusal(browser)
+
+
+def test_the_page_shows_the_reason_of_the_servers_close(browser, picture):
+    option = "--max-message=10"
+    ((_, _, body),) = wire.frames(wire.exchange(wire.text("x" * 11), option))
+    reason = body[2:].decode()
+    with serving(option) as address:
+        browser.open(address)
+        browser.wait_for(OPEN)
+        browser.type("#text", "x" * 11 + ENTER)
+        browser.wait_for("/1009/.test(document.querySelector('#entries li:last-child')?.textContent)")
+    picture("reason")
+    assert reason and reason in value(browser, "#entries li:last-child", "textContent")
+    assert "1009" in value(browser, "#status", "textContent") and reason in value(browser, "#status", "textContent")
+    assert browser.problems() == []
 
 
 def test_the_page_fits_a_telephone(page, picture):
