@@ -21,7 +21,8 @@ import websocket  # python3-websocket, a blocking client: what is driven step by
 import wire
 from parts import require
 
-ENTER, TAB = "\ue007", "\ue004"  # WebDriver's names for keys that are no character
+# WebDriver's names for keys that are no character.
+ENTER, TAB, UP, DOWN, SHIFT = "\ue007", "\ue004", "\ue013", "\ue015", "\ue008"
 
 # A violation of a page's Content-Security-Policy is an event of the document, not a message of the
 # console as BiDi understands it: this makes it one. It runs before any script of the page.
@@ -137,7 +138,14 @@ class Browser:
 
     def press(self, keys):
         """Press and release keys one after the other, wherever the focus is."""
-        actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        self._keys([(kind, key) for key in keys for kind in ("keyDown", "keyUp")])
+
+    def chord(self, *keys):
+        """Press keys together, and release the last first."""
+        self._keys([*(("keyDown", key) for key in keys), *(("keyUp", key) for key in reversed(keys))])
+
+    def _keys(self, actions):
+        actions = [{"type": kind, "value": key} for kind, key in actions]
         self.send("input.performActions", context=self.tab,
                   actions=[{"type": "key", "id": "keyboard", "actions": actions}])
 

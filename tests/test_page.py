@@ -118,7 +118,12 @@ def test_news_are_announced_without_interrupting():
 
 def test_the_order_of_the_keyboard_is_the_order_of_the_page():
     assert all(element.attributes.get("tabindex", "0") == "0" for element in PAGE.elements)
-    assert "autofocus" not in SOURCE and not re.search(r"outline:\s*(0|none)", STYLE)
+    assert not re.search(r"outline:\s*(0|none)", STYLE)
+
+
+def test_the_text_field_has_the_focus_from_the_start():
+    assert SOURCE.count("autofocus") == 1
+    assert [element.attributes["id"] for element in PAGE.elements if "autofocus" in element.attributes] == ["text"]
 
 
 def test_the_document_says_what_it_is():
@@ -127,7 +132,8 @@ def test_the_document_says_what_it_is():
     assert "".join(PAGE.one("title").text) == "".join(PAGE.one("h1").text) == "ws-echo"
     assert PAGE.all("meta")[0].attributes == {"charset": "utf-8"}
     named = {meta.attributes["name"]: meta.attributes["content"] for meta in PAGE.all("meta")[1:]}
-    assert named["viewport"] == "width=device-width, initial-scale=1"  # and nothing that forbids to zoom
+    assert named["viewport"].split(", ") == [  # and nothing that forbids to zoom
+        "width=device-width", "initial-scale=1", "interactive-widget=resizes-content"]
     assert named["color-scheme"] == "light dark"
     for landmark in ("header", "main", "noscript"):
         assert PAGE.one(landmark)

@@ -24,7 +24,7 @@ import parts  # noqa: E402
 import wire  # noqa: E402
 
 parts.require_module("websocket", "python3-websocket")
-from browsers import ENTER, TAB, Chromium, Firefox  # noqa: E402
+from browsers import ENTER, SHIFT, TAB, Chromium, Firefox  # noqa: E402
 
 SCREENSHOTS = wire.TOP / "build/screenshots"
 PAGE = "http://localhost:8888/"
@@ -211,9 +211,9 @@ def browser(started):
 
 
 @pytest.fixture
-def picture(request, started):
+def picture(started):
     """A function that takes a screenshot."""
-    name = request.node.callspec.id
+    name = type(started).__name__.lower()
     return lambda what: started.screenshot(SCREENSHOTS / f"{name}-{what}.png")
 
 
@@ -390,7 +390,7 @@ def test_the_page_connects_relative_to_its_own_url(browser, proxy, place, path):
     browser.wait_for(OPEN)
     assert proxy.replace("http", "ws") + path in value(browser, "#status", "textContent")
     assert value(browser, "#path", "value") == path
-    browser.type("#text", "through the proxy" + ENTER)
+    browser.press("through the proxy" + ENTER)
     assert "server: through the proxy" in received(browser, 1)
     assert browser.problems() == []
 
@@ -414,12 +414,75 @@ def test_the_page_echoes_a_text_typed_and_sent_by_enter(page, picture):
     assert page.problems() == []
 
 
+@pytest.mark.parametrize("size", [(1200, 800), (640, 360), (360, 640), (360, 300)], ids=str)
+def test_the_text_field_has_the_focus_and_is_in_view_on_load_on_any_screen(browser, service, size, picture):
+    """A low one is what an on-screen keyboard leaves."""
+    browser.resize(*size)
+    browser.open(PAGE)
+    browser.wait_for(OPEN)
+    assert browser.evaluate("document.activeElement.id") == "text"
+    assert browser.evaluate("scrollY") == 0
+    for element in ("#status", "#text", "#send-text"):
+        assert in_view(browser, element), element
+    below = "innerHeight - document.getElementById('text').getBoundingClientRect().bottom"
+    assert browser.evaluate(below) < 64, "the log has the height that is left"
+    browser.press("Hello world" + ENTER)
+    assert "server: Hello world" in received(browser, 1)
+    assert in_view(browser, "#entries li:last-child .preview") and in_view(browser, "#text")
+    picture("{}x{}".format(*size))
+    assert browser.problems() == []
+
+
+def in_view(browser, selector):
+    """Whether the point in the middle of an element's lower edge is the element's own on the screen, or its text's."""
+    return browser.evaluate(f"""(element => {{
+        const {{left, width, bottom}} = element.getBoundingClientRect()
+        return element.contains(document.elementFromPoint(left + width / 2, bottom - 2))
+    }})(document.querySelector({selector!r}))""")
+
+
+def test_the_newest_message_stays_in_view_when_a_keyboard_takes_its_part_of_the_screen(page):
+    page.resize(360, 640)
+    for count in range(1, 13):
+        page.press(f"{count}" + ENTER)
+        received(page, count)
+    assert in_view(page, "#entries li:last-child")
+    page.resize(360, 300)
+    page.wait_for("innerHeight === 300")
+    page.evaluate(DRAWN)
+    assert in_view(page, "#entries li:last-child") and in_view(page, "#text")
+    page.press("below" + ENTER)
+    received(page, 13)
+    assert in_view(page, "#entries li:last-child")
+
+
+# Two frames, so that what the first one observes has come about.
+DRAWN = "new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(() => resolve())))"
+
+
+def test_who_reads_further_up_in_the_log_is_not_disturbed(page):
+    page.resize(360, 300)
+    for count in range(1, 5):
+        page.press(f"{count}" + ENTER)
+        received(page, count)
+    page.evaluate("document.getElementById('log').scrollTo(0, 0)")
+    page.evaluate(DRAWN)
+    page.press("5" + ENTER)
+    received(page, 5)
+    page.evaluate(DRAWN)
+    assert value(page, "#log", "scrollTop") == 0
+
+
 def test_the_page_can_be_operated_by_the_keyboard_alone(page):
-    for _ in range(30):
+    controls = page.evaluate("[...document.querySelectorAll('#log, input, textarea, button')].map(node => node.id)")
+    forwards = controls[controls.index("text") + 1:]
+    for control in forwards:
         page.press(TAB)
-        if page.evaluate("document.activeElement.id") == "text":
-            break
-    page.press("by keyboard" + TAB + ENTER)
+        assert page.evaluate("document.activeElement.id") == control
+    for control in reversed(controls[:-1]):
+        page.chord(SHIFT, TAB)
+        assert page.evaluate("document.activeElement.id") == control
+    page.press(TAB * controls.index("text") + "by keyboard" + TAB + ENTER)
     assert "server: by keyboard" in received(page, 1)
     assert page.problems() == []
 
@@ -532,7 +595,7 @@ def test_the_page_shows_the_reason_of_the_servers_close(browser, picture):
     with serving(option) as address:
         browser.open(address)
         browser.wait_for(OPEN)
-        browser.type("#text", "x" * 11 + ENTER)
+        browser.press("x" * 11 + ENTER)
         browser.wait_for("/1009/.test(document.querySelector('#entries li:last-child')?.textContent)")
     picture("reason")
     assert reason and reason in value(browser, "#entries li:last-child", "textContent")
