@@ -24,7 +24,7 @@ import parts  # noqa: E402
 import wire  # noqa: E402
 
 parts.require_module("websocket", "python3-websocket")
-from browsers import ENTER, SHIFT, TAB, Chromium, Firefox  # noqa: E402
+from browsers import DOWN, ENTER, SHIFT, TAB, UP, Chromium, Firefox  # noqa: E402
 
 SCREENSHOTS = wire.TOP / "build/screenshots"
 PAGE = "http://localhost:8888/"
@@ -485,6 +485,33 @@ def test_the_page_can_be_operated_by_the_keyboard_alone(page):
     page.press(TAB * controls.index("text") + "by keyboard" + TAB + ENTER)
     assert "server: by keyboard" in received(page, 1)
     assert page.problems() == []
+
+
+def test_up_and_down_recall_what_was_sent(page):
+    page.press("one" + ENTER + "two" + ENTER + "two" + ENTER + ENTER + "draft")
+    shown = []
+    for key in (UP, UP, UP, DOWN, DOWN, DOWN):
+        page.press(key)
+        shown.append(value(page, "#text", "value"))
+    assert shown == ["two", "one", "one", "two", "draft", "draft"]
+    page.press(UP + UP + "!" + ENTER)  # what is recalled may be changed, at its end
+    assert "server: one!" in received(page, 5)
+    page.press(UP + UP + ENTER)
+    assert "server: two" in received(page, 6)
+    assert page.problems() == []
+
+
+def test_up_and_down_move_the_cursor_in_a_text_of_several_lines_first(page):
+    page.press("sent before" + ENTER + "first")
+    page.chord(SHIFT, ENTER)
+    page.press("second" + UP)
+    assert value(page, "#text", "value") == "first\nsecond"
+    page.press(UP)
+    assert value(page, "#text", "value") == "sent before"
+    page.press(DOWN)
+    assert value(page, "#text", "value") == "first\nsecond"
+    page.press(ENTER)
+    assert "server: first\nsecond" in received(page, 2)
 
 
 def test_the_page_sends_a_file_as_one_binary_message(page, picture, tmp_path):
