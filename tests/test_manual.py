@@ -162,7 +162,7 @@ def test_every_local_fault_stands_under_diagnostics():
 
 
 @pytest.mark.parametrize("name", ["REQUEST_LINE_MAX", "HEAD_MAX", "FIELDS_MAX", "PREFIX_MAX", "CHOICES_MAX",
-                                  "LOGGED_MAX", "CONTROL_PAYLOAD_MAX", "PROXY_LINE_MAX"])
+                                  "LOGGED_MAX", "CONTROL_PAYLOAD_MAX", "PROXY_LINE_MAX", "ORIGIN_MAX"])
 def test_every_limit_in_the_page_is_that_of_the_source(name):
     assert re.search(rf"\b{constant(name)}\b", MANUAL), name
 
