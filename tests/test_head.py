@@ -193,8 +193,8 @@ WRONG_CONTENT = {
     "length-above-0": wire.head("Content-Length: 1"),
     "length-above-0-of-a-post": request("POST /socket HTTP/1.1", "Content-Length: 5") + b"hello",
     **{f"length-{value or 'empty'}": wire.head(f"Content-Length: {value}")
-       for value in ("", "abc", "-1", "-0", "+0", "0x0", "0.0", "0 0", "1a", "18446744073709551616",
-                     "4294967296", "340282366920938463463374607431768211456")},
+       for value in ("", "abc", "-1", "-0", "+0", "0x0", "0.0", "0 0", "1a", "05", "0000000005", "4294967296",
+                     "18446744073709551616", "340282366920938463463374607431768211456")},
     "two-lengths": wire.head("Content-Length: 0", "Content-Length: 5"),
     **{f"transfer-encoding-{value}": wire.head(f"Transfer-Encoding: {value}")
        for value in ("chunked", "identity", "CHUNKED", "x", "gzip, chunked")},
@@ -267,7 +267,9 @@ WRONG_HANDSHAKE = {
     **{f"subprotocol-{name}": wire.head(f"Sec-WebSocket-Protocol: {value}")
        for name, value in {"with-space": "a b", "with-at": "a@b", "quoted": '"a"', "with-slash": "chat/1",
                            "with-semicolon": "a;q=1", "second-wrong": "chat, a b", "above-0x7f": "ch\xe4t",
-                           "twice": "chat, chat", "twice-with-others": "a, chat, b, chat"}.items()},
+                           "twice": "chat, chat", "twice-with-others": "a, chat, b, chat",
+                           "empty": "", "of-blanks": " \t ", "of-commas": ",", "of-empty-names": " , ,\t,"}.items()},
+    "subprotocol-empty-on-two-lines": wire.head("Sec-WebSocket-Protocol:", "Sec-WebSocket-Protocol: ,"),
     "subprotocols-over-64": wire.head("Sec-WebSocket-Protocol: " + ",".join(f"p{i}" for i in range(65))),
     "subprotocol-twice-on-two-lines": wire.head("Sec-WebSocket-Protocol: chat",
                                                 "Sec-WebSocket-Protocol: x, chat"),
