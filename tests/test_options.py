@@ -2,6 +2,7 @@
 
 import fcntl
 import grp
+import html
 import os
 import pty
 import pwd
@@ -80,6 +81,16 @@ def test_a_wrong_value_is_named_in_one_line_together_with_its_option(option, val
                                     "--handshake-timeout", "--ping-interval", "--timeout"])
 def test_an_empty_value_is_wrong_where_only_the_prefix_may_be_empty(option):
     assert option in usage(f"{option}=")
+
+
+def test_a_path_has_4095_bytes_at_most():
+    """So that a request line can name it, and the page and the sentence of a 404 have room for it."""
+    assert "--path" in usage("--path=/" + "p" * 4095)
+    path = "/" + "&" * 4094
+    page = wire.Answer(wire.run(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", f"--path={path}").stdout)
+    assert (page.status, len(page.body)) == (200, int(page.fields["content-length"]))
+    assert html.escape(path).encode() in page.body
+    assert path.encode() in wire.refused(wire.run(wire.head(path="/other"), f"--path={path}").stdout, 404).body
 
 
 @pytest.mark.parametrize("prefix", [b"x" * 257, b"%20" * 257, "ä".encode() * 128 + b"x"],

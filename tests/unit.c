@@ -1778,6 +1778,21 @@ static void a_ping_interval_that_is_not_given_is_a_third_of_a_shorter_timeout(vo
     CHECK(PARSE("--timeout=0.3") && into.ping_interval == 100000, "%s", complaint);
     CHECK(PARSE("--timeout=61") && into.ping_interval == 20000000, "%s", complaint);
     CHECK(PARSE("--timeout=3600") && into.ping_interval == 20000000, "%s", complaint);
+    CHECK(PARSE("--timeout=60") && into.ping_interval == 20000000, "%s", complaint);
+}
+
+/* Rounded down, the last Ping would leave a moment before the end, too late for any answer. */
+static void that_third_is_rounded_up_to_the_microsecond(void)
+{
+    static const int timeouts[] = {100000, 1000000, 10000000, 20000000, 59999997};
+    struct options into;
+    char word[40];
+    for (size_t i = 0; i < COUNT_OF(timeouts); i++)
+        for (int timeout = timeouts[i]; timeout < timeouts[i] + 3; timeout++) {
+            snprintf(word, sizeof word, "--timeout=%d.%06d", timeout / 1000000, timeout % 1000000);
+            CHECK(PARSE(word), "%s", complaint);
+            CHECK_NUMBER(timeout / 3 + (timeout % 3 > 0), into.ping_interval, "%s", word);
+        }
 }
 
 static void a_wrong_command_line_is_answered_with_what_is_wrong_and_what_would_be_right(void)
@@ -2253,6 +2268,7 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(every_option_is_taken_in_its_long_and_short_form)                                                      \
     X(the_last_one_of_an_option_that_is_not_repeatable_counts)                                               \
     X(a_ping_interval_that_is_not_given_is_a_third_of_a_shorter_timeout)                                     \
+    X(that_third_is_rounded_up_to_the_microsecond)                                                           \
     X(a_wrong_command_line_is_answered_with_what_is_wrong_and_what_would_be_right)                           \
     X(a_short_option_outside_of_ascii_is_unknown_too)                                                        \
     X(a_complaint_says_what_would_be_right_however_long_the_value_is)                                        \
