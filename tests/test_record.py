@@ -1,14 +1,18 @@
 """The record: one line per connection on standard error, what it says, and what never gets into it."""
 
+import contextlib
 import fcntl
 import os
+import pty
 import re
+import select
 import socket
 import subprocess
 
 import parts
 import pytest
 import wire
+from parts import require
 from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 
 ADDRESSES = ("REMOTE_ADDR", "REMOTE_PORT", "TCPREMOTEIP", "TCPREMOTEPORT", "SOCAT_PEERADDR", "SOCAT_PEERPORT",
@@ -165,6 +169,9 @@ def test_messages_are_counted_and_not_frames():
 EVERY = {"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "1", "TCPREMOTEIP": "192.0.2.2", "TCPREMOTEPORT": "2",
          "SOCAT_PEERADDR": "192.0.2.3", "SOCAT_PEERPORT": "3", "REMOTE_HOST": "192.0.2.4"}
 
+LAUNCHERS = [("REMOTE_ADDR", "REMOTE_PORT"), ("TCPREMOTEIP", "TCPREMOTEPORT"),
+             ("SOCAT_PEERADDR", "SOCAT_PEERPORT"), ("REMOTE_HOST", "REMOTE_PORT")]
+
 
 @pytest.mark.parametrize("without, peer", [
     ((), "192.0.2.1:1"),
@@ -190,8 +197,7 @@ def test_the_launchers_address_goes_before_the_sockets():
     ("[2001:db8::1]", "2001:db8::1"),
     ("[::ffff:192.0.2.9]", "192.0.2.9"),
 ])
-@pytest.mark.parametrize("names", [("REMOTE_ADDR", "REMOTE_PORT"), ("TCPREMOTEIP", "TCPREMOTEPORT"),
-                                   ("SOCAT_PEERADDR", "SOCAT_PEERPORT"), ("REMOTE_HOST", "REMOTE_PORT")])
+@pytest.mark.parametrize("names", LAUNCHERS)
 def test_ipv4_mapped_addresses_are_shown_as_ipv4(names, address, shown):
     peer = recorded(wire.head(), env={names[0]: address, names[1]: "8"})["peer"]
     assert peer in (f"{shown}:8", f"[{shown}]:8"), peer
@@ -214,6 +220,26 @@ def test_otherwise_the_sockets_own_address_is_shown(bind, connect, peer):
         port = served.peer.socket.getsockname()[1]
         served.peer.open().close()
         assert wire.record(served.finish())["peer"] == f"{peer}:{port}"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize("name", [address for address, _ in LAUNCHERS])
+def test_a_launchers_address_without_a_port_gets_the_sockets_port_where_both_name_one_host(name, address):
+    """As xinetd gives it."""
+    with wire.Served(env={name: address}) as served:
+        port = served.peer.socket.getsockname()[1]
+        served.peer.open().close()
+        assert wire.record(served.finish())["peer"] == f"127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("address, shown", [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "[2001:db8::1]"),
+                                            ("127.0.0.2", "127.0.0.2"), ("client.example", "client.example")])
+@pytest.mark.parametrize("name", [address for address, _ in LAUNCHERS])
+def test_a_launchers_address_without_a_port_has_none_where_the_socket_names_another_host(name, address, shown):
+    """The port is the proxy's then, of which the address is not."""
+    with wire.Served(env={name: address}) as served:
+        served.peer.open().close()
+        assert wire.record(served.finish())["peer"] == shown
 
 
 @pytest.mark.parametrize("pair", [wire.unix_pair, wire.pipe_pair])
@@ -264,6 +290,20 @@ def test_long_values_are_cut_at_256_bytes():
         assert record[name].endswith("...") and len(record[name]) <= 259, record
         assert record[name][:200].rstrip("aops/:ht") == "", record
     assert unescape(record["reason"]) == b"\xc2\x9b" * 60, "this one is short enough"
+
+
+@pytest.mark.parametrize("length", [255, 256, 257])
+def test_a_value_of_256_bytes_is_the_longest_that_is_logged_whole(length):
+    fields = {"path": "/", "origin": "http://", "agent": "", "subprotocol": ""}
+    values = {name: start + "v" * (length - len(start)) for name, start in fields.items()}
+    request = wire.head(f"Origin: {values['origin']}", f"User-Agent: {values['agent']}", f"X-Probe: {values['agent']}",
+                        f"Sec-WebSocket-Protocol: {values['subprotocol']}", path=values["path"])
+    log = wire.run(request, "--path=any", "--verbose").stderr.decode()
+    record = wire.record(log)
+    for name, value in values.items():
+        assert record[name] == value[:256] + "..." * (length > 256), (name, length)
+    shown = "v" * min(length, 256) + "..." * (length > 256)
+    assert f'field X-Probe: "{shown}"\n' in log, log
 
 
 def test_values_of_which_every_byte_is_escaped_are_cut_as_well():
@@ -352,6 +392,41 @@ def test_where_standard_error_is_the_connection_not_one_byte_of_the_log_reaches_
             assert received == wire.switching() + wire.echo("hi") + wire.reply(CLOSE, wire.close_body(1000))
         else:
             wire.refused(received, status)
+
+
+def test_a_terminal_may_be_both_standard_output_and_standard_error(tmp_path):
+    """Somebody who pipes a recorded handshake through sees the answer and the record."""
+    (tmp_path / "request").write_bytes(wire.head(path="/other"))
+    ours, terminal = pty.openpty()
+    with (tmp_path / "request").open("rb") as request:
+        process = subprocess.Popen([wire.PROGRAM], stdin=request, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO, when nobody holds the terminal any more
+        while select.select([ours], [], [], wire.LIMIT)[0]:
+            shown += os.read(ours, 4096)
+    os.close(ours)
+    assert process.wait(wire.LIMIT) == 0
+    assert shown.startswith(b"HTTP/1.1 404 "), shown
+    assert wire.record(shown.decode())["status"] == "404"
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_dev_null_may_be_standard_error_and_an_end_of_the_connection(tmp_path, number):
+    """That is no reason to bother syslog."""
+    strace, trace = require("strace", "strace"), tmp_path / "trace"
+    reading, writing = os.pipe()
+    os.write(writing, b"x")
+    os.close(writing)
+    with open("/dev/null", "r+b") as null:
+        ends = [reading, subprocess.DEVNULL]
+        ends[number] = null
+        subprocess.run([strace, "-o", trace, "-e", "trace=write,connect,sendto", wire.PROGRAM, "--verbose"],
+                       stdin=ends[0], stdout=ends[1], stderr=null, check=True, timeout=wire.LIMIT)
+    os.close(reading)
+    calls = trace.read_text()
+    assert re.search(r'^write\(2, "ws-echo\[', calls, re.MULTILINE), calls
+    assert "/dev/log" not in calls, calls
 
 
 def test_not_even_a_wrong_option_reaches_the_peer():
