@@ -2,12 +2,14 @@
 
 import contextlib
 import random
+import re
 import select
 import signal
 import subprocess
 
 import pytest
 import wire
+from parts import require
 from wire import BINARY, CLOSE, CONTINUATION, PING, TEXT
 
 PAIRS = [wire.tcp_pair, wire.unix_pair, wire.pipe_pair]
@@ -46,6 +48,23 @@ def test_the_page_is_followed_by_the_end_of_the_stream_at_once(pair):
         served.peer.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = wire.Answer(served.peer.rest())
         assert len(answer.body) == int(answer.fields["content-length"])
+
+
+@pytest.mark.parametrize("data", [wire.head() + wire.close(1000), b"GET / HTTP/9.9\r\n\r\n",
+                                  b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["close", "refusal", "page"])
+def test_on_pipes_the_end_of_the_stream_comes_before_anything_that_may_wait(data, tmp_path):
+    """The log may block, and the peer's end of the stream need not come."""
+    trace = tmp_path / "trace"
+    wrapper = [require("strace", "strace"), "-o", str(trace)]
+    with wire.Served(pair=wire.holding(data, wire.pipe_pair), wrapper=wrapper) as served:
+        assert served.peer.rest()
+        served.peer.close()
+        served.finish()
+    calls = re.findall(r"^(\w+\((?:[012]\b)?)", trace.read_text(), re.MULTILINE)
+    last = len(calls) - calls[::-1].index("write(1")
+    assert "close(1" in calls[last:], calls[last:]
+    before = calls[last : calls.index("close(1", last)]
+    assert not [call for call in before if re.match("read|write|send|p?poll|p?select|exit", call)], before
 
 
 def test_the_process_ends_although_the_peer_keeps_the_connection_open():
@@ -222,19 +241,25 @@ def test_a_signal_while_a_large_echo_is_written_lets_the_frame_be_finished_first
         served.finish()
 
 
-@pytest.mark.parametrize("pair", [wire.narrow_pair, wire.pipe_pair])
-def test_a_peer_that_reads_slowly_does_not_stretch_the_time_that_a_signal_leaves(pair):
-    with wire.Served(pair=pair) as served:
+@pytest.mark.parametrize("pair, reads", [
+    (wire.narrow_pair, "not-at-all"), (wire.unix_pair, "not-at-all"), (wire.pipe_pair, "not-at-all"),
+    (wire.narrow_pair, "slowly"), (wire.unix_pair, "slowly"), (wire.pipe_pair, "slowly"),
+])
+def test_a_signal_leaves_a_peer_two_seconds_to_take_what_is_being_written(pair, reads):
+    """It ends before a second program that waits five for a request: that one is the clock."""
+    with wire.Served(pair=pair) as served, wire.Served("--handshake-timeout=5") as clock:
         peer = served.peer.open()
-        peer.send(wire.frame(BINARY, bytes(16 << 20)))
-        received = len(peer.receive(4096))
+        peer.send(wire.frame(BINARY, bytes(16 * MIB)))
+        peer.receive(4096)
         served.stop()
-        with contextlib.suppress(ConnectionResetError):  # nothing that it has not taken is kept for it
-            while part := peer.receive(4096):
-                received += len(part)
-                select.select([], [], [], 0.02)  # so slow that all of it would take longer than any test may
-        assert received < 16 << 20
-        served.finish()
+        while served.process.poll() is None and clock.process.poll() is None:
+            if reads == "slowly":  # so that all of it would take longer than any test may
+                with contextlib.suppress(ConnectionResetError):  # nothing that it has not taken is kept for it
+                    peer.receive(4096)
+            select.select([], [], [], 0.02)
+        assert clock.process.poll() is None
+        clock.peer.close()
+        assert "read" in wire.record(served.finish())["end"]
 
 
 def test_a_signal_that_comes_again_changes_nothing():
@@ -294,13 +319,22 @@ def test_a_signal_during_the_handshake_ends_it_silently(pair, number, data):
         served.finish()
 
 
-def test_a_signal_while_draining_ends_it():
-    with wire.Served() as served:
+@pytest.mark.parametrize("pair", SOCKETS)
+@pytest.mark.parametrize("first", ["close", "signal"])
+def test_a_signal_while_closing_changes_nothing(pair, first):
+    """What the peer still sends is read as before, or a reset could destroy our last word."""
+    closing, more = wire.close(1000) if first == "close" else b"", bytes(8 * MIB)
+    with wire.Served(pair=pair) as served:
         peer = served.peer.open()
-        peer.send(wire.close(1000))
-        assert peer.rest() == CLOSING
-        served.stop()
-        served.finish()
+        if first == "signal":
+            served.stop()
+        peer.send(closing)
+        assert wire.close_code(peer.rest()) == (1000 if first == "close" else 1001)
+        for number in SIGNALS * 3:
+            served.stop(number)
+        peer.send(more)
+        peer.close()
+        assert wire.record(served.finish())["bytes_in"] == str(len(wire.head() + closing + more))
 
 
 # Order of the last things.
