@@ -1,8 +1,15 @@
 """What the program gives up before it reads the first byte of the peer, under every launcher."""
 
+import itertools
+import os
 import pathlib
+import pwd
 import re
+import shutil
+import signal
+import socket
 import subprocess
+import tempfile
 
 import parts
 import pytest
@@ -40,13 +47,71 @@ def test_the_filter_is_on_before_the_first_read_from_the_connection(tmp_path):
     assert filtered < touched, calls
 
 
-def built(tmp_path, *flags):
-    """sandbox.c, compiled as the program is."""
+def built(tmp_path, *flags, name="sandbox"):
+    """A program of this folder that includes the source, compiled as the program is."""
     parts.require("cc", "gcc")
-    program = tmp_path / "sandbox"
+    program = tmp_path / name
     subprocess.run(["cc", "-std=gnu17", "-O2", *flags, '-DVERSION="0"', f"-I{wire.TOP}/build", "-o", program,
-                    wire.TOP / "tests/sandbox.c", "-lnettle"], check=True, timeout=wire.LIMIT)
+                    wire.TOP / f"tests/{name}.c", "-lnettle"], check=True, timeout=wire.LIMIT)
     return program
+
+
+# The calls that the filter allows, whatever their arguments, or where these fulfil a condition.
+
+PROT_EXEC = 4
+
+ECHO_CALLS = {
+    **dict.fromkeys([
+        "read", "write", "writev", "ppoll", "shutdown", "close", "setsockopt", "madvise", "munmap", "brk",
+        "clock_gettime", "setitimer", "getpid", "sendto", "rt_sigreturn", "rt_sigprocmask", "restart_syscall",
+        "exit_group",
+    ], lambda *_: True),
+    "mmap": lambda _, __, protection: not protection & PROT_EXEC,
+}
+
+JOURNAL_CALLS = {
+    **dict.fromkeys(["sendmsg", "getsockopt", "getuid", "geteuid", "getgid", "getegid"], lambda *_: True),
+    "socket": lambda family, *_: family == socket.AF_UNIX,
+}
+
+ARGUMENTS = [0, 1, 2, 4, 5, 7, 13, 1 << 31, -1]
+
+
+@pytest.fixture(name="asking", scope="module")
+def program_that_asks_the_filter(tmp_path_factory):
+    return built(tmp_path_factory.mktemp("built"), name="filter")
+
+
+def numbers_of_calls():
+    """The system calls of this machine, as the C library's headers name them."""
+    defined = subprocess.run(["cc", "-E", "-dM", "-include", "asm/unistd.h", "-xc", "/dev/null"], check=True,
+                             capture_output=True, text=True, timeout=wire.LIMIT).stdout
+    return {name: int(number) for name, number in re.findall(r"#define __NR_(\w+) (\d+)$", defined, re.M)}
+
+
+@pytest.mark.parametrize("channel, allowed", [
+    pytest.param("standard-error", ECHO_CALLS, id="standard-error"),
+    pytest.param("syslog", ECHO_CALLS, id="syslog"),
+    pytest.param("journal", ECHO_CALLS | JOURNAL_CALLS, id="journal"),
+])
+def test_of_all_system_calls_the_filter_allows_these_and_no_other(asking, channel, allowed):
+    result = subprocess.run([asking, channel, *map(str, ARGUMENTS)], capture_output=True, text=True, check=True,
+                            timeout=wire.LIMIT)
+    numbers = numbers_of_calls()
+    assert len(numbers) > 300, "the headers name all calls"
+    expected = {f"{numbers[name]} {' '.join(map(str, arguments))}"
+                for name, condition in allowed.items()
+                for arguments in itertools.product(ARGUMENTS, repeat=3) if condition(*arguments)}
+    found = set(result.stdout.splitlines())
+    names = {number: name for name, number in numbers.items()}
+    wrong = {(names.get(int(call.split()[0]), "?"), *call.split()) for call in found ^ expected}
+    assert not wrong, f"{len(wrong)} calls with three arguments, of {sorted({name for name, *_ in wrong})}"
+
+
+def test_calls_of_another_architecture_are_forbidden(asking):
+    """Their numbers mean something else. A kernel without i386 kills who makes one, which is as good."""
+    result = subprocess.run([asking], check=False, timeout=wire.LIMIT)
+    assert result.returncode in (0, -signal.SIGSEGV)
 
 
 @pytest.mark.parametrize("channel, more", [("standard-error", {"unix-socket"}), ("journal", set())])
@@ -63,3 +128,43 @@ def test_a_debug_build_names_the_forbidden_call(tmp_path):
                             timeout=wire.LIMIT)
     assert result.returncode == 71
     assert re.fullmatch(r"ws-echo: system call \d+ is forbidden\n", result.stderr), result
+
+
+# Who it is.
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@pytest.fixture(name="anybodys")
+def reachable_by_everybody(monkeypatch):
+    """The checkout may be where only root can go."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        monkeypatch.setattr(wire, "PROGRAM", shutil.copy(wire.PROGRAM, folder))
+        yield
+
+
+def identity(process):
+    """The process's users and groups, each real, effective, saved and for files; and the supplementary ones."""
+    status = pathlib.Path("/proc", str(process.pid), "status").read_text()
+    return [{int(number) for number in re.search(rf"^{name}:(.*)$", status, re.MULTILINE)[1].split()}
+            for name in ("Uid", "Gid", "Groups")]
+
+
+@as_root
+@pytest.mark.parametrize("user", ["nobody", "daemon"])
+@pytest.mark.parametrize("real, effective", [(0, 1), (1, 0), (0, 65534), (65534, 0)])
+def test_whoever_is_root_in_part_becomes_the_user_wholly_or_is_refused(anybodys, real, effective, user):
+    """Real and effective user differ where a program with the set-user-ID bit started it."""
+    entry = pwd.getpwnam(user)
+    request = wire.holding(wire.head(), wire.pipe_pair)
+    with wire.Served(f"--user={user}", pair=request,
+                     preexec_fn=lambda: os.setresuid(real, effective, effective)) as served:
+        if served.peer.receive(len(wire.switching())) == wire.switching():
+            assert identity(served.process)[:2] == [{entry.pw_uid}, {entry.pw_gid}]
+            served.peer.close()
+            served.finish()
+        else:
+            served.peer.close()
+            log = served.process.communicate(timeout=wire.LIMIT)[1].decode()
+            assert served.process.returncode == 71 and f"cannot become user {user}" in log, log
