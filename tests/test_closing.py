@@ -246,19 +246,17 @@ def test_a_signal_while_a_large_echo_is_written_lets_the_frame_be_finished_first
     (wire.narrow_pair, "slowly"), (wire.unix_pair, "slowly"), (wire.pipe_pair, "slowly"),
 ])
 def test_a_signal_leaves_a_peer_two_seconds_to_take_what_is_being_written(pair, reads):
-    """It ends before a second program that waits five for a request: that one is the clock."""
-    with wire.Served(pair=pair) as served, wire.Served("--handshake-timeout=5") as clock:
+    """Five, to be on the safe side."""
+    with wire.Served(pair=pair) as served, wire.Clock(5) as clock:
         peer = served.peer.open()
         peer.send(wire.frame(BINARY, bytes(16 * MIB)))
         peer.receive(4096)
         served.stop()
-        while served.process.poll() is None and clock.process.poll() is None:
-            if reads == "slowly":  # so that all of it would take longer than any test may
-                with contextlib.suppress(ConnectionResetError):  # nothing that it has not taken is kept for it
-                    peer.receive(4096)
-            select.select([], [], [], 0.02)
-        assert clock.process.poll() is None
-        clock.peer.close()
+        while reads == "slowly" and served.process.poll() is None and not clock.over():
+            with contextlib.suppress(ConnectionResetError):  # nothing that it has not taken is kept for it
+                peer.receive(4096)
+            select.select([], [], [], 0.02)  # so slow that all of it would take longer than any test may
+        assert clock.outlasts(served.process)
         assert "read" in wire.record(served.finish())["end"]
 
 

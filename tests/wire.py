@@ -425,6 +425,32 @@ class Served:
         wait_until(all_read, "the program had read everything", pause=1e-4)
 
 
+class Clock:
+    """A second program, which waits so many seconds for a request that never comes.
+
+    A test that wants to know whether something takes less compares two events of the same machine then,
+    and measures nothing.
+    """
+
+    def __init__(self, seconds):
+        self.program = Served(f"--handshake-timeout={seconds}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.program.peer.close()
+        return self.program.__exit__(*exception)
+
+    def over(self):
+        return self.program.process.poll() is not None
+
+    def outlasts(self, process):
+        """Wait until one of them ends; whether it is the other one."""
+        wait_until(lambda: self.over() or process.poll() is not None, "one of two programs ends")
+        return not self.over()
+
+
 def in_parts(parts, *options, pair=tcp_pair, **served):
     """Send each part only when the program has read those before it, so that every cut between
     them is a cut between two reads; returns the whole answer."""
