@@ -1,6 +1,7 @@
 """What a message costs: system calls, as strace counts them, and memory, as the kernel does."""
 
 import re
+import select
 
 import pytest
 import wire
@@ -114,6 +115,65 @@ def test_memory_goes_back_after_a_large_message(pair, parts):
         expected = wire.reply(BINARY, payload * parts)
         wire.same(served.peer.receive(len(expected)), expected)
         wire.wait_until(lambda: resident(served.process) < before + MIB // 2, "the memory is given back")
+
+
+LARGE = bytes(range(256)) * (16 * MIB // 256)
+
+
+def large_message_echoed(peer, message=LARGE):
+    peer.send(wire.frame(BINARY, message))
+    expected = wire.reply(BINARY, message)
+    wire.same(peer.receive(len(expected)), expected)
+
+
+def pings(peer, count):
+    """By their interval the program's own clock."""
+    for _ in range(count):
+        assert peer.frame() == (True, wire.PING, b"")
+
+
+@pytest.mark.xfail(strict=True, reason="what a silence may not give back is forgotten, and then kept for ever")
+def test_memory_goes_back_also_where_a_message_was_unfinished_when_it_was_due():
+    with wire.Served("--ping-interval=0.5", "--timeout=0") as served:
+        peer = served.peer.open()
+        before = warmed_up(served)
+        large_message_echoed(peer)
+        peer.send(wire.frame(BINARY, b"begun, ", fin=False))
+        pings(peer, 3)
+        peer.send(wire.frame(wire.CONTINUATION, b"and done"))
+        expected = wire.reply(BINARY, b"begun, and done")
+        assert peer.receive(len(expected)) == expected
+        pings(peer, 4)
+        assert resident(served.process) < before + MIB // 2
+
+
+@pytest.mark.xfail(strict=True, reason="memory goes back in silence only")
+@pytest.mark.parametrize("sent, answer", [(wire.frame(wire.PONG), b""), (wire.text("on"), wire.echo("on"))],
+                         ids=["pongs", "texts"])
+def test_memory_goes_back_although_small_frames_keep_coming(sent, answer):
+    with wire.Served() as served:
+        peer = served.peer.open()
+        before = warmed_up(served)
+        large_message_echoed(peer)
+        for _ in range(300):
+            peer.send(sent)
+            assert peer.receive(len(answer)) == answer
+            select.select([], [], [], 0.01)  # less than any silence that could count
+            if resident(served.process) < before + MIB // 2:
+                return
+        pytest.fail(f"{resident(served.process) - before} bytes stay")
+
+
+def test_the_memory_of_an_unfinished_message_stays_whatever_the_one_before_it_took():
+    begun, done = LARGE[: MIB], LARGE[1000 : MIB]
+    with wire.Served("--ping-interval=0.5", "--timeout=0") as served:
+        peer = served.peer.open()
+        large_message_echoed(peer, LARGE[: 4 * MIB])
+        peer.send(wire.frame(BINARY, begun, fin=False))
+        pings(peer, 4)
+        peer.send(wire.frame(wire.CONTINUATION, done))
+        expected = wire.reply(BINARY, begun + done)
+        wire.same(peer.receive(len(expected)), expected)
 
 
 @pytest.mark.parametrize("count", [1, 100])
