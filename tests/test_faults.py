@@ -1,0 +1,175 @@
+"""Faults of this machine: each has a line in the log and the exit status 71, and none passes for the peer's."""
+
+import contextlib
+import errno
+import os
+import resource
+import signal
+import subprocess
+
+import pytest
+import wire
+from parts import require
+from wire import BINARY
+
+MIB = 1 << 20
+
+READS, WRITES = "read,readv,recvfrom,recvmsg", "write,writev,sendto,sendmsg"
+
+
+class Faulty(wire.Served):
+    """The program, while strace makes some of its calls fail: such as `read:error=EIO:when=2`.
+
+    It finds a request for a WebSocket when it starts. Calls are those on the connection, unless `everywhere`.
+    """
+
+    def __init__(self, trace, fault, *options, pair=wire.tcp_pair, everywhere=False, **served):
+        self.trace = trace
+        wrapper = [require("strace", "strace"), "-o", str(trace), "-e", f"inject={fault}"]
+
+        def named():
+            client, server = wire.holding(wire.head(), pair)()
+            for end in {getattr(server, "reading", server), getattr(server, "writing", server)}:
+                wrapper.extend([] if everywhere else ["-P", os.readlink(f"/proc/self/fd/{end.fileno()}")])
+            return client, server
+
+        super().__init__(*options, pair=named, wrapper=wrapper, **served)
+
+    def ended(self, status):
+        """Wait for the exit; returns what was logged."""
+        log = self.process.communicate(timeout=wire.LIMIT)[1].decode()
+        assert "(INJECTED)" in self.trace.read_text(), "the fault has not come to pass"
+        assert self.process.returncode == status, (self.process.returncode, log)
+        return log
+
+
+def echo_asked(peer):
+    assert peer.receive(len(wire.switching())) == wire.switching()
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may have ended in its read
+        peer.send(wire.text("hi"))
+
+
+def one_line(log, words):
+    """Assert that a log is one line that says what the matter is."""
+    assert log.count("\n") == 1 and log.startswith("ws-echo[") and words in log, log
+
+
+on_sockets = pytest.mark.xfail(strict=True, reason="whatever fails on a socket passes for a reset by the peer")
+
+
+@pytest.mark.parametrize("pair", [pytest.param(wire.tcp_pair, marks=on_sockets),
+                                  pytest.param(wire.unix_pair, marks=on_sockets), wire.pipe_pair])
+@pytest.mark.parametrize("calls, number", [(READS, 1), (READS, 2), (WRITES, 1), (WRITES, 2)],
+                         ids=["first-read", "later-read", "first-write", "later-write"])
+@pytest.mark.parametrize("error", ["EIO", "ENOMEM", "ENOBUFS", "EPERM"])
+def test_a_local_fault_of_the_connection_is_logged_and_71(pair, calls, number, error, tmp_path):
+    with Faulty(tmp_path / "trace", f"{calls}:error={error}:when={number}", "--quiet", pair=pair) as served:
+        if number == 2:
+            echo_asked(served.peer)
+        one_line(served.ended(71), os.strerror(getattr(errno, error)))
+
+
+@pytest.mark.parametrize("calls", [READS, WRITES], ids=["read", "write"])
+@pytest.mark.parametrize("error, is_reset", [
+    ("ECONNRESET", True),
+    pytest.param("ETIMEDOUT", False,
+                 marks=pytest.mark.xfail(strict=True, reason="it passes for a reset by the peer")),
+])
+def test_what_the_network_does_is_an_ordinary_end_and_called_what_it_is(calls, error, is_reset, tmp_path):
+    """ETIMEDOUT: the kernel gives up a peer that acknowledges nothing any more, and so has reset nothing."""
+    with Faulty(tmp_path / "trace", f"{calls}:error={error}:when=2") as served:
+        echo_asked(served.peer)
+        end = wire.record(served.ended(0))["end"]
+        assert ("reset" in end) == is_reset, end
+
+
+# Memory and the timer.
+
+def limited(size):
+    """Leave the program so many bytes of address space."""
+    return lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+
+@pytest.mark.xfail(strict=True, reason="nothing is said of it with --quiet, and the exit status is 0")
+@pytest.mark.parametrize("pair", [wire.tcp_pair, wire.pipe_pair])
+def test_a_message_for_which_there_is_no_memory_is_1011_and_a_local_fault(pair):
+    with wire.Served("--quiet", "--max-message=1G", pair=pair, preexec_fn=limited(512 * MIB)) as served:
+        peer = served.peer.open()
+        peer.send(wire.frame(BINARY, b"begun", fin=False))
+        assert wire.close_code(peer.rest()) == 1011
+        peer.close()
+        log = served.process.communicate(timeout=wire.LIMIT)[1].decode()
+        assert served.process.returncode == 71, (served.process.returncode, log)
+        one_line(log, "memory")
+
+
+@pytest.mark.xfail(strict=True, reason="nobody asks whether the timer has been set, where there is one")
+@pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
+def test_without_a_timer_it_does_not_serve(pair, tmp_path):
+    """Nothing would have a limit any more."""
+    calls = "setitimer,timer_create,timer_settime"
+    with Faulty(tmp_path / "trace", f"{calls}:error=ENOMEM", "--quiet", pair=pair, everywhere=True) as served:
+        served.peer.end()
+        one_line(served.ended(71), os.strerror(errno.ENOMEM))
+
+
+# Before the connection is served.
+
+@pytest.fixture(name="full")
+def pipe_that_nobody_reads():
+    """The writing end of a pipe that is full."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    yield writing
+    os.close(reading)
+    os.close(writing)
+
+
+def alarm(how):
+    """Hand down SIGALRM so."""
+    if how == "blocked":
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+    else:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN if how == "ignored" else signal.SIG_DFL)
+
+
+@pytest.mark.xfail(strict=True, reason="signals are set after the options are judged")
+@pytest.mark.parametrize("how", ["default", "ignored", "blocked"])
+def test_a_wrong_option_is_64_also_where_nobody_reads_the_log(full, how):
+    """The line is given up, whatever became of the signal that interrupts it."""
+    process = subprocess.Popen([wire.PROGRAM, "--bogus"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=full, preexec_fn=lambda: alarm(how))
+    try:
+        with wire.Clock(8) as clock:
+            assert clock.outlasts(process)
+        assert process.returncode == 64
+    finally:
+        process.kill()
+        process.wait()
+
+
+def sizes_of_files_are_limited():
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which Python ignores
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+@pytest.mark.xfail(strict=True, reason="the signal kills it without a word")
+def test_a_file_that_may_not_grow_is_a_local_fault(tmp_path):
+    with open(tmp_path / "answer", "wb") as answer:
+        result = subprocess.run([wire.PROGRAM, "--quiet"], input=wire.head() + wire.text("hi"), stdout=answer,
+                                stderr=subprocess.PIPE, check=False, timeout=wire.LIMIT,
+                                preexec_fn=sizes_of_files_are_limited)
+    assert result.returncode == 71, result
+    one_line(result.stderr.decode(), os.strerror(errno.EFBIG))
+
+
+@pytest.mark.xfail(strict=True, reason="the signal kills it without a word")
+def test_a_log_that_may_not_grow_is_no_reason_to_fail(tmp_path):
+    with open(tmp_path / "log", "wb") as log:
+        result = subprocess.run([wire.PROGRAM], input=wire.head() + wire.text("hi"), stdout=subprocess.PIPE,
+                                stderr=log, check=False, timeout=wire.LIMIT, preexec_fn=sizes_of_files_are_limited)
+    assert (result.returncode, result.stdout) == (0, wire.switching() + wire.echo("hi")), result
