@@ -14,7 +14,6 @@ import socket
 import socketserver
 import subprocess
 import sys
-import textwrap
 import threading
 
 import pytest
@@ -350,15 +349,11 @@ def line_by_line(page, example):
 @pytest.fixture(scope="module")
 def example():
     """README.md's example for the console of a browser."""
-    (found,) = re.findall(r"browser's console.*\n\n((?:    .*\n)+)", (wire.TOP / "README.md").read_text())
-    return textwrap.dedent(found)
+    (found,) = re.findall(r"browser's console.*\n\n```js\n(.+?)```", (wire.TOP / "README.md").read_text(), re.S)
+    return found
 
 
-@pytest.mark.parametrize("typed", [
-    pasted,
-    pytest.param(line_by_line, marks=pytest.mark.xfail(
-        strict=True, reason="its second and third line come too late for what they wait for")),
-])
+@pytest.mark.parametrize("typed", [pasted, line_by_line])
 def test_the_example_works_in_the_console_of_the_page(page, example, typed):
     typed(page, example)
     page.wait_for("socket.readyState === WebSocket.OPEN")
