@@ -31,7 +31,7 @@ def sections(path):
 
 
 def hash_of(element):
-    content = re.search(f"<{element}>(.*?)</{element}>".encode(), PAGE, re.DOTALL)[1]
+    content = re.search(f"^<{element}[^>]*>(.*?)</{element}>".encode(), PAGE, re.DOTALL | re.MULTILINE)[1]
     return b"sha256-" + base64.b64encode(hashlib.sha256(content).digest())
 
 

@@ -122,8 +122,10 @@ LARGE = bytes(range(256)) * (16 * MIB // 256)
 
 def large_message_echoed(peer, message=LARGE):
     peer.send(wire.frame(BINARY, message))
-    expected = wire.reply(BINARY, message)
-    wire.same(peer.receive(len(expected)), expected)
+    while (answer := peer.frame())[1] == wire.PING:  # on a machine that is slower than the interval
+        pass
+    assert answer[:2] == (True, BINARY)
+    wire.same(answer[2], message)
 
 
 def pings(peer, count):
@@ -132,7 +134,6 @@ def pings(peer, count):
         assert peer.frame() == (True, wire.PING, b"")
 
 
-@pytest.mark.xfail(strict=True, reason="what a silence may not give back is forgotten, and then kept for ever")
 def test_memory_goes_back_also_where_a_message_was_unfinished_when_it_was_due():
     with wire.Served("--ping-interval=0.5", "--timeout=0") as served:
         peer = served.peer.open()
@@ -147,7 +148,6 @@ def test_memory_goes_back_also_where_a_message_was_unfinished_when_it_was_due():
         assert resident(served.process) < before + MIB // 2
 
 
-@pytest.mark.xfail(strict=True, reason="memory goes back in silence only")
 @pytest.mark.parametrize("sent, answer", [(wire.frame(wire.PONG), b""), (wire.text("on"), wire.echo("on"))],
                          ids=["pongs", "texts"])
 def test_memory_goes_back_although_small_frames_keep_coming(sent, answer):
