@@ -15,13 +15,13 @@ MANDIR ?= $(PREFIX)/share/man
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(shell $(PKG_CONFIG) --variable=systemdsystemunitdir systemd)
 
-# Ours come first, so that the builder's CPPFLAGS, CFLAGS and LDFLAGS overrule them.  A warning is an error in `make
-# check` only.  The compiler is asked whether to fortify: that needs optimisation, and is nobody's business where the
-# builder or the compiler itself has decided it.
+# Ours come first, so that the builder's CPPFLAGS, CFLAGS and LDFLAGS overrule them.  A warning is an error in the tests
+# only.  The compiler is asked whether to fortify: that needs optimisation, and is nobody's business where the builder
+# or the compiler itself has decided it.
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion
 HARDENING = -fstack-protector-strong -fPIE $(FORTIFY)
-FORTIFY = $(shell $(CC) $(CPPFLAGS) $(CFLAGS) -dM -E -x c /dev/null 2>/dev/null | \
-	awk '/ __OPTIMIZE__ /{good = 1} / _FORTIFY_SOURCE /{decided = 1} END{if (good && !decided) print "-D_FORTIFY_SOURCE=2"}')
+FORTIFY = $(shell $(CC) $(CPPFLAGS) $(CFLAGS) -dM -E -x c /dev/null 2>/dev/null | awk '/ __OPTIMIZE__ /{can = 1} \
+	/ _FORTIFY_SOURCE /{decided = 1} END{if (can && !decided) print "-D_FORTIFY_SOURCE=2"}')
 OURS = -std=gnu17 $(WARNINGS) $(HARDENING) -DVERSION='"$(VERSION)"' -Ibuild
 
 # Nettle is linked in where there is a static one: finding it at each start would take a tenth of the start.  Its SHA-1
@@ -43,33 +43,14 @@ else
 STATIC_CC = musl-gcc
 MUSL = /usr/lib/$(subst -gnu,-musl,$(MACHINE))
 STATIC = -idirafter /usr/include -idirafter /usr/include/$(MACHINE) -static -nostartfiles \
-	-Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now \
-	$(MUSL)/rcrt1.o $(MUSL)/crti.o
+	-Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now $(MUSL)/rcrt1.o $(MUSL)/crti.o
 STATIC_END = $(MUSL)/crtn.o
 endif
-
-# Names of Debian's and Ubuntu's packages.
-BUILD_PACKAGES = gcc libc6-dev pkgconf nettle-dev libsystemd-dev systemd
-STATIC_PACKAGES = gcc libc6-dev musl-tools nettle-dev
-CHECK_PACKAGES = clang clang-format curl dpkg-dev iproute2 libclang-rt-dev mandoc node-ws python3-pytest python3-tornado \
-	python3-websocket python3-websockets strace valgrind
-
-SYSTEM_PACKAGES = chromium chromium-driver firefox-esr iproute2 ipsvd nginx openssl python3-pytest python3-websocket \
-	python3-websockets socat stunnel4 strace ucspi-tcp util-linux
-
-BENCH_PACKAGES = libwebsockets-dev node-ws python3-tornado python3-websockets ucspi-tcp util-linux websocketd \
-	$(if $(shell command -v npm),,npm)
 
 # $(call tool,COMMAND,PACKAGE) and $(call library,NAME,PACKAGE): one line that names what is missing.
 missing = { echo "$(1) is missing: install the package $(2), or run 'make deps'" >&2; exit 1; }
 tool = @command -v $(1) >/dev/null || $(call missing,$(1),$(2))
 library = @$(PKG_CONFIG) --exists $(1) || $(call missing,$(1),$(2))
-
-# $(call packages,NAMES): installs those that are not there.
-packages = @set -e; absent=$$(for name in $(1); do \
-		dpkg-query -W -f '$${db:Status-Abbrev}' $$name 2>/dev/null | grep -q '^.i' || echo $$name; done); \
-	[ -z "$$absent" ] || { [ $$(id -u) = 0 ] || sudo=sudo; $$sudo apt-get update; \
-		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$absent; }
 
 .PHONY: all help static run deps check deps-system check-system deps-bench bench install uninstall clean
 .DELETE_ON_ERROR:
@@ -80,7 +61,7 @@ all: ws-echo
 help:
 	@echo 'make            build ws-echo'
 	@echo 'make static     build ws-echo-static: with musl, without libraries, faster to start'
-	@echo 'make run        serve on port 8888, IPv4 and IPv6, until Ctrl-C; ARGS="--verbose" adds options'
+	@echo 'make run        serve on all addresses until Ctrl-C; PORT=8888 chooses the port, ARGS= options'
 	@echo 'make deps       install what building and testing need, by apt-get (with run: only what that needs)'
 	@echo 'make check      run the tests that need no privileges'
 	@echo 'make deps-system, make check-system'
@@ -119,24 +100,22 @@ ws-echo-static: ws-echo.c build/page.h Makefile
 # The launcher tells on standard error what it does, each line with its priority in front (3: a fault); what it starts
 # writes there too.  Ctrl-C reaches all of them at once; what shows the lines stays until the last of them has come.
 PORT = 8888
-OPEN = Open http://localhost:$(PORT)/$(if $(ARGS),,$(comma) or type new WebSocket("ws://localhost:$(PORT)/socket") into a browser console.)
+SOCKET = new WebSocket("ws://localhost:$(PORT)/socket")
+ANNOUNCEMENT = Open http://localhost:$(PORT)/$(if $(ARGS),,$(comma) or type $(SOCKET) into a browser console.)
 run: ws-echo
 	$(call tool,systemd-socket-activate,systemd)
 	@./ws-echo $(ARGS) --check
 	@trap 'exit 0' INT; SYSTEMD_LOG_LEVEL=info SYSTEMD_LOG_TARGET=console-prefixed \
 	systemd-socket-activate --accept --inetd --listen=$(PORT) ./ws-echo $(ARGS) 2>&1 | { trap '' INT; \
 		while IFS= read -r line; do case $$line in \
-		'<'*'>Listening on '*) listening=yes; echo 'Listening on port $(PORT) of all addresses, until Ctrl-C.'; echo '$(OPEN)' ;; \
+		'<'*'>Listening on '*) listening=yes; \
+			printf '%s\n' 'Listening on port $(PORT) of all addresses, until Ctrl-C.' '$(ANNOUNCEMENT)' ;; \
 		'<'*) priority=$${line%%>*}; [ $$(($${priority#<} % 8)) -gt 3 ] || fault=$${line##*: } ;; \
 		*) echo "$$line" >&2 ;; esac; done; \
 		[ "$$listening" ] || { echo "make run: cannot listen on port $(PORT): $$fault" >&2; exit 1; }; }
 
 deps:
-	$(call packages,$(BUILD_PACKAGES) $(if $(filter run install,$(MAKECMDGOALS)),,$(STATIC_PACKAGES) $(CHECK_PACKAGES)))
-
-deps-system: deps
-	$(call packages,$(SYSTEM_PACKAGES))
-	@tests/system/fetch-launchers
+	@packaging/install-deps build $(if $(filter run install,$(MAKECMDGOALS)),,static check)
 
 # What concerns the program as it runs is tested with both flavours.
 PYTEST = $(PYTHON) -m pytest -q
@@ -146,6 +125,17 @@ check: ws-echo ws-echo-static
 	$(PYTHON) tests/bench/instructions.py
 	$(PYTEST) tests --ignore=tests/system --ignore=tests/bench
 	WS_ECHO=$(CURDIR)/ws-echo-static $(PYTEST) tests --ignore=tests/system --ignore=tests/bench $(SOURCE_TESTS:%=--ignore=%)
+
+deps-system deps-bench: deps
+	@packaging/install-deps $(@:deps-%=%)
+	@[ $@ != deps-system ] || tests/system/fetch-launchers
+
+check-system: ws-echo
+	$(PYTEST) tests/system
+
+bench: ws-echo ws-echo-static
+	$(PYTHON) tests/bench/bench.py
+	[ $$(id -u) != 0 ] || $(PYTHON) tests/system/measure.py
 
 # The files in the tree are as for PREFIX=/usr; $(call put,FILE,TARGET) installs one with the paths of this installation.
 # Where the loader is in /usr/lib, as on Debian, its usual name /lib64 can be a link, and the service has one mount less.
@@ -175,16 +165,6 @@ uninstall:
 		$(DESTDIR)$(SYSUSERSDIR)/ws-echo.conf $(DESTDIR)$(SYSCONFDIR)/xinetd.d/ws-echo \
 		$(DESTDIR)$(MANDIR)/man8/ws-echo.8
 	rm -rf $(DESTDIR)$(ROOTDIR)
-
-deps-bench: deps
-	$(call packages,$(BENCH_PACKAGES))
-
-bench: ws-echo ws-echo-static
-	$(PYTHON) tests/bench/bench.py
-	[ $$(id -u) != 0 ] || $(PYTHON) tests/system/measure.py
-
-check-system: ws-echo
-	$(PYTEST) tests/system
 
 clean:
 	rm -rf build ws-echo ws-echo-static

@@ -169,6 +169,27 @@ def test_an_xinetd_entry_that_was_edited_stays(tree, tmp_path):
     assert entry.read_text() == "edited"
 
 
+def test_whatever_a_test_needs_is_installed_by_make_deps():
+    groups = dict(re.findall(r"^(\w+)='(.*?)'$", (wire.TOP / "packaging/install-deps").read_text(), re.M | re.S))
+    for folder, installed in [("tests", "build static check"), ("tests/system", "build static check system")]:
+        packages = {package for group in installed.split() for package in groups[group].split()} | {"make", "dpkg"}
+        for file in (wire.TOP / folder).glob("*.py"):
+            needed = re.findall(r'\brequire(?:_module|_file)?\([^()]*?,\s*"([a-z0-9+.-]+)"\)', file.read_text())
+            browser = folder == "tests" and file.name == "browsers.py"  # what tests/system has beside it
+            assert browser or set(needed) <= packages, f"{file.name}: {set(needed) - packages}"
+
+
+def test_what_is_there_is_not_installed_again(tree):
+    """Nor is anything asked of the network, which this test keeps away."""
+    parts.require("dpkg-query", "dpkg")
+    offline = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    if subprocess.run([*offline, "true"], capture_output=True, check=False).returncode:
+        parts.missing("the right to make a network namespace", "util-linux, and be root or allow user namespaces")
+    said = subprocess.run([*offline, "packaging/install-deps", "build"], cwd=tree, capture_output=True, text=True,
+                          check=True, timeout=wire.LIMIT)
+    assert said.stdout + said.stderr == ""
+
+
 def test_a_missing_library_or_tool_is_named_with_its_package_in_one_line(tree):
     # What is missing is noticed before anything is compiled or written.
     for variable, package in [("PKG_CONFIG=false", "nettle-dev"), ("PKG_CONFIG=absent", "pkgconf"),
