@@ -7,13 +7,17 @@ CFLAGS ?= -O2 -g
 PKG_CONFIG ?= pkg-config
 PYTHON ?= /usr/bin/python3
 
+# Everything is installed below PREFIX, but for what is configured where PREFIX is one of the system's own.
 PREFIX ?= /usr/local
 SBINDIR ?= $(PREFIX)/sbin
 ROOTDIR ?= $(PREFIX)/lib/ws-echo
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 MANDIR ?= $(PREFIX)/share/man
-SYSCONFDIR ?= /etc
-UNITDIR ?= $(shell $(PKG_CONFIG) --variable=systemdsystemunitdir systemd)
+SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),,$(PREFIX))/etc
+# Where the dynamic loader is on the machine that runs the program, if below /usr/lib: in the service's root directory
+# /lib64 is then a link to it, and the service has one mount less.  Compilers of Debian's family know it.
+LOADERDIR ?= $(addprefix /usr/lib/,$(shell $(CC) -print-multiarch 2>/dev/null))
 
 # Ours come first, so that the builder's CPPFLAGS, CFLAGS and LDFLAGS overrule them.  A warning is an error in the tests
 # only.  The compiler is asked whether to fortify: that needs optimisation, and is nobody's business where the builder
@@ -26,7 +30,8 @@ OURS = -std=gnu17 $(WARNINGS) $(HARDENING) -DVERSION='"$(VERSION)"' -Ibuild
 
 # Nettle is linked in where there is a static one: finding it at each start would take a tenth of the start.  Its SHA-1
 # is then bound to the plain version: otherwise each start would ask the processor for a better one, and in a virtual
-# machine each CPUID instruction is a trap.  NETTLE=-lnettle links it the ordinary way.
+# machine each CPUID instruction is a trap.  NETTLE=-lnettle links the shared library and uses its public names only:
+# packages do, since a security update of the library does not reach a copy that is linked in.
 comma = ,
 NETTLE_ARCHIVE = $(filter /%,$(shell $(CC) -print-file-name=libnettle.a))
 PLAIN_SHA1 = $(shell nm $(NETTLE_ARCHIVE) 2>/dev/null | sed -n 's/.* T \(_nettle_sha1_compress_x86_64\)$$/\1/p')
@@ -59,7 +64,8 @@ library = @$(PKG_CONFIG) --exists $(1) || $(call missing,$(1),$(2))
 all: ws-echo
 
 help:
-	@echo 'make            build ws-echo'
+	@echo 'make            build ws-echo, with Nettle linked in where there is a static one: a security'
+	@echo '                update of Nettle then takes a new build; NETTLE=-lnettle links the shared one'
 	@echo 'make static     build ws-echo-static: with musl, without libraries, faster to start'
 	@echo 'make run        serve on all addresses until Ctrl-C; PORT=8888 chooses the port, ARGS= options'
 	@echo 'make deps       install what building and testing need, by apt-get (with run: only what that needs)'
@@ -68,8 +74,9 @@ help:
 	@echo '                the same for real launchers, a real systemd and real browsers; as root'
 	@echo 'make deps-bench, make bench'
 	@echo '                compare the speed with that of cat and of other servers'
-	@echo 'make install    install into PREFIX ($(PREFIX)) and UNITDIR ($(UNITDIR)), below DESTDIR'
-	@echo 'make uninstall  remove what was installed'
+	@echo 'make install    install below PREFIX=$(PREFIX), and into SYSCONFDIR=$(SYSCONFDIR); below DESTDIR, if set.'
+	@echo '                Also: SBINDIR UNITDIR SYSUSERSDIR MANDIR ROOTDIR LOADERDIR; the Makefile says of what'
+	@echo 'make uninstall  remove what was installed, but for an xinetd entry that was edited'
 	@echo 'make clean      remove what was built'
 
 # The page as a string, and what its Content-Security-Policy allows: the hashes of its script and its style.
@@ -137,34 +144,34 @@ bench: ws-echo ws-echo-static
 	$(PYTHON) tests/bench/bench.py
 	[ $$(id -u) != 0 ] || $(PYTHON) tests/system/measure.py
 
-# The files in the tree are as for PREFIX=/usr; $(call put,FILE,TARGET) installs one with the paths of this installation.
-# Where the loader is in /usr/lib, as on Debian, its usual name /lib64 can be a link, and the service has one mount less.
-UNITS = ws-echo.socket ws-echo@.service ws-echo-sandbox.service
-LOADER = $(shell readlink -f "$$(LC_ALL=C readelf -lW ws-echo | sed -n 's/.*program interpreter: \(.*\)\]/\1/p')")
-LOADER_DIR = $(patsubst %/,%,$(dir $(filter /usr/lib/%,$(LOADER))))
-put = sed 's|/usr/sbin/|$(SBINDIR)/|g; s|/usr/lib/ws-echo|$(ROOTDIR)|g; $(if $(LOADER_DIR),s| -/usr/lib64||)' $(1) | \
-	install -D -m 644 /dev/stdin $(DESTDIR)$(2)
+# The files in the tree are as for PREFIX=/usr; $(call here,FILE) writes one with the paths of this installation, and
+# $(call put,FILE,TARGET) installs that.
+UNITS = $(wildcard *.socket *.service)
+XINETD = $(SYSCONFDIR)/xinetd.d/ws-echo
+here = sed 's|/usr/sbin/|$(SBINDIR)/|g; s|/usr/lib/ws-echo|$(ROOTDIR)|g; s|/usr/lib/sysusers.d/|$(SYSUSERSDIR)/|g; \
+	s|/etc/default/|$(SYSCONFDIR)/default/|g; s|/etc/xinetd.d/|$(SYSCONFDIR)/xinetd.d/|g; \
+	$(if $(LOADERDIR),s| -/usr/lib64||)' $(1)
+put = install -D -m 644 $(1) $(DESTDIR)$(2) && $(call here,$(1)) >$(DESTDIR)$(2)
 
 install: ws-echo
-	$(call tool,readelf,binutils)
-	@[ -n "$(UNITDIR)" ] || $(call missing,systemd.pc,systemd-dev or systemd)
 	install -D -m 755 ws-echo $(DESTDIR)$(SBINDIR)/ws-echo
 	$(foreach unit,$(UNITS),$(call put,$(unit),$(UNITDIR)/$(unit)) &&) :
 	$(call put,ws-echo.sysusers,$(SYSUSERSDIR)/ws-echo.conf)
 	@# It is enabled by editing it, so one that is there stays.
-	[ -e $(DESTDIR)$(SYSCONFDIR)/xinetd.d/ws-echo ] || $(call put,ws-echo.xinetd,$(SYSCONFDIR)/xinetd.d/ws-echo)
+	[ -e $(DESTDIR)$(XINETD) ] || { $(call put,ws-echo.xinetd,$(XINETD)); }
 	$(call put,man/ws-echo.8,$(MANDIR)/man8/ws-echo.8)
 	@# The root directory of ws-echo@.service, which says what it is for.
 	install -d $(addprefix $(DESTDIR)$(ROOTDIR)/,dev proc run usr/lib usr/lib64 .$(SBINDIR))
 	cd $(DESTDIR)$(ROOTDIR) && for name in lib bin sbin; do ln -sfn usr/$$name $$name; done && \
-		ln -sfn $(or $(LOADER_DIR:/%=%),usr/lib64) lib64 && \
+		ln -sfn $(or $(LOADERDIR:/%=%),usr/lib64) lib64 && \
 		for name in etc home root sys tmp var; do ln -sfn dev $$name; done && : > .$(SBINDIR)/ws-echo
 
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/ws-echo $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS)) \
-		$(DESTDIR)$(SYSUSERSDIR)/ws-echo.conf $(DESTDIR)$(SYSCONFDIR)/xinetd.d/ws-echo \
-		$(DESTDIR)$(MANDIR)/man8/ws-echo.8
+		$(DESTDIR)$(SYSUSERSDIR)/ws-echo.conf $(DESTDIR)$(MANDIR)/man8/ws-echo.8
 	rm -rf $(DESTDIR)$(ROOTDIR)
+	@[ ! -e $(DESTDIR)$(XINETD) ] || if $(call here,ws-echo.xinetd) | cmp -s - $(DESTDIR)$(XINETD); \
+		then rm $(DESTDIR)$(XINETD); else echo '$(DESTDIR)$(XINETD) was edited and stays'; fi
 
 clean:
 	rm -rf build ws-echo ws-echo-static

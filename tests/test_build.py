@@ -136,28 +136,55 @@ def test_a_warning_does_not_end_the_build(tree):
 
 
 def test_what_is_installed_is_removed(tree, tmp_path):
-    make(tree, "install", f"DESTDIR={tmp_path}", "PREFIX=/usr", "UNITDIR=/usr/lib/systemd/system")
+    make(tree, "install", f"DESTDIR={tmp_path}", "PREFIX=/usr")
     assert files(tmp_path) >= {
         "/usr/sbin/ws-echo", "/usr/share/man/man8/ws-echo.8", "/usr/lib/sysusers.d/ws-echo.conf",
         "/usr/lib/systemd/system/ws-echo.socket", "/usr/lib/systemd/system/ws-echo@.service",
         "/usr/lib/systemd/system/ws-echo-sandbox.service", "/etc/xinetd.d/ws-echo"}
+    for name in files(tmp_path):
+        mode = (tmp_path / name[1:]).stat(follow_symlinks=False).st_mode & 0o7777
+        assert mode in ({0o777} if (tmp_path / name[1:]).is_symlink() else {0o644, 0o755}), name
     assert os.access(tmp_path / "usr/sbin/ws-echo", os.X_OK)
-    make(tree, "uninstall", f"DESTDIR={tmp_path}", "PREFIX=/usr", "UNITDIR=/usr/lib/systemd/system")
+    make(tree, "uninstall", f"DESTDIR={tmp_path}", "PREFIX=/usr")
     assert files(tmp_path) == set()
 
 
-def test_another_prefix_is_in_what_is_installed(tree, tmp_path):
-    make(tree, "install", f"DESTDIR={tmp_path}", "PREFIX=/opt/echo", "UNITDIR=/units")
-    for name in ["units/ws-echo@.service", "etc/xinetd.d/ws-echo", "opt/echo/share/man/man8/ws-echo.8"]:
-        text = (tmp_path / name).read_text()
-        assert "/opt/echo/sbin/ws-echo" in text and "/usr/sbin/" not in text, name
-    assert "/opt/echo/lib/ws-echo" in (tmp_path / "units/ws-echo@.service").read_text()
+def test_with_the_prefix_of_the_system_the_units_are_installed_as_they_are_in_the_tree(tree, tmp_path):
+    make(tree, "install", f"DESTDIR={tmp_path}", "PREFIX=/usr", "LOADERDIR=")
+    units = [*tree.glob("*.socket"), *tree.glob("*.service")]
+    assert units
+    for unit in units:
+        assert (tmp_path / "usr/lib/systemd/system" / unit.name).read_text() == unit.read_text()
 
 
-def test_nothing_is_installed_where_the_place_of_units_is_not_known(tree, tmp_path):
-    result = make(tree, "install", f"DESTDIR={tmp_path}", "UNITDIR=", check=False)
-    assert result.returncode != 0 and "install the package systemd-dev or systemd," in result.stderr, result
-    assert files(tmp_path) == set()
+def test_everything_is_installed_below_the_prefix(tree, tmp_path):
+    make(tree, "install", f"DESTDIR={tmp_path}", "PREFIX=/opt/echo")
+    assert {name for name in files(tmp_path) if not name.startswith("/opt/echo/")} == set()
+    for name in ["lib/systemd/system/ws-echo@.service", "etc/xinetd.d/ws-echo", "share/man/man8/ws-echo.8"]:
+        text = (tmp_path / "opt/echo" / name).read_text()
+        assert "/opt/echo/sbin/ws-echo" in text and not re.search("/usr/(sbin|lib)/(ws-echo|sysusers)|/etc/(def|xin)",
+                                                                  text.replace("/opt/echo/etc", "")), name
+    unit = (tmp_path / "opt/echo/lib/systemd/system/ws-echo@.service").read_text()
+    assert "\nRootDirectory=/opt/echo/lib/ws-echo\n" in unit
+    assert re.search("^EnvironmentFile=-/opt/echo/etc/default/", unit, re.MULTILINE)
+
+
+def test_a_variable_puts_a_part_elsewhere(tree, tmp_path):
+    places = {"SBINDIR": "/bin", "ROOTDIR": "/root", "UNITDIR": "/units", "SYSUSERSDIR": "/users", "MANDIR": "/man",
+              "SYSCONFDIR": "/settings"}
+    make(tree, "install", f"DESTDIR={tmp_path}", *(f"{name}={place}" for name, place in places.items()))
+    assert files(tmp_path) >= {"/bin/ws-echo", "/units/ws-echo.socket", "/users/ws-echo.conf", "/man/man8/ws-echo.8",
+                               "/settings/xinetd.d/ws-echo", "/root/lib64"}
+    assert re.search("^EnvironmentFile=-/settings/default/", (tmp_path / "units/ws-echo@.service").read_text(), re.M)
+    assert "/settings/default/ws-echo" in (tmp_path / "man/man8/ws-echo.8").read_text()
+
+
+@pytest.mark.parametrize("given, link, mounted", [("", "usr/lib64", True), ("/usr/lib/arch", "usr/lib/arch", False)])
+def test_the_place_of_the_loader_is_what_the_builder_says(tree, tmp_path, given, link, mounted):
+    make(tree, "install", f"DESTDIR={tmp_path}", f"LOADERDIR={given}")
+    assert os.readlink(tmp_path / "usr/local/lib/ws-echo/lib64") == link
+    unit = (tmp_path / "usr/local/lib/systemd/system/ws-echo@.service").read_text()
+    assert (" -/usr/lib64" in unit) == mounted
 
 
 def test_an_xinetd_entry_that_was_edited_stays(tree, tmp_path):
@@ -167,6 +194,27 @@ def test_an_xinetd_entry_that_was_edited_stays(tree, tmp_path):
     entry.write_text("edited")
     make(tree, "install", f"DESTDIR={tmp_path}")
     assert entry.read_text() == "edited"
+    assert "was edited and stays" in make(tree, "uninstall", f"DESTDIR={tmp_path}").stdout
+    assert files(tmp_path) == {"/etc/xinetd.d/ws-echo"} and entry.read_text() == "edited"
+
+
+def test_it_is_installed_where_standard_input_has_no_name(tree, tmp_path):
+    parts.require("unshare", "util-linux")
+    hidden = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-c",
+              'mount -t tmpfs none /dev && : >/dev/null && exec "$@"', "sh"]
+    if subprocess.run([*hidden, "true"], capture_output=True, check=False).returncode:
+        parts.missing("the right to mount", "util-linux, and be root or allow user namespaces")
+    subprocess.run([*hidden, "make", "install", f"DESTDIR={tmp_path}"], cwd=tree, env=environment(),
+                   capture_output=True, check=True, timeout=wire.LIMIT)
+    assert (tmp_path / "usr/local/lib/systemd/system/ws-echo.socket").stat().st_size
+
+
+def test_a_shared_nettle_is_used_by_its_public_names_only(tree):
+    readelf = parts.require("readelf", "binutils")
+    symbols = subprocess.run([readelf, "--dyn-syms", "-dW", built(tree, "ws-echo", NETTLE="-lnettle")],
+                             capture_output=True, text=True, check=True).stdout
+    assert re.search(r"NEEDED.*libnettle\.so", symbols) and " nettle_sha1_" in symbols
+    assert "_nettle_sha1_compress" not in symbols
 
 
 def test_whatever_a_test_needs_is_installed_by_make_deps():

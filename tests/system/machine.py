@@ -31,6 +31,7 @@ PR_SET_PDEATHSIG = 1
 CLONE_NEWNET = 0x40000000
 
 HIERARCHIES = pathlib.Path("/sys/fs/cgroup")
+UNITDIR = "/usr/local/lib/systemd/system"  # where `make install` puts them
 NAME = "ws-echo-test"  # with the process number behind it, of all that is made outside
 
 # Units that would act on the machine outside (kernel settings, modules, clocks) or only take time.
@@ -364,7 +365,7 @@ class Machine:
     @property
     def program(self):
         """Where the program was installed, as the unit has it."""
-        unit = self.path("/lib/systemd/system/ws-echo@.service").read_text(encoding="utf-8")
+        unit = self.path(f"{UNITDIR}/ws-echo@.service").read_text(encoding="utf-8")
         return re.search(r"^ExecStart=(\S+)", unit, re.MULTILINE)[1]
 
 

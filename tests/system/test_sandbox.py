@@ -14,6 +14,7 @@ import subprocess
 import parts
 import pytest
 import wire
+from machine import UNITDIR
 
 
 def test_the_exposure_is_at_most_0_4():
@@ -191,7 +192,7 @@ def test_nothing_can_be_written(probed):
 def test_all_connections_share_one_network_that_is_empty(probed):
     networks = {probe(probed, "link /proc/self/ns/net") for _ in range(3)}
     assert len(networks) == 1, networks
-    unit = probed.path("/lib/systemd/system/ws-echo@.service")
+    unit = probed.path(f"{UNITDIR}/ws-echo@.service")
     shipped = unit.read_text(encoding="utf-8")
     unit.write_text(re.sub("JoinsNamespaceOf=.*", "", shipped), encoding="utf-8")
     probed.systemctl("daemon-reload")

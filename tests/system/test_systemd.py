@@ -13,6 +13,7 @@ import subprocess
 import pytest
 import wire
 from launchers import SETTINGS
+from machine import UNITDIR
 from wire import BINARY, CLOSE, TEXT, Peer, close_body, echo, frame, head, reply, text
 
 import measure
@@ -139,7 +140,7 @@ def test_nothing_is_ever_made_in_the_root_directory_of_the_instances(listening, 
     leave(peer)
     subprocess.run(["make", "--directory", wire.TOP, "install", f"DESTDIR={tmp_path}"], check=True,
                    capture_output=True)
-    root = re.search(r"^RootDirectory=(.*)", listening.path("/lib/systemd/system/ws-echo@.service").read_text(
+    root = re.search(r"^RootDirectory=(.*)", listening.path(f"{UNITDIR}/ws-echo@.service").read_text(
         encoding="utf-8"), re.MULTILINE)[1]
 
     def tree(top):
