@@ -57,7 +57,7 @@ missing = { echo "$(1) is missing: install the package $(2), or run 'make deps'"
 tool = @command -v $(1) >/dev/null || $(call missing,$(1),$(2))
 library = @$(PKG_CONFIG) --exists $(1) || $(call missing,$(1),$(2))
 
-.PHONY: all help static run deps check deps-system check-system deps-bench bench install uninstall clean
+.PHONY: all help static run deps check deps-system check-system deps-bench bench install uninstall dist clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -77,6 +77,7 @@ help:
 	@echo 'make install    install below PREFIX=$(PREFIX), and into SYSCONFDIR=$(SYSCONFDIR); below DESTDIR, if set.'
 	@echo '                Also: SBINDIR UNITDIR SYSUSERSDIR MANDIR ROOTDIR LOADERDIR; the Makefile says of what'
 	@echo 'make uninstall  remove what was installed, but for an xinetd entry that was edited'
+	@echo 'make dist       put the source as it is committed into build/ws-echo-$(VERSION).tar.gz'
 	@echo 'make clean      remove what was built'
 
 # The page as a string, and what its Content-Security-Policy allows: the hashes of its script and its style.
@@ -172,6 +173,15 @@ uninstall:
 	rm -rf $(DESTDIR)$(ROOTDIR)
 	@[ ! -e $(DESTDIR)$(XINETD) ] || if $(call here,ws-echo.xinetd) | cmp -s - $(DESTDIR)$(XINETD); \
 		then rm $(DESTDIR)$(XINETD); else echo '$(DESTDIR)$(XINETD) was edited and stays'; fi
+
+# The same bytes from the same commit, whoever makes it.
+DIST = ws-echo-$(VERSION)
+dist:
+	$(call tool,git,git)
+	@mkdir -p build
+	git -c tar.umask=0022 archive --format=tar --prefix=$(DIST)/ --output=build/$(DIST).tar HEAD
+	gzip -9nf build/$(DIST).tar
+	@git diff --quiet HEAD || echo 'What is not committed is not in it.' >&2
 
 clean:
 	rm -rf build ws-echo ws-echo-static

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tarfile
 
 import parts
 import pytest
@@ -215,6 +216,40 @@ def test_a_shared_nettle_is_used_by_its_public_names_only(tree):
                              capture_output=True, text=True, check=True).stdout
     assert re.search(r"NEEDED.*libnettle\.so", symbols) and " nettle_sha1_" in symbols
     assert "_nettle_sha1_compress" not in symbols
+
+
+def committed(tree):
+    """The tree as the only commit of a repository."""
+    git = parts.require("git", "git")
+    shutil.copy2(wire.TOP / ".gitignore", tree)
+    who = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@localhost", "GIT_AUTHOR_DATE": "1000000000 +0000"}
+    who |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in who.items()}
+    for command in [["init", "-q"], ["add", "--all"], ["commit", "-q", "-m", "all"]]:
+        subprocess.run([git, *command], cwd=tree, check=True, timeout=wire.LIMIT,
+                       env={**environment(), **who, "GIT_CONFIG_GLOBAL": "/dev/null", "HOME": "/nonexistent"})
+    return tree
+
+
+def test_the_archive_of_the_source_has_what_is_committed_and_always_the_same_bytes(tree, tmp_path):
+    committed(tree)
+    again = tmp_path / "again"
+    shutil.copytree(tree, again)  # with other times
+    archives = []
+    for copy, umask in [(tree, 0o022), (again, 0o077)]:
+        old = os.umask(umask)
+        try:
+            make(copy, "dist")
+        finally:
+            os.umask(old)
+        (archive,) = (copy / "build").glob("ws-echo-*.tar.gz")
+        archives.append(archive.read_bytes())
+    wire.same(*archives)
+    assert archives[0][3:8] == bytes(5), "no name and no time of a file stands in front"
+    with tarfile.open(archive) as opened:
+        opened.extractall(tmp_path)
+    source = tmp_path / archive.name.removesuffix(".tar.gz")
+    assert files(source) == {name for name in files(tree) if not re.match("/(.git|build)/|/ws-echo(-static)?$", name)}
+    make(source, "ws-echo")
 
 
 def test_whatever_a_test_needs_is_installed_by_make_deps():
