@@ -69,7 +69,7 @@ help:
 	@echo 'make static     build ws-echo-static: with musl, without libraries, faster to start'
 	@echo 'make run        serve on all addresses until Ctrl-C; PORT=8888 chooses the port, ARGS= options'
 	@echo 'make deps       install what building and testing need, by apt-get (with run: only what that needs)'
-	@echo 'make check      run the tests that need no privileges'
+	@echo 'make check      run the tests that need no privileges, with both programs'
 	@echo 'make deps-system, make check-system'
 	@echo '                the same for real launchers, a real systemd and real browsers; as root'
 	@echo 'make deps-bench, make bench'
@@ -125,14 +125,13 @@ run: ws-echo
 deps:
 	@packaging/install-deps build $(if $(filter run install,$(MAKECMDGOALS)),,static check)
 
-# What concerns the program as it runs is tested with both flavours.
+# All at once: the tests wait more than they work.
 PYTEST = $(PYTHON) -m pytest -q
-SOURCE_TESTS = tests/test_build.py tests/test_manual.py tests/test_page.py tests/test_unit.py
 check: ws-echo ws-echo-static
 	@$(PYTHON) -c 'import pytest' 2>/dev/null || $(call missing,pytest,python3-pytest)
-	$(PYTHON) tests/bench/instructions.py
-	$(PYTEST) tests --ignore=tests/system --ignore=tests/bench
-	WS_ECHO=$(CURDIR)/ws-echo-static $(PYTEST) tests --ignore=tests/system --ignore=tests/bench $(SOURCE_TESTS:%=--ignore=%)
+	@$(PYTHON) -c 'import xdist' 2>/dev/null || $(call missing,pytest-xdist,python3-pytest-xdist)
+	$(PYTEST) --numprocesses=$$(($$(nproc) * 2)) --durations=10 --durations-min=3 \
+		tests --ignore=tests/system --ignore=tests/bench
 
 deps-system deps-bench: deps
 	@packaging/install-deps $(@:deps-%=%)

@@ -36,7 +36,7 @@ BUILDERS = {
     "not-fortified": {"CPPFLAGS": "-U_FORTIFY_SOURCE"},
 }
 CLANG = ["as-shipped", "for-debugging", "not-optimised", "fortified-by-CPPFLAGS"]
-STATIC = ["as-shipped", "for-debugging", "not-optimised", "fortified-by-CPPFLAGS"]
+STATIC = ["as-shipped", "for-debugging", "not-optimised"]
 
 
 @pytest.fixture

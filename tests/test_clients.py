@@ -1,7 +1,6 @@
 """Real clients, end to end: each connection accepted by systemd-socket-activate, as in `make run`."""
 
 import asyncio
-import contextlib
 import json
 import os
 import pathlib
@@ -17,24 +16,18 @@ OPTIONS = ["--subprotocol=chat", "--subprotocol=superchat"]
 
 
 @pytest.fixture(name="url", scope="module")
-def listening():
-    """The address of a program that a connection starts."""
+def listening(program):
+    """The address of a program that a connection starts. What starts it is given the socket, so no port is guessed."""
     activate = require("systemd-socket-activate", "systemd")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [activate, "--accept", "--inetd", f"--listen=127.0.0.1:{port}", wire.PROGRAM, *OPTIONS]
-    environment = {**os.environ, "SYSTEMD_LOG_LEVEL": "warning"}
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment) as process:
-        def accepts():
-            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-                return True
-            return False
-
-        try:
-            wire.wait_until(accepts, "systemd-socket-activate listens")
-            yield f"ws://127.0.0.1:{port}/socket"
-        finally:
-            process.terminate()
+    handed_over = 'exec 3<&0 </dev/null; LISTEN_PID=$$ exec "$@"'
+    command = ["sh", "-c", handed_over, "sh", activate, "--accept", "--inetd", program, *OPTIONS]
+    environment = {**os.environ, "SYSTEMD_LOG_LEVEL": "warning", "LISTEN_FDS": "1"}
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        process = subprocess.Popen(command, stdin=listener, stderr=subprocess.DEVNULL, env=environment)
+    with process:
+        yield f"ws://127.0.0.1:{port}/socket"
+        process.terminate()
 
 
 # Debian's python3-websockets.
