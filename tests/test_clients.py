@@ -63,7 +63,8 @@ def test_python3_websockets_offers_compression_and_lives_without(url):
 
     async def talk():
         async with websockets.connect(url, compression="deflate") as client:
-            assert client.extensions == []
+            connection = getattr(client, "protocol", client)  # it has one from version 14 on
+            assert connection.extensions == []
             await client.send("a" * 1000)
             assert await client.recv() == "server: " + "a" * 1000
 
@@ -75,9 +76,10 @@ def test_python3_websockets_sees_a_refusal(url):
     import websockets
 
     async def talk():
-        with pytest.raises(websockets.exceptions.InvalidStatusCode) as refusal:
+        with pytest.raises(websockets.exceptions.InvalidHandshake) as refusal:
             await websockets.connect(url + "/other")
-        assert refusal.value.status_code == 404
+        answer = getattr(refusal.value, "response", refusal.value)  # it has one from version 14 on
+        assert answer.status_code == 404
 
     asyncio.run(asyncio.wait_for(talk(), wire.LIMIT))
 
