@@ -166,7 +166,7 @@ def test_directive_acts(probed, directive, what, forbidden, without, allowed, li
 
 def test_every_directive_of_the_sandbox_has_a_probe():
     """What has none of its own is tested by behaviour, elsewhere in this file."""
-    elsewhere = {"BindPaths", "Environment", "EnvironmentFile", "ExecStart", "NotifyAccess",
+    elsewhere = {"BindPaths", "Environment", "EnvironmentFile", "ExecStart", "LogLevelMax", "NotifyAccess",
                  "StandardInput", "TimeoutStopSec"}
     unit = (wire.TOP / "ws-echo@.service").read_text(encoding="utf-8").partition("[Service]\n")[2]
     directives = set(re.findall(r"^(\w+)=", unit, re.MULTILINE)) - elsewhere

@@ -497,6 +497,37 @@ def test_the_journal_has_every_field(listening):
     assert int(entry["WS_DURATION_USEC"]) > 0
 
 
+def test_a_connection_leaves_one_line_in_the_journal(listening):
+    cursor = listening.cursor()
+    peer = connect(listening).open()
+    port = peer.socket.getsockname()[1]
+    unit = instance_of(listening, peer)
+    leave(peer)
+    record_of(listening, cursor, port)
+    nothing_is_left(listening)
+    entries = listening.journal(cursor)
+    about = [entry["MESSAGE"] for entry in entries if unit in (entry.get("UNIT"), entry.get("_SYSTEMD_UNIT"))
+             or entry.get("REMOTE_PORT") == str(port)]
+    assert len(about) == 1 and about[0].startswith(f"peer=127.0.0.1:{port} "), about
+
+
+def test_verbose_needs_a_drop_in(listening):
+    """As the manual says."""
+    def frames_in_the_journal():
+        cursor = listening.cursor()
+        peer = connect(listening).open()
+        port = peer.socket.getsockname()[1]
+        echoes(peer)
+        leave(peer)
+        record_of(listening, cursor, port)
+        return listening.journal(cursor, SYSLOG_IDENTIFIER="ws-echo", PRIORITY="7")
+
+    with options(listening, "--verbose"):
+        assert frames_in_the_journal() == []
+        with listening.drop_in("ws-echo@.service", "[Service]\nLogLevelMax=debug\n"):
+            assert frames_in_the_journal()
+
+
 def test_the_journal_answers_questions(listening):
     """As the manual shows it: who broke the protocol?"""
     peer = connect(listening).open()
