@@ -159,7 +159,7 @@ class Machine:
             parts.require(command, package)
         self.remove_groups(groups_left_over())
         for directory in left_over(pathlib.Path(tempfile.gettempdir()).glob(f"{NAME}-*")):
-            shutil.rmtree(directory)
+            shutil.rmtree(directory, ignore_errors=True)  # another run may be at it too
         self.directory = tempfile.mkdtemp(prefix=f"{NAME}-{os.getpid()}-")
         self.console = open(pathlib.Path(self.directory) / "console", "wb+")
         try:
@@ -380,8 +380,10 @@ def left_over(paths):
 
 
 def groups_left_over():
-    return [group for controllers, _ in hierarchies()
-            for group in left_over(hierarchy_root(controllers).rglob(f"{NAME}-*"))]
+    """Groups of other machines may go while this looks, which os.walk does not mind."""
+    found = [pathlib.Path(directory, name) for controllers, _ in hierarchies()
+             for directory, names, _ in os.walk(hierarchy_root(controllers)) for name in names]
+    return left_over(group for group in found if group.name.startswith(f"{NAME}-"))
 
 
 if __name__ == "__main__":
