@@ -122,8 +122,8 @@ def probed(machine, tmp_path_factory):
     for path in "/dev/probe", "/tmp/probe", "/usr/lib/modules/probe":
         machine.path(path).parent.mkdir(exist_ok=True)
         machine.path(path).write_text("")
+    machine.systemctl("start", "ws-echo.socket")  # which asks the program itself about the options
     with machine.replaced(machine.program, compiled.read_bytes()):
-        machine.systemctl("start", "ws-echo.socket")
         yield machine
         machine.systemctl("stop", "ws-echo.socket")
 
