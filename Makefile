@@ -15,8 +15,8 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 MANDIR ?= $(PREFIX)/share/man
 SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),,$(PREFIX))/etc
-# Where the dynamic loader is on the machine that runs the program, if below /usr/lib: in the service's root directory
-# /lib64 is then a link to it, and the service has one mount less.  Compilers of Debian's family know it.
+# Where the dynamic loader and the libraries are on the machine that runs the program: the service sees that directory
+# alone.  Compilers of Debian's family know it; where it is empty, the service sees /usr/lib and /usr/lib64.
 LOADERDIR ?= $(addprefix /usr/lib/,$(shell $(CC) -print-multiarch 2>/dev/null))
 
 # Ours come first, so that the builder's CPPFLAGS, CFLAGS and LDFLAGS overrule them.  A warning is an error in the tests
@@ -150,7 +150,7 @@ UNITS = $(wildcard *.socket *.service)
 XINETD = $(SYSCONFDIR)/xinetd.d/ws-echo
 here = sed 's|/usr/sbin/|$(SBINDIR)/|g; s|/usr/lib/ws-echo|$(ROOTDIR)|g; s|/usr/lib/sysusers.d/|$(SYSUSERSDIR)/|g; \
 	s|/etc/default/|$(SYSCONFDIR)/default/|g; s|/etc/xinetd.d/|$(SYSCONFDIR)/xinetd.d/|g; \
-	$(if $(LOADERDIR),s| -/usr/lib64||)' $(1)
+	$(if $(LOADERDIR),s| /usr/lib -/usr/lib64| $(LOADERDIR)|)' $(1)
 put = install -D -m 644 $(1) $(DESTDIR)$(2) && $(call here,$(1)) >$(DESTDIR)$(2)
 
 install: ws-echo
@@ -161,10 +161,12 @@ install: ws-echo
 	[ -e $(DESTDIR)$(XINETD) ] || { $(call put,ws-echo.xinetd,$(XINETD)); }
 	$(call put,man/ws-echo.8,$(MANDIR)/man8/ws-echo.8)
 	@# The root directory of ws-echo@.service, which says what it is for.
-	install -d $(addprefix $(DESTDIR)$(ROOTDIR)/,dev proc run usr/lib usr/lib64 .$(SBINDIR))
+	install -d $(addprefix $(DESTDIR)$(ROOTDIR)/,dev run usr/lib usr/lib64 .$(LOADERDIR) .$(SBINDIR))
 	cd $(DESTDIR)$(ROOTDIR) && for name in lib bin sbin; do ln -sfn usr/$$name $$name; done && \
 		ln -sfn $(or $(LOADERDIR:/%=%),usr/lib64) lib64 && \
-		for name in etc home root sys tmp var; do ln -sfn dev $$name; done && : > .$(SBINDIR)/ws-echo
+		{ [ -L proc ] || rm -df proc; } && \
+		for name in etc home proc root sys tmp var; do ln -sfn dev $$name; done && \
+		ln -sfn ../../dev usr/lib/modules && : > .$(SBINDIR)/ws-echo
 
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/ws-echo $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS)) \

@@ -143,7 +143,6 @@ int main(void)
     TRY("open", result(open(argument, O_RDONLY)));
     TRY("create", result(open(argument, O_WRONLY | O_CREAT, 0600)));
     TRY("fork", result(child()));
-    TRY("forks", result(child() < 0 ? -1 : child()));
     TRY("socket", result(socket(AF_INET, SOCK_STREAM, 0)));
     TRY("datagram", datagram_to_loopback());
     TRY("writable-code", result((long)mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,

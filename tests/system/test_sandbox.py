@@ -38,19 +38,20 @@ CALLS = """
     LockPersonality=no
     ProtectKernelLogs=no
     ProtectKernelModules=no
+    ProtectKernelTunables=no
     PrivateDevices=no
 """
 ROOT = """
     User=root
-    PrivateUsers=no
     CapabilityBoundingSet=~
 """
+# Also where a probe looks into /proc, which is not there.
 TREE = """
     RootDirectory=
     BindPaths=
     InaccessiblePaths=
 """
-MOUNTS = TREE + """
+PLACES = """
     ProtectSystem=no
     ProtectHome=no
     ProtectProc=default
@@ -58,6 +59,7 @@ MOUNTS = TREE + """
     ProtectControlGroups=no
     ProtectKernelLogs=no
     ProtectKernelModules=no
+    ProtectKernelTunables=no
     PrivateDevices=no
     PrivateTmp=no
 """
@@ -72,39 +74,40 @@ def inner(machine, link):
 # Directive, what to try, the answer, the drop-in that takes the directive away, the answer then; and which
 # others to lift for both, because they forbid the same.
 PROBES = [
-    ("User", "user", "its own", "User=root\nPrivateUsers=no", "0", ""),
-    ("PrivateUsers", "contents /proc/self/uid_map", "its own",
-     "PrivateUsers=no", "0          0 4294967295", ""),
-    ("CapabilityBoundingSet", "status CapBnd:", "0000000000000000", "CapabilityBoundingSet=~", "some", ""),
+    ("User", "user", "its own", "User=root", "0", ""),
+    ("CapabilityBoundingSet", "status CapBnd:", "0000000000000000", "CapabilityBoundingSet=~", "some", TREE),
     ("NoNewPrivileges", "privileges", "1", "NoNewPrivileges=no", "0", CALLS),
     ("RestrictSUIDSGID", "suid", "EPERM", "RestrictSUIDSGID=no", "ok", "SystemCallFilter="),
     ("RootDirectory", "open /etc/passwd", "EACCES", TREE, "ok", ""),
-    ("InaccessiblePaths", "open /dev", "EACCES", "InaccessiblePaths=", "ok", "ProtectHome=no"),
+    ("InaccessiblePaths", "open /dev", "EACCES", "InaccessiblePaths=", "ok", PLACES),
     ("ProtectSystem", "create /probe", "EROFS", "ProtectSystem=no", "EACCES", ""),
     ("ProtectHome", "open /home", "EACCES", "ProtectHome=no", "ok", TREE),
-    ("ProtectProc", "contents /proc/1/comm", "ENOENT", "ProtectProc=default", "systemd", ""),
-    ("ProcSubset", "open /proc/meminfo", "ENOENT", "ProcSubset=all", "ok", ""),
+    ("ProtectProc", "contents /proc/1/comm", "ENOENT", "ProtectProc=default", "systemd", TREE),
+    ("ProcSubset", "open /proc/meminfo", "ENOENT", "ProcSubset=all", "ok", TREE),
     ("ProtectControlGroups", "create {groups}/cgroup.procs", "EROFS",
      "ProtectControlGroups=no", "ok", TREE + ROOT),
+    ("ProtectKernelTunables", "create /sys/kernel/profiling", "EROFS",
+     "ProtectKernelTunables=no", "ok", TREE + ROOT),
+    ("DevicePolicy", "open /dev/null", "EPERM", "DevicePolicy=auto", "ok", TREE + "PrivateDevices=no"),
     ("PrivateDevices", "open /dev/probe", "ENOENT", "PrivateDevices=no", "ok", TREE),
-    ("PrivateMounts", "link /proc/self/ns/mnt", "its own", "PrivateMounts=no", "{mnt}", MOUNTS),
+    ("PrivateMounts", "link /proc/self/ns/mnt", "its own", "PrivateMounts=no", "{mnt}", TREE + PLACES),
     ("PrivateTmp", "open /tmp/probe", "ENOENT", "PrivateTmp=no", "ok", TREE),
-    ("UMask", "status Umask:", "0777", "UMask=0022", "0022", ""),
-    ("PrivateNetwork", "link /proc/self/ns/net", "its own", "PrivateNetwork=no", "{net}", ""),
+    ("UMask", "status Umask:", "0777", "UMask=0022", "0022", TREE),
+    ("PrivateNetwork", "link /proc/self/ns/net", "its own", "PrivateNetwork=no", "{net}", TREE),
     ("IPAddressDeny", "datagram", "EPERM", "IPAddressDeny=", "ok", CALLS + "PrivateNetwork=no"),
     ("RestrictAddressFamilies", "socket", "EAFNOSUPPORT", "RestrictAddressFamilies=", "ok", ""),
-    ("SystemCallFilter", "fork", "EPERM", "SystemCallFilter=", "ok", ""),
+    ("SystemCallFilter", "fork", "EPERM", "SystemCallFilter=", "ok", "TasksMax=infinity"),
     ("SystemCallErrorNumber", "fork", "EPERM", "SystemCallErrorNumber=", KILLED, ""),
     ("LockPersonality", "personality", "EPERM", "LockPersonality=no", "ok", "SystemCallFilter="),
     ("MemoryDenyWriteExecute", "writable-code", "an error", "MemoryDenyWriteExecute=no", "ok", ""),
     ("ProtectKernelLogs", "kernel-log", "EPERM", "ProtectKernelLogs=no", "ok", CALLS + ROOT),
-    ("ProtectKernelModules", "open /usr/lib/modules/probe", "EACCES", "ProtectKernelModules=no", "ok", ""),
+    ("ProtectKernelModules", "open /usr/lib/modules/probe", "EACCES", "ProtectKernelModules=no", "ok", TREE),
     ("RestrictNamespaces", "namespace", "EPERM", "RestrictNamespaces=no", "ok", CALLS + ROOT),
     ("RestrictRealtime", "real-time", "EPERM", "RestrictRealtime=no", "EINVAL", "SystemCallFilter="),
     ("MemoryMax", "memory 48", KILLED, "MemoryMax=infinity", "ok", ""),
-    ("TasksMax", "forks", "EAGAIN", "TasksMax=infinity", "ok", "SystemCallFilter="),
+    ("TasksMax", "fork", "EAGAIN", "TasksMax=infinity", "ok", "SystemCallFilter="),
     ("LimitFSIZE", "write", "EFBIG", "LimitFSIZE=infinity", "ok", "SystemCallFilter="),
-    ("OOMScoreAdjust", "contents /proc/self/oom_score_adj", "500", "OOMScoreAdjust=0", "0", ""),
+    ("OOMScoreAdjust", "contents /proc/self/oom_score_adj", "500", "OOMScoreAdjust=0", "0", TREE),
     ("StandardError", "standard-error", "ok", "StandardError=inherit", "leaked\nok", ""),
 ]
 if platform.machine() == "x86_64":
@@ -190,14 +193,15 @@ def test_nothing_can_be_written(probed):
 
 
 def test_all_connections_share_one_network_that_is_empty(probed):
-    networks = {probe(probed, "link /proc/self/ns/net") for _ in range(3)}
-    assert len(networks) == 1, networks
-    unit = probed.path(f"{UNITDIR}/ws-echo@.service")
-    shipped = unit.read_text(encoding="utf-8")
-    unit.write_text(re.sub("JoinsNamespaceOf=.*", "", shipped), encoding="utf-8")
-    probed.systemctl("daemon-reload")
-    try:
-        assert probe(probed, "link /proc/self/ns/net") not in networks
-    finally:
-        unit.write_text(shipped, encoding="utf-8")
+    with probed.drop_in("ws-echo@.service", f"[Service]\n{TREE}"):
+        networks = {probe(probed, "link /proc/self/ns/net") for _ in range(3)}
+        assert len(networks) == 1, networks
+        unit = probed.path(f"{UNITDIR}/ws-echo@.service")
+        shipped = unit.read_text(encoding="utf-8")
+        unit.write_text(re.sub("JoinsNamespaceOf=.*", "", shipped), encoding="utf-8")
         probed.systemctl("daemon-reload")
+        try:
+            assert probe(probed, "link /proc/self/ns/net") not in networks
+        finally:
+            unit.write_text(shipped, encoding="utf-8")
+            probed.systemctl("daemon-reload")
