@@ -1,4 +1,4 @@
-"""A real systemd as PID 1 of private namespaces, on an overlay of this machine's own root.
+"""A real systemd as PID 1 of private namespaces, on an overlay of this machine's own root, or of another.
 
 The inner system sees the machine's files and can change none of them: what it writes goes to a
 memory file system. All mounts belong to its own mount namespace and all processes to its own
@@ -67,13 +67,13 @@ def hierarchy_root(controllers):
     return HIERARCHIES / "unified" if (HIERARCHIES / "unified").is_dir() else HIERARCHIES
 
 
-def inside(directory, unified):
+def inside(directory, lower, unified):
     """Runs as PID 1 of the new namespaces: makes the root file system, then becomes systemd."""
     root = pathlib.Path(directory)
     mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", root)
     for name in "upper", "work", "root":
         (root / name).mkdir()
-    layers = f"lowerdir=/,upperdir={root}/upper,workdir={root}/work"
+    layers = f"lowerdir={lower},upperdir={root}/upper,workdir={root}/work"
     root = root / "root"
     mount("-t", "overlay", "-o", layers, "overlay", root)
     mount("-t", "proc", "-o", "nosuid,nodev,noexec", "proc", root / "proc")
@@ -141,12 +141,14 @@ def settings(etc):
 class Machine:
     """`with Machine() as machine:` is a booted systemd with nothing but the loopback interface.
 
+    `lower` is the root that the overlay is of: this machine's, or a directory with another Debian.
     Version 1 control groups beside version 2 (`unified=False`) are what lets limits act where the machine
     outside has bound the controllers to version 1; `unified=True` is closest to a machine of today.
     """
 
-    def __init__(self, unified=False):
+    def __init__(self, unified=False, lower="/"):
         self.unified = unified
+        self.lower = lower
         self.groups = []
         self.outer = None
         self.leader = None
@@ -171,7 +173,7 @@ class Machine:
         return self
 
     def start(self):
-        inner = [sys.executable, __file__, self.directory, "unified" if self.unified else ""]
+        inner = [sys.executable, __file__, self.directory, self.lower, "unified" if self.unified else ""]
         flags = "--pid --mount --net --uts --ipc --cgroup --fork --kill-child --propagation private".split()
         self.outer = subprocess.Popen(["unshare", *flags, *inner], preexec_fn=self.enter_groups,
                                       stdin=subprocess.DEVNULL, stdout=self.console, stderr=self.console)
@@ -387,4 +389,4 @@ def groups_left_over():
 
 
 if __name__ == "__main__":
-    inside(sys.argv[1], unified=bool(sys.argv[2]))
+    inside(sys.argv[1], sys.argv[2], unified=bool(sys.argv[3]))

@@ -4,10 +4,21 @@
 
 prints, for both, the time from the connection to the first byte of the answer, and the memory of an idle
 connection. Both take turns, so that whatever else the machine does concerns both.
+
+    sudo tests/system/measure.py directives [ROUNDS [ROOT]]
+
+prints the time of the processor that a connection takes, of all that runs, of systemd, of the journal and of
+the connection's own processes: in a bare unit, in the shipped one, in the shipped one without each of its
+directives, and with each that was left out. ROOT is a directory with another Debian, made by mmdebstrap,
+whose systemd is measured in the place of this machine's. The control groups count, so others who use the
+machine do so only in so far as they get in the way: of all rounds, the quarter with the least counts.
 """
 
 import contextlib
 import os
+import random
+import re
+import select
 import socket
 import statistics
 import sys
@@ -110,7 +121,99 @@ def memory_ratio(machine, connections=60):
     return ours / cat
 
 
+# The time of the processor
+
+BARE = ("[Unit]\nCollectMode=inactive-or-failed\n"
+        "[Service]\nExecStart={program}\nStandardInput=socket\nStandardError=journal\n")
+# What belongs to a service however little it is hardened, or is not there without the rest.
+KEPT = ("Environment ExecStart StandardInput StandardError SystemCallErrorNumber TimeoutStopSec "
+        "RootDirectory BindPaths User").split()
+LEFT_OUT = "ProtectClock=yes", "ProtectHostname=yes", "RemoveIPC=yes", "DynamicUser=yes"
+FIRST = 9000
+WHOLE = wire.head() + wire.text("Hello") + wire.close(1000)
+GOODBYE = wire.reply(wire.CLOSE, wire.close_body(1000))
+
+
+def variants(machine):
+    """Service units by what is special about them."""
+    shipped = machine.path("/lib/systemd/system/ws-echo@.service").read_text(encoding="utf-8")
+    directives = dict.fromkeys(re.findall(r"(?m)^(\w+)=", shipped.partition("[Service]")[2]))
+    found = {"a bare unit": BARE.format(program=machine.program), "the shipped unit": shipped}
+    for name in directives:
+        if name not in KEPT:
+            found[f"without {name}"] = re.sub(f"(?m)^{name}=.*\n", "", shipped)
+    return found | {f"with {line}": f"{shipped}{line}\n" for line in LEFT_OUT}
+
+
+def used(group):
+    """Microseconds of the processor that a control group and all that was below it ever used."""
+    try:
+        return int(re.search(r"usage_usec (\d+)", (group / "cpu.stat").read_text(encoding="ascii"))[1])
+    except FileNotFoundError:
+        return 0
+
+
+def served(machine, port, count, width=16):
+    """Whole connections, `width` of them at any time; returns how many were not served to the end."""
+    poll, clients, failed, started = select.poll(), {}, 0, 0
+    with machine.network():
+        while started < count or clients:
+            while started < count and len(clients) < width:
+                client = socket.create_connection(("127.0.0.1", port), wire.LIMIT)
+                client.sendall(WHOLE)
+                clients[client.fileno()] = client
+                poll.register(client, select.POLLIN)
+                started += 1
+            for descriptor, _ in poll.poll(wire.LIMIT * 1000):
+                client = clients.pop(descriptor)
+                poll.unregister(descriptor)
+                received = b""
+                with client, contextlib.suppress(ConnectionResetError):
+                    received = wire.Peer(client).rest()
+                failed += not received.endswith(GOODBYE)
+    return failed
+
+
+def directives(rounds, lower="/"):
+    with Machine(unified=True, lower=lower) as machine:
+        machine.install()
+        version = machine.run("systemctl", "--version").stdout.splitlines()[0]
+        units = machine.path("/run/systemd/system")
+        socket_unit = machine.path("/lib/systemd/system/ws-echo.socket").read_text(encoding="utf-8")
+        socket_unit = re.sub(r"(?m)^(User|ExecStartPre|MaxConnectionsPerSource)=.*\n", "", socket_unit)
+        whole = machine.groups[0]
+        groups = {"all": whole, "systemd": whole / "init.scope",
+                  "journal": whole / "system.slice/systemd-journald.service"}
+        measured = {}
+        for number, (name, unit) in enumerate(variants(machine).items()):
+            listen = socket_unit.replace("=8888", f"={FIRST + number}")
+            (units / f"v{number}.socket").write_text(listen + "MaxConnectionsPerSource=512\n")
+            (units / f"v{number}@.service").write_text(unit, encoding="utf-8")
+            measured[name] = (number, [])
+        machine.systemctl("daemon-reload")
+        machine.systemctl("start", *(f"v{number}.socket" for number, _ in measured.values()))
+        for turn in range(rounds + 1):
+            for name in random.sample(list(measured), len(measured)):
+                number, samples = measured[name]
+                own = groups | {"own": whole / f"system.slice/system-v{number}.slice"}
+                before = {part: used(group) for part, group in own.items()}
+                failed = served(machine, FIRST + number, 24)
+                assert not failed, f"{name}: {failed} connections failed"
+                wire.wait_until(lambda: not machine.units(f"v{number}@*"), "nobody is connected")
+                if turn:  # the first one warms up
+                    samples.append({part: (used(group) - before[part]) / 24 / 1000
+                                    for part, group in own.items()})
+        print(f"{version}, milliseconds of the processor for a connection\n")
+        print("| | all | systemd | journal | its own |\n|---|---:|---:|---:|---:|")
+        for name, (_, samples) in measured.items():
+            row = (sorted(sample[part] for sample in samples)[len(samples) // 4] for part in samples[0])
+            print(f"| {name} | {' | '.join(f'{value:.2f}' for value in row)} |")
+
+
 def main():
+    if sys.argv[1:2] == ["directives"]:
+        directives(int((sys.argv[2:3] or [20])[0]), *sys.argv[3:4])
+        return
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     with before_all_others(), Machine(unified=True) as machine:
         machine.install()
