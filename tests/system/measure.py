@@ -24,7 +24,7 @@ import statistics
 import sys
 import time
 
-from machine import Machine  # which finds the way to wire
+from machine import UNITDIR, Machine  # which finds the way to wire
 import wire
 
 CAT = 7001
@@ -136,7 +136,7 @@ GOODBYE = wire.reply(wire.CLOSE, wire.close_body(1000))
 
 def variants(machine):
     """Service units by what is special about them."""
-    shipped = machine.path("/lib/systemd/system/ws-echo@.service").read_text(encoding="utf-8")
+    shipped = machine.path(f"{UNITDIR}/ws-echo@.service").read_text(encoding="utf-8")
     directives = dict.fromkeys(re.findall(r"(?m)^(\w+)=", shipped.partition("[Service]")[2]))
     found = {"a bare unit": BARE.format(program=machine.program), "the shipped unit": shipped}
     for name in directives:
@@ -179,7 +179,7 @@ def directives(rounds, lower="/"):
         machine.install()
         version = machine.run("systemctl", "--version").stdout.splitlines()[0]
         units = machine.path("/run/systemd/system")
-        socket_unit = machine.path("/lib/systemd/system/ws-echo.socket").read_text(encoding="utf-8")
+        socket_unit = machine.path(f"{UNITDIR}/ws-echo.socket").read_text(encoding="utf-8")
         socket_unit = re.sub(r"(?m)^(User|ExecStartPre|MaxConnectionsPerSource)=.*\n", "", socket_unit)
         whole = machine.groups[0]
         groups = {"all": whole, "systemd": whole / "init.scope",
