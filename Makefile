@@ -14,6 +14,7 @@ ROOTDIR ?= $(PREFIX)/lib/ws-echo
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 MANDIR ?= $(PREFIX)/share/man
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),,$(PREFIX))/etc
 # Where the dynamic loader and the libraries are on the machine that runs the program: the service sees that directory
 # alone.  Compilers of Debian's family know it; where it is empty, the service sees /usr/lib and /usr/lib64.
@@ -75,7 +76,7 @@ help:
 	@echo 'make deps-bench, make bench'
 	@echo '                compare the speed with that of cat and of other servers'
 	@echo 'make install    install below PREFIX=$(PREFIX), and into SYSCONFDIR=$(SYSCONFDIR); below DESTDIR, if set.'
-	@echo '                Also: SBINDIR UNITDIR SYSUSERSDIR MANDIR ROOTDIR LOADERDIR; the Makefile says of what'
+	@echo '                Also: SBINDIR UNITDIR SYSUSERSDIR MANDIR COMPLETIONDIR ROOTDIR LOADERDIR; see the Makefile'
 	@echo 'make uninstall  remove what was installed, but for an xinetd entry that was edited'
 	@echo 'make dist       put the source as it is committed into build/ws-echo-$(VERSION).tar.gz'
 	@echo 'make clean      remove what was built'
@@ -160,6 +161,7 @@ install: ws-echo
 	@# It is enabled by editing it, so one that is there stays.
 	[ -e $(DESTDIR)$(XINETD) ] || { $(call put,ws-echo.xinetd,$(XINETD)); }
 	$(call put,man/ws-echo.8,$(MANDIR)/man8/ws-echo.8)
+	install -D -m 644 packaging/ws-echo.bash-completion $(DESTDIR)$(COMPLETIONDIR)/ws-echo
 	@# The root directory of ws-echo@.service, which says what it is for.
 	install -d $(addprefix $(DESTDIR)$(ROOTDIR)/,dev run usr/lib usr/lib64 .$(LOADERDIR) .$(SBINDIR))
 	cd $(DESTDIR)$(ROOTDIR) && for name in lib bin sbin; do ln -sfn usr/$$name $$name; done && \
@@ -170,7 +172,8 @@ install: ws-echo
 
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/ws-echo $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS)) \
-		$(DESTDIR)$(SYSUSERSDIR)/ws-echo.conf $(DESTDIR)$(MANDIR)/man8/ws-echo.8
+		$(DESTDIR)$(SYSUSERSDIR)/ws-echo.conf $(DESTDIR)$(MANDIR)/man8/ws-echo.8 \
+		$(DESTDIR)$(COMPLETIONDIR)/ws-echo
 	rm -rf $(DESTDIR)$(ROOTDIR)
 	@[ ! -e $(DESTDIR)$(XINETD) ] || if $(call here,ws-echo.xinetd) | cmp -s - $(DESTDIR)$(XINETD); \
 		then rm $(DESTDIR)$(XINETD); else echo '$(DESTDIR)$(XINETD) was edited and stays'; fi

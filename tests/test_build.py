@@ -139,6 +139,7 @@ def test_what_is_installed_is_removed(tree, tmp_path):
     make(tree, "install", f"DESTDIR={tmp_path}", "PREFIX=/usr")
     assert files(tmp_path) >= {
         "/usr/sbin/ws-echo", "/usr/share/man/man8/ws-echo.8", "/usr/lib/sysusers.d/ws-echo.conf",
+        "/usr/share/bash-completion/completions/ws-echo",
         "/usr/lib/systemd/system/ws-echo.socket", "/usr/lib/systemd/system/ws-echo@.service",
         "/usr/lib/systemd/system/ws-echo-sandbox.service", "/etc/xinetd.d/ws-echo"}
     for name in files(tmp_path):
