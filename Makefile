@@ -58,7 +58,8 @@ missing = { echo "$(1) is missing: install the package $(2), or run 'make deps'"
 tool = @command -v $(1) >/dev/null || $(call missing,$(1),$(2))
 library = @$(PKG_CONFIG) --exists $(1) || $(call missing,$(1),$(2))
 
-.PHONY: all help static run deps check deps-system check-system deps-bench bench install uninstall dist clean
+.PHONY: all help static run deps check deps-system check-system deps-packages check-packages deps-bench bench
+.PHONY: install uninstall deb dist clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -78,6 +79,9 @@ help:
 	@echo 'make install    install below PREFIX=$(PREFIX), and into SYSCONFDIR=$(SYSCONFDIR); below DESTDIR, if set.'
 	@echo '                Also: SBINDIR UNITDIR SYSUSERSDIR MANDIR COMPLETIONDIR ROOTDIR LOADERDIR; see the Makefile'
 	@echo 'make uninstall  remove what was installed, but for an xinetd entry that was edited'
+	@echo 'make deb        build the Debian package, in build/deb'
+	@echo 'make deps-packages, make check-packages'
+	@echo '                the same for packages: on Debian 12 and 13, booted; as root'
 	@echo 'make dist       put the source as it is committed into build/ws-echo-$(VERSION).tar.gz'
 	@echo 'make clean      remove what was built'
 
@@ -131,15 +135,27 @@ PYTEST = $(PYTHON) -m pytest -q
 check: ws-echo ws-echo-static
 	@$(PYTHON) -c 'import pytest' 2>/dev/null || $(call missing,pytest,python3-pytest)
 	@$(PYTHON) -c 'import xdist' 2>/dev/null || $(call missing,pytest-xdist,python3-pytest-xdist)
-	$(PYTEST) --numprocesses=$$(($$(nproc) * 2)) --durations=10 --durations-min=3 \
-		tests --ignore=tests/system --ignore=tests/bench
+	$(PYTEST) --numprocesses=$$(($$(nproc) * 2)) --durations=10 --durations-min=3 tests/test_*.py
 
-deps-system deps-bench: deps
-	@packaging/install-deps $(@:deps-%=%)
-	@[ $@ != deps-system ] || tests/system/fetch-launchers
+deps-system: deps
+	@packaging/install-deps system
+	@tests/system/fetch-launchers
 
 check-system: ws-echo
 	$(PYTEST) tests/system
+
+deb:
+	packaging/make-$@
+
+deps-packages: deps
+	@packaging/install-deps packages
+	@tests/packaging/make-roots
+
+check-packages: ws-echo
+	$(PYTEST) tests/packaging
+
+deps-bench: deps
+	@packaging/install-deps bench
 
 bench: ws-echo ws-echo-static
 	$(PYTHON) tests/bench/bench.py

@@ -1,0 +1,343 @@
+"""The Debian package: how it is built, and what installing, upgrading, removing and purging it does."""
+
+import pathlib
+import re
+import subprocess
+
+import parts
+import pytest
+import wire
+from conftest import BUILDING, debian, echoes, leave, made, recorded
+from wire import Peer
+
+DEBIAN = wire.TOP / "packaging/debian"
+README = (DEBIAN / "ws-echo.README.Debian").read_text(encoding="utf-8")
+CONFFILES = {"/etc/default/ws-echo", "/etc/xinetd.d/ws-echo"}
+
+# How it is built
+
+
+@pytest.fixture(scope="module")
+def built():
+    """What `make deb` says."""
+    return made("deb", ("dh", "debhelper"), ("dpkg-buildpackage", "dpkg-dev"))
+
+
+def folder_of(tree):
+    return tree / "build/deb"
+
+
+def test_two_builds_are_the_same_to_the_bit(built, tmp_path):
+    """In other folders, with another umask, time zone and language, out of the archive that the first one made."""
+    first = folder_of(wire.TOP)
+    archive = next(first.glob("*.orig.tar.gz"))
+    other = f"umask 077 && cd {tmp_path} && tar -xf {archive} && cd ws-echo-* && packaging/make-deb"
+    subprocess.run(["sh", "-c", other], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                   timeout=BUILDING, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TZ": "Pacific/Kiritimati",
+                                          "LC_ALL": "C.UTF-8", "DEB_BUILD_OPTIONS": "nocheck"})
+    (tree,) = tmp_path.iterdir()
+    names = {path.name for path in first.iterdir() if path.suffix in (".deb", ".gz", ".xz", ".dsc")}
+    assert len(names) == 5, "program, debugging symbols, and three files of the source"
+    for name in names:
+        wire.same((folder_of(tree) / name).read_bytes(), (first / name).read_bytes(), name)
+
+
+def test_lintian_has_nothing_to_say(built):
+    """Nothing but what the overrides explain, which are read too: each has to be needed."""
+    changes = next(folder_of(wire.TOP).glob("*.changes"))
+    result = subprocess.run([parts.require("lintian", "lintian"), "--pedantic", "--display-info", "--allow-root",
+                             "--tag-display-limit=0", "--fail-on=error,warning,info,pedantic", changes],
+                            capture_output=True, text=True, check=False, timeout=BUILDING)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_every_flag_of_hardening_is_used(built, tmp_path):
+    log = tmp_path / "log"
+    log.write_text(built, encoding="utf-8")
+    result = subprocess.run([parts.require("blhc", "blhc"), "--all", log], capture_output=True, text=True, check=False,
+                            timeout=wire.LIMIT)
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+def test_the_version_is_that_of_the_program_everywhere():
+    (version,) = re.findall(r"^VERSION = (.*)$", (wire.TOP / "Makefile").read_text(encoding="utf-8"), re.M)
+    changelog = (DEBIAN / "changelog").read_text(encoding="utf-8")
+    assert re.match(r"ws-echo \((.*)-\d+\) ", changelog)[1] == version
+
+
+# What it does, on a Debian that has nothing but what its control file names
+
+
+class Package:
+    """Built on a suite: the package, and one that is the next version of it, whose program differs."""
+
+    def __init__(self, suite, archive):
+        self.suite = suite
+        with debian(suite) as machine:
+            machine.path("/root/archive").write_bytes(archive)
+            machine.run("sh", "-ec", """
+                cd /root && tar -xf archive && ws-echo-*/packaging/make-deb /root/deb --build=binary
+                dpkg-deb --raw-extract deb/ws-echo_*.deb next
+                sed -i '/^Version:/s/$/+next/' next/DEBIAN/control
+                echo next >> next/usr/sbin/ws-echo
+                dpkg-deb --build next""", timeout=BUILDING)
+            self.this = next(machine.path("/root/deb").glob("ws-echo_*.deb")).read_bytes()
+            self.next = machine.path("/root/next.deb").read_bytes()
+
+
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def package(request, built):
+    return Package(request.param, next(folder_of(wire.TOP).glob("*.orig.tar.gz")).read_bytes())
+
+
+@pytest.fixture
+def machine(package):
+    """A fresh one for each test."""
+    with debian(package.suite) as booted:
+        yield booted
+
+
+def install(machine, package):
+    machine.path("/root/package.deb").write_bytes(package)
+    machine.run("dpkg", "--install", "/root/package.deb")
+
+
+def connect(machine, **more):
+    return Peer(machine.connect(**more)).open()
+
+
+def refuses(machine, **more):
+    try:
+        machine.connect(**more).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def query(machine, field):
+    return machine.run("dpkg-query", "--show", f"--showformat=${{{field}}}", "ws-echo").stdout
+
+
+def units(machine):
+    """The units of the package but templates."""
+    files = machine.run("dpkg", "--listfiles", "ws-echo").stdout.split()
+    return [pathlib.Path(name).name for name in files if "/systemd/system/" in name and "@" not in name]
+
+
+def enabled(machine, unit):
+    return machine.systemctl("is-enabled", unit, check=False).stdout.strip()
+
+
+def test_installing_it_serves_at_once_and_at_every_start(package, machine):
+    cursor = machine.cursor()
+    install(machine, package.this)
+    peer = connect(machine)
+    echoes(peer)
+    (process,) = machine.processes("ws-echo")
+    user = machine.run("id", "--user", "ws-echo").stdout.strip()
+    assert re.search(rf"^Uid:\t{user}\t", machine.path(f"/proc/{process}/status").read_text(), re.M)
+    port = peer.socket.getsockname()[1]
+    leave(peer)
+    recorded(machine, cursor, port)
+    connect(machine, host="::1").close()
+    assert machine.path("/etc/systemd/system/sockets.target.wants/ws-echo.socket").is_symlink()
+    assert machine.units("ws-echo*", "failed") == []
+    verified = machine.run("systemd-analyze", "verify", "--man=no", *units(machine))
+    assert verified.stdout + verified.stderr == ""
+
+
+def test_it_enables_nothing_but_the_socket(package, machine):
+    install(machine, package.this)
+    for unit in set(units(machine)) - {"ws-echo.socket"}:
+        assert enabled(machine, unit) in ("disabled", "static"), unit
+    assert machine.listening() == {8888}
+
+
+def test_its_manual_and_its_completion_are_found(package, machine):
+    install(machine, package.this)
+    assert "ws-echo.8" in machine.run("man", "--path", "ws-echo").stdout
+    assert machine.path("/usr/share/bash-completion/completions/ws-echo").is_file()
+
+
+def test_nettle_is_linked_dynamically(package, machine):
+    """So that the library's security updates reach the program."""
+    install(machine, package.this)
+    assert "libnettle.so" in machine.run("ldd", "/usr/sbin/ws-echo").stdout
+    assert "libnettle" in query(machine, "Depends")
+
+
+def test_the_settings_and_the_entry_of_xinetd_are_the_administrators(package, machine):
+    install(machine, package.this)
+    assert set(re.findall(r"/\S+", query(machine, "Conffiles"))) == CONFFILES
+    for name in CONFFILES:
+        with open(machine.path(name), "a", encoding="utf-8") as file:
+            file.write("# edited\n")
+    install(machine, package.next)
+    machine.run("dpkg", "--remove", "ws-echo")
+    install(machine, package.this)
+    for name in CONFFILES:
+        assert machine.path(name).read_text(encoding="utf-8").endswith("# edited\n"), name
+
+
+def test_the_settings_hold_from_the_next_connection_on(package, machine):
+    install(machine, package.this)
+    (example,) = re.findall(r"^#(WS_ECHO_OPTS=.*\n)", machine.path("/etc/default/ws-echo").read_text(), re.M)
+    assert "--path=/echo" in example
+    machine.path("/etc/default/ws-echo").write_text(example)
+    peer = Peer(machine.connect())
+    peer.send(wire.head(path="/echo"))
+    assert peer.receive(len(wire.switching())) == wire.switching()
+    echoes(peer)
+    leave(peer)
+
+
+# The port
+
+
+def test_an_administrator_reads_that_a_port_is_opened_and_how_not_to(package, machine):
+    """Before it is installed, in its documentation, and where its options are set."""
+    install(machine, package.this)
+    for text in (query(machine, "Description"), machine.path("/etc/default/ws-echo").read_text(encoding="utf-8"),
+                 machine.path("/usr/share/doc/ws-echo/README.Debian").read_text(encoding="utf-8")):
+        words = " ".join(text.replace("#", " ").split())
+        assert "port 8888" in words and "everybody who can reach" in words and "README.Debian" in words or text == README
+
+
+def commands(heading, number):
+    """The commands of a block under a heading of README.Debian."""
+    blocks = re.findall(r"(?:^    # .*\n)+", README.split(f"\n{heading}\n")[1].split("\n---")[0], re.M)
+    return [line.removeprefix("    # ").split() for line in blocks[number].splitlines()]
+
+
+def drop_in(number):
+    """The path and a text of the drop-ins of README.Debian."""
+    (path,) = re.findall(r"^A file (\S+\.conf)", README, re.M)
+    block = re.findall(r"^    \[Socket\]\n(?:    .+\n)+", README, re.M)[number]
+    return path, re.sub(r"^    ", "", block, flags=re.M)
+
+
+def run(machine, lines):
+    for line in lines:
+        machine.run(*line)
+
+
+def test_masked_before_it_is_installed_the_port_stays_closed_until_somebody_opens_it(package, machine):
+    before, to_open = commands("Not to open it", 0), commands("Not to open it", 1)
+    run(machine, before)
+    for version in package.this, package.next:
+        install(machine, version)
+        assert machine.listening() == set()
+    run(machine, to_open)
+    leave(connect(machine))
+
+
+def test_disabled_it_stays_closed_through_an_upgrade(package, machine):
+    install(machine, package.this)
+    run(machine, commands("Not to open it", 2))
+    assert machine.listening() == set()
+    install(machine, package.next)
+    assert machine.listening() == set()
+    assert enabled(machine, "ws-echo.socket") == "disabled"
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["before", "afterwards"])
+def test_it_can_be_opened_to_programs_of_this_machine_only(package, machine, early):
+    path, text = drop_in(0)
+    if not early:
+        install(machine, package.this)
+    machine.path(path).parent.mkdir(parents=True)
+    machine.path(path).write_text(text, encoding="utf-8")
+    if early:
+        install(machine, package.this)
+    else:
+        run(machine, commands("To open it to some only", 0))
+    leave(connect(machine, host="127.0.0.1"))
+    leave(connect(machine, host="::1"))
+    assert refuses(machine, host="127.0.0.2"), "another address of this machine"
+
+
+def test_it_can_be_opened_to_some_networks_only(package, machine):
+    path, text = drop_in(1)
+    machine.path(path).parent.mkdir(parents=True)
+    machine.path(path).write_text(text, encoding="utf-8")
+    install(machine, package.this)
+    denied, allowed = machine.show("ws-echo.socket", "IPAddressDeny", "IPAddressAllow")
+    assert set(denied.split()) == {"::/0", "0.0.0.0/0"}
+    assert set(allowed.split()) == {"127.0.0.0/8", "::1/128", "192.0.2.0/24", "2001:db8::/32"}
+    leave(connect(machine))
+
+
+# Live connections
+
+
+def test_an_upgrade_keeps_connections_and_serves_new_ones_with_the_new_program(package, machine):
+    cursor = machine.cursor()
+    install(machine, package.this)
+    old = connect(machine)
+    echoes(old)
+    (process,) = machine.processes("ws-echo")
+    before = machine.path("/usr/sbin/ws-echo").read_bytes()
+    install(machine, package.next)
+    echoes(old)
+    new = connect(machine)
+    echoes(new)
+    (other,) = set(machine.processes("ws-echo")) - {process}
+    assert machine.path(f"/proc/{process}/exe").read_bytes() == before
+    assert machine.path(f"/proc/{other}/exe").read_bytes() == before + b"next\n"
+    ports = [peer.socket.getsockname()[1] for peer in (old, new)]
+    for peer in old, new:
+        leave(peer)
+    for port in ports:
+        recorded(machine, cursor, port)
+
+
+def test_removal_keeps_connections_and_closes_the_port(package, machine):
+    install(machine, package.this)
+    peer = connect(machine)
+    echoes(peer)
+    machine.run("dpkg", "--remove", "ws-echo")
+    assert machine.listening() == set()
+    echoes(peer)
+    leave(peer)
+    wire.wait_until(lambda: not machine.processes("ws-echo"), "the process has ended")
+    assert machine.units("ws-echo*", "active", "failed") == []
+
+
+# Nothing is left
+
+
+def everything(machine):
+    """The files of the machine, but dpkg's own, the journal and the index of manuals; and its users."""
+    skipped = "( -path /var/lib/dpkg -o -path /var/log -o -path /var/cache/man -o -path /root ) -prune -o".split()
+    listed = machine.run("find", "/", "-xdev", *skipped, "-printf", "%p %y %m %U %G %l\n").stdout.splitlines()
+    # useradd's, userdel's and systemd-sysusers' copies of what was before.
+    files = {line for line in listed if not re.match(r"/etc/(passwd|group|shadow|gshadow)- ", line)}
+    users = {name: set(machine.path(f"/etc/{name}").read_text(encoding="utf-8").splitlines())
+             for name in ("passwd", "group", "shadow", "gshadow")}
+    return files, users
+
+
+def test_purging_leaves_nothing_whatever_was_enabled(package, machine):
+    files, users = everything(machine)
+    install(machine, package.this)
+    leave(connect(machine))
+    for unit in units(machine):
+        machine.systemctl("enable", unit)
+        machine.systemctl("start", unit, check=False)  # what another one excludes does not start
+    assert everything(machine) != (files, users)
+    install(machine, package.next)
+    machine.run("dpkg", "--purge", "ws-echo")
+    assert machine.listening() == set()
+    wire.wait_until(lambda: not machine.units("ws-echo*", "active", "failed"), "the units are gone")
+    files_after, users_after = everything(machine)
+    assert files_after ^ files == set()
+    assert users_after == users
+
+
+def test_purging_keeps_connections_too(package, machine):
+    install(machine, package.this)
+    peer = connect(machine)
+    echoes(peer)
+    machine.run("dpkg", "--purge", "ws-echo")
+    echoes(peer)
+    leave(peer)
