@@ -62,7 +62,10 @@ def test_every_flag_of_hardening_is_used(built, tmp_path):
 def test_the_version_is_that_of_the_program_everywhere():
     (version,) = re.findall(r"^VERSION = (.*)$", (wire.TOP / "Makefile").read_text(encoding="utf-8"), re.M)
     changelog = (DEBIAN / "changelog").read_text(encoding="utf-8")
+    spec = (wire.TOP / "packaging/ws-echo.spec").read_text(encoding="utf-8")
     assert re.match(r"ws-echo \((.*)-\d+\) ", changelog)[1] == version
+    assert re.search(r"^Version: +(.*)$", spec, re.M)[1] == version
+    assert re.search(r"^%changelog\n\* .* - (.*)-\d+$", spec, re.M)[1] == version
 
 
 # What it does, on a Debian that has nothing but what its control file names
