@@ -59,7 +59,7 @@ tool = @command -v $(1) >/dev/null || $(call missing,$(1),$(2))
 library = @$(PKG_CONFIG) --exists $(1) || $(call missing,$(1),$(2))
 
 .PHONY: all help static run deps check deps-system check-system deps-packages check-packages deps-bench bench
-.PHONY: install uninstall deb rpm dist clean
+.PHONY: install uninstall deb rpm container dist clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -79,8 +79,8 @@ help:
 	@echo 'make install    install below PREFIX=$(PREFIX), and into SYSCONFDIR=$(SYSCONFDIR); below DESTDIR, if set.'
 	@echo '                Also: SBINDIR UNITDIR SYSUSERSDIR MANDIR COMPLETIONDIR ROOTDIR LOADERDIR; see the Makefile'
 	@echo 'make uninstall  remove what was installed, but for an xinetd entry that was edited'
-	@echo 'make deb, make rpm'
-	@echo '                build a package for Debian or for Fedora, in build/deb or build/rpm'
+	@echo 'make deb, make rpm, make container'
+	@echo '                build a package for Debian or for Fedora, or an image named ws-echo'
 	@echo 'make deps-packages, make check-packages'
 	@echo '                the same for these: on Debian 12 and 13, booted; as root'
 	@echo 'make dist       put the source as it is committed into build/ws-echo-$(VERSION).tar.gz'
@@ -145,7 +145,7 @@ deps-system: deps
 check-system: ws-echo
 	$(PYTEST) tests/system
 
-deb rpm:
+deb rpm container:
 	packaging/make-$@
 
 deps-packages: deps

@@ -1,0 +1,194 @@
+"""The container: built by `make container`, and run with buildah, in namespaces of the test's own."""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+
+import pytest
+import wire
+from conftest import BUILDING, echoes, leave, made
+from wire import Peer
+
+import machine as machines
+import parts
+
+NOBODY = 65534
+SIZE_MAX = 2 << 20  # bytes
+
+
+def children(process):
+    """The process numbers of its children, as they are outside."""
+    of_threads = [task.read_text().split() for task in pathlib.Path(f"/proc/{process}/task").glob("*/children")]
+    return [int(number) for numbers in of_threads for number in numbers]
+
+
+class Image:
+    """`ws-echo` in a storage of the test's own."""
+
+    def __init__(self, folder):
+        parts.require("unshare", "util-linux")
+        settings = folder / "storage.conf"
+        settings.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n')
+        os.environ["CONTAINERS_STORAGE_CONF"] = str(settings)
+        made("container", ("buildah", "buildah"), ("musl-gcc", "musl-tools"))
+        self.container = self.buildah("from", "ws-echo").strip()
+        self.config = json.loads(self.buildah("inspect", self.container))["Docker"]["config"]
+        self.root = pathlib.Path(self.buildah("mount", self.container).strip())
+
+    @staticmethod
+    def buildah(*arguments):
+        return subprocess.run(["buildah", *arguments], check=True, capture_output=True, text=True,
+                              timeout=BUILDING).stdout
+
+    def command(self, *command):
+        return ["buildah", "run", "--isolation", "chroot", self.container, "--", *command]
+
+    def remove(self):
+        self.buildah("rm", "--all")
+        self.buildah("rmi", "--all", "--force")
+        del os.environ["CONTAINERS_STORAGE_CONF"]
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    built = Image(tmp_path_factory.mktemp("storage"))
+    yield built
+    built.remove()
+
+
+NAMESPACES = "unshare --net --pid --mount --mount-proc --fork --kill-child".split()
+
+
+class Container(machines.Machine):
+    """The image's entry point with these options, in a network, a PID and a mount namespace of its own."""
+
+    def __init__(self, image, *options):
+        self.image = image
+        self.command_line = image.command(*image.config["Entrypoint"], *options)
+
+    def __enter__(self):
+        script = 'ip link set lo up && "$@"'
+        self.outer = subprocess.Popen([*NAMESPACES, "sh", "-c", script, "sh", *self.command_line], text=True,
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+        def serves():
+            assert self.outer.poll() is None, self.outer.stdout.read()
+            self.leader = next(iter(children(self.outer.pid)), None)
+            return self.leader and 8888 in self.listening()
+
+        wire.wait_until(serves, "the container serves")
+        return self
+
+    def __exit__(self, *_):
+        self.outer.kill()
+        self.outer.wait(wire.LIMIT)
+        self.outer.stdout.close()
+
+    def processes(self, name):
+        """The numbers that they have outside."""
+        found, waiting = [], [self.leader]
+        while waiting:
+            process = waiting.pop()
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                waiting += children(process)
+                if pathlib.Path(f"/proc/{process}/comm").read_text().strip() == name:
+                    found.append(process)
+        return found
+
+    def command(self, *command):
+        """Runs beside the first one in the same container."""
+        return [*f"nsenter --target {self.leader} --net --pid --mount".split(), *self.image.command(*command)]
+
+
+def test_it_is_small_and_has_nothing_but_static_programs(image):
+    files = [path for path in image.root.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert sum(path.stat().st_size for path in files) < SIZE_MAX
+    programs = {path for path in files if os.access(path, os.X_OK)}
+    assert {path.relative_to(image.root).as_posix() for path in programs} == {"bin/tcpsvd", "bin/ws-echo"}
+    for path in programs:
+        headers = subprocess.run([parts.require("readelf", "binutils"), "-lW", path], capture_output=True, text=True,
+                                 check=True)
+        assert "INTERP" not in headers.stdout, path
+    others = {path.relative_to(image.root).parts[0] for path in set(files) - programs}
+    assert others == {"usr"}, "the licences"
+    (size,) = json.loads(image.buildah("images", "--json", "ws-echo:latest"))
+    assert "MB" not in size["size"] or float(size["size"].split()[0]) < SIZE_MAX / 1e6
+
+
+def test_it_serves_ipv6_and_ipv4_as_nobody(image):
+    with Container(image) as container:
+        for host in "127.0.0.1", "::1":
+            peer = Peer(container.connect(host)).open()
+            echoes(peer)
+            for name in "tcpsvd", "ws-echo":
+                found = container.processes(name)
+                assert found, name
+                for process in found:
+                    status = pathlib.Path(f"/proc/{process}/status").read_text()
+                    for line in f"Uid:{f'	{NOBODY}' * 4}", f"Gid:{f'	{NOBODY}' * 4}", "CapEff:\t0000000000000000":
+                        assert line in status, (name, line, status)
+            leave(peer)
+
+
+def test_its_log_has_a_line_for_each_connection(image):
+    with Container(image) as container:
+        peer = Peer(container.connect()).open()
+        port = peer.socket.getsockname()[1]
+        leave(peer)
+        line = next(line for line in container.outer.stdout if "status=101" in line)
+        assert f"peer=127.0.0.1:{port} " in line
+
+
+def test_options_come_behind_the_name_of_the_image(image):
+    with Container(image, "--path=/echo") as container:
+        peer = Peer(container.connect())
+        peer.send(wire.head(path="/echo"))
+        assert peer.receive(len(wire.switching())) == wire.switching()
+        leave(peer)
+
+
+def test_one_address_gets_no_more_than_its_share_which_is_that_of_the_socket_unit(image):
+    unit = (wire.TOP / "ws-echo.socket").read_text(encoding="utf-8")
+    for option, limit in ("-c", "MaxConnections"), ("-C", "MaxConnectionsPerSource"):
+        (value,) = re.findall(rf"^{limit}=(.*)$", unit, re.M)
+        assert f"{option} {value} " in " ".join(image.config["Entrypoint"])
+    share = int(value)
+    with Container(image) as container:
+        peers = [Peer(container.connect()).open() for _ in range(share)]
+        refused = Peer(container.connect())
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            refused.send(wire.head())
+            assert refused.ended()
+        refused.close()
+        other = Peer(container.connect("::1")).open()
+        for peer in [*peers, other]:
+            leave(peer)
+
+
+def test_it_is_healthy_while_it_serves(image):
+    kind, *check = image.config["Healthcheck"]["Test"]
+    assert kind == "CMD"
+    with Container(image) as container:
+        assert container.run(*check, check=False).returncode == 0
+    nothing = subprocess.run([*NAMESPACES, *image.command(*check)], capture_output=True, check=False, timeout=wire.LIMIT)
+    assert nothing.returncode == 1, nothing
+
+
+def test_it_ends_when_it_is_told_to(image):
+    """As process 1, which a container engine makes it, and which a signal without a handler does not end."""
+    alone = [*NAMESPACES, "chroot", f"--userspec={NOBODY}:{NOBODY}", image.root, *image.config["Entrypoint"]]
+    with subprocess.Popen(alone, stdin=subprocess.DEVNULL) as outer:
+        try:
+            def listens():
+                (first,) = children(outer.pid) or [None]
+                return first and ":22B8 " in pathlib.Path(f"/proc/{first}/net/tcp6").read_text()
+
+            wire.wait_until(listens, "it listens")
+            os.kill(children(outer.pid)[0], signal.SIGTERM)
+            outer.wait(wire.LIMIT)
+        finally:
+            outer.kill()
