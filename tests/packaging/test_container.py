@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 import wire
-from conftest import BUILDING, echoes, leave, made
+from debians import BUILDING, echoes, leave, made
 from wire import Peer
 
 import machine as machines

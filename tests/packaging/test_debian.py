@@ -7,7 +7,7 @@ import subprocess
 import parts
 import pytest
 import wire
-from conftest import BUILDING, debian, echoes, leave, made, recorded
+from debians import BUILDING, debian, echoes, leave, made, recorded
 from wire import Peer
 
 DEBIAN = wire.TOP / "packaging/debian"
@@ -57,15 +57,6 @@ def test_every_flag_of_hardening_is_used(built, tmp_path):
     result = subprocess.run([parts.require("blhc", "blhc"), "--all", log], capture_output=True, text=True, check=False,
                             timeout=wire.LIMIT)
     assert (result.returncode, result.stdout) == (0, "")
-
-
-def test_the_version_is_that_of_the_program_everywhere():
-    (version,) = re.findall(r"^VERSION = (.*)$", (wire.TOP / "Makefile").read_text(encoding="utf-8"), re.M)
-    changelog = (DEBIAN / "changelog").read_text(encoding="utf-8")
-    spec = (wire.TOP / "packaging/ws-echo.spec").read_text(encoding="utf-8")
-    assert re.match(r"ws-echo \((.*)-\d+\) ", changelog)[1] == version
-    assert re.search(r"^Version: +(.*)$", spec, re.M)[1] == version
-    assert re.search(r"^%changelog\n\* .* - (.*)-\d+$", spec, re.M)[1] == version
 
 
 # What it does, on a Debian that has nothing but what its control file names
@@ -185,12 +176,12 @@ def test_the_settings_and_the_entry_of_xinetd_are_the_administrators(package, ma
 def test_the_settings_hold_from_the_next_connection_on(package, machine):
     install(machine, package.this)
     (example,) = re.findall(r"^#(WS_ECHO_OPTS=.*\n)", machine.path("/etc/default/ws-echo").read_text(), re.M)
-    assert "--path=/echo" in example
+    assert all(option in example for option in ("--path=/echo", '--prefix="echo: "'))
     machine.path("/etc/default/ws-echo").write_text(example)
     peer = Peer(machine.connect())
     peer.send(wire.head(path="/echo"))
     assert peer.receive(len(wire.switching())) == wire.switching()
-    echoes(peer)
+    echoes(peer, prefix=b"echo: ")
     leave(peer)
 
 

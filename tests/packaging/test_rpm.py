@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 import wire
-from conftest import debian, echoes, leave, made, recorded
+from debians import debian, echoes, leave, made, recorded
 from wire import Peer
 
 # Debian's rpm has to be told that this is Debian, and does not know what dpkg has installed.

@@ -1,0 +1,44 @@
+"""What the tests of the packages share: fresh Debians, and what one does with a connection."""
+
+import subprocess
+
+import machine
+import parts
+import wire
+
+BUILDING = 600  # seconds after which a build that hangs is given up
+
+
+def made(target, *needed):
+    """Runs `make` for a target, which needs these commands of these packages; returns what it says."""
+    for command, package in needed:
+        parts.require(command, package)
+    result = subprocess.run(["make", "--no-print-directory", target], cwd=wire.TOP, text=True, check=False,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=BUILDING)
+    assert result.returncode == 0, result.stdout
+    return result.stdout
+
+
+def debian(suite):
+    """A machine with a fresh Debian: booted, without a network, and gone at the end with all that was changed."""
+    root = wire.TOP / "build/roots" / suite
+    parts.require_file(f"{root}.made", "mmdebstrap, then run 'make deps-packages'")
+    return machine.Machine(root=root)
+
+
+def echoes(peer, prefix=wire.PREFIX):
+    peer.send(wire.text("Hello"))
+    assert peer.frame() == (True, wire.TEXT, prefix + b"Hello")
+
+
+def leave(peer):
+    peer.send(wire.close(1000))
+    assert peer.frame() == (True, wire.CLOSE, wire.close_body(1000))
+    assert peer.ended()
+    peer.close()
+
+
+def recorded(booted, cursor, port):
+    """Waits for the journal's entry about the connection from this port."""
+    wire.wait_until(lambda: booted.journal(cursor, SYSLOG_IDENTIFIER="ws-echo", REMOTE_PORT=str(port)),
+                    f"the record of port {port} is in the journal")
