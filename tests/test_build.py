@@ -226,7 +226,7 @@ def committed(tree):
     return tree
 
 
-def test_the_archive_of_the_source_has_what_is_committed_and_always_the_same_bytes(tree, tmp_path):
+def test_the_archive_of_the_source_has_what_is_under_version_control_and_always_the_same_bytes(tree, tmp_path):
     committed(tree)
     again = tmp_path / "again"
     shutil.copytree(tree, again)  # with other times
@@ -250,7 +250,7 @@ def test_the_archive_of_the_source_has_what_is_committed_and_always_the_same_byt
 def test_whatever_a_test_needs_is_installed_by_make_deps():
     groups = dict(re.findall(r"^(\w+)='(.*?)'$", (wire.TOP / "packaging/install-deps").read_text(), re.M | re.S))
     for folder, installed in [("tests", "build static check"), ("tests/system", "build static check system")]:
-        packages = {package for group in installed.split() for package in groups[group].split()} | {"make", "dpkg"}
+        packages = {package for group in installed.split() for package in groups[group].split()} | {"bash", "dpkg", "make"}
         for file in (wire.TOP / folder).glob("*.py"):
             needed = re.findall(r'\brequire(?:_module|_file)?\([^()]*?,\s*"([a-z0-9+.-]+)"\)', file.read_text())
             browser = folder == "tests" and file.name == "browsers.py"  # what tests/system has beside it
