@@ -83,7 +83,7 @@ help:
 	@echo '                build a package for Debian or for Fedora, or an image named ws-echo'
 	@echo 'make deps-packages, make check-packages'
 	@echo '                the same for these: on Debian 12 and 13, booted; as root'
-	@echo 'make dist       put the source as it is committed into build/ws-echo-$(VERSION).tar.gz'
+	@echo 'make dist       put the source into build/ws-echo-$(VERSION).tar.gz, the same bytes wherever'
 	@echo 'make clean      remove what was built'
 
 # The page as a string, and what its Content-Security-Policy allows: the hashes of its script and its style.
@@ -195,14 +195,9 @@ uninstall:
 	@[ ! -e $(DESTDIR)$(XINETD) ] || if $(call here,ws-echo.xinetd) | cmp -s - $(DESTDIR)$(XINETD); \
 		then rm $(DESTDIR)$(XINETD); else echo '$(DESTDIR)$(XINETD) was edited and stays'; fi
 
-# The same bytes from the same commit, whoever makes it.
-DIST = ws-echo-$(VERSION)
 dist:
-	$(call tool,git,git)
 	@mkdir -p build
-	git -c tar.umask=0022 archive --format=tar --prefix=$(DIST)/ --output=build/$(DIST).tar HEAD
-	gzip -9nf build/$(DIST).tar
-	@git diff --quiet HEAD || echo 'What is not committed is not in it.' >&2
+	packaging/archive build/ws-echo-$(VERSION).tar.gz
 
 clean:
 	rm -rf build ws-echo ws-echo-static

@@ -14,8 +14,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 PROGRAMS = {"ordinary": wire.TOP / "ws-echo", "static": wire.TOP / "ws-echo-static"}
 
 # What concerns the source, the Makefile or a document needs one run.
-ONCE = {"test_build.py", "test_instructions.py", "test_manual.py", "test_page.py", "test_readme.py", "test_unit.py",
-        "test_versions.py"}
+ONCE = {"test_build.py", "test_completion.py", "test_instructions.py", "test_manual.py", "test_page.py",
+        "test_readme.py", "test_unit.py", "test_versions.py"}
 
 
 def pytest_configure(config):

@@ -23,7 +23,7 @@ def debian(suite):
     """A machine with a fresh Debian: booted, without a network, and gone at the end with all that was changed."""
     root = wire.TOP / "build/roots" / suite
     parts.require_file(f"{root}.made", "mmdebstrap, then run 'make deps-packages'")
-    return machine.Machine(root=root)
+    return machine.Machine(lower=root)
 
 
 def echoes(peer, prefix=wire.PREFIX):
