@@ -81,6 +81,8 @@
 #define REQUEST_LINE_MAX 4096 /* bytes, without its CRLF */
 #define HEAD_MAX 16384        /* bytes, with the empty line that ends it */
 #define FIELDS_MAX 100
+#define CHOICES_MAX 64      /* how often a repeatable option is taken */
+#define PREFIX_MAX 256      /* bytes */
 #define SUBPROTOCOLS_MAX 64 /* each is compared with all before it */
 #define ORIGIN_MAX 300      /* bytes; the longest host name, 253, fits with a scheme and a port */
 
@@ -94,9 +96,7 @@ enum {
     BLOCK_SIZE = 4096,             /* bytes unmasked, then validated while in the cache */
     CONTROL_PAYLOAD_MAX = 125,     /* section 5.5 */
     REPLY_HEADER_MAX = 10,         /* section 5.2: two bytes and eight of length, without a masking key */
-    PREFIX_MAX = 256,              /* bytes */
     REPLY_ROOM = REPLY_HEADER_MAX + PREFIX_MAX,
-    CHOICES_MAX = 64,                             /* how often a repeatable option is taken */
     END_NAME_SIZE = 32,                           /* bytes; identities are shorter */
     SENTENCE_SIZE = REQUEST_LINE_MAX + 256,       /* bytes; one of the sentences names a path */
     LOGGED_MAX = 256,                             /* bytes of one value in the log */
@@ -256,7 +256,7 @@ struct head {
 struct frame {
     bool fin;
     uint8_t opcode;
-    uint8_t header_length; /* bytes; 0 while the header is not complete */
+    uint8_t header_length; /* bytes */
     uint64_t length;       /* of the payload, bytes */
     uint32_t masking_key;  /* its bytes in the order of the wire */
 };
@@ -315,8 +315,7 @@ struct connection {
     int status;               /* HTTP; 0: nothing was answered */
 
     struct frame frame;
-    uint64_t payload_left; /* of the data frame that is being gathered, bytes */
-    bool in_frame;
+    uint64_t payload_left; /* of the data frame that is being gathered, bytes; 0: none is */
     struct message message;
 
     uint16_t close_code; /* of whoever closed first; 0: nobody did */
@@ -354,6 +353,86 @@ static bool text_is(struct text text, const char *string)
 static bool text_is_any_case(struct text text, const char *string)
 {
     return text.length == strlen(string) && strncasecmp(text.bytes, string, text.length) == 0;
+}
+
+/* Tells whether a byte is an ASCII letter, a digit, or one of `others`. */
+static bool is_alphanumeric_or(char byte, const char *others)
+{
+    return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
+           (byte != '\0' && strchr(others, byte));
+}
+
+/* Tells whether text is made of digits only (and not empty). */
+static bool is_number(struct text text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (text.bytes[i] < '0' || text.bytes[i] > '9')
+            return false;
+    return text.length > 0;
+}
+
+/* Tells whether text is a token: RFC 9110 section 5.6.2. */
+static bool is_token(struct text text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (!is_alphanumeric_or(text.bytes[i], "!#$%&'*+-.^_`|~"))
+            return false;
+    return text.length > 0;
+}
+
+/* Tells whether text is visible ASCII and has none of the bytes in `without`. */
+static bool is_visible(struct text text, const char *without)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (text.bytes[i] <= ' ' || text.bytes[i] > '~' || strchr(without, text.bytes[i]))
+            return false;
+    return true;
+}
+
+/* Returns the value of a hexadecimal digit, or -1. */
+static int hex_digit(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    digit |= 0x20; /* to lower case */
+    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+/* ---- Addresses
+ * ---------------------------------------------------------------------------------------------- */
+
+/* Takes an address in its usual form, an IPv4-mapped one as IPv4.  Returns false if it is none. */
+static bool set_host(struct address *address, const char *text)
+{
+    uint8_t bytes[16];
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (inet_pton(AF_INET, text, bytes) == 1)
+        return inet_ntop(AF_INET, bytes, address->host, sizeof address->host);
+    if (inet_pton(AF_INET6, text, bytes) != 1)
+        return false;
+    if (memcmp(bytes, mapped, sizeof mapped) == 0)
+        return inet_ntop(AF_INET, bytes + sizeof mapped, address->host, sizeof address->host);
+    return inet_ntop(AF_INET6, bytes, address->host, sizeof address->host);
+}
+
+/* Takes a name that is no such address, as a Unix socket's path; what would spoil the record becomes "?". */
+static void set_name(struct address *address, const char *name, size_t size)
+{
+    size_t length = strnlen(name, size < ADDRESS_SIZE ? size : ADDRESS_SIZE - 1);
+    for (size_t i = 0; i < length; i++)
+        address->host[i] = is_visible((struct text){name + i, 1}, "\"\\") ? name[i] : '?';
+    address->host[length] = '\0';
+    address->port[0] = '\0';
+}
+
+/* Takes a decimal port.  Returns false if it is not one of at most 65535, without leading zeros. */
+static bool set_port(struct address *address, const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 5 || text[digits] || (*text == '0' && digits > 1) || atoi(text) > UINT16_MAX)
+        return false;
+    snprintf(address->port, sizeof address->port, "%s", text);
+    return true;
 }
 
 /* ---- UTF-8 (RFC 3629) ------------------------------------------------------------------------------- */
@@ -410,6 +489,318 @@ static bool is_utf8(const uint8_t *bytes, size_t length)
     return utf8_state_after(UTF8_WHOLE, bytes, length) == UTF8_WHOLE;
 }
 
+/* ---- Options
+ * ------------------------------------------------------------------------------------------------ */
+
+/* What a repeatable option was given: names, or a word that stands alone. */
+struct choices {
+    bool any, none;
+    unsigned count;
+    const char *names[CHOICES_MAX];
+};
+
+struct prefix {
+    size_t length;
+    char bytes[PREFIX_MAX];
+};
+
+static struct options {
+    struct choices paths, origins, subprotocols;
+    struct prefix prefix;
+    uint64_t max_message;           /* bytes */
+    int64_t handshake_timeout;      /* microseconds, as the next two */
+    int64_t ping_interval, timeout; /* 0: never */
+    bool proxy_protocol, no_page, check, quiet, verbose, help, version;
+    enum channel log;
+    const char *user;
+} options = {
+    .prefix = {sizeof "server: " - 1, "server: "},
+    .max_message = 16 << 20,
+    .handshake_timeout = 10 * SECOND,
+    .ping_interval = PING_INTERVAL_UNSET,
+    .timeout = 60 * SECOND,
+    .user = "nobody",
+};
+
+/* Adds to a repeatable option; `any` and `none` (if there is one) must stand alone.  Returns false if not. */
+static bool choose(struct choices *choices, const char *value, bool has_none)
+{
+    bool any = strcmp(value, "any") == 0, none = has_none && strcmp(value, "none") == 0;
+    if (choices->any || choices->none || ((any || none) && choices->count > 0) ||
+        choices->count == CHOICES_MAX)
+        return false;
+    choices->any = any;
+    choices->none = none;
+    if (!any && !none)
+        choices->names[choices->count++] = value;
+    return true;
+}
+
+static bool choices_include(const struct choices *choices, struct text name)
+{
+    for (unsigned i = 0; i < choices->count; i++)
+        if (text_is(name, choices->names[i]))
+            return true;
+    return choices->any;
+}
+
+/* Each of the following parses the value of an option into its place.  It returns false if the value is
+ * wrong. */
+
+/* Takes any, or a path without a query. */
+static bool parse_path(const char *value, void *into)
+{
+    bool is_path = *value == '/' && strlen(value) < REQUEST_LINE_MAX && is_visible(TEXT_OF(value), "?#");
+    return (is_path || strcmp(value, "any") == 0) && choose(into, value, false);
+}
+
+/* Takes any, or an origin as a browser sends it: scheme://host[:port] or null; RFC 6454 section 6.2. */
+static bool parse_origin(const char *value, void *into)
+{
+    const char *host = strstr(value, "://");
+    bool is_origin = host && host > value && host[3] && strlen(value) <= ORIGIN_MAX &&
+                     is_token((struct text){value, (size_t)(host - value)}) &&
+                     is_visible(TEXT_OF(host + 3), "/?#@");
+    return (is_origin || strcmp(value, "null") == 0 || strcmp(value, "any") == 0) &&
+           choose(into, value, false);
+}
+
+/* Takes any, none, or a name. */
+static bool parse_subprotocol(const char *value, void *into)
+{
+    return is_token(TEXT_OF(value)) && choose(into, value, true);
+}
+
+/* Decodes percent-encoding into UTF-8 of at most PREFIX_MAX bytes. */
+static bool parse_prefix(const char *value, void *into)
+{
+    struct prefix *prefix = into;
+    for (prefix->length = 0; *value; value++) {
+        char byte = *value;
+        if (byte == '%') {
+            int high = hex_digit(value[1]), low = high < 0 ? -1 : hex_digit(value[2]);
+            if (low < 0)
+                return false;
+            byte = (char)(high << 4 | low);
+            value += 2;
+        }
+        if (prefix->length == PREFIX_MAX)
+            return false;
+        prefix->bytes[prefix->length++] = byte;
+    }
+    return is_utf8((const uint8_t *)prefix->bytes, prefix->length);
+}
+
+/* Takes a size in bytes with an optional K, M or G, from 1 byte to 1G. */
+static bool parse_size(const char *value, void *into)
+{
+    uint64_t *size = into;
+    char *end;
+    if (*value < '0' || *value > '9')
+        return false;
+    errno = 0;
+    unsigned long long number = strtoull(value, &end, 10);
+    unsigned shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+    if (errno || end[shift ? 1 : 0] || number < 1 || number > MESSAGE_MAX >> shift)
+        return false;
+    *size = (uint64_t)number << shift;
+    return true;
+}
+
+/* Takes seconds with an optional fraction, at most a year. */
+static bool parse_duration(const char *value, void *into)
+{
+    int64_t *duration = into;
+    int64_t whole = 0, fraction = 0, unit = SECOND;
+    const char *next = value;
+    for (; *next >= '0' && *next <= '9'; next++)
+        if ((whole = whole * 10 + (*next - '0')) > DURATION_MAX / SECOND)
+            return false;
+    if (next == value)
+        return false;
+    if (*next == '.') {
+        if (next[1] == '\0')
+            return false;
+        for (next++; *next >= '0' && *next <= '9'; next++)
+            fraction += (*next - '0') * (unit /= 10);
+    }
+    *duration = whole * SECOND + fraction;
+    /* What is shorter than the clock can tell is still not "never". */
+    if (*duration == 0 && strpbrk(value, "123456789"))
+        *duration = 1;
+    return *next == '\0' && *duration <= DURATION_MAX;
+}
+
+static bool parse_duration_above_zero(const char *value, void *into)
+{
+    return parse_duration(value, into) && *(int64_t *)into > 0;
+}
+
+static bool parse_channel(const char *value, void *into)
+{
+    static const char *const names[] = {
+        [AUTO] = "auto", [STANDARD_ERROR] = "stderr", [JOURNAL] = "journal", [SYSLOG] = "syslog"};
+    size_t channel = 0;
+    while (channel < COUNT_OF(names) && strcmp(value, names[channel]) != 0)
+        channel++;
+    *(enum channel *)into = (enum channel)channel;
+    return channel < COUNT_OF(names);
+}
+
+static bool parse_user(const char *value, void *into)
+{
+    *(const char **)into = value;
+    return *value;
+}
+
+/* Switches on what takes no value. */
+static bool switch_on(const char *value, void *into)
+{
+    (void)value;
+    return *(bool *)into = true;
+}
+
+#define OPTION(letter, name, argument, parse, member)                                                        \
+    letter, name, argument, parse, offsetof(struct options, member)
+
+static const struct option_row {
+    char letter;                                  /* 0: there is the long form alone */
+    const char *name, *argument;                  /* NULL: it takes none */
+    bool (*parse)(const char *value, void *into); /* into `member` */
+    size_t member;
+    const char *help;
+    const char *right; /* what the value must be */
+} option_rows[] = {
+    {OPTION('p', "path", "PATH", parse_path, paths),
+     "request path that is upgraded, or any; repeatable (/socket)",
+     "any, alone, or up to " STRING(CHOICES_MAX) " times a path that begins with / and has no blank, ? or #"},
+    {OPTION('P', "prefix", "TEXT", parse_prefix, prefix),
+     "put before every text reply; %20 is a blank (server:%20)",
+     "at most " STRING(PREFIX_MAX) " bytes of UTF-8, with % only as in %20 or %25"},
+    {OPTION('o', "origin", "ORIGIN", parse_origin, origins),
+     "allow pages of this origin only; repeatable (any)",
+     "any, alone, or up to " STRING(CHOICES_MAX) " times null or an origin such as https://example.org, of "
+                                                 "at most " STRING(ORIGIN_MAX) " bytes"},
+    {OPTION('s', "subprotocol", "NAME", parse_subprotocol, subprotocols),
+     "agree to NAME, any or none; repeatable (any)",
+     "any or none, alone, or up to " STRING(CHOICES_MAX) " times a name without blanks and commas"},
+    {OPTION('m', "max-message", "SIZE", parse_size, max_message), "largest message in bytes, 1 to 1G (16M)",
+     "1 to 1G, as in 65536, 64K or 16M"},
+    {OPTION(0, "handshake-timeout", "S", parse_duration_above_zero, handshake_timeout),
+     "seconds for the whole request head (10)", "seconds above 0, as in 10 or 0.5"},
+    {OPTION(0, "ping-interval", "S", parse_duration, ping_interval),
+     "seconds of silence after which a Ping is sent; 0: never (20)", "seconds, as in 20 or 0.5, or 0"},
+    {OPTION(0, "timeout", "S", parse_duration, timeout),
+     "seconds of silence or unread output that end it; 0: never (60)", "seconds, as in 60 or 0.5, or 0"},
+    {OPTION(0, "proxy-protocol", NULL, switch_on, proxy_protocol), "a PROXY protocol header must come first",
+     NULL},
+    {OPTION(0, "no-page", NULL, switch_on, no_page), "answer GET / with one line instead of the test page",
+     NULL},
+    {OPTION(0, "log", "CHANNEL", parse_channel, log), "log to the journal, syslog or stderr (auto)",
+     "auto, journal, syslog or stderr"},
+    {OPTION(0, "check", NULL, switch_on, check), "judge the options, and serve nothing", NULL},
+    {OPTION('u', "user", "NAME", parse_user, user), "whom to become when started as root (nobody)",
+     "the name of a user"},
+    {OPTION('q', "quiet", NULL, switch_on, quiet), "log local faults only", NULL},
+    {OPTION('v', "verbose", NULL, switch_on, verbose), "log every frame and the fields of the request too",
+     NULL},
+    {OPTION('h', "help", NULL, switch_on, help), "print this help", NULL},
+    {OPTION(0, "version", NULL, switch_on, version), "print the version", NULL},
+};
+
+enum { FIRST_ROW = 256 /* what getopt_long returns for the first row: beyond every letter */ };
+
+/* Returns the row of what getopt_long returned or complains of; NULL: there is none. */
+static const struct option_row *find_option(int option)
+{
+    for (size_t i = 0; i < COUNT_OF(option_rows); i++)
+        if (option == FIRST_ROW + (int)i || (option != 0 && option == option_rows[i].letter))
+            return &option_rows[i];
+    return NULL;
+}
+
+/* Tells whether a long option that getopt_long refuses is the beginning of several. */
+static bool is_ambiguous(const char *argument)
+{
+    const char *name = argument + strlen("--");
+    unsigned count = 0;
+    for (size_t i = 0; i < COUNT_OF(option_rows); i++)
+        count += strncmp(option_rows[i].name, name, strcspn(name, "=")) == 0;
+    return count > 1;
+}
+
+/* Writes one line that says what is wrong and what would be right, printf-like.  Returns false. */
+__attribute__((format(printf, 2, 3))) static bool complain(char complaint[static LOGGED_MAX],
+                                                           const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(complaint, LOGGED_MAX, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+/* Judges options together and sets what was not given.  Returns false with a complaint. */
+static bool complete_options(struct options *into, char complaint[static LOGGED_MAX])
+{
+    if (into->quiet && into->verbose)
+        return complain(complaint, "--quiet and --verbose exclude each other; give one of them");
+    if (into->ping_interval == PING_INTERVAL_UNSET) {
+        into->ping_interval = PING_INTERVAL;
+        /* A third is rounded up, so that no Ping comes just before the end. */
+        if (into->timeout > 0 && into->timeout < 3 * PING_INTERVAL)
+            into->ping_interval = into->timeout / 3 + (into->timeout > 3 && into->timeout % 3 > 0);
+    }
+    if (into->timeout > 0 && into->ping_interval >= into->timeout)
+        return complain(complaint, "--ping-interval=%g is not below --timeout=%g; make it smaller, or 0",
+                        (double)into->ping_interval / (double)SECOND, (double)into->timeout / (double)SECOND);
+    if (into->paths.count == 0 && !into->paths.any)
+        choose(&into->paths, "/socket", false);
+    if (into->origins.count == 0)
+        into->origins.any = true;
+    if (into->subprotocols.count == 0 && !into->subprotocols.none)
+        into->subprotocols.any = true;
+    return true;
+}
+
+/* Parses the command line into `into`.  Returns false with a complaint if anything is wrong with it. */
+static bool parse_options(int argc, char **argv, struct options *into, char complaint[static LOGGED_MAX])
+{
+    struct option long_options[COUNT_OF(option_rows) + 1] = {0};
+    char letters[2 + 2 * COUNT_OF(option_rows) + 1] = "+:", *end = letters + strlen(letters);
+    int option;
+    for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
+        const struct option_row *row = &option_rows[i];
+        long_options[i] = (struct option){row->name, row->argument ? required_argument : no_argument, NULL,
+                                          FIRST_ROW + (int)i};
+        if (row->letter)
+            *end++ = row->letter;
+        if (row->letter && row->argument)
+            *end++ = ':';
+    }
+    opterr = 0;
+    optind = 0;
+    while ((option = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
+        bool refused = option == ':' || option == '?';
+        const struct option_row *row = find_option(refused ? optopt : option);
+        if (option == ':')
+            return complain(complaint, "option --%s needs a value; see ws-echo --help", row->name);
+        if (option == '?' && optopt == 0)
+            return complain(complaint, "%s option %.40s; see ws-echo --help",
+                            is_ambiguous(argv[optind - 1]) ? "ambiguous" : "unknown", argv[optind - 1]);
+        if (option == '?' && !row)
+            return complain(complaint, "unknown option -%c; see ws-echo --help", optopt);
+        if (option == '?')
+            return complain(complaint, "option --%s takes no value; see ws-echo --help", row->name);
+        if (!row->parse(optarg, (char *)into + row->member))
+            return complain(complaint, "--%s=%.40s: it must be %s", row->name, optarg, row->right);
+    }
+    if (optind < argc)
+        return complain(complaint, "unexpected argument %.40s; there are only options, see ws-echo --help",
+                        argv[optind]);
+    return complete_options(into, complaint);
+}
+
 /* ---- Clock ------------------------------------------------------------------------------------------ */
 
 /*
@@ -451,368 +842,6 @@ static void request_stop(int number)
     if (!timer_bounds_log)
         set_timer(1);
     errno = saved;
-}
-
-/* Sets signals afresh, whatever was inherited, and stops an inherited timer. */
-static void set_signals(void)
-{
-    static const int stops[] = {SIGTERM, SIGINT, SIGHUP}, defaults[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD},
-                     ignored[] = {SIGPIPE, SIGXFSZ}; /* the call that caused it fails */
-    sigset_t none;
-    set_timer(0);
-    sigaction(SIGALRM, &(struct sigaction){.sa_handler = note_expiry}, NULL);
-    for (size_t i = 0; i < COUNT_OF(stops); i++)
-        sigaction(stops[i], &(struct sigaction){.sa_handler = request_stop, .sa_flags = SA_RESTART}, NULL);
-    for (size_t i = 0; i < COUNT_OF(defaults); i++)
-        signal(defaults[i], SIG_DFL);
-    for (size_t i = 0; i < COUNT_OF(ignored); i++)
-        signal(ignored[i], SIG_IGN);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* ---- Options ---------------------------------------------------------------------------------------- */
-
-struct choices {
-    bool any, none;
-    unsigned count;
-    const char *names[CHOICES_MAX];
-};
-
-static struct options {
-    struct choices paths, origins, subprotocols;
-    char prefix[PREFIX_MAX];
-    size_t prefix_length;
-    uint64_t max_message;           /* bytes */
-    int64_t handshake_timeout;      /* microseconds, as the next two */
-    int64_t ping_interval, timeout; /* 0: never */
-    bool proxy_protocol, no_page, check, quiet, verbose, help, version;
-    enum channel log;
-    const char *user;
-} options = {
-    .prefix = "server: ",
-    .prefix_length = sizeof "server: " - 1,
-    .max_message = 16 << 20,
-    .handshake_timeout = 10 * SECOND,
-    .ping_interval = PING_INTERVAL_UNSET,
-    .timeout = 60 * SECOND,
-    .user = "nobody",
-};
-
-static const char usage[] =
-    "Usage: ws-echo [OPTION]...\n"
-    "WebSocket echo server for one connection on standard input and output.\n"
-    "\n"
-    "  -p, --path=PATH            request path that is upgraded, or any; repeatable (/socket)\n"
-    "  -P, --prefix=TEXT          put before every text reply; %20 is a blank (server:%20)\n"
-    "  -o, --origin=ORIGIN        allow pages of this origin only; repeatable (any)\n"
-    "  -s, --subprotocol=NAME     agree to NAME, any or none; repeatable (any)\n"
-    "  -m, --max-message=SIZE     largest message in bytes, 1 to 1G (16M)\n"
-    "      --handshake-timeout=S  seconds for the whole request head (10)\n"
-    "      --ping-interval=S      seconds of silence after which a Ping is sent; 0: never (20)\n"
-    "      --timeout=S            seconds of silence or unread output that end it; 0: never (60)\n"
-    "      --proxy-protocol       a PROXY protocol header must come first\n"
-    "      --no-page              answer GET / with one line instead of the test page\n"
-    "      --log=CHANNEL          log to the journal, syslog or stderr (auto)\n"
-    "      --check                judge the options, and serve nothing\n"
-    "  -u, --user=NAME            whom to become when started as root (nobody)\n"
-    "  -q, --quiet                log local faults only\n"
-    "  -v, --verbose              log every frame and the fields of the request too\n"
-    "  -h, --help                 print this help\n"
-    "      --version              print the version\n"
-    "\n"
-    "It does not listen: systemd, xinetd, inetd, tcpserver or socat start it.  See ws-echo(8).\n";
-
-enum long_option {
-    OPTION_HANDSHAKE_TIMEOUT = 256, /* beyond every short option */
-    OPTION_PING_INTERVAL,
-    OPTION_TIMEOUT,
-    OPTION_PROXY_PROTOCOL,
-    OPTION_NO_PAGE,
-    OPTION_LOG,
-    OPTION_CHECK,
-    OPTION_VERSION,
-};
-
-static const struct option long_options[] = {
-    {"path", required_argument, NULL, 'p'},
-    {"prefix", required_argument, NULL, 'P'},
-    {"origin", required_argument, NULL, 'o'},
-    {"subprotocol", required_argument, NULL, 's'},
-    {"max-message", required_argument, NULL, 'm'},
-    {"handshake-timeout", required_argument, NULL, OPTION_HANDSHAKE_TIMEOUT},
-    {"ping-interval", required_argument, NULL, OPTION_PING_INTERVAL},
-    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
-    {"proxy-protocol", no_argument, NULL, OPTION_PROXY_PROTOCOL},
-    {"no-page", no_argument, NULL, OPTION_NO_PAGE},
-    {"log", required_argument, NULL, OPTION_LOG},
-    {"check", no_argument, NULL, OPTION_CHECK},
-    {"user", required_argument, NULL, 'u'},
-    {"quiet", no_argument, NULL, 'q'},
-    {"verbose", no_argument, NULL, 'v'},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, OPTION_VERSION},
-    {NULL, 0, NULL, 0},
-};
-
-/* Tells whether a byte is an ASCII letter, a digit, or one of `others`. */
-static bool is_alphanumeric_or(char byte, const char *others)
-{
-    return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
-           (byte != '\0' && strchr(others, byte));
-}
-
-/* Tells whether text is a token: RFC 9110 section 5.6.2. */
-static bool is_token(struct text text)
-{
-    for (size_t i = 0; i < text.length; i++)
-        if (!is_alphanumeric_or(text.bytes[i], "!#$%&'*+-.^_`|~"))
-            return false;
-    return text.length > 0;
-}
-
-/* Tells whether text is visible ASCII and has none of the bytes in `without`. */
-static bool is_visible(struct text text, const char *without)
-{
-    for (size_t i = 0; i < text.length; i++)
-        if (text.bytes[i] <= ' ' || text.bytes[i] > '~' || strchr(without, text.bytes[i]))
-            return false;
-    return true;
-}
-
-/* Returns the value of a hexadecimal digit, or -1. */
-static int hex_digit(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    digit |= 0x20; /* to lower case */
-    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
-}
-
-/* Reads a size in bytes with an optional K, M or G; returns false unless it is 1 byte to 1G. */
-static bool parse_size(const char *value, uint64_t *size)
-{
-    char *end;
-    if (*value < '0' || *value > '9')
-        return false;
-    errno = 0;
-    unsigned long long number = strtoull(value, &end, 10);
-    unsigned shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
-    if (errno || end[shift ? 1 : 0] || number < 1 || number > MESSAGE_MAX >> shift)
-        return false;
-    *size = (uint64_t)number << shift;
-    return true;
-}
-
-/* Reads seconds with an optional fraction into microseconds; returns false if that is not it, or over a year.
- */
-static bool parse_duration(const char *value, int64_t *duration)
-{
-    int64_t whole = 0, fraction = 0, unit = SECOND;
-    const char *next = value;
-    for (; *next >= '0' && *next <= '9'; next++)
-        if ((whole = whole * 10 + (*next - '0')) > DURATION_MAX / SECOND)
-            return false;
-    if (next == value)
-        return false;
-    if (*next == '.') {
-        if (next[1] == '\0')
-            return false;
-        for (next++; *next >= '0' && *next <= '9'; next++)
-            fraction += (*next - '0') * (unit /= 10);
-    }
-    *duration = whole * SECOND + fraction;
-    /* What is shorter than the clock can tell is still not "never". */
-    if (*duration == 0 && strpbrk(value, "123456789"))
-        *duration = 1;
-    return *next == '\0' && *duration <= DURATION_MAX;
-}
-
-/* Decodes percent-encoding; returns false if the result is malformed, over 256 bytes, or not UTF-8. */
-static bool parse_prefix(const char *value, struct options *into)
-{
-    into->prefix_length = 0;
-    for (; *value; value++) {
-        char byte = *value;
-        if (byte == '%') {
-            int high = hex_digit(value[1]), low = high < 0 ? -1 : hex_digit(value[2]);
-            if (low < 0)
-                return false;
-            byte = (char)(high << 4 | low);
-            value += 2;
-        }
-        if (into->prefix_length == PREFIX_MAX)
-            return false;
-        into->prefix[into->prefix_length++] = byte;
-    }
-    return is_utf8((const uint8_t *)into->prefix, into->prefix_length);
-}
-
-/* An origin as a browser sends it: scheme://host[:port] or null; RFC 6454 section 6.2. */
-static bool is_origin(const char *value)
-{
-    const char *host = strstr(value, "://");
-    if (strcmp(value, "null") == 0)
-        return true;
-    return host && host > value && host[3] && strlen(value) <= ORIGIN_MAX &&
-           is_token((struct text){value, (size_t)(host - value)}) && is_visible(TEXT_OF(host + 3), "/?#@");
-}
-
-static bool is_path(const char *value)
-{
-    return *value == '/' && strlen(value) < REQUEST_LINE_MAX && is_visible(TEXT_OF(value), "?#");
-}
-
-static bool parse_channel(const char *value, enum channel *channel)
-{
-    static const char *const names[] = {
-        [AUTO] = "auto", [STANDARD_ERROR] = "stderr", [JOURNAL] = "journal", [SYSLOG] = "syslog"};
-    for (size_t i = 0; i < COUNT_OF(names); i++)
-        if (strcmp(value, names[i]) == 0) {
-            *channel = (enum channel)i;
-            return true;
-        }
-    return false;
-}
-
-/* Adds to a repeatable option; `any` and `none` (if there is one) must stand alone.  Returns false if not. */
-static bool choose(struct choices *choices, const char *value, bool has_none)
-{
-    bool any = strcmp(value, "any") == 0, none = has_none && strcmp(value, "none") == 0;
-    if (choices->any || choices->none || ((any || none) && choices->count > 0) ||
-        choices->count == CHOICES_MAX)
-        return false;
-    choices->any = any;
-    choices->none = none;
-    if (!any && !none)
-        choices->names[choices->count++] = value;
-    return true;
-}
-
-static bool choices_include(const struct choices *choices, struct text name)
-{
-    for (unsigned i = 0; i < choices->count; i++)
-        if (text_is(name, choices->names[i]))
-            return true;
-    return choices->any;
-}
-
-/* Takes one option into `into`.  Returns NULL, or what its value would have to be. */
-static const char *take_option(struct options *into, int option, const char *value)
-{
-    switch (option) {
-    case 'p':
-        return (strcmp(value, "any") == 0 || is_path(value)) && choose(&into->paths, value, false)
-                   ? NULL
-                   : "must be any, alone, or up to 64 times a path that begins with / and has no blank, ? or "
-                     "#";
-    case 'P':
-        return parse_prefix(value, into) ? NULL
-                                         : "must be at most 256 bytes of UTF-8, with % only as in %20 or %25";
-    case 'o':
-        return (strcmp(value, "any") == 0 || is_origin(value)) && choose(&into->origins, value, false)
-                   ? NULL
-                   : "must be any, alone, or up to 64 times null or an origin such as https://example.org, "
-                     "of at most " STRING(ORIGIN_MAX) " bytes";
-    case 's':
-        return is_token(TEXT_OF(value)) && choose(&into->subprotocols, value, true)
-                   ? NULL
-                   : "must be any or none, alone, or up to 64 times a name without blanks and commas";
-    case 'm':
-        return parse_size(value, &into->max_message) ? NULL : "must be 1 to 1G, as in 65536, 64K or 16M";
-    case OPTION_HANDSHAKE_TIMEOUT:
-        return parse_duration(value, &into->handshake_timeout) && into->handshake_timeout > 0
-                   ? NULL
-                   : "must be seconds above 0, as in 10 or 0.5";
-    case OPTION_PING_INTERVAL:
-        return parse_duration(value, &into->ping_interval) ? NULL : "must be seconds, as in 20 or 0.5, or 0";
-    case OPTION_TIMEOUT:
-        return parse_duration(value, &into->timeout) ? NULL : "must be seconds, as in 60 or 0.5, or 0";
-    case OPTION_LOG:
-        return parse_channel(value, &into->log) ? NULL : "must be auto, journal, syslog or stderr";
-    case 'u': into->user = value; return *value ? NULL : "must be the name of a user";
-    case OPTION_PROXY_PROTOCOL: into->proxy_protocol = true; break;
-    case OPTION_NO_PAGE: into->no_page = true; break;
-    case 'q': into->quiet = true; break;
-    case 'v': into->verbose = true; break;
-    case OPTION_CHECK: into->check = true; break;
-    case 'h': into->help = true; break;
-    case OPTION_VERSION: into->version = true; break;
-    }
-    return NULL;
-}
-
-/* Writes one line that says what is wrong and what would be right, printf-like.  Returns false. */
-__attribute__((format(printf, 2, 3))) static bool complain(char complaint[static LOGGED_MAX],
-                                                           const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(complaint, LOGGED_MAX, format, arguments);
-    va_end(arguments);
-    return false;
-}
-
-/* Judges options together and sets what was not given.  Returns false with a complaint. */
-static bool complete_options(struct options *into, char complaint[static LOGGED_MAX])
-{
-    if (into->quiet && into->verbose)
-        return complain(complaint, "--quiet and --verbose exclude each other; give one of them");
-    if (into->ping_interval == PING_INTERVAL_UNSET) {
-        into->ping_interval = PING_INTERVAL;
-        if (into->timeout > 0 &&
-            into->timeout < 3 * PING_INTERVAL) /* rounded up: no Ping just before the end */
-            into->ping_interval = into->timeout / 3 + (into->timeout > 3 && into->timeout % 3 > 0);
-    }
-    if (into->timeout > 0 && into->ping_interval >= into->timeout)
-        return complain(complaint, "--ping-interval=%g is not below --timeout=%g; make it smaller, or 0",
-                        (double)into->ping_interval / (double)SECOND, (double)into->timeout / (double)SECOND);
-    if (into->paths.count == 0 && !into->paths.any)
-        choose(&into->paths, "/socket", false);
-    if (into->origins.count == 0)
-        into->origins.any = true;
-    if (into->subprotocols.count == 0 && !into->subprotocols.none)
-        into->subprotocols.any = true;
-    return true;
-}
-
-/* Tells whether a long option that getopt_long refused is the beginning of several. */
-static bool is_ambiguous(const char *argument)
-{
-    const char *name = argument + strlen("--");
-    unsigned count = 0;
-    for (const struct option *row = long_options; row->name; row++)
-        count += strncmp(row->name, name, strcspn(name, "=")) == 0;
-    return count > 1;
-}
-
-/* Parses the command line into `into`.  Returns false with a complaint if anything is wrong with it. */
-static bool parse_options(int argc, char **argv, struct options *into, char complaint[static LOGGED_MAX])
-{
-    int option;
-    opterr = 0;
-    optind = 0;
-    while ((option = getopt_long(argc, argv, "+:p:P:o:s:m:u:qvh", long_options, NULL)) != -1) {
-        const struct option *row = long_options;
-        const char *wrong;
-        while (row->name && row->val != (option == ':' || option == '?' ? optopt : option))
-            row++;
-        if (option == ':')
-            return complain(complaint, "option --%s needs a value; see ws-echo --help", row->name);
-        if (option == '?' && optopt == 0)
-            return complain(complaint, "%s option %.40s; see ws-echo --help",
-                            is_ambiguous(argv[optind - 1]) ? "ambiguous" : "unknown", argv[optind - 1]);
-        if (option == '?' && !row->name)
-            return complain(complaint, "unknown option -%c; see ws-echo --help", optopt);
-        if (option == '?')
-            return complain(complaint, "option --%s takes no value; see ws-echo --help", row->name);
-        if ((wrong = take_option(into, option, optarg)))
-            return complain(complaint, "--%s=%.40s: it %s", row->name, optarg, wrong);
-    }
-    if (optind < argc)
-        return complain(complaint, "unexpected argument %.40s; there are only options, see ws-echo --help",
-                        argv[optind]);
-    return complete_options(into, complaint);
 }
 
 /* ---- The record ------------------------------------------------------------------------------------- */
@@ -1091,7 +1120,210 @@ static void open_log(struct log *log, enum channel channel)
     }
 }
 
-/* ---- Sandbox ---------------------------------------------------------------------------------------- */
+/* ---- Start
+ * -------------------------------------------------------------------------------------------------- */
+
+/* Sets signals afresh, whatever was inherited, and stops an inherited timer. */
+static void set_signals(void)
+{
+    static const int stops[] = {SIGTERM, SIGINT, SIGHUP}, defaults[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD},
+                     ignored[] = {SIGPIPE, SIGXFSZ}; /* the call that caused it fails */
+    sigset_t none;
+    set_timer(0);
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = note_expiry}, NULL);
+    for (size_t i = 0; i < COUNT_OF(stops); i++)
+        sigaction(stops[i], &(struct sigaction){.sa_handler = request_stop, .sa_flags = SA_RESTART}, NULL);
+    for (size_t i = 0; i < COUNT_OF(defaults); i++)
+        signal(defaults[i], SIG_DFL);
+    for (size_t i = 0; i < COUNT_OF(ignored); i++)
+        signal(ignored[i], SIG_IGN);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/*
+ * Puts the connection on standard input and output and closes whatever else was inherited; sd_listen_fds(3).
+ * Returns false if something else than one connection was passed in LISTEN_FDS.
+ */
+static bool find_connection(void)
+{
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    bool passed = pid && count && strtol(pid, NULL, 10) == getpid() && strcmp(count, "0") != 0;
+    if (fcntl(STDERR_FILENO, F_GETFD) < 0) {
+        int null = open("/dev/null", O_RDWR);
+        dup2(null, STDERR_FILENO);
+        if (null >= 0 && null < STDERR_FILENO)
+            close(null); /* or it would be taken for the connection */
+    }
+    if (passed && (dup2(STDERR_FILENO + 1, STDIN_FILENO) < 0 || dup2(STDERR_FILENO + 1, STDOUT_FILENO) < 0))
+        close(STDIN_FILENO);                             /* which make_blocking then complains of */
+    syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0); /* before Linux 5.9 they stay open, unused */
+    return !passed || strcmp(count, "1") == 0;
+}
+
+/* Prints the options, or the version, and ends. */
+static _Noreturn void print_and_exit(struct log *log)
+{
+    char names[64];
+    if (options.help)
+        fputs("Usage: ws-echo [OPTION]...\n"
+              "WebSocket echo server for one connection on standard input and output.\n\n",
+              stdout);
+    for (size_t i = 0; options.help && i < COUNT_OF(option_rows); i++) {
+        const struct option_row *row = &option_rows[i];
+        snprintf(names, sizeof names, "-%c, --%s%s%s", row->letter, row->name, row->argument ? "=" : "",
+                 row->argument ? row->argument : "");
+        if (row->letter == 0)
+            memset(names, ' ', strlen("-x, "));
+        printf("  %-26s %s\n", names, row->help);
+    }
+    fputs(
+        options.help
+            ? "\nIt does not listen: systemd, xinetd, inetd, tcpserver or socat start it.  See ws-echo(8).\n"
+            : "ws-echo " VERSION "\n",
+        stdout);
+    if (fflush(stdout) != 0)
+        fail(log, EX_OSERR, "cannot write: %m");
+    exit(EXIT_SUCCESS);
+}
+
+/* Takes the command line, and does what it asks for that is not to serve; --check comes later. */
+static void read_command_line(struct log *log, int argc, char **argv)
+{
+    char complaint[LOGGED_MAX], safe[ESCAPED_SIZE];
+    bool right = parse_options(argc, argv, &options, complaint);
+    /* Who checks reads it there; and of a line on standard error the journal knows the unit, however soon the
+     * process is gone. */
+    if (options.check)
+        log->channel = STANDARD_ERROR;
+    if (!right)
+        fail(log, EX_USAGE, "%s", escaped(TEXT_OF(complaint), safe));
+    if (options.log != AUTO && !options.check)
+        open_log(log, options.log);
+    if (options.help || options.version)
+        print_and_exit(log);
+    if (isatty(STDIN_FILENO) && !options.check) {
+        fprintf(stderr,
+                "ws-echo is a WebSocket echo server for one connection on standard input and output.\n"
+                "It does not listen: systemd, xinetd, inetd, tcpserver or socat start it; to try it, run\n"
+                "systemd-socket-activate --accept --inetd --listen=8888 %s\n",
+                program_invocation_name);
+        exit(EX_USAGE);
+    }
+}
+
+/* Tells whether a descriptor is a stream socket that has been accepted. */
+static bool is_connected_stream(struct log *log, int descriptor)
+{
+    int type = 0, listening = 0;
+    socklen_t length = sizeof type;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
+        return false;
+    if (type != SOCK_STREAM)
+        fail(log, EX_USAGE,
+             "the connection is not a stream socket; start this program for one TCP connection");
+    length = sizeof listening;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening)
+        fail(log, EX_USAGE,
+             "this is a listening socket, not a connection; set Accept=yes in the socket unit");
+    return true;
+}
+
+/* Makes a descriptor block, however it was left: all that waits counts on it.  Returns its flags. */
+static int make_blocking(struct log *log, int descriptor)
+{
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0)
+        fail(log, EX_USAGE, "standard input and output must be the connection; one of them is closed");
+    if (flags & O_NONBLOCK && fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) < 0)
+        fail(log, EX_OSERR, "cannot make the connection block: %m");
+    return flags & ~O_NONBLOCK;
+}
+
+/* Takes the peer's address from getpeername. */
+static void ask_kernel_for_peer(struct address *peer)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+        struct sockaddr_vm vm;
+    } address = {0};
+    char text[INET6_ADDRSTRLEN];
+    socklen_t length = sizeof address;
+    if (getpeername(STDIN_FILENO, &address.any, &length) < 0)
+        return;
+    switch (address.any.sa_family) {
+    case AF_INET:
+        set_host(peer, inet_ntop(AF_INET, &address.in.sin_addr, text, sizeof text));
+        snprintf(peer->port, sizeof peer->port, "%u", ntohs(address.in.sin_port));
+        break;
+    case AF_INET6:
+        set_host(peer, inet_ntop(AF_INET6, &address.in6.sin6_addr, text, sizeof text));
+        snprintf(peer->port, sizeof peer->port, "%u", ntohs(address.in6.sin6_port));
+        break;
+    case AF_UNIX:
+        if (length > offsetof(struct sockaddr_un, sun_path) && address.un.sun_path[0])
+            set_name(peer, address.un.sun_path, length - offsetof(struct sockaddr_un, sun_path));
+        break;
+    case AF_VSOCK:
+        snprintf(peer->host, sizeof peer->host, "vsock-%u", address.vm.svm_cid);
+        snprintf(peer->port, sizeof peer->port, "%u", address.vm.svm_port);
+        break;
+    }
+}
+
+/* Finds out who the peer is, from whoever started us, or else from the kernel; "-" if nobody knows. */
+static void find_peer(struct address *peer)
+{
+    static const char *const variables[][2] = {
+        {"REMOTE_ADDR", "REMOTE_PORT"},       /* systemd */
+        {"TCPREMOTEIP", "TCPREMOTEPORT"},     /* tcpserver, tcpsvd */
+        {"SOCAT_PEERADDR", "SOCAT_PEERPORT"}, /* socat */
+        {"REMOTE_HOST", "REMOTE_PORT"},       /* stunnel; xinetd without the port */
+    };
+    const char *host = "", *port = NULL;
+    char bare[ADDRESS_SIZE];
+    for (size_t i = 0; i < COUNT_OF(variables) && !*host; i++) {
+        host = getenv(variables[i][0]) ?: "";
+        port = getenv(variables[i][1]);
+    }
+    *peer = (struct address){.host = "-"};
+    if (!*host || !port)
+        ask_kernel_for_peer(peer);
+    if (!*host)
+        return;
+    struct address asked = *peer;
+    host += *host == '['; /* socat writes IPv6 addresses in brackets */
+    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(host, "]"), host);
+    *peer = (struct address){.host = ""};
+    if (!set_host(peer, bare))
+        set_name(peer, bare, sizeof bare);
+    if (port)
+        set_port(peer, port);
+    else if (strcmp(peer->host, asked.host) == 0)
+        *peer = asked;
+}
+
+/* Prepares the connection that was handed over, if it is just one. */
+static void prepare_connection(struct connection *c, bool one_connection)
+{
+    const int on = 1;
+    if (!one_connection)
+        fail(&c->log, EX_USAGE,
+             "LISTEN_FDS=%s, but one connection is served; set Accept=yes in the socket unit",
+             getenv("LISTEN_FDS"));
+    c->input_flags = make_blocking(&c->log, STDIN_FILENO);
+    c->output_flags = make_blocking(&c->log, STDOUT_FILENO);
+    bool input_is_socket = is_connected_stream(&c->log, STDIN_FILENO);
+    c->sockets = is_connected_stream(&c->log, STDOUT_FILENO) && input_is_socket;
+    /* What is not TCP does without. */
+    if (c->sockets && setsockopt(STDOUT_FILENO, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 &&
+        errno != EOPNOTSUPP && errno != ENOPROTOOPT)
+        fail(&c->log, EX_OSERR, "cannot set TCP_NODELAY: %m");
+    find_peer(&c->peer);
+}
 
 /*
  * Becomes options.user for good if the program was started as root; it never serves as root.  Somebody else's
@@ -1112,6 +1344,8 @@ static void drop_root(struct log *log)
     if (setgroups(0, NULL) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0)
         fail(log, EX_OSERR, "cannot become user %s: %m", options.user);
 }
+
+/* ---- Sandbox ---------------------------------------------------------------------------------------- */
 
 #if defined WITHOUT_FILTER
 /* valgrind, gcov and the sanitizers need calls that the filter forbids; no target that installs has this. */
@@ -1489,40 +1723,6 @@ static void drain(struct connection *c)
 /* https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt */
 static const char proxy_signature[] = {'\r', '\n', '\r', '\n', '\0', '\r', '\n', 'Q', 'U', 'I', 'T', '\n'};
 
-/* Takes an address in its usual form, an IPv4-mapped one as IPv4.  Returns false if it is none. */
-static bool set_host(struct address *address, const char *text)
-{
-    uint8_t bytes[16];
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    if (inet_pton(AF_INET, text, bytes) == 1)
-        return inet_ntop(AF_INET, bytes, address->host, sizeof address->host);
-    if (inet_pton(AF_INET6, text, bytes) != 1)
-        return false;
-    if (memcmp(bytes, mapped, sizeof mapped) == 0)
-        return inet_ntop(AF_INET, bytes + sizeof mapped, address->host, sizeof address->host);
-    return inet_ntop(AF_INET6, bytes, address->host, sizeof address->host);
-}
-
-/* Takes a name that is no such address, as a Unix socket's path; what would spoil the record becomes "?". */
-static void set_name(struct address *address, const char *name, size_t size)
-{
-    size_t length = strnlen(name, size < ADDRESS_SIZE ? size : ADDRESS_SIZE - 1);
-    for (size_t i = 0; i < length; i++)
-        address->host[i] = is_visible((struct text){name + i, 1}, "\"\\") ? name[i] : '?';
-    address->host[length] = '\0';
-    address->port[0] = '\0';
-}
-
-/* Takes a decimal port.  Returns false if it is not one of at most 65535, without leading zeros. */
-static bool set_port(struct address *address, const char *text)
-{
-    size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || digits > 5 || text[digits] || (*text == '0' && digits > 1) || atoi(text) > UINT16_MAX)
-        return false;
-    snprintf(address->port, sizeof address->port, "%s", text);
-    return true;
-}
-
 /* Parses a line of version 1, without its CRLF.  Returns false if it is malformed. */
 static bool parse_proxy_line(struct text line, struct address *peer)
 {
@@ -1698,15 +1898,6 @@ static bool list_includes(const struct head *head, const char *name, const char 
         if (text_is_any_case(element, wanted))
             return true;
     return false;
-}
-
-/* Tells whether text is made of digits only (and not empty). */
-static bool is_number(struct text text)
-{
-    for (size_t i = 0; i < text.length; i++)
-        if (text.bytes[i] < '0' || text.bytes[i] > '9')
-            return false;
-    return text.length > 0;
 }
 
 /* What may stand in a host unencoded: RFC 3986 section 2.2 (sub-delims) and 2.3 (unreserved). */
@@ -2205,7 +2396,8 @@ static bool is_control(uint8_t opcode)
     return opcode >= CLOSE;
 }
 
-/* Judges the first byte of a frame: FIN, RSV and opcode; section 5.2, 5.4, 5.5. */
+/* Judges the first byte of a frame: FIN, RSV and opcode; section 5.2, 5.4, 5.5.  Returns ACCEPTED or what is
+ * wrong. */
 static enum end judge_first_byte(uint8_t byte, bool in_message)
 {
     uint8_t opcode = byte & 0x0f;
@@ -2214,23 +2406,21 @@ static enum end judge_first_byte(uint8_t byte, bool in_message)
     if ((opcode > BINARY && opcode < CLOSE) || opcode > PONG)
         return OPCODE_RESERVED;
     if (is_control(opcode))
-        return byte & 0x80 ? MORE : CONTROL_FRAGMENTED;
+        return byte & 0x80 ? ACCEPTED : CONTROL_FRAGMENTED;
     if (opcode == CONTINUATION)
-        return in_message ? MORE : NO_MESSAGE;
-    return in_message ? MESSAGE_UNFINISHED : MORE;
+        return in_message ? ACCEPTED : NO_MESSAGE;
+    return in_message ? MESSAGE_UNFINISHED : ACCEPTED;
 }
 
 /*
- * Decodes the header of a client's frame, judging each byte as it comes; frame->header_length is 0 until all
- * of it is there.  `in_message` tells that a fragmented message is unfinished.  Returns MORE or what is
- * wrong.
+ * Decodes the header of a client's frame and judges each byte as it comes.  `in_message` tells that a
+ * fragmented message is unfinished.  Returns MORE, ACCEPTED when the header is whole, or what is wrong.
  */
 static enum end decode_frame_header(const uint8_t *bytes, size_t available, bool in_message,
                                     struct frame *frame)
 {
-    enum end wrong = MORE;
-    frame->header_length = 0;
-    if (available > 0 && (wrong = judge_first_byte(bytes[0], in_message)) != MORE)
+    enum end wrong;
+    if (available > 0 && (wrong = judge_first_byte(bytes[0], in_message)) != ACCEPTED)
         return wrong;
     if (available < 2)
         return MORE;
@@ -2257,39 +2447,33 @@ static enum end decode_frame_header(const uint8_t *bytes, size_t available, bool
         return MORE;
     memcpy(&frame->masking_key, bytes + 2 + length_size, sizeof frame->masking_key);
     frame->header_length = (uint8_t)(2 + length_size + sizeof frame->masking_key);
-    return MORE;
+    return ACCEPTED;
 }
 
-/* Returns how many bytes the header of our frame has. */
-static size_t reply_header_length(uint64_t length)
+/* Writes the header of our frame, final and unmasked; section 5.2.  Returns its length in bytes. */
+static size_t encode_frame_header(uint8_t header[static REPLY_HEADER_MAX], uint8_t opcode, uint64_t length)
 {
-    return length < 126 ? 2 : length <= UINT16_MAX ? 4 : REPLY_HEADER_MAX;
-}
-
-/* Writes the header of our frame, final and unmasked, and returns where it ends. */
-static uint8_t *encode_frame_header(uint8_t *bytes, uint8_t opcode, uint64_t length)
-{
-    size_t length_size = reply_header_length(length) - 2;
-    *bytes++ = (uint8_t)(0x80 | opcode);
-    *bytes++ = length_size == 0 ? (uint8_t)length : length_size == 2 ? 126 : 127;
-    while (length_size > 0)
-        *bytes++ = (uint8_t)(length >> 8 * --length_size);
-    return bytes;
+    size_t length_size = length < 126 ? 0 : length <= UINT16_MAX ? 2 : 8;
+    header[0] = (uint8_t)(0x80 | opcode);
+    header[1] = length_size == 0 ? (uint8_t)length : length_size == 2 ? 126 : 127;
+    for (size_t i = 0; i < length_size; i++)
+        header[2 + i] = (uint8_t)(length >> 8 * (length_size - 1 - i));
+    return 2 + length_size;
 }
 
 /* Returns a masking key as it applies from `length` bytes further on. */
-static uint32_t turn_key(uint32_t key, size_t length)
+static uint32_t rotate_key(uint32_t key, size_t length)
 {
-    uint32_t twice[2] = {key, key}, turned;
-    memcpy(&turned, (const uint8_t *)twice + length % 4, sizeof turned);
-    return turned;
+    uint32_t twice[2] = {key, key}, rotated;
+    memcpy(&rotated, (const uint8_t *)twice + length % 4, sizeof rotated);
+    return rotated;
 }
 
 /*
  * Unmasks into another place, or into the same; section 5.3.  `key` has the bytes of the masking key in
- * memory order. Returns false if all of it is ASCII, for which the bytes are still at hand here.
+ * memory order.  Returns whether any byte is beyond ASCII, which costs nothing while the bytes are at hand.
  */
-static bool unmask(uint8_t *to, const uint8_t *from, size_t length, uint32_t key)
+static bool unmask_beyond_ascii(uint8_t *to, const uint8_t *from, size_t length, uint32_t key)
 {
     typedef uint64_t vector __attribute__((vector_size(16)));
     const uint64_t twice = (uint64_t)key << 32 | key, high_bits = UINT64_C(0x8080808080808080);
@@ -2322,19 +2506,19 @@ static bool unmask(uint8_t *to, const uint8_t *from, size_t length, uint32_t key
  * two characters needs no look at each byte.  The frame's key is left as it applies behind it.  Returns false
  * if it is not UTF-8.
  */
-static bool take_payload(struct frame *frame, uint8_t *utf8, bool is_text, uint8_t *to, const uint8_t *from,
-                         size_t length)
+static bool unmask_and_validate(struct frame *frame, uint8_t *utf8, bool is_text, uint8_t *to,
+                                const uint8_t *from, size_t length)
 {
     for (size_t i = 0, block; i < length; i += block) {
         block = length - i < BLOCK_SIZE ? length - i : BLOCK_SIZE;
-        bool beyond_ascii = unmask(to + i, from + i, block, frame->masking_key);
+        bool beyond_ascii = unmask_beyond_ascii(to + i, from + i, block, frame->masking_key);
         if (is_text && (beyond_ascii || *utf8 != UTF8_WHOLE)) {
             *utf8 = utf8_state_after(*utf8, to + i, block);
             if (*utf8 == UTF8_WRONG)
                 return false;
         }
     }
-    frame->masking_key = turn_key(frame->masking_key, length);
+    frame->masking_key = rotate_key(frame->masking_key, length);
     return true;
 }
 
@@ -2350,17 +2534,22 @@ static bool is_close_code(unsigned code)
     return false;
 }
 
-/* Judges what has come of a Close frame's body (unmasked) of `length` bytes; section 5.5.1. */
+/*
+ * Judges what has come of a Close frame's body (unmasked) of `length` bytes; section 5.5.1.  Returns MORE,
+ * ACCEPTED when it is whole, or what is wrong.
+ */
 static enum end judge_close_body(const uint8_t *body, size_t available, size_t length)
 {
     if (length == 1)
         return CLOSE_TRUNCATED;
-    if (available < 2)
-        return MORE;
-    if (!is_close_code((unsigned)(body[0] << 8 | body[1])))
-        return CLOSE_CODE_INVALID;
-    uint8_t utf8 = utf8_state_after(UTF8_WHOLE, body + 2, available - 2);
-    return utf8 == UTF8_WRONG || (available == length && utf8 != UTF8_WHOLE) ? CLOSE_NOT_UTF8 : MORE;
+    if (available >= 2) {
+        if (!is_close_code((unsigned)(body[0] << 8 | body[1])))
+            return CLOSE_CODE_INVALID;
+        uint8_t utf8 = utf8_state_after(UTF8_WHOLE, body + 2, available - 2);
+        if (utf8 == UTF8_WRONG || (available == length && utf8 != UTF8_WHOLE))
+            return CLOSE_NOT_UTF8;
+    }
+    return available == length ? ACCEPTED : MORE;
 }
 
 /* ---- Echo (section 6) ------------------------------------------------------------------------------- */
@@ -2387,34 +2576,25 @@ static void log_frame(struct connection *c, const char *direction, uint8_t opcod
 /* Puts a whole control frame into the output. */
 static void send_control(struct connection *c, uint8_t opcode, const uint8_t *payload, size_t length)
 {
-    uint8_t *start = output_room(c, REPLY_HEADER_MAX + length);
-    uint8_t *body = encode_frame_header(start, opcode, length);
-    memcpy(body, payload, length);
-    c->output_used += (size_t)(body - start) + length;
+    uint8_t *frame = output_room(c, REPLY_HEADER_MAX + length);
+    size_t header_length = encode_frame_header(frame, opcode, length);
+    memcpy(frame + header_length, payload, length);
+    c->output_used += header_length + length;
     if (options.verbose)
         log_frame(c, "sent", opcode, true, length, payload);
 }
 
-/* Returns how many bytes the prefix takes in a reply; binary messages have none. */
-static size_t reply_prefix_length(uint8_t opcode)
+/*
+ * Writes what goes before the payload of a reply: the header, and before text the prefix.  Returns its length
+ * in bytes.
+ */
+static size_t begin_reply(uint8_t reply[static REPLY_ROOM], uint8_t opcode, uint64_t length,
+                          const struct prefix *prefix)
 {
-    return opcode == TEXT ? options.prefix_length : 0;
-}
-
-/* Returns how many bytes go before the payload of a reply: header and prefix, at most REPLY_ROOM. */
-static size_t reply_payload_offset(uint8_t opcode, uint64_t length)
-{
-    size_t prefix = reply_prefix_length(opcode);
-    return reply_header_length(length + prefix) + prefix;
-}
-
-/* Writes what goes before a reply's payload, up to `payload`.  Returns where the reply begins. */
-static uint8_t *begin_reply(uint8_t *payload, uint8_t opcode, uint64_t length)
-{
-    size_t prefix = reply_prefix_length(opcode);
-    uint8_t *start = payload - reply_payload_offset(opcode, length);
-    memcpy(encode_frame_header(start, opcode, length + prefix), options.prefix, prefix);
-    return start;
+    size_t prefix_length = opcode == TEXT ? prefix->length : 0;
+    size_t header_length = encode_frame_header(reply, opcode, prefix_length + length);
+    memcpy(reply + header_length, prefix->bytes, prefix_length);
+    return header_length + prefix_length;
 }
 
 /* Counts a message that is echoed. */
@@ -2422,22 +2602,21 @@ static void note_reply(struct connection *c, uint8_t opcode, uint64_t length)
 {
     c->messages++;
     if (options.verbose)
-        log_frame(c, "sent", opcode, true, length + reply_prefix_length(opcode), NULL);
+        log_frame(c, "sent", opcode, true, length + (opcode == TEXT ? options.prefix.length : 0), NULL);
 }
 
 /* Answers a message that is one frame and in the input as a whole: straight from input to output. */
 static enum end echo_frame(struct connection *c, struct frame *frame, const uint8_t *payload)
 {
     size_t length = (size_t)frame->length;
-    uint8_t utf8 = UTF8_WHOLE;
-    uint8_t *start = output_room(c, REPLY_ROOM + length);
-    uint8_t *to = start + reply_payload_offset(frame->opcode, length);
-    if (!take_payload(frame, &utf8, frame->opcode == TEXT, to, payload, length) || utf8 != UTF8_WHOLE)
+    uint8_t utf8 = UTF8_WHOLE, *reply = output_room(c, REPLY_ROOM + length);
+    size_t begun = begin_reply(reply, frame->opcode, length, &options.prefix);
+    if (!unmask_and_validate(frame, &utf8, frame->opcode == TEXT, reply + begun, payload, length) ||
+        utf8 != UTF8_WHOLE)
         return TEXT_NOT_UTF8;
-    begin_reply(to, frame->opcode, length);
-    c->output_used += (size_t)(to - start) + length;
+    c->output_used += begun + length;
     note_reply(c, frame->opcode, length);
-    return MORE;
+    return ACCEPTED;
 }
 
 /* Returns the address space, in bytes, for the largest message that the options allow. */
@@ -2484,16 +2663,17 @@ static void release_memory(struct message *message)
 static enum end echo_gathered(struct connection *c)
 {
     struct message *message = &c->message;
-    uint8_t *end = message->memory + REPLY_ROOM + message->length;
-    uint8_t *start = begin_reply(message->memory + REPLY_ROOM, message->opcode, message->length);
-    size_t length = (size_t)(end - start);
+    uint8_t begin[REPLY_ROOM], *payload = message->memory + REPLY_ROOM;
     if (message->utf8 != UTF8_WHOLE)
         return TEXT_NOT_UTF8;
+    size_t begun = begin_reply(begin, message->opcode, message->length, &options.prefix);
+    size_t length = begun + (size_t)message->length;
+    memcpy(payload - begun, begin, begun);
     if (length <= COPY_MAX) {
-        memcpy(output_room(c, length), start, length);
+        memcpy(output_room(c, length), payload - begun, length);
         c->output_used += length;
     } else {
-        flush_with(c, start, length);
+        flush_with(c, payload - begun, length);
     }
     if (c->lost != MORE)
         return c->lost;
@@ -2502,7 +2682,7 @@ static enum end echo_gathered(struct connection *c)
         message->release_at = c->time + QUIET_TIME;
     message->opcode = CONTINUATION;
     message->length = 0;
-    return MORE;
+    return ACCEPTED;
 }
 
 /* Gathers payload of the data frame that is being received; `from` may be where it belongs already. */
@@ -2510,56 +2690,54 @@ static enum end gather(struct connection *c, const uint8_t *from, size_t length)
 {
     struct message *message = &c->message;
     uint8_t *to = message->memory + REPLY_ROOM + message->length;
-    if (!take_payload(&c->frame, &message->utf8, message->opcode == TEXT, to, from, length))
+    if (!unmask_and_validate(&c->frame, &message->utf8, message->opcode == TEXT, to, from, length))
         return TEXT_NOT_UTF8;
     message->length += length;
     c->payload_left -= length;
     if (c->payload_left > 0)
         return MORE;
-    c->in_frame = false;
-    return c->frame.fin ? echo_gathered(c) : MORE;
+    return c->frame.fin ? echo_gathered(c) : ACCEPTED;
 }
 
-/* Takes a Close frame's body, as far as it has come; section 5.5.1, 7.1.5. */
-static enum end take_close(struct connection *c, const uint8_t *body, size_t available, size_t length)
+/* Notes the code and the reason of the peer's Close; section 7.1.5, 7.1.6. */
+static void note_close(struct connection *c, const uint8_t *body, size_t length)
 {
-    enum end wrong = judge_close_body(body, available, length);
-    if (wrong != MORE || available < length)
-        return wrong;
     c->close_code = NO_STATUS;
     if (length >= 2) {
         c->close_code = (uint16_t)(body[0] << 8 | body[1]);
         memcpy(c->peer_reason, body + 2, length - 2);
         c->close_reason = (struct text){c->peer_reason, length - 2};
     }
-    return CLOSED_BY_PEER;
 }
 
-/* Takes the control frame at the front of the input, unless it is not complete; section 5.5. */
-static enum end take_control(struct connection *c, struct frame *frame, bool *taken)
+/* Answers the control frame at the front of the input when all of it is there; section 5.5. */
+static enum end answer_control(struct connection *c, const struct frame *frame)
 {
     const uint8_t *masked = c->input + c->input_start + frame->header_length;
     size_t length = (size_t)frame->length, available = c->input_end - c->input_start - frame->header_length;
     uint8_t payload[CONTROL_PAYLOAD_MAX];
-    enum end end = MORE;
     if (available > length)
         available = length;
-    unmask(payload, masked, available, frame->masking_key);
-    *taken = available == length;
-    if (frame->opcode == CLOSE)
-        end = take_close(c, payload, available, length);
-    if (*taken) {
-        c->input_start += frame->header_length + length;
-        if (options.verbose)
-            log_frame(c, "received", frame->opcode, true, length, payload);
-        if (frame->opcode == PING)
-            send_control(c, PONG, payload, length);
-    }
-    return end;
+    unmask_beyond_ascii(payload, masked, available, frame->masking_key);
+    enum end end = frame->opcode == CLOSE ? judge_close_body(payload, available, length)
+                   : available == length  ? ACCEPTED
+                                          : MORE;
+    if (end != ACCEPTED)
+        return end;
+    c->input_start += frame->header_length + length;
+    if (options.verbose)
+        log_frame(c, "received", frame->opcode, true, length, payload);
+    if (frame->opcode == PING)
+        send_control(c, PONG, payload, length);
+    if (frame->opcode != CLOSE)
+        return ACCEPTED;
+    note_close(c, payload, length);
+    return CLOSED_BY_PEER;
 }
 
-/* Takes the data frame whose header is at the front of the input, with as much of its payload as is there. */
-static enum end take_data(struct connection *c, struct frame *frame)
+/* Receives the data frame whose header is at the front of the input, and as much of its payload as is there.
+ */
+static enum end begin_data(struct connection *c, struct frame *frame)
 {
     const uint8_t *payload = c->input + c->input_start + frame->header_length;
     size_t available = c->input_end - c->input_start - frame->header_length;
@@ -2567,10 +2745,11 @@ static enum end take_data(struct connection *c, struct frame *frame)
         log_frame(c, "received", frame->opcode, frame->fin, frame->length, NULL);
     if (frame->length > options.max_message - c->message.length)
         return MESSAGE_TOO_BIG;
-    if (frame->fin && frame->opcode != CONTINUATION && frame->length <= available) {
-        c->input_start += frame->header_length + (size_t)frame->length;
+    if (available > frame->length)
+        available = (size_t)frame->length;
+    c->input_start += frame->header_length + available;
+    if (frame->fin && frame->opcode != CONTINUATION && available == frame->length)
         return echo_frame(c, frame, payload);
-    }
     if (!map_message(&c->message)) {
         c->error = errno;
         return NO_MEMORY;
@@ -2581,41 +2760,25 @@ static enum end take_data(struct connection *c, struct frame *frame)
     }
     c->frame = *frame;
     c->payload_left = frame->length;
-    c->in_frame = true;
-    if (available > frame->length)
-        available = (size_t)frame->length;
-    c->input_start += frame->header_length + available;
     return gather(c, payload, available);
 }
 
-/* Takes the frames that the input holds.  Returns MORE when it needs more bytes, or how it ends. */
-static enum end take_frames(struct connection *c)
+/* Receives what the input holds of one frame.  Returns ACCEPTED when it was whole, MORE, or how it ends. */
+static enum end receive_frame(struct connection *c)
 {
-    enum end end = MORE;
-    bool taken = true;
-    while (taken && end == MORE) {
-        size_t available = c->input_end - c->input_start;
-        struct frame frame;
-        if (c->in_frame) {
-            if (available > c->payload_left)
-                available = (size_t)c->payload_left;
-            c->input_start += available;
-            end = gather(c, c->input + c->input_start - available, available);
-            taken = !c->in_frame;
-            continue;
-        }
-        end = decode_frame_header(c->input + c->input_start, available, c->message.opcode != CONTINUATION,
-                                  &frame);
-        if (end != MORE || frame.header_length == 0)
-            break;
-        if (is_control(frame.opcode)) {
-            end = take_control(c, &frame, &taken);
-        } else {
-            end = take_data(c, &frame);
-            taken = !c->in_frame;
-        }
+    const uint8_t *input = c->input + c->input_start;
+    size_t available = c->input_end - c->input_start;
+    struct frame frame;
+    if (c->payload_left > 0) {
+        if (available > c->payload_left)
+            available = (size_t)c->payload_left;
+        c->input_start += available;
+        return gather(c, input, available);
     }
-    return end;
+    enum end end = decode_frame_header(input, available, c->message.opcode != CONTINUATION, &frame);
+    if (end != ACCEPTED)
+        return end;
+    return is_control(frame.opcode) ? answer_control(c, &frame) : begin_data(c, &frame);
 }
 
 /* Returns when something is due if the peer stays silent: a Ping, the end, or memory to give back. */
@@ -2631,7 +2794,7 @@ static int64_t next_deadline(const struct connection *c)
 
 /*
  * Does what is due at `deadline`, after a read that found nothing.  How late that is is no silence of the
- * peer: a process that was stopped for a while still sends its Ping before it gives up.
+ * peer: a process that was stopped for a while sends the Ping that is due before it gives up.
  */
 static enum end note_silence(struct connection *c, int64_t deadline)
 {
@@ -2643,24 +2806,25 @@ static enum end note_silence(struct connection *c, int64_t deadline)
         send_control(c, PING, (const uint8_t *)"", 0);
         c->pings++;
     }
-    return MORE;
+    return ACCEPTED;
 }
 
-/* Reads more, large payload straight to where it is gathered; output goes out first. */
+/*
+ * Reads more, large payload straight to where it is gathered; output goes out first.  Returns ACCEPTED, MORE,
+ * or how it ends.
+ */
 static enum end receive_more(struct connection *c)
 {
-    bool direct = c->in_frame && c->payload_left >= INPUT_SIZE;
+    bool direct = c->payload_left >= INPUT_SIZE;
     uint8_t *to = direct ? c->message.memory + REPLY_ROOM + c->message.length : NULL;
     size_t size = c->payload_left < DIRECT_READ_SIZE ? (size_t)c->payload_left : DIRECT_READ_SIZE, count;
-    enum arrival arrival;
     if (c->time >= c->message.release_at)
         release_memory(&c->message);
     if (direct)
         flush(c);
     int64_t deadline = next_deadline(c);
-    arrival = direct ? receive(c, to, size, deadline, &count) : receive_input(c, deadline);
-    switch (arrival) {
-    case BYTES: begin_silence(c, c->time); return direct ? gather(c, to, count) : MORE;
+    switch (direct ? receive(c, to, size, deadline, &count) : receive_input(c, deadline)) {
+    case BYTES: begin_silence(c, c->time); return direct ? gather(c, to, count) : ACCEPTED;
     case END_OF_STREAM: return END_OF_INPUT;
     case DUE: return note_silence(c, deadline);
     case STOP: return STOPPED;
@@ -2668,12 +2832,13 @@ static enum end receive_more(struct connection *c)
     }
 }
 
-/* Exchanges frames until it ends. */
+/* Exchanges frames until it ends; returns how. */
 static enum end echo_messages(struct connection *c)
 {
-    enum end end = MORE;
-    while ((end = take_frames(c)) == MORE && (end = receive_more(c)) == MORE)
-        ;
+    enum end end = ACCEPTED;
+    begin_silence(c, c->time);
+    while (end == ACCEPTED || end == MORE)
+        end = end == ACCEPTED ? receive_frame(c) : receive_more(c);
     return end;
 }
 
@@ -2736,176 +2901,8 @@ static _Noreturn void conclude(struct connection *c, enum end end)
     exit(local_fault ? EX_OSERR : EXIT_SUCCESS);
 }
 
-/* ---- Start ------------------------------------------------------------------------------------------ */
-
-/* Takes the peer's address from getpeername. */
-static void ask_kernel_for_peer(struct address *peer)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in in;
-        struct sockaddr_in6 in6;
-        struct sockaddr_un un;
-        struct sockaddr_vm vm;
-    } address = {0};
-    char text[INET6_ADDRSTRLEN];
-    socklen_t length = sizeof address;
-    if (getpeername(STDIN_FILENO, &address.any, &length) < 0)
-        return;
-    switch (address.any.sa_family) {
-    case AF_INET:
-        set_host(peer, inet_ntop(AF_INET, &address.in.sin_addr, text, sizeof text));
-        snprintf(peer->port, sizeof peer->port, "%u", ntohs(address.in.sin_port));
-        break;
-    case AF_INET6:
-        set_host(peer, inet_ntop(AF_INET6, &address.in6.sin6_addr, text, sizeof text));
-        snprintf(peer->port, sizeof peer->port, "%u", ntohs(address.in6.sin6_port));
-        break;
-    case AF_UNIX:
-        if (length > offsetof(struct sockaddr_un, sun_path) && address.un.sun_path[0])
-            set_name(peer, address.un.sun_path, length - offsetof(struct sockaddr_un, sun_path));
-        break;
-    case AF_VSOCK:
-        snprintf(peer->host, sizeof peer->host, "vsock-%u", address.vm.svm_cid);
-        snprintf(peer->port, sizeof peer->port, "%u", address.vm.svm_port);
-        break;
-    }
-}
-
-/* Finds out who the peer is, from whoever started us, or else from the kernel; "-" if nobody knows. */
-static void find_peer(struct address *peer)
-{
-    static const char *const variables[][2] = {
-        {"REMOTE_ADDR", "REMOTE_PORT"},       /* systemd */
-        {"TCPREMOTEIP", "TCPREMOTEPORT"},     /* tcpserver, tcpsvd */
-        {"SOCAT_PEERADDR", "SOCAT_PEERPORT"}, /* socat */
-        {"REMOTE_HOST", "REMOTE_PORT"},       /* stunnel; xinetd without the port */
-    };
-    const char *host = "", *port = NULL;
-    char bare[ADDRESS_SIZE];
-    for (size_t i = 0; i < COUNT_OF(variables) && !*host; i++) {
-        host = getenv(variables[i][0]) ?: "";
-        port = getenv(variables[i][1]);
-    }
-    *peer = (struct address){.host = "-"};
-    if (!*host || !port)
-        ask_kernel_for_peer(peer);
-    if (!*host)
-        return;
-    struct address asked = *peer;
-    host += *host == '['; /* socat writes IPv6 addresses in brackets */
-    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(host, "]"), host);
-    *peer = (struct address){.host = ""};
-    if (!set_host(peer, bare))
-        set_name(peer, bare, sizeof bare);
-    if (port)
-        set_port(peer, port);
-    else if (strcmp(peer->host, asked.host) == 0)
-        *peer = asked;
-}
-
-/* Tells whether a descriptor is a stream socket that has been accepted. */
-static bool is_connected_stream(struct log *log, int descriptor)
-{
-    int type = 0, listening = 0;
-    socklen_t length = sizeof type;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
-        return false;
-    if (type != SOCK_STREAM)
-        fail(log, EX_USAGE,
-             "the connection is not a stream socket; start this program for one TCP connection");
-    length = sizeof listening;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening)
-        fail(log, EX_USAGE,
-             "this is a listening socket, not a connection; set Accept=yes in the socket unit");
-    return true;
-}
-
-/*
- * Puts the connection on standard input and output and closes whatever else was inherited; sd_listen_fds(3).
- * Returns false if something else than one connection was passed in LISTEN_FDS.
- */
-static bool take_descriptors(void)
-{
-    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-    bool passed = pid && count && strtol(pid, NULL, 10) == getpid() && strcmp(count, "0") != 0;
-    if (fcntl(STDERR_FILENO, F_GETFD) < 0) {
-        int null = open("/dev/null", O_RDWR);
-        dup2(null, STDERR_FILENO);
-        if (null >= 0 && null < STDERR_FILENO)
-            close(null); /* or it would be taken for the connection */
-    }
-    if (passed && (dup2(STDERR_FILENO + 1, STDIN_FILENO) < 0 || dup2(STDERR_FILENO + 1, STDOUT_FILENO) < 0))
-        close(STDIN_FILENO);                             /* which make_blocking then complains of */
-    syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0); /* before Linux 5.9 they stay open, unused */
-    return !passed || strcmp(count, "1") == 0;
-}
-
-/* Makes a descriptor block, however it was left: all that waits counts on it.  Returns its flags. */
-static int make_blocking(struct log *log, int descriptor)
-{
-    int flags = fcntl(descriptor, F_GETFL);
-    if (flags < 0)
-        fail(log, EX_USAGE, "standard input and output must be the connection; one of them is closed");
-    if (flags & O_NONBLOCK && fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) < 0)
-        fail(log, EX_OSERR, "cannot make the connection block: %m");
-    return flags & ~O_NONBLOCK;
-}
-
-/* Prepares the connection that was handed over. */
-static void prepare_connection(struct connection *c)
-{
-    const int on = 1;
-    c->input_flags = make_blocking(&c->log, STDIN_FILENO);
-    c->output_flags = make_blocking(&c->log, STDOUT_FILENO);
-    bool input_is_socket = is_connected_stream(&c->log, STDIN_FILENO);
-    c->sockets = is_connected_stream(&c->log, STDOUT_FILENO) && input_is_socket;
-    /* What is not TCP does without. */
-    if (c->sockets && setsockopt(STDOUT_FILENO, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 &&
-        errno != EOPNOTSUPP && errno != ENOPROTOOPT)
-        fail(&c->log, EX_OSERR, "cannot set TCP_NODELAY: %m");
-    find_peer(&c->peer);
-}
-
-/* Prints on standard output and ends. */
-static _Noreturn void print_and_exit(struct log *log, const char *string)
-{
-    if (fputs(string, stdout) < 0 || fflush(stdout) != 0)
-        fail(log, EX_OSERR, "cannot write: %m");
-    exit(EXIT_SUCCESS);
-}
-
-/* Takes the command line, and whatever it asks for that is not to serve. */
-static void take_options(struct log *log, int argc, char **argv)
-{
-    char complaint[LOGGED_MAX], safe[ESCAPED_SIZE];
-    bool right = parse_options(argc, argv, &options, complaint);
-    /* Who checks reads it there; and of a line on standard error the journal knows the unit, however soon the
-     * process is gone. */
-    if (options.check)
-        log->channel = STANDARD_ERROR;
-    if (!right)
-        fail(log, EX_USAGE, "%s", escaped(TEXT_OF(complaint), safe));
-    if (options.log != AUTO && !options.check)
-        open_log(log, options.log);
-    if (options.help)
-        print_and_exit(log, usage);
-    if (options.version)
-        print_and_exit(log, "ws-echo " VERSION "\n");
-    if (options.check) {
-        drop_root(log);
-        enter_sandbox(log);
-        exit(EXIT_SUCCESS);
-    }
-    if (isatty(STDIN_FILENO)) {
-        fprintf(stderr,
-                "ws-echo is a WebSocket echo server for one connection on standard input and output.\n"
-                "It does not listen: systemd, xinetd, inetd, tcpserver or socat start it; to try it, run\n"
-                "systemd-socket-activate --accept --inetd --listen=8888 %s\n",
-                program_invocation_name);
-        exit(EX_USAGE);
-    }
-}
+/* ---- main
+ * --------------------------------------------------------------------------------------------------- */
 
 int main(int argc, char **argv)
 {
@@ -2913,26 +2910,24 @@ int main(int argc, char **argv)
     struct connection *c = &connection;
 
     set_signals();
-    bool one_connection = take_descriptors();
+    bool one_connection = find_connection();
     open_log(&c->log, AUTO);
-    take_options(&c->log, argc, argv);
-    if (!one_connection)
-        fail(&c->log, EX_USAGE,
-             "LISTEN_FDS=%s, but one connection is served; set Accept=yes in the socket unit",
-             getenv("LISTEN_FDS"));
-    prepare_connection(c);
+    read_command_line(&c->log, argc, argv);
+    if (!options.check)
+        prepare_connection(c, one_connection);
     drop_root(&c->log);
     c->sandboxed = enter_sandbox(&c->log);
+    if (options.check)
+        exit(EXIT_SUCCESS);
+
     c->started = c->time = now();
     c->stop_deadline = c->message.release_at = NEVER;
-
     enum end end = read_request(c);
     if (end == ACCEPTED) {
         send_switching(c);
         if (options.verbose)
             log_head(c);
         notify_status(c, "echoing");
-        begin_silence(c, c->time);
         end = echo_messages(c);
     }
     conclude(c, end);

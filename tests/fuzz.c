@@ -160,11 +160,12 @@ static void fuzz_frame(const uint8_t *input, size_t length)
     enum end ending = decode_frame_header(bytes, length, in_message, &frame);
     enum end ending_of_part = decode_frame_header(part, place, in_message, &frame_of_part);
     HOLDS(ending_of_part == MORE || ending_of_part == ending);
-    HOLDS(ending == MORE || (frame.header_length == 0 && ends[ending].code == PROTOCOL_ERROR));
-    HOLDS(frame.header_length <= length && frame_of_part.header_length <= place);
-    HOLDS(ending != MORE || frame.header_length > 0 || length < CLIENT_HEADER_MAX);
-    if (frame.header_length > 0) {
-        size_t size = (size_t)(encode_frame_header(header, frame.opcode, frame.length) - header);
+    HOLDS(ending == MORE || ending == ACCEPTED || ends[ending].code == PROTOCOL_ERROR);
+    HOLDS(ending != MORE || length < CLIENT_HEADER_MAX);
+    HOLDS(ending != ACCEPTED || frame.header_length <= length);
+    HOLDS(ending_of_part != ACCEPTED || frame_of_part.header_length <= place);
+    if (ending == ACCEPTED) {
+        size_t size = encode_frame_header(header, frame.opcode, frame.length);
         HOLDS(size + sizeof frame.masking_key == frame.header_length);
         header[0] &= (uint8_t)(frame.fin ? 0xff : 0x7f);
         header[1] |= 0x80;
@@ -223,8 +224,8 @@ static void fuzz_utf8(const uint8_t *input, size_t length)
     for (size_t i = 0; i < length; i++)
         masked[i] ^= key[i % 4];
     memcpy(&frame.masking_key, key, sizeof key);
-    HOLDS((take_payload(&frame, &of_payload, true, payload, masked, place) &&
-           take_payload(&frame, &of_payload, true, payload + place, masked + place, length - place)) ==
+    HOLDS((unmask_and_validate(&frame, &of_payload, true, payload, masked, place) &&
+           unmask_and_validate(&frame, &of_payload, true, payload + place, masked + place, length - place)) ==
           (state != UTF8_WRONG));
     HOLDS(state == UTF8_WRONG || memcmp(payload, bytes, length) == 0);
     HOLDS(state == of_payload);
@@ -250,8 +251,8 @@ static void fuzz_options(const uint8_t *input, size_t length)
     }
     if (parse_options(count, words, &into, complaint)) {
         HOLDS(*complaint == '\0');
-        HOLDS(into.prefix_length <= PREFIX_MAX && into.max_message >= 1 && into.max_message <= MESSAGE_MAX);
-        HOLDS(is_utf8((const uint8_t *)into.prefix, into.prefix_length));
+        HOLDS(into.prefix.length <= PREFIX_MAX && into.max_message >= 1 && into.max_message <= MESSAGE_MAX);
+        HOLDS(is_utf8((const uint8_t *)into.prefix.bytes, into.prefix.length));
         HOLDS(into.handshake_timeout > 0 && into.ping_interval >= 0 && into.timeout >= 0);
         HOLDS(into.timeout == 0 || into.ping_interval < into.timeout);
         HOLDS(into.paths.any == (into.paths.count == 0) && into.origins.any == (into.origins.count == 0));

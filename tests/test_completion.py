@@ -84,7 +84,7 @@ def test_what_is_offered_as_a_value_is_one(candidates, short, long):
     offered = [candidates(f"ws-echo {form}") for form in forms]
     assert all(values == offered[0] for values in offered), offered
     for value in offered[0] if offered else []:
-        assert wire.run(b"", long + value).returncode == 0, value
+        assert wire.run(b"", long + value, "--check").returncode == 0, value
     expected = {"--path=": ["any"], "--origin=": ["any", "null"], "--subprotocol=": ["any", "none"],
                 "--log=": ["auto", "journal", "stderr", "syslog"]}
     if long == "--user=":
