@@ -11,6 +11,7 @@ import pytest
 import wire
 
 HERE = pathlib.Path(__file__).resolve().parent
+DEFAULT = wire.PROGRAM
 PROGRAMS = {"ordinary": wire.TOP / "ws-echo", "static": wire.TOP / "ws-echo-static"}
 
 # What concerns the source, the Makefile or a document needs one run.
@@ -34,7 +35,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def program(request):
-    """The program that wire starts."""
+    """The program that wire starts; where a test says nothing of it, that is the ordinary one."""
+    wire.PROGRAM = DEFAULT
     if hasattr(request, "param"):
         path = PROGRAMS[request.param]
         parts.require_file(path, f"make ({path.name})")
