@@ -19,10 +19,10 @@
  *  5. Nothing that the peer sent reaches the log unescaped, and no payload reaches it at all.
  *  6. The exit status is 0 for whatever a peer can cause; anything else is a local fault.
  *
- * The file is in the order in which a connection lives; main is last, and tells it in short.  Functions that
- * are pure (options, PROXY header, request head, UTF-8, frame header) touch nothing outside their arguments,
- * getopt's state excepted; tests include this file to call them.  Numbers of sections are those of RFC 6455,
- * unless another RFC is named.
+ * The file follows the life of a connection; main comes last and is its summary.  Pure functions (options,
+ * PROXY header, request head, UTF-8, frame header) touch nothing but their arguments, getopt's state
+ * excepted; tests include this file to call them.  Section numbers are those of RFC 6455, unless another RFC
+ * is named.
  */
 #define _GNU_SOURCE
 
@@ -71,13 +71,13 @@
 
 #include "page.h" /* PAGE, PAGE_SCRIPT_HASH, PAGE_STYLE_HASH: made of ws-echo.html by the Makefile */
 
-/* ---- Limits and types ------------------------------------------------------------------------------- */
+/* ---- Limits and types ---------------------------------------------------------------------------------- */
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 #define STRING_OF(number) #number
 #define STRING(number) STRING_OF(number)
 
-/* Numbers that sentences for the peer name stand as macros, so that each is written once. */
+/* These are macros, because the sentences below contain them. */
 #define REQUEST_LINE_MAX 4096 /* bytes, without its CRLF */
 #define HEAD_MAX 16384        /* bytes, with the empty line that ends it */
 #define FIELDS_MAX 100
@@ -90,9 +90,9 @@ enum {
     INPUT_SIZE = 256 * 1024,       /* bytes that one read takes at most */
     OUTPUT_SIZE = 512 * 1024,      /* bytes of answers that one write gathers at most */
     DIRECT_READ_SIZE = 256 * 1024, /* bytes of a large message read at once, to stay in the cache */
-    COPY_MAX = 64 * 1024,          /* a longer reply leaves from where it was gathered */
-    KEPT_MAX = 64 * 1024,          /* bytes of message memory that stay when nothing happens */
-    HUGE_PAGE = 2 * 1024 * 1024,   /* bytes; message memory beyond the first two is had in such steps */
+    COPY_MAX = 64 * 1024,          /* bytes; a longer reply is written from where it was gathered */
+    KEPT_MAX = 64 * 1024,          /* bytes of message memory that are never given back */
+    HUGE_PAGE = 2 * 1024 * 1024,   /* bytes; message memory beyond the first 4 MiB is mapped in such pages */
     BLOCK_SIZE = 4096,             /* bytes unmasked, then validated while in the cache */
     CONTROL_PAYLOAD_MAX = 125,     /* section 5.5 */
     REPLY_HEADER_MAX = 10,         /* section 5.2: two bytes and eight of length, without a masking key */
@@ -105,19 +105,19 @@ enum {
     PROXY_LINE_MAX = 107,          /* PROXY protocol, version 1, with its CRLF */
     PROXY_BINARY_MAX = 16 + 65535, /* version 2 */
     ADDRESS_SIZE = 108 + 1,        /* the longest address, a Unix socket's path */
-    DRAIN_MAX = 64 * 1024 * 1024,  /* bytes thrown away after our last word */
+    DRAIN_MAX = 64 * 1024 * 1024,  /* bytes discarded after our last word */
     KEY_LENGTH = 24,               /* Sec-WebSocket-Key, section 4.1 */
     ACCEPT_LENGTH = 28,            /* Sec-WebSocket-Accept, section 4.2.2 */
 };
 
 #define SECOND INT64_C(1000000) /* durations are microseconds, as in struct timeval */
 #define DRAIN_TIME (2 * SECOND)
-#define STOP_TIME (2 * SECOND)      /* for a frame that is partly written when a signal stops us */
+#define STOP_TIME (2 * SECOND)      /* to finish writing when a signal stops the program */
 #define LOG_TIME (2 * SECOND)       /* for one line of the log */
-#define QUIET_TIME (SECOND / 10)    /* of silence after which a large message's memory is given back */
+#define QUIET_TIME (SECOND / 10)    /* after a large message, until its memory is given back */
 #define PING_INTERVAL (20 * SECOND) /* or a third of a shorter timeout, where none is given */
 #define PING_INTERVAL_UNSET INT64_C(-1)
-#define TICK (SECOND / 50) /* after which an expired timer expires again */
+#define TICK (SECOND / 50) /* an expired timer expires again after this */
 #define NEVER INT64_MAX
 #define DURATION_MAX (366 * 24 * 3600 * SECOND)
 #define MESSAGE_MAX (UINT64_C(1) << 30)
@@ -131,7 +131,7 @@ enum opcode {
     PONG = 0xA,
 };
 
-/* Close codes that are named here; section 7.4.1. */
+/* Close codes: section 7.4.1. */
 enum {
     GOING_AWAY = 1001,
     PROTOCOL_ERROR = 1002,
@@ -142,7 +142,7 @@ enum {
     INTERNAL_ERROR = 1011,
 };
 
-/* Bytes that belong to somebody else; not terminated. */
+/* A part of a buffer, without a terminating NUL. */
 struct text {
     const char *bytes;
     size_t length;
@@ -227,8 +227,7 @@ struct text {
 #define END_IDENTITY(identity, code, sentence) identity,
 #define END_ROW(identity, code, sentence) {#identity, code, sentence},
 
-/* What parsers and other steps return: more bytes are needed, this one is done, or how the connection ends.
- */
+/* What parsers and steps return: more bytes are needed, this step is complete, or how the connection ends. */
 enum end { MORE, ACCEPTED, ENDS(END_IDENTITY) };
 
 static const struct {
@@ -244,8 +243,8 @@ struct field {
 /* A request head while it is read: RFC 9112 section 2. */
 struct head {
     size_t scanned;    /* bytes that have been judged */
-    size_t line_start; /* where the line that is being read begins */
-    unsigned lines;    /* complete lines, without one empty line that may come first */
+    size_t line_start; /* offset of the current line */
+    unsigned lines;    /* complete lines, not counting an empty one before the request line */
     unsigned skipped;  /* empty lines before the request line */
     int minor_version;
     struct text method, target, path;
@@ -281,8 +280,9 @@ enum channel { AUTO, STANDARD_ERROR, JOURNAL, SYSLOG };
 
 struct log {
     enum channel channel;
-    bool under_systemd; /* it started this process: its journal reads standard error and understands <N> */
-    bool blocked;       /* it did not take something in time, and gets nothing more but the record */
+    bool under_systemd; /* systemd started this process: its journal reads standard error and understands <N>
+                         */
+    bool blocked;       /* it once took too long; it gets nothing more but the record */
     int (*journal_sendv)(const struct iovec *, int); /* sd_journal_sendv and sd_notify, where loaded */
     int (*notify)(int, const char *);
 };
@@ -292,15 +292,15 @@ struct address {
     char port[sizeof "4294967295"];
 };
 
-/* One connection; there is one in a process. */
+/* The connection; a process has one. */
 struct connection {
     struct log log;
     struct address peer;
     enum end lost; /* how it was lost, with `error`; MORE: it was not */
     int error;
-    bool closing;   /* only our last word and the drain are left; a signal changes nothing any more */
-    bool sandboxed; /* the filter of system calls is in force */
-    bool sockets;   /* input and output are sockets */
+    bool closing;                  /* only the last word and the drain are left; signals are ignored now */
+    bool sandboxed;                /* the filter of system calls is in force */
+    bool sockets;                  /* input and output are sockets */
     int input_flags, output_flags; /* of their descriptors, without O_NONBLOCK */
     int64_t started;               /* as all times: microseconds of the monotonic clock */
     int64_t time;                  /* when the last read or waiting write returned */
@@ -310,15 +310,14 @@ struct connection {
 
     struct head head;
     struct text origin, subprotocol, user_agent, forwarded;
-    char forwarded_fields[LOGGED_MAX +
-                          2]; /* terminated, and one more than is logged, so that it shows as cut */
-    int status;               /* HTTP; 0: nothing was answered */
+    char forwarded_fields[LOGGED_MAX + 2]; /* a NUL, and one byte more than is logged */
+    int status;                            /* HTTP; 0: nothing was answered */
 
     struct frame frame;
     uint64_t payload_left; /* of the data frame that is being gathered, bytes; 0: none is */
     struct message message;
 
-    uint16_t close_code; /* of whoever closed first; 0: nobody did */
+    uint16_t close_code; /* of the first Close, whoever sent it; 0: there was none */
     struct text close_reason;
     char peer_reason[CONTROL_PAYLOAD_MAX];
     uint64_t messages, bytes_in, bytes_out;
@@ -335,7 +334,7 @@ _Static_assert(PROXY_BINARY_MAX + HEAD_MAX <= INPUT_SIZE, "one read takes what p
 _Static_assert(sizeof PAGE + 6 * (REQUEST_LINE_MAX + CHOICES_MAX * (ORIGIN_MAX + 1)) + 4096 <= OUTPUT_SIZE,
                "the page fits the output, a path and all origins in it");
 
-/* Returns the monotonic clock in microseconds: no system call where the kernel lends its clock. */
+/* Returns the time of the monotonic clock, in microseconds; the vDSO makes that no system call. */
 static int64_t now(void)
 {
     struct timespec time;
@@ -398,10 +397,10 @@ static int hex_digit(char digit)
     return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
-/* ---- Addresses
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Addresses ----------------------------------------------------------------------------------------- */
 
-/* Takes an address in its usual form, an IPv4-mapped one as IPv4.  Returns false if it is none. */
+/* Sets the host from an IP address in text form; an IPv4-mapped one becomes IPv4.  Returns false if it is
+ * none. */
 static bool set_host(struct address *address, const char *text)
 {
     uint8_t bytes[16];
@@ -415,7 +414,7 @@ static bool set_host(struct address *address, const char *text)
     return inet_ntop(AF_INET6, bytes, address->host, sizeof address->host);
 }
 
-/* Takes a name that is no such address, as a Unix socket's path; what would spoil the record becomes "?". */
+/* Sets the host to another name, such as the path of a Unix socket; bytes that are not visible become "?". */
 static void set_name(struct address *address, const char *name, size_t size)
 {
     size_t length = strnlen(name, size < ADDRESS_SIZE ? size : ADDRESS_SIZE - 1);
@@ -425,7 +424,7 @@ static void set_name(struct address *address, const char *name, size_t size)
     address->port[0] = '\0';
 }
 
-/* Takes a decimal port.  Returns false if it is not one of at most 65535, without leading zeros. */
+/* Sets the port from a decimal number, 0 to 65535 without leading zeros.  Returns false if it is none. */
 static bool set_port(struct address *address, const char *text)
 {
     size_t digits = strspn(text, "0123456789");
@@ -435,11 +434,12 @@ static bool set_port(struct address *address, const char *text)
     return true;
 }
 
-/* ---- UTF-8 (RFC 3629) ------------------------------------------------------------------------------- */
+/* ---- UTF-8 (RFC 3629) ---------------------------------------------------------------------------------- */
 
 /*
- * Where a text stands.  A state is the place, in bits, at which each byte's word below has the state that
- * follows it; the bytes that no row names lead to UTF8_WRONG, and nothing leads out of it.
+ * States of the validator.  The table below has a word for each byte, and a state is an offset in bits: there
+ * the word has the state that follows.  Bytes that no row names lead to UTF8_WRONG, and nothing leads out of
+ * it.
  */
 enum utf8_state {
     UTF8_WRONG = 0,
@@ -457,7 +457,7 @@ enum utf8_state {
 #define ANY_TAIL                                                                                             \
     STEP(UTF8_TAIL_1, UTF8_WHOLE) | STEP(UTF8_TAIL_2, UTF8_TAIL_1) | STEP(UTF8_TAIL_3, UTF8_TAIL_2)
 
-/* The grammar of section 4, a row for each range of bytes that it tells apart. */
+/* The grammar of RFC 3629 section 4, a row for each range of bytes that it distinguishes. */
 static const uint64_t utf8_steps[256] = {
     [0x00 ... 0x7f] = STEP(UTF8_WHOLE, UTF8_WHOLE),
     [0x80 ... 0x8f] = ANY_TAIL | STEP(UTF8_AFTER_ED, UTF8_TAIL_1) | STEP(UTF8_AFTER_F4, UTF8_TAIL_2),
@@ -473,7 +473,7 @@ static const uint64_t utf8_steps[256] = {
     [0xf4] = STEP(UTF8_WHOLE, UTF8_AFTER_F4),
 };
 
-/* Returns the state of a text after its next bytes.  A step is a load and a shift; no byte causes a jump. */
+/* Returns the state after more bytes.  A step is a load and a shift, without a branch. */
 static uint8_t utf8_state_after(uint8_t state, const uint8_t *bytes, size_t length)
 {
     uint64_t step = state;
@@ -489,10 +489,9 @@ static bool is_utf8(const uint8_t *bytes, size_t length)
     return utf8_state_after(UTF8_WHOLE, bytes, length) == UTF8_WHOLE;
 }
 
-/* ---- Options
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Options ------------------------------------------------------------------------------------------- */
 
-/* What a repeatable option was given: names, or a word that stands alone. */
+/* The values of a repeatable option: names, or the word any or none. */
 struct choices {
     bool any, none;
     unsigned count;
@@ -522,7 +521,8 @@ static struct options {
     .user = "nobody",
 };
 
-/* Adds to a repeatable option; `any` and `none` (if there is one) must stand alone.  Returns false if not. */
+/* Adds a value to a repeatable option.  Returns false if any or none does not stand alone, or there are too
+ * many. */
 static bool choose(struct choices *choices, const char *value, bool has_none)
 {
     bool any = strcmp(value, "any") == 0, none = has_none && strcmp(value, "none") == 0;
@@ -544,17 +544,16 @@ static bool choices_include(const struct choices *choices, struct text name)
     return choices->any;
 }
 
-/* Each of the following parses the value of an option into its place.  It returns false if the value is
- * wrong. */
+/* The next functions parse the value of an option into its destination.  They return false if it is wrong. */
 
-/* Takes any, or a path without a query. */
+/* any, or a path without a query */
 static bool parse_path(const char *value, void *into)
 {
     bool is_path = *value == '/' && strlen(value) < REQUEST_LINE_MAX && is_visible(TEXT_OF(value), "?#");
     return (is_path || strcmp(value, "any") == 0) && choose(into, value, false);
 }
 
-/* Takes any, or an origin as a browser sends it: scheme://host[:port] or null; RFC 6454 section 6.2. */
+/* any, or an origin as a browser sends it: scheme://host[:port] or null; RFC 6454 section 6.2 */
 static bool parse_origin(const char *value, void *into)
 {
     const char *host = strstr(value, "://");
@@ -565,13 +564,13 @@ static bool parse_origin(const char *value, void *into)
            choose(into, value, false);
 }
 
-/* Takes any, none, or a name. */
+/* any, none, or a token */
 static bool parse_subprotocol(const char *value, void *into)
 {
     return is_token(TEXT_OF(value)) && choose(into, value, true);
 }
 
-/* Decodes percent-encoding into UTF-8 of at most PREFIX_MAX bytes. */
+/* percent-encoded UTF-8, at most PREFIX_MAX bytes when decoded */
 static bool parse_prefix(const char *value, void *into)
 {
     struct prefix *prefix = into;
@@ -591,7 +590,7 @@ static bool parse_prefix(const char *value, void *into)
     return is_utf8((const uint8_t *)prefix->bytes, prefix->length);
 }
 
-/* Takes a size in bytes with an optional K, M or G, from 1 byte to 1G. */
+/* bytes, with an optional K, M or G; 1 to 1G */
 static bool parse_size(const char *value, void *into)
 {
     uint64_t *size = into;
@@ -607,7 +606,7 @@ static bool parse_size(const char *value, void *into)
     return true;
 }
 
-/* Takes seconds with an optional fraction, at most a year. */
+/* seconds with an optional fraction, at most a year */
 static bool parse_duration(const char *value, void *into)
 {
     int64_t *duration = into;
@@ -625,7 +624,7 @@ static bool parse_duration(const char *value, void *into)
             fraction += (*next - '0') * (unit /= 10);
     }
     *duration = whole * SECOND + fraction;
-    /* What is shorter than the clock can tell is still not "never". */
+    /* A duration below a microsecond is not 0, which would mean never. */
     if (*duration == 0 && strpbrk(value, "123456789"))
         *duration = 1;
     return *next == '\0' && *duration <= DURATION_MAX;
@@ -653,7 +652,7 @@ static bool parse_user(const char *value, void *into)
     return *value;
 }
 
-/* Switches on what takes no value. */
+/* for an option without a value */
 static bool switch_on(const char *value, void *into)
 {
     (void)value;
@@ -664,7 +663,7 @@ static bool switch_on(const char *value, void *into)
     letter, name, argument, parse, offsetof(struct options, member)
 
 static const struct option_row {
-    char letter;                                  /* 0: there is the long form alone */
+    char letter;                                  /* 0: it has only the long form */
     const char *name, *argument;                  /* NULL: it takes none */
     bool (*parse)(const char *value, void *into); /* into `member` */
     size_t member;
@@ -708,9 +707,9 @@ static const struct option_row {
     {OPTION(0, "version", NULL, switch_on, version), "print the version", NULL},
 };
 
-enum { FIRST_ROW = 256 /* what getopt_long returns for the first row: beyond every letter */ };
+enum { FIRST_ROW = 256 /* getopt_long's value for the first row, beyond all letters */ };
 
-/* Returns the row of what getopt_long returned or complains of; NULL: there is none. */
+/* Returns the row for a value of getopt_long, or NULL if there is none. */
 static const struct option_row *find_option(int option)
 {
     for (size_t i = 0; i < COUNT_OF(option_rows); i++)
@@ -740,7 +739,7 @@ __attribute__((format(printf, 2, 3))) static bool complain(char complaint[static
     return false;
 }
 
-/* Judges options together and sets what was not given.  Returns false with a complaint. */
+/* Judges combinations and sets defaults that depend on others.  Returns false with a complaint. */
 static bool complete_options(struct options *into, char complaint[static LOGGED_MAX])
 {
     if (into->quiet && into->verbose)
@@ -801,20 +800,20 @@ static bool parse_options(int argc, char **argv, struct options *into, char comp
     return complete_options(into, complaint);
 }
 
-/* ---- Clock ------------------------------------------------------------------------------------------ */
+/* ---- Clock --------------------------------------------------------------------------------------------- */
 
 /*
- * There is one clock, ITIMER_REAL.  Every wait is a blocking read or write that SIGALRM interrupts.  The
- * timer is armed for the nearest deadline, and repeats after TICK until it is armed anew: so an expiry that
- * comes just before a call blocks is not lost.  A signal that stops the program uses the timer in the same
- * way.
+ * The only clock is ITIMER_REAL.  The program waits in blocking reads and writes, which SIGALRM interrupts.
+ * The timer is armed for the nearest deadline, and then expires every TICK until it is armed again: an expiry
+ * that comes just before a call blocks is therefore not lost.  A signal that stops the program arms it as
+ * well.
  */
 static volatile sig_atomic_t stopping;         /* SIGTERM, SIGINT or SIGHUP has come */
-static volatile sig_atomic_t expired;          /* the timer has run out since it was armed */
-static volatile sig_atomic_t timer_bounds_log; /* while a line of the log is sent */
-static int64_t armed_for = NEVER;              /* deadline of the timer */
+static volatile sig_atomic_t expired;          /* the timer has expired since it was armed */
+static volatile sig_atomic_t timer_bounds_log; /* it limits the sending of a log line now */
+static int64_t armed_for = NEVER;              /* its deadline */
 
-/* Sets the timer to run out after `delay` microseconds, and then again and again; 0: not at all. */
+/* Sets the timer to expire after `delay` microseconds and then every TICK; 0 disarms it. */
 static int set_timer(int64_t delay)
 {
     const struct itimerval timer = {
@@ -831,8 +830,8 @@ static void note_expiry(int number)
 }
 
 /*
- * Stops us at the next wait.  POSIX does not list setitimer among what a handler may call; on Linux it is a
- * bare system call.
+ * Makes the next wait return.  POSIX does not list setitimer among the functions that a handler may call, but
+ * on Linux it is a bare system call.
  */
 static void request_stop(int number)
 {
@@ -844,11 +843,11 @@ static void request_stop(int number)
     errno = saved;
 }
 
-/* ---- The record ------------------------------------------------------------------------------------- */
+/* ---- The record ---------------------------------------------------------------------------------------- */
 
-/* A record in the making: the line for people, and the same as fields for the journal. */
+/* A record under construction: the line for people, and the same as fields for the journal. */
 struct record {
-    char text[12288]; /* of the fields, one behind the other */
+    char text[12288]; /* of the fields, one after the other */
     size_t used;
     struct iovec fields[24];
     int field_count;
@@ -856,7 +855,7 @@ struct record {
     size_t line_length;
 };
 
-/* Writes text with everything but printable ASCII escaped, at most LOGGED_MAX bytes of it, as a string. */
+/* Writes at most LOGGED_MAX bytes of text as a string of printable ASCII, the rest escaped.  Returns it. */
 static const char *escaped(struct text text, char into[static ESCAPED_SIZE])
 {
     char *end = into;
@@ -920,8 +919,7 @@ static void add_number(struct record *record, const char *key, const char *name,
     add_field(record, "%s=%" PRIu64, name, value);
 }
 
-/* Bounds what follows, up to bound_end: a log that blocks is interrupted, again and again.  Returns the time.
- */
+/* Limits the time of what follows, up to bound_end: a log that blocks is interrupted.  Returns the time. */
 static int64_t bound_begin(void)
 {
     timer_bounds_log = 1;
@@ -929,7 +927,7 @@ static int64_t bound_begin(void)
     return now();
 }
 
-/* Ends what bound_begin began. */
+/* Ends what bound_begin began, and notes whether the log took too long. */
 static void bound_end(struct log *log, int64_t began)
 {
     set_timer(0);
@@ -938,7 +936,7 @@ static void bound_end(struct log *log, int64_t began)
     log->blocked = log->blocked || now() - began >= LOG_TIME;
 }
 
-/* Sends the record to the log with a syslog priority.  A log that does not take it is no reason to fail. */
+/* Sends the record to the log, with a syslog priority.  If the log does not take it, that is no failure. */
 static void log_record(struct log *log, struct record *record, int priority)
 {
     char line[sizeof record->line + 64];
@@ -992,7 +990,7 @@ __attribute__((format(printf, 3, 4))) static _Noreturn void fail(struct log *log
     exit(status);
 }
 
-/* Writes the name of an end that tests and queries can rely on: its identity in lower case with hyphens. */
+/* Writes the stable name of an end: its identity in lower case with hyphens. */
 static void name_end(enum end end, char name[static END_NAME_SIZE])
 {
     for (const char *from = ends[end].identity; *from; from++)
@@ -1000,7 +998,7 @@ static void name_end(enum end end, char name[static END_NAME_SIZE])
     *name = '\0';
 }
 
-/* Writes the sentence of an end.  Where one names a path, not all are served; it is the first. */
+/* Writes the sentence of an end.  If it names a path, that is the first one served. */
 static void make_sentence(enum end end, const struct choices *paths, char sentence[static SENTENCE_SIZE])
 {
     snprintf(sentence, SENTENCE_SIZE, ends[end].sentence, paths->any ? "/" : paths->names[0]);
@@ -1054,8 +1052,8 @@ static bool is_same_stream(int one, int other)
 
 #ifndef WITHOUT_LIBSYSTEMD
 /*
- * libsystemd costs every process it is linked to seven more libraries, so only what systemd has started loads
- * it. This ELF note tells packaging tools of it: https://systemd.io/ELF_DLOPEN_METADATA/
+ * Linking libsystemd would load seven more libraries into every process, so it is loaded only where it is
+ * needed.  This ELF note tells packaging tools about it: https://systemd.io/ELF_DLOPEN_METADATA/
  */
 static const struct {
     uint32_t name_size, value_size, type;
@@ -1092,9 +1090,8 @@ static bool standard_error_is_connection(void)
 }
 
 /*
- * Returns the best channel there is.  The children of a service that is itself a super-server inherit all
- * that systemd told it, but for the process it told: only our own SYSTEMD_EXEC_PID means that systemd started
- * us.
+ * Returns the best channel there is.  A super-server that is a service itself hands its environment down to
+ * its children; systemd started this process only if SYSTEMD_EXEC_PID is its own.
  */
 static enum channel find_channel(struct log *log)
 {
@@ -1105,8 +1102,7 @@ static enum channel find_channel(struct log *log)
     return standard_error_is_connection() ? SYSLOG : STANDARD_ERROR;
 }
 
-/* Opens the log, on the best channel where `channel` is AUTO.  Fails where the one asked for cannot be had.
- */
+/* Opens the log; AUTO means the best channel.  Ends the program if the channel is not available. */
 static void open_log(struct log *log, enum channel channel)
 {
     if (channel == STANDARD_ERROR && standard_error_is_connection())
@@ -1120,14 +1116,13 @@ static void open_log(struct log *log, enum channel channel)
     }
 }
 
-/* ---- Start
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Start --------------------------------------------------------------------------------------------- */
 
-/* Sets signals afresh, whatever was inherited, and stops an inherited timer. */
+/* Sets signals to a known state, whatever was inherited, and stops an inherited timer. */
 static void set_signals(void)
 {
     static const int stops[] = {SIGTERM, SIGINT, SIGHUP}, defaults[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD},
-                     ignored[] = {SIGPIPE, SIGXFSZ}; /* the call that caused it fails */
+                     ignored[] = {SIGPIPE, SIGXFSZ}; /* the call that causes it fails instead */
     sigset_t none;
     set_timer(0);
     sigaction(SIGALRM, &(struct sigaction){.sa_handler = note_expiry}, NULL);
@@ -1153,10 +1148,10 @@ static bool find_connection(void)
         int null = open("/dev/null", O_RDWR);
         dup2(null, STDERR_FILENO);
         if (null >= 0 && null < STDERR_FILENO)
-            close(null); /* or it would be taken for the connection */
+            close(null); /* or it would pass for the connection */
     }
     if (passed && (dup2(STDERR_FILENO + 1, STDIN_FILENO) < 0 || dup2(STDERR_FILENO + 1, STDOUT_FILENO) < 0))
-        close(STDIN_FILENO);                             /* which make_blocking then complains of */
+        close(STDIN_FILENO);                             /* make_blocking complains about that */
     syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0); /* before Linux 5.9 they stay open, unused */
     return !passed || strcmp(count, "1") == 0;
 }
@@ -1182,18 +1177,18 @@ static _Noreturn void print_and_exit(struct log *log)
             ? "\nIt does not listen: systemd, xinetd, inetd, tcpserver or socat start it.  See ws-echo(8).\n"
             : "ws-echo " VERSION "\n",
         stdout);
-    if (fflush(stdout) != 0)
+    if (fflush(stdout) != 0 || ferror(stdout))
         fail(log, EX_OSERR, "cannot write: %m");
     exit(EXIT_SUCCESS);
 }
 
-/* Takes the command line, and does what it asks for that is not to serve; --check comes later. */
+/* Reads the command line.  --help, --version and wrong options end the program; --check is left to main. */
 static void read_command_line(struct log *log, int argc, char **argv)
 {
     char complaint[LOGGED_MAX], safe[ESCAPED_SIZE];
     bool right = parse_options(argc, argv, &options, complaint);
-    /* Who checks reads it there; and of a line on standard error the journal knows the unit, however soon the
-     * process is gone. */
+    /* Whoever checks reads standard error, and the journal knows the unit of its lines even if the process
+     * has ended already. */
     if (options.check)
         log->channel = STANDARD_ERROR;
     if (!right)
@@ -1229,7 +1224,7 @@ static bool is_connected_stream(struct log *log, int descriptor)
     return true;
 }
 
-/* Makes a descriptor block, however it was left: all that waits counts on it.  Returns its flags. */
+/* Makes a descriptor block, as every wait needs it.  Returns its flags. */
 static int make_blocking(struct log *log, int descriptor)
 {
     int flags = fcntl(descriptor, F_GETFL);
@@ -1274,7 +1269,7 @@ static void ask_kernel_for_peer(struct address *peer)
     }
 }
 
-/* Finds out who the peer is, from whoever started us, or else from the kernel; "-" if nobody knows. */
+/* Finds the peer's address: from the environment, or else from the kernel; "-" if it is unknown. */
 static void find_peer(struct address *peer)
 {
     static const char *const variables[][2] = {
@@ -1306,7 +1301,7 @@ static void find_peer(struct address *peer)
         *peer = asked;
 }
 
-/* Prepares the connection that was handed over, if it is just one. */
+/* Prepares the connection; `one_connection` is what find_connection returned. */
 static void prepare_connection(struct connection *c, bool one_connection)
 {
     const int on = 1;
@@ -1318,7 +1313,7 @@ static void prepare_connection(struct connection *c, bool one_connection)
     c->output_flags = make_blocking(&c->log, STDOUT_FILENO);
     bool input_is_socket = is_connected_stream(&c->log, STDIN_FILENO);
     c->sockets = is_connected_stream(&c->log, STDOUT_FILENO) && input_is_socket;
-    /* What is not TCP does without. */
+    /* Other sockets than TCP have no such option. */
     if (c->sockets && setsockopt(STDOUT_FILENO, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 &&
         errno != EOPNOTSUPP && errno != ENOPROTOOPT)
         fail(&c->log, EX_OSERR, "cannot set TCP_NODELAY: %m");
@@ -1326,8 +1321,8 @@ static void prepare_connection(struct connection *c, bool one_connection)
 }
 
 /*
- * Becomes options.user for good if the program was started as root; it never serves as root.  Somebody else's
- * supplementary groups go where the kernel lets them go, which takes CAP_SETGID.
+ * Becomes options.user for good if the program was started as root; it never serves as root.  If it was not,
+ * it drops supplementary groups where the kernel permits it, which takes CAP_SETGID.
  */
 static void drop_root(struct log *log)
 {
@@ -1345,10 +1340,10 @@ static void drop_root(struct log *log)
         fail(log, EX_OSERR, "cannot become user %s: %m", options.user);
 }
 
-/* ---- Sandbox ---------------------------------------------------------------------------------------- */
+/* ---- Sandbox ------------------------------------------------------------------------------------------- */
 
 #if defined WITHOUT_FILTER
-/* valgrind, gcov and the sanitizers need calls that the filter forbids; no target that installs has this. */
+/* For valgrind, gcov and the sanitizers, which need forbidden calls; no target that installs defines this. */
 #elif defined __x86_64__ && !defined __ILP32__
 #define FILTER_ARCHITECTURE AUDIT_ARCH_X86_64
 #elif defined __aarch64__ && !defined __ILP32__ && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -1360,9 +1355,8 @@ static void drop_root(struct log *log)
 #ifdef FILTER_ARCHITECTURE
 
 /*
- * A debug build names the call that the filter did not expect.  Otherwise the call fails: a syslog daemon
- * that was restarted or a libsystemd that asks for something new costs a line of the log then, not the
- * connection.
+ * A debug build names a forbidden call and ends.  Otherwise the call fails with EPERM: if a syslog daemon was
+ * restarted, or a newer libsystemd makes other calls, that costs a line of the log and not the connection.
  */
 #ifdef DEBUG
 #define FORBIDDEN SECCOMP_RET_TRAP
@@ -1386,11 +1380,11 @@ static void name_forbidden_call(int number, siginfo_t *info, void *context)
 #define JUMP(condition, value, if_true, if_false)                                                            \
     BPF_JUMP(BPF_JMP | (condition) | BPF_K, (value), (if_true), (if_false))
 
-/* Judges the lower half of an argument, which is all of an int; these architectures are little-endian. */
+/* Judge the lower half of an argument, which is all of an int; these architectures are little-endian. */
 #define ARGUMENT_IS(number, value) LOAD(args[number]), JUMP(BPF_JEQ, value, 1, 0), REFUSE
 #define ARGUMENT_LACKS(number, bit) LOAD(args[number]), JUMP(BPF_JSET, bit, 0, 1), REFUSE
 
-/* Let one call pass, if its arguments do, and leave any other to what follows. */
+/* Allow one call, if its arguments are right, and go on with what follows for any other. */
 #define ALLOW(call) JUMP(BPF_JEQ, __NR_##call, 0, 1), PASS
 #define ALLOW_IF(call, three_instructions) JUMP(BPF_JEQ, __NR_##call, 0, 4), three_instructions, PASS
 #define ALLOW_IF_BOTH(call, one, other) JUMP(BPF_JEQ, __NR_##call, 0, 7), one, other, PASS
@@ -1398,9 +1392,8 @@ static void name_forbidden_call(int number, siginfo_t *info, void *context)
 #define FILTER_BEGIN LOAD(arch), JUMP(BPF_JEQ, FILTER_ARCHITECTURE, 1, 0), REFUSE, LOAD(nr)
 
 /*
- * The calls of an echo, the frequent ones first.  read and write are allowed whatever their arguments, so
- * that the kernel answers for them from its cache and the filter costs the echo nothing.  Memory may be had,
- * but never executed.
+ * The calls of an echo, the frequent ones first.  read and write are allowed with any arguments: the kernel
+ * then remembers the verdict, and the filter costs the echo nothing.  No memory becomes executable.
  */
 #define ECHO_CALLS                                                                                           \
     ALLOW(read), ALLOW(write), ALLOW(writev), ALLOW(clock_gettime), ALLOW(setitimer), ALLOW(rt_sigreturn),   \
@@ -1424,8 +1417,8 @@ static int filter_calls(enum channel channel)
     if (channel == JOURNAL)
         program = (struct sock_fprog){COUNT_OF(journal_filter), (struct sock_filter *)journal_filter};
 #ifdef DEBUG
-    tzset(); /* or gmtime_r would open a file, which is refused without a word otherwise */
-    if (channel == STANDARD_ERROR) /* which is not the connection */
+    tzset(); /* gmtime_r would open a file later; without DEBUG that fails without harm */
+    if (channel == STANDARD_ERROR) /* it is not the connection */
         sigaction(SIGSYS, &(struct sigaction){.sa_sigaction = name_forbidden_call, .sa_flags = SA_SIGINFO},
                   NULL);
 #endif
@@ -1435,8 +1428,8 @@ static int filter_calls(enum channel channel)
 #endif
 
 /*
- * Gives up whatever an echo does not need, in the order in which each step is still possible.  Returns false
- * where the kernel has no filter of system calls, or the architecture none of ours.
+ * Gives up all that an echo does not need.  Returns false if there is no filter of system calls, because of
+ * the kernel or the architecture.
  */
 static bool enter_sandbox(struct log *log)
 {
@@ -1451,7 +1444,7 @@ static bool enter_sandbox(struct log *log)
 #ifdef FILTER_ARCHITECTURE
     if (filter_calls(log->channel) == 0)
         return true;
-    /* EINVAL may also be said of a filter that the kernel does not like. */
+    /* EINVAL alone does not tell a kernel without seccomp from one that rejects this filter. */
     if (errno != EINVAL || prctl(PR_GET_SECCOMP) >= 0)
         fail(log, EX_OSERR, "cannot install the system call filter: %m");
 #endif
@@ -1460,9 +1453,9 @@ static bool enter_sandbox(struct log *log)
     return false;
 }
 
-/* ---- Input and output ------------------------------------------------------------------------------- */
+/* ---- Input and output ---------------------------------------------------------------------------------- */
 
-/* Returns how a connection ends whose read or write failed with an error; `fault` if the fault is ours. */
+/* Returns the end for an errno of read or write; `fault` is the end if the peer cannot have caused it. */
 static enum end end_of_error(int error, enum end fault)
 {
     switch (error) {
@@ -1477,7 +1470,7 @@ static enum end end_of_error(int error, enum end fault)
     }
 }
 
-/* Notes that the connection is lost, and why; nothing more is written to it. */
+/* Notes that the connection is lost, with errno; nothing more is written to it. */
 static void lose(struct connection *c, enum end end)
 {
     c->lost = end;
@@ -1485,9 +1478,9 @@ static void lose(struct connection *c, enum end end)
 }
 
 /*
- * Arms the timer for a deadline, unless it runs out before that anyway.  Whoever waits arms first and looks
- * at `stopping` then: a stop that came before the timer was set is seen, one that comes later sets the timer
- * itself.  Returns false if the timer cannot be set.
+ * Arms the timer for a deadline, unless it expires before that anyway.  Callers arm first and look at
+ * `stopping` afterwards: they see a stop that came before the timer was set, and one that comes later sets
+ * the timer itself.  Returns false if the timer cannot be set.
  */
 static bool arm(struct connection *c, int64_t deadline)
 {
@@ -1503,33 +1496,33 @@ static bool arm(struct connection *c, int64_t deadline)
 }
 
 /*
- * Tells whether a read or write that failed can be tried again: a signal has interrupted it, or another
- * holder of the connection has set O_NONBLOCK since the start, which is undone.
+ * Tells whether a failed read or write can be tried again: a signal interrupted it, or another holder of the
+ * connection set O_NONBLOCK after the start, which is undone.
  */
 static bool may_try_again(int descriptor, int flags)
 {
     return errno == EINTR || (errno == EAGAIN && fcntl(descriptor, F_SETFL, flags) == 0);
 }
 
-/* Notes that the peer is silent since `time`. */
+/* Notes that the peer's silence begins at `time`. */
 static void begin_silence(struct connection *c, int64_t time)
 {
     c->time = c->silent_since = time;
     c->pings = 0;
 }
 
-/* What waiting for the peer brings. */
+/* What a wait for the peer ends with. */
 enum arrival {
     BYTES,
     END_OF_STREAM,
-    DUE,  /* nothing, and the deadline is over */
-    STOP, /* a signal asks us to stop, and we are not closing yet */
-    LOST, /* nothing more can come: c->lost says why */
+    DUE,  /* the deadline has passed */
+    STOP, /* a signal has come, and we are not closing yet */
+    LOST, /* the connection is lost: c->lost tells how */
 };
 
 /*
- * Waits for bytes of the peer until `deadline`, and reads them.  c->time becomes the time at which bytes came
- * or the deadline was found to be over.
+ * Reads bytes of the peer, and waits for them until `deadline`.  Sets `count` and c->time where bytes came,
+ * c->time where the deadline has passed.
  */
 static enum arrival receive(struct connection *c, void *buffer, size_t size, int64_t deadline, size_t *count)
 {
@@ -1556,9 +1549,9 @@ static enum arrival receive(struct connection *c, void *buffer, size_t size, int
 }
 
 /*
- * Arms the timer for a write, which is interrupted every quarter of the timeout to see whether the peer takes
- * anything; once a signal has come there is STOP_TIME for all that is still to be written.  Returns false if
- * the connection is lost.
+ * Arms the timer for a write.  A write is interrupted after a quarter of the timeout, to see whether the peer
+ * takes anything; after a signal there is STOP_TIME for everything that is still to be written.  Returns
+ * false if the connection is lost.
  */
 static bool arm_for_write(struct connection *c)
 {
@@ -1570,11 +1563,11 @@ static bool arm_for_write(struct connection *c)
         int64_t look = options.timeout > 0 ? c->time + options.timeout / 4 : NEVER;
         if (c->lost != MORE || !arm(c, stop ? c->stop_deadline : look))
             return false;
-    } while (stop != stopping); /* it came in between, and the timer is set for too late */
+    } while (stop != stopping); /* a stop came in between, and the timer is set for too late */
     return true;
 }
 
-/* Gives up a peer that does not read: nothing of what it has not taken stays in the kernel. */
+/* Gives up a peer that does not read.  The linger of zero discards what it has not taken. */
 static void give_up(struct connection *c)
 {
     lose(c, NOT_READ);
@@ -1583,7 +1576,7 @@ static void give_up(struct connection *c)
         lose(c, LINGER_FAILED);
 }
 
-/* Leaves out what has been written, and parts that are empty.  Returns false when nothing is left. */
+/* Removes what has been written, and empty parts, from the front.  Returns false when nothing is left. */
 static bool advance(struct iovec **parts, int *count, size_t written)
 {
     for (; *count > 0 && written >= (*parts)->iov_len; ++*parts, --*count)
@@ -1596,8 +1589,8 @@ static bool advance(struct iovec **parts, int *count, size_t written)
 }
 
 /*
- * Judges a write that had to wait and has moved `written` bytes; `taken` is the time at which the peer was
- * last seen to take something, NEVER at first.  Returns false when it has had its time.
+ * Judges a write that had to wait and moved `written` bytes.  `taken` is the time when the peer was last seen
+ * to take something, NEVER at first.  Returns false when the peer has had its time.
  */
 static bool may_wait_on(struct connection *c, size_t written, int64_t *taken)
 {
@@ -1608,8 +1601,8 @@ static bool may_wait_on(struct connection *c, size_t written, int64_t *taken)
 }
 
 /*
- * Writes parts in full, unless the connection gets lost.  What a write has moved when it is interrupted
- * counts as taken then; a peer whose kernel takes nothing for the timeout is given up.
+ * Writes all parts, unless the connection gets lost.  What a write has moved when it is interrupted counts as
+ * taken at that time; a peer whose kernel takes nothing for the timeout is given up.
  */
 static void transmit(struct connection *c, struct iovec *parts, int count)
 {
@@ -1636,7 +1629,7 @@ static void transmit(struct connection *c, struct iovec *parts, int count)
         begin_silence(c, now());
 }
 
-/* Writes what has been gathered, and `more` (which may be empty) behind it. */
+/* Writes the gathered output and then `more`, which may be empty. */
 static void flush_with(struct connection *c, const void *more, size_t length)
 {
     struct iovec parts[] = {{c->output, c->output_used}, {(void *)(uintptr_t)more, length}};
@@ -1654,7 +1647,7 @@ static void flush(struct connection *c)
     flush_with(c, NULL, 0);
 }
 
-/* Tells systemctl status what this connection is doing; the peer need not wait for that. */
+/* Tells systemctl status what the connection is doing; the peer gets its output before that. */
 static void notify_status(struct connection *c, const char *doing)
 {
     char path[ESCAPED_SIZE], status[2 * sizeof path];
@@ -1667,7 +1660,7 @@ static void notify_status(struct connection *c, const char *doing)
     bound_end(&c->log, began);
 }
 
-/* Returns where `length` bytes of output may be put, which the caller then adds to output_used. */
+/* Returns room for `length` bytes of output; the caller adds them to output_used. */
 static uint8_t *output_room(struct connection *c, size_t length)
 {
     if (OUTPUT_SIZE - c->output_used < length)
@@ -1675,8 +1668,7 @@ static uint8_t *output_room(struct connection *c, size_t length)
     return c->output + c->output_used;
 }
 
-/* Reads behind what is left of the input, which moves to its base first; output goes out before.  As receive.
- */
+/* Flushes the output, moves the rest of the input to its base, and reads more behind it.  As receive. */
 static enum arrival receive_input(struct connection *c, int64_t deadline)
 {
     size_t left = c->input_end - c->input_start, count = 0;
@@ -1691,7 +1683,7 @@ static enum arrival receive_input(struct connection *c, int64_t deadline)
     return arrival;
 }
 
-/* Says our last word: what has been gathered, and the end of the stream, which reaches the peer at once. */
+/* Writes our last word, and the end of the stream, which reaches the peer at once. */
 static void end_output(struct connection *c)
 {
     c->closing = true;
@@ -1718,7 +1710,7 @@ static void drain(struct connection *c)
         drained += count;
 }
 
-/* ---- PROXY protocol --------------------------------------------------------------------------------- */
+/* ---- PROXY protocol ------------------------------------------------------------------------------------ */
 
 /* https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt */
 static const char proxy_signature[] = {'\r', '\n', '\r', '\n', '\0', '\r', '\n', 'Q', 'U', 'I', 'T', '\n'};
@@ -1768,7 +1760,7 @@ static bool parse_proxy_addresses(uint8_t family, const uint8_t *addresses, size
         if (addresses[0])
             set_name(peer, (const char *)addresses, 108);
         return true;
-    default: /* what is no stream says nothing of a peer that could be ours */
+    default: /* other families do not name a peer of a stream */
         return family >> 4 <= 3 && (family & 0x0f) <= 2;
     }
 }
@@ -1819,7 +1811,7 @@ static ssize_t parse_proxy_header(const char *bytes, size_t length, struct addre
     return (ssize_t)(16 + more);
 }
 
-/* ---- Request head (RFC 9112) ------------------------------------------------------------------------ */
+/* ---- Request head (RFC 9112) --------------------------------------------------------------------------- */
 
 static struct text trimmed(struct text text)
 {
@@ -2093,7 +2085,7 @@ static enum end parse_head(struct head *head, const char *bytes, size_t length)
     return MORE;
 }
 
-/* ---- Handshake (section 4.2) ------------------------------------------------------------------------ */
+/* ---- Handshake (section 4.2) --------------------------------------------------------------------------- */
 
 /* Canonical Base64 of 16 bytes: 22 characters, the last with four bits unused and zero, then "==". */
 static bool is_key(struct text key)
@@ -2145,7 +2137,7 @@ static enum end choose_subprotocol(const struct head *head, const struct choices
     return offered && count == 0 ? SUBPROTOCOL_MALFORMED : ACCEPTED;
 }
 
-/* Judges what a WebSocket request must have besides its path and method: section 4.2.1. */
+/* Judges what a WebSocket request needs besides its path and method: section 4.2.1. */
 static enum end judge_websocket(const struct head *head, const struct options *served,
                                 struct text *subprotocol)
 {
@@ -2169,7 +2161,7 @@ static enum end judge_websocket(const struct head *head, const struct options *s
     return origins == 0 || choices_include(&served->origins, origin) ? ACCEPTED : ORIGIN_FORBIDDEN;
 }
 
-/* Judges a readable request, in the order in which several faults are answered; pure. */
+/* Judges a readable request.  The first fault in this order is answered. */
 static enum end judge_request(const struct head *head, const struct options *served, struct text *subprotocol)
 {
     /* Upgrade is ignored in HTTP/1.0: RFC 9110 section 7.8. */
@@ -2188,7 +2180,7 @@ static enum end judge_request(const struct head *head, const struct options *ser
     return judge_websocket(head, served, subprotocol);
 }
 
-/* Adds to the output, printf-like; the caller knows that it fits. */
+/* Adds to the output, printf-like; it fits, as the limits ensure. */
 __attribute__((format(printf, 2, 3))) static void print(struct connection *c, const char *format, ...)
 {
     va_list arguments;
@@ -2217,7 +2209,7 @@ static const char *status_phrase(int status)
     }
 }
 
-/* Writes a string, what HTML gives a meaning to escaped, in at most six times its size.  Returns its end. */
+/* Writes a string escaped for HTML, at most six times its size.  Returns the end. */
 static char *escape_html(const char *string, char *into)
 {
     for (; *string; string++) {
@@ -2230,8 +2222,10 @@ static char *escape_html(const char *string, char *into)
     return into;
 }
 
-/* Answers with the page, or with its head alone.  The first path that is served is filled in, and the origins
- * that are allowed, a blank before each: the page sees no refusal, and requests of its own have no Origin. */
+/*
+ * Answers with the page, or with its head alone.  The first path and the allowed origins, a blank before
+ * each, are filled in: the page cannot see why a handshake was refused, and its own requests carry no Origin.
+ */
 static void send_page(struct connection *c)
 {
     static const char place[] = "value=\"/socket\" data-origins=\"\"";
@@ -2267,7 +2261,7 @@ static void send_sentence(struct connection *c, enum end end)
     make_sentence(end, &options.paths, sentence);
     if (c->status == 204 || c->status == 405)
         print(c, "Allow: GET%s\r\n", text_is(c->head.path, "/") ? ", HEAD, OPTIONS" : "");
-    if (c->status == 204) { /* which has no content: RFC 9110 section 15.3.5 */
+    if (c->status == 204) { /* it has no content: RFC 9110 section 15.3.5 */
         print(c, "\r\n");
         return;
     }
@@ -2302,7 +2296,7 @@ static void send_answer(struct connection *c, enum end end)
     struct timespec time;
     struct tm date_time;
     c->status = ends[end].code;
-    /* gmtime_r may look for the time zone's file, in vain in the sandbox; UTC needs none. */
+    /* gmtime_r may try to open the time zone's file; the sandbox forbids that, and UTC needs none. */
     clock_gettime(CLOCK_REALTIME, &time);
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&time.tv_sec, &date_time));
     print(c, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %sclose\r\n", c->status, status_phrase(c->status),
@@ -2313,11 +2307,11 @@ static void send_answer(struct connection *c, enum end end)
         send_sentence(c, end);
 }
 
-/* Reads behind the input until the handshake's deadline.  Returns MORE, or how the connection ends. */
+/* Reads more of the request until the handshake's deadline.  Returns MORE, or how the connection ends. */
 static enum end receive_request(struct connection *c)
 {
     int64_t deadline = c->started + options.handshake_timeout;
-    bool silent = c->input_end == c->input_base; /* a PROXY header alone says nothing either */
+    bool silent = c->input_end == c->input_base; /* not counting a PROXY header */
     switch (c->time < deadline ? receive_input(c, deadline) : DUE) {
     case BYTES: return MORE;
     case END_OF_STREAM: return silent ? SILENCE : CUT_OFF;
@@ -2344,8 +2338,8 @@ static enum end read_proxy_header(struct connection *c)
 }
 
 /*
- * Finds the way that the request claims to have come: Forwarded (RFC 7239), or else X-Forwarded-For.  Each
- * proxy may have added a field; together they are one list.
+ * Finds whom the request claims to be forwarded for: Forwarded (RFC 7239), or else X-Forwarded-For.  Several
+ * fields are one list.
  */
 static void find_forwarded(struct connection *c)
 {
@@ -2379,7 +2373,7 @@ static enum end read_request(struct connection *c)
     return end == ACCEPTED ? judge_request(head, &options, &c->subprotocol) : end;
 }
 
-/* Logs the fields of the request; the peer need not wait for that. */
+/* Logs the fields of the request; the peer gets its answer before that. */
 static void log_head(struct connection *c)
 {
     char name[ESCAPED_SIZE], value[sizeof name];
@@ -2389,15 +2383,14 @@ static void log_head(struct connection *c)
                  escaped(c->head.fields[i].value, value));
 }
 
-/* ---- Frames (section 5) ----------------------------------------------------------------------------- */
+/* ---- Frames (section 5) -------------------------------------------------------------------------------- */
 
 static bool is_control(uint8_t opcode)
 {
     return opcode >= CLOSE;
 }
 
-/* Judges the first byte of a frame: FIN, RSV and opcode; section 5.2, 5.4, 5.5.  Returns ACCEPTED or what is
- * wrong. */
+/* Judges the first byte of a frame; section 5.2, 5.4, 5.5.  Returns ACCEPTED or what is wrong. */
 static enum end judge_first_byte(uint8_t byte, bool in_message)
 {
     uint8_t opcode = byte & 0x0f;
@@ -2461,7 +2454,7 @@ static size_t encode_frame_header(uint8_t header[static REPLY_HEADER_MAX], uint8
     return 2 + length_size;
 }
 
-/* Returns a masking key as it applies from `length` bytes further on. */
+/* Returns a masking key rotated so that it applies `length` bytes further on. */
 static uint32_t rotate_key(uint32_t key, size_t length)
 {
     uint32_t twice[2] = {key, key}, rotated;
@@ -2470,8 +2463,8 @@ static uint32_t rotate_key(uint32_t key, size_t length)
 }
 
 /*
- * Unmasks into another place, or into the same; section 5.3.  `key` has the bytes of the masking key in
- * memory order.  Returns whether any byte is beyond ASCII, which costs nothing while the bytes are at hand.
+ * Unmasks into another buffer or in place; section 5.3.  `key` has the bytes of the masking key in memory
+ * order.  Returns whether any byte is beyond ASCII.
  */
 static bool unmask_beyond_ascii(uint8_t *to, const uint8_t *from, size_t length, uint32_t key)
 {
@@ -2502,9 +2495,9 @@ static bool unmask_beyond_ascii(uint8_t *to, const uint8_t *from, size_t length,
 }
 
 /*
- * Unmasks payload and, if it is text, validates it, block by block while it is in the cache; ASCII between
- * two characters needs no look at each byte.  The frame's key is left as it applies behind it.  Returns false
- * if it is not UTF-8.
+ * Unmasks payload and, if it is text, validates it, block by block while the block is in the cache.  A block
+ * of ASCII that begins with a whole character is valid as it is.  Rotates the frame's key for what follows.
+ * Returns false if the text is not UTF-8.
  */
 static bool unmask_and_validate(struct frame *frame, uint8_t *utf8, bool is_text, uint8_t *to,
                                 const uint8_t *from, size_t length)
@@ -2552,7 +2545,7 @@ static enum end judge_close_body(const uint8_t *body, size_t available, size_t l
     return available == length ? ACCEPTED : MORE;
 }
 
-/* ---- Echo (section 6) ------------------------------------------------------------------------------- */
+/* ---- Echo (section 6) ---------------------------------------------------------------------------------- */
 
 /* Logs a frame: type, FIN, length, and the code of a Close, whose `body` is needed; never the payload. */
 static void log_frame(struct connection *c, const char *direction, uint8_t opcode, bool fin, uint64_t length,
@@ -2573,7 +2566,7 @@ static void log_frame(struct connection *c, const char *direction, uint8_t opcod
              code);
 }
 
-/* Puts a whole control frame into the output. */
+/* Adds a control frame to the output. */
 static void send_control(struct connection *c, uint8_t opcode, const uint8_t *payload, size_t length)
 {
     uint8_t *frame = output_room(c, REPLY_HEADER_MAX + length);
@@ -2605,7 +2598,7 @@ static void note_reply(struct connection *c, uint8_t opcode, uint64_t length)
         log_frame(c, "sent", opcode, true, length + (opcode == TEXT ? options.prefix.length : 0), NULL);
 }
 
-/* Answers a message that is one frame and in the input as a whole: straight from input to output. */
+/* Echoes a message of one frame that is in the input as a whole, straight from input to output. */
 static enum end echo_frame(struct connection *c, struct frame *frame, const uint8_t *payload)
 {
     size_t length = (size_t)frame->length;
@@ -2619,16 +2612,16 @@ static enum end echo_frame(struct connection *c, struct frame *frame, const uint
     return ACCEPTED;
 }
 
-/* Returns the address space, in bytes, for the largest message that the options allow. */
+/* Returns the bytes of address space that the largest message needs. */
 static size_t message_memory_size(void)
 {
     return (size_t)(REPLY_ROOM + options.max_message);
 }
 
 /*
- * Maps the memory of messages, once.  It is address space for the largest message that the options allow;
- * pages are had when bytes arrive in them, the later ones in large steps, because a fault for every 4 KiB
- * would take longer than the echo.  Returns false if there is no memory.
+ * Maps the memory of messages, once: address space for the largest one.  The kernel adds pages when bytes
+ * arrive, huge ones beyond the first 4 MiB, because a fault for every 4 KiB would take longer than the echo.
+ * Returns false with errno if that is refused.
  */
 static bool map_message(struct message *message)
 {
@@ -2648,8 +2641,8 @@ static bool map_message(struct message *message)
 }
 
 /*
- * Gives back the memory that large messages have left, a while after the last of them: right after each, a
- * stream of them would fault it in again and again.  An unfinished message keeps what it has filled.
+ * Gives the memory of large messages back, some time after the last of them: a stream of them would otherwise
+ * fault it in again for each.  An unfinished message keeps its memory.
  */
 static void release_memory(struct message *message)
 {
@@ -2659,7 +2652,7 @@ static void release_memory(struct message *message)
     message->release_at = NEVER;
 }
 
-/* Answers the message that has been gathered. */
+/* Echoes the gathered message. */
 static enum end echo_gathered(struct connection *c)
 {
     struct message *message = &c->message;
@@ -2685,7 +2678,7 @@ static enum end echo_gathered(struct connection *c)
     return ACCEPTED;
 }
 
-/* Gathers payload of the data frame that is being received; `from` may be where it belongs already. */
+/* Gathers payload of the current data frame; it may be in its place already. */
 static enum end gather(struct connection *c, const uint8_t *from, size_t length)
 {
     struct message *message = &c->message;
@@ -2735,8 +2728,7 @@ static enum end answer_control(struct connection *c, const struct frame *frame)
     return CLOSED_BY_PEER;
 }
 
-/* Receives the data frame whose header is at the front of the input, and as much of its payload as is there.
- */
+/* Receives the data frame at the front of the input, with as much of its payload as is there. */
 static enum end begin_data(struct connection *c, struct frame *frame)
 {
     const uint8_t *payload = c->input + c->input_start + frame->header_length;
@@ -2793,8 +2785,8 @@ static int64_t next_deadline(const struct connection *c)
 }
 
 /*
- * Does what is due at `deadline`, after a read that found nothing.  How late that is is no silence of the
- * peer: a process that was stopped for a while sends the Ping that is due before it gives up.
+ * Does what is due at `deadline`, after a read that found nothing.  A delay of this process does not count as
+ * silence of the peer: if it was stopped for a while, it sends the Ping that is due before it gives up.
  */
 static enum end note_silence(struct connection *c, int64_t deadline)
 {
@@ -2810,8 +2802,8 @@ static enum end note_silence(struct connection *c, int64_t deadline)
 }
 
 /*
- * Reads more, large payload straight to where it is gathered; output goes out first.  Returns ACCEPTED, MORE,
- * or how it ends.
+ * Writes the output, then reads more; large payload is read straight to where it is gathered.  Returns
+ * ACCEPTED, MORE, or how the connection ends.
  */
 static enum end receive_more(struct connection *c)
 {
@@ -2832,7 +2824,7 @@ static enum end receive_more(struct connection *c)
     }
 }
 
-/* Exchanges frames until it ends; returns how. */
+/* Exchanges frames until the connection ends.  Returns how. */
 static enum end echo_messages(struct connection *c)
 {
     enum end end = ACCEPTED;
@@ -2842,9 +2834,9 @@ static enum end echo_messages(struct connection *c)
     return end;
 }
 
-/* ---- Closing (section 7) ---------------------------------------------------------------------------- */
+/* ---- Closing (section 7) ------------------------------------------------------------------------------- */
 
-/* Puts our Close into the output: the answer to the peer's, or the first one with its code and reason. */
+/* Adds our Close to the output: the answer to the peer's, or the first one with code and reason. */
 static void send_close(struct connection *c, enum end end)
 {
     uint8_t body[CONTROL_PAYLOAD_MAX];
@@ -2864,6 +2856,13 @@ static void send_close(struct connection *c, enum end end)
     send_control(c, CLOSE, body, length);
 }
 
+/* Tells whether an end is caused by this system, which no peer can do. */
+static bool is_local_fault(enum end end)
+{
+    return end == NO_MEMORY || end == READ_FAILED || end == WRITE_FAILED || end == CLOCK_FAILED ||
+           end == LINGER_FAILED;
+}
+
 /*
  * Ends the connection and the program: says our last word, an HTTP answer or a Close, if there is one to say;
  * waits for the peer; leaves the record.  The shutdown reaches the peer even while a service manager still
@@ -2872,37 +2871,38 @@ static void send_close(struct connection *c, enum end end)
 static _Noreturn void conclude(struct connection *c, enum end end)
 {
     bool silent = c->head.scanned == 0 && c->input_end == c->input_base; /* but for a PROXY header */
+    int error = c->error;
     if (ends[end].code >= 1000)
         send_close(c, end);
     else if (ends[end].code > 0)
         send_answer(c, end);
-    if (options.verbose && ends[end].code < 1000)
+    if (options.verbose && c->status != 101)
         log_head(c);
     if (ends[end].code > 0) {
         end_output(c);
         if (c->status == 101)
             notify_status(c, "closing");
-        if (c->lost != MORE)
-            end = c->lost;
-        else
+        if (c->lost == MORE) {
             drain(c);
+        } else if (!is_local_fault(end)) {
+            end = c->lost;
+            error = c->error;
+        }
     }
     if (c->sockets)
         shutdown(STDOUT_FILENO, SHUT_RDWR);
     if (c->status == 101 && c->close_code == 0)
         c->close_code = ABNORMAL;
-    bool local_fault = end == NO_MEMORY || end == READ_FAILED || end == WRITE_FAILED || end == CLOCK_FAILED ||
-                       end == LINGER_FAILED;
-    if (local_fault)
-        log_line(&c->log, LOG_ERR, "%s: %s", ends[end].sentence, strerror(c->error));
-    bool health_check = c->status == 200 || c->status == 204 || (c->status == 0 && silent && !local_fault);
+    if (is_local_fault(end))
+        log_line(&c->log, LOG_ERR, "%s: %s", ends[end].sentence, strerror(error));
+    bool health_check =
+        c->status == 200 || c->status == 204 || (c->status == 0 && silent && !is_local_fault(end));
     if (health_check ? options.verbose : !options.quiet)
         log_connection(c, end, health_check ? LOG_DEBUG : LOG_NOTICE);
-    exit(local_fault ? EX_OSERR : EXIT_SUCCESS);
+    exit(is_local_fault(end) ? EX_OSERR : EXIT_SUCCESS);
 }
 
-/* ---- main
- * --------------------------------------------------------------------------------------------------- */
+/* ---- main ---------------------------------------------------------------------------------------------- */
 
 int main(int argc, char **argv)
 {

@@ -93,6 +93,14 @@ def test_a_message_for_which_there_is_no_memory_is_1011_and_a_local_fault(pair):
         one_line(log, "memory")
 
 
+def test_a_peer_that_goes_without_waiting_for_the_1011_does_not_hide_the_fault(tmp_path):
+    fault = f"{WRITES}:error=ECONNRESET:when=2"
+    with Faulty(tmp_path / "trace", fault, "--quiet", "--max-message=1G", preexec_fn=limited(512 * MIB)) as served:
+        assert served.peer.receive(len(wire.switching())) == wire.switching()
+        served.peer.send(wire.frame(BINARY, b"begun", fin=False))
+        one_line(served.ended(71), "no memory for the message: ")
+
+
 @pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
 def test_without_a_timer_it_does_not_serve(pair, tmp_path):
     """Nothing would have a limit any more."""

@@ -150,7 +150,7 @@ def test_a_real_record_has_the_parts_of_the_page_in_its_order():
 
 def test_every_local_fault_stands_under_diagnostics():
     messages = re.findall(r'\bfail\([^,;]+, EX_[A-Z]+,\s*"([^";]+)', SOURCE)
-    faults = re.findall(r"end == (\w+)", re.search(r"bool local_fault = (.*?);", SOURCE, re.S)[1])
+    faults = re.findall(r"end == (\w+)", re.search(r"bool is_local_fault\(.*?\}", SOURCE, re.S)[0])
     assert len(faults) > 2
     for fault in faults:
         sentence = re.search(rf'X\({fault}, \w+, "(.*?)"', macro("ENDS"))[1]

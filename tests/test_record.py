@@ -355,6 +355,13 @@ def test_a_connection_reset_without_a_byte_is_a_health_check_too():
         assert served.finish() == ""
 
 
+@pytest.mark.parametrize("data", [b"", wire.text("half")[:-1], wire.frame(3), wire.close(1000)],
+                         ids=["end-of-input", "in-a-frame", "violation", "close"])
+def test_verbose_names_every_field_once_however_it_ends(data):
+    log = wire.run(wire.head("X-Probe: seen") + data, "--verbose").stderr.decode()
+    assert log.count("X-Probe") == 1, log
+
+
 def test_verbose_names_every_frame_with_its_type_fin_length_and_close_code():
     data = b"".join([wire.head("X-Probe: seen"), wire.text("four"), wire.frame(BINARY, bytes(70000)),
                      wire.frame(TEXT, b"abc", fin=False), wire.frame(PING, b"12345"),
