@@ -174,6 +174,7 @@ put = install -D -m 644 $(1) $(DESTDIR)$(2) && $(call here,$(1)) >$(DESTDIR)$(2)
 install: ws-echo
 	install -D -m 755 ws-echo $(DESTDIR)$(SBINDIR)/ws-echo
 	$(foreach unit,$(UNITS),$(call put,$(unit),$(UNITDIR)/$(unit)) &&) :
+	$(call put,ws-echo-crowd,$(ROOTDIR)-crowd) && chmod 755 $(DESTDIR)$(ROOTDIR)-crowd
 	$(call put,ws-echo.sysusers,$(SYSUSERSDIR)/ws-echo.conf)
 	@# It is enabled by editing it, so one that is there stays.
 	[ -e $(DESTDIR)$(XINETD) ] || { $(call put,ws-echo.xinetd,$(XINETD)); }
@@ -191,7 +192,7 @@ uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/ws-echo $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS)) \
 		$(DESTDIR)$(SYSUSERSDIR)/ws-echo.conf $(DESTDIR)$(MANDIR)/man8/ws-echo.8 \
 		$(DESTDIR)$(COMPLETIONDIR)/ws-echo
-	rm -rf $(DESTDIR)$(ROOTDIR)
+	rm -rf $(DESTDIR)$(ROOTDIR) $(DESTDIR)$(ROOTDIR)-crowd
 	@[ ! -e $(DESTDIR)$(XINETD) ] || if $(call here,ws-echo.xinetd) | cmp -s - $(DESTDIR)$(XINETD); \
 		then rm $(DESTDIR)$(XINETD); else echo '$(DESTDIR)$(XINETD) was edited and stays'; fi
 

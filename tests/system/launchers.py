@@ -4,6 +4,7 @@ All of them run inside the machine as services, since that is where super-server
 case: their children inherit what systemd told the super-server, and must not take it for their own.
 """
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import wire
 
 PORT = 8888
 SETTINGS = "/etc/default/ws-echo"
+ENTRY = "/etc/xinetd.d/ws-echo"
 STANDARD_ERROR = "/run/launcher.log"
 LAUNCHERS = "/opt/launchers"  # where build/launchers is inside
 
@@ -125,6 +127,46 @@ class Systemd(Launcher):
         return self.journal("journal")
 
 
+def unpacked(machine, package):
+    """Puts what fetch-launchers made inside, if it is not there yet; returns the environment to start it."""
+    fetched = wire.TOP / "build/launchers"
+    if not (fetched / "usr/sbin").is_dir():
+        parts.missing(package, f"{package} under build/launchers by tests/system/fetch-launchers")
+    if not machine.path(LAUNCHERS).exists():
+        shutil.copytree(fetched, machine.path(LAUNCHERS), symlinks=True)
+    libraries = ":".join(f"{LAUNCHERS}/usr/lib/{directory.name}"
+                         for directory in machine.path(LAUNCHERS).glob("usr/lib/*-linux-*"))
+    return f"LD_LIBRARY_PATH={libraries}"
+
+
+class Crowd(Systemd):
+    """The installed unit in which xinetd accepts."""
+
+    name = "ws-echo-crowd.service"
+    prepared = False
+
+    def prepare(self):
+        self.given = contextlib.ExitStack()
+        self.given.enter_context(self.machine.drop_in(self.name, (
+            f"[Service]\nEnvironment={unpacked(self.machine, 'xinetd')}\n"
+            f"ExecSearchPath={LAUNCHERS}/usr/sbin:/usr/bin\n"), name="launchers"))
+        self.prepared = True
+
+    def start(self, options=()):
+        if not self.prepared:
+            self.prepare()
+        self.begin()
+        self.machine.path(SETTINGS).write_text(f"WS_ECHO_OPTS={' '.join(options)}\n")
+        self.machine.systemctl("start", self.name)
+        return self
+
+    def stop(self):
+        self.machine.systemctl("stop", self.name)
+        self.machine.systemctl("reset-failed", check=False)
+        self.machine.path(SETTINGS).unlink(missing_ok=True)
+        self.given.close()
+
+
 class Syslog(Launcher):
     """Those that give the connection to the program as standard error too."""
 
@@ -135,16 +177,10 @@ class Syslog(Launcher):
         return self.journal("syslog")
 
     def prepare(self):
-        unpacked = wire.TOP / "build/launchers"
-        if not (unpacked / "usr/sbin").is_dir():
-            parts.missing(self.name, f"{self.package} under build/launchers by tests/system/fetch-launchers")
-        if not self.machine.path(LAUNCHERS).exists():
-            shutil.copytree(unpacked, self.machine.path(LAUNCHERS), symlinks=True)
+        self.environment = unpacked(self.machine, self.package)
 
     def command(self, options):
-        libraries = ":".join(f"{LAUNCHERS}/usr/lib/{directory.name}"
-                             for directory in self.machine.path(LAUNCHERS).glob("usr/lib/*-linux-*"))
-        return ["/usr/bin/env", f"LD_LIBRARY_PATH={libraries}", *self.server(options)]
+        return ["/usr/bin/env", self.environment, *self.server(options)]
 
     def server(self, options):
         """The command line, and the configuration it names."""
@@ -159,7 +195,7 @@ class Xinetd(Syslog):
     hosts = ("127.0.0.1", "::1")
 
     def server(self, options):
-        entry = self.machine.path("/etc/xinetd.d/ws-echo").read_text(encoding="utf-8")
+        entry = self.machine.path(ENTRY).read_text(encoding="utf-8")
         entry, enabled = re.subn(r"(?m)^(\s*disable\s*)= yes$", r"\1= no", entry)
         entry, given = re.subn(r"(?m)^(\s*server_args\s*)= .*$", rf"\1= {' '.join(options)}", entry)
         assert enabled == 1 and given == 1, entry
@@ -291,5 +327,5 @@ class PipeEnds:
         self.back.close()
 
 
-ALL = [Systemd, Xinetd, Inetd, Tcpserver, Tcpsvd, SocketActivate, SocketActivateInetd, Socat, SocatNofork,
-       Pipes]
+ALL = [Systemd, Crowd, Xinetd, Inetd, Tcpserver, Tcpsvd, SocketActivate, SocketActivateInetd, Socat,
+       SocatNofork, Pipes]

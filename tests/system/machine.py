@@ -333,9 +333,9 @@ class Machine:
         return [entry for entry in map(json.loads, lines.splitlines()) if matches.items() <= entry.items()]
 
     @contextlib.contextmanager
-    def drop_in(self, unit, text):
+    def drop_in(self, unit, text, name="zz-test"):
         """The unit with these lines added while the body runs."""
-        path = self.path(f"/run/systemd/system/{unit}.d/zz-test.conf")
+        path = self.path(f"/run/systemd/system/{unit}.d/{name}.conf")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         self.systemctl("daemon-reload")

@@ -1,0 +1,234 @@
+"""The unit for many short connections: what holds there as for ws-echo.socket, and what they share."""
+
+import contextlib
+import re
+import socket
+import subprocess
+
+import parts
+import pytest
+import wire
+from launchers import ENTRY, SETTINGS, Crowd
+from wire import BINARY, CLOSE, TEXT, Peer, close_body, echo, frame, reply, text
+
+UNIT = "ws-echo-crowd.service"
+
+
+@pytest.fixture
+def crowd(machine):
+    """Set up, but not started."""
+    launcher = Crowd(machine)
+    launcher.prepare()
+    try:
+        yield launcher
+    finally:
+        launcher.stop()
+
+
+@pytest.fixture
+def started(crowd):
+    return crowd.start()
+
+
+def connect(crowd, source=None, host="127.0.0.1"):
+    return Peer(crowd.machine.connect(host, source=source))
+
+
+def echoes(peer, string="Hello", prefix=wire.PREFIX):
+    peer.send(text(string))
+    assert peer.receive(len(echo(string, prefix))) == echo(string, prefix)
+
+
+def leave(peer):
+    peer.send(wire.close(1000))
+    assert peer.receive(4) == reply(CLOSE, close_body(1000))
+    assert peer.ended()
+    peer.close()
+
+
+def is_refused(crowd, **more):
+    peer = connect(crowd, **more)
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        peer.send(wire.head())
+        assert peer.ended()
+    peer.close()
+
+
+@contextlib.contextmanager
+def entry(crowd, name, value):
+    """The entry for xinetd with another value of an attribute, as an administrator edits it."""
+    path = crowd.machine.path(ENTRY)
+    shipped = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(rf"(?m)^(\s*{name}\s*)= .*$", rf"\1= {value}", shipped), encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(shipped, encoding="utf-8")
+
+
+# The unit
+
+
+def test_the_exposure_is_as_low_as_listening_allows():
+    """1.0 is for the network of the machine and the sockets of it; 0.3 for what xinetd wants."""
+    parts.require("systemd-analyze", "systemd")
+    rated = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=13", "--no-pager",
+                            wire.TOP / UNIT], capture_output=True, text=True, check=False)
+    print(rated.stdout.splitlines()[-1])
+    assert rated.returncode == 0, rated.stdout + rated.stderr
+
+
+def test_it_takes_the_place_of_the_socket_and_gives_it_back(started):
+    machine = started.machine
+    machine.systemctl("start", "ws-echo.socket")
+    assert machine.show(UNIT, "ActiveState") == "inactive"
+    machine.systemctl("start", UNIT)
+    assert machine.show("ws-echo.socket", "ActiveState") == "inactive"
+
+
+# What is broken fails the start
+
+
+def the_start_fails(crowd):
+    """For the reason that `systemctl status` shows, which is returned."""
+    machine = crowd.machine
+    assert machine.systemctl("start", UNIT, check=False).returncode != 0
+    assert machine.show(UNIT, "ActiveState") == "failed"
+    machine.run("journalctl", "--sync")
+    return machine.systemctl("status", UNIT, check=False).stdout
+
+
+def test_a_wrong_option_fails_the_start(crowd):
+    crowd.machine.path(SETTINGS).write_text("WS_ECHO_OPTS=--no-such-option\n")
+    assert "no-such-option" in the_start_fails(crowd)
+    assert not crowd.listens()
+
+
+def test_an_option_that_xinetd_cannot_pass_on_fails_the_start(crowd):
+    crowd.machine.path(SETTINGS).write_text('WS_ECHO_OPTS=-P ""\n')
+    assert "--prefix=" in the_start_fails(crowd)
+
+
+def test_a_port_that_somebody_else_has_fails_the_start(crowd):
+    with crowd.machine.network():
+        other = socket.create_server(("::", 8888), family=socket.AF_INET6)
+    with other:
+        assert "Address already in use" in the_start_fails(crowd)
+
+
+def test_a_machine_without_xinetd_fails_the_start(crowd):
+    with crowd.machine.drop_in(UNIT, "[Service]\nExecSearchPath=\nExecSearchPath=/usr/bin\n"):
+        assert "203/EXEC" in the_start_fails(crowd)
+
+
+# Options mean the same as for the socket
+
+
+@pytest.mark.parametrize("line, path, prefix", [
+    ('--prefix="server: " --path=/a', "/a", b"server: "),
+    ("--prefix=", "/socket", b""),
+    ("--path=/a&b|c", "/a&b|c", b"server: "),
+    ("--prefix=%20%25", "/socket", b" %"),
+    ("", "/socket", b"server: "),
+], ids=["quoted", "empty", "of-awk-and-sed", "percent", "none"])
+def test_options_come_from_the_settings(crowd, line, path, prefix):
+    crowd.start([line])
+    peer = connect(crowd)
+    peer.send(wire.head(path=path))
+    assert peer.receive(len(wire.switching())) == wire.switching()
+    echoes(peer, prefix=prefix)
+    leave(peer)
+
+
+def test_the_record_has_its_fields_and_its_unit(started):
+    cursor = started.machine.cursor()
+    peer = connect(started).open()
+    port = peer.socket.getsockname()[1]
+    echoes(peer)
+    peer.send(wire.close(3000, b"done"))
+    peer.rest()
+    peer.close()
+    found = []
+
+    def written():
+        found.extend(started.machine.journal(cursor, SYSLOG_IDENTIFIER="ws-echo", REMOTE_PORT=str(port)))
+        return found
+
+    wire.wait_until(written, "the record is in the journal")
+    expected = {"PRIORITY": "5", "REMOTE_ADDR": "127.0.0.1", "WS_STATUS": "101", "WS_CLOSE_CODE": "3000",
+                "WS_MESSAGES": "1", "_TRANSPORT": "journal"}
+    assert {name: found[0].get(name) for name in expected} == expected
+
+
+# Limits
+
+
+def test_one_source_gets_no_more_than_its_share_and_others_theirs(started):
+    peers = [connect(started, "127.0.2.1").open() for _ in range(64)]
+    is_refused(started, source="127.0.2.1")
+    peers.append(connect(started, "127.0.2.2").open())
+    for peer in peers:
+        leave(peer)
+
+
+def test_there_are_no_more_than_the_cap_in_total(crowd):
+    with entry(crowd, "instances", "3"):
+        crowd.start()
+        peers = [connect(crowd, f"127.0.3.{number}").open() for number in range(3)]
+        is_refused(crowd, source="127.0.3.9")
+        for peer in peers:
+            leave(peer)
+
+
+def test_the_largest_message_fits_the_address_space(started):
+    peer = connect(started).open()
+    payload = b"x" * (16 << 20)
+    peer.send(frame(TEXT, payload))
+    expected = reply(TEXT, wire.PREFIX + payload)
+    assert peer.receive(len(expected)) == expected
+    leave(peer)
+
+
+def test_each_connection_has_a_limit_of_address_space_of_its_own(crowd):
+    crowd.start(["--max-message=128M"])
+    other = connect(crowd).open()
+    peer = connect(crowd).open()
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        peer.send(frame(BINARY, bytes(100 << 20)))
+    final, opcode, body = peer.frame()
+    assert (final, opcode, body[:2]) == (True, CLOSE, close_body(1011))
+    peer.close()
+    echoes(other)
+    leave(other)
+
+
+def test_a_connection_that_the_kernel_kills_takes_no_other_along(crowd):
+    crowd.start(["--max-message=128M"])
+    limits = "[Service]\nMemoryMax=32M\nLimitAS=infinity\n"
+    with crowd.machine.drop_in(UNIT, limits):
+        crowd.machine.systemctl("restart", UNIT)
+        # systemd hears of the kill from control groups of version 2 only, so here its answer cannot be seen.
+        assert crowd.machine.show(UNIT, "OOMPolicy") == "continue"
+        other = connect(crowd).open()
+        (kept,) = crowd.machine.processes("ws-echo")
+        peer = connect(crowd).open()
+        said = b""
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            peer.send(frame(BINARY, bytes(100 << 20)))
+            said = peer.rest()
+        peer.close()
+        assert said == b""  # not even a Close: it was killed
+        wire.wait_until(lambda: crowd.machine.processes("ws-echo") == [kept], "it is gone")
+        echoes(other)
+        leave(other)
+        leave(connect(crowd).open())
+
+
+def test_stopping_says_going_away_to_each_peer(started):
+    peers = [connect(started).open() for _ in range(3)]
+    started.machine.systemctl("stop", UNIT)
+    for peer in peers:
+        final, opcode, body = peer.frame()
+        assert (final, opcode, body[:2]) == (True, CLOSE, close_body(1001))
+        assert peer.ended()
+        peer.close()
