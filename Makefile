@@ -167,7 +167,8 @@ bench: ws-echo ws-echo-static
 UNITS = $(wildcard *.socket *.service)
 XINETD = $(SYSCONFDIR)/xinetd.d/ws-echo
 here = sed 's|/usr/sbin/|$(SBINDIR)/|g; s|/usr/lib/ws-echo|$(ROOTDIR)|g; s|/usr/lib/sysusers.d/|$(SYSUSERSDIR)/|g; \
-	s|/etc/default/|$(SYSCONFDIR)/default/|g; s|/etc/xinetd.d/|$(SYSCONFDIR)/xinetd.d/|g; \
+	s|/usr/lib/systemd/system/|$(UNITDIR)/|g; s|/etc/default/|$(SYSCONFDIR)/default/|g; \
+	s|/etc/xinetd.d/|$(SYSCONFDIR)/xinetd.d/|g; \
 	$(if $(LOADERDIR),s| /usr/lib -/usr/lib64| $(LOADERDIR)|)' $(1)
 put = install -D -m 644 $(1) $(DESTDIR)$(2) && $(call here,$(1)) >$(DESTDIR)$(2)
 

@@ -1,0 +1,188 @@
+"""What the manual tells an administrator to type, typed, and the examples that are shipped."""
+
+import contextlib
+import errno
+import re
+import socket
+import subprocess
+
+import parts
+import pytest
+import wire
+from wire import Peer
+
+MANUAL = (wire.TOP / "man/ws-echo.8").read_text(encoding="utf-8")
+EXAMPLE = wire.TOP / "packaging/examples/ws-echo.nft"
+
+IPV6_FREEBIND = 78  # linux/in6.h; Python does not name it
+
+
+def blocks(heading, manual=MANUAL):
+    """The examples of a subsection, as they are shown."""
+    section = manual.split(f"\n.Ss {heading}\n")[1].split("\n.S")[0]
+    found = re.findall(r"^\.Bd -literal.*\n([^.](?:.*\n)*?)\.Ed", section, re.MULTILINE)
+    return [block.replace("\\e", "\\") for block in found]
+
+
+def installed_manual(machine):
+    """It names the places that were chosen at the installation."""
+    return machine.path("/usr/local/share/man/man8/ws-echo.8").read_text(encoding="utf-8")
+
+
+def typed(machine, block):
+    """What somebody types who copies the lines without their prompts."""
+    machine.run("sh", "-euc", re.sub("(?m)^# ", "", block))
+
+
+def serves(machine, port, path="/socket"):
+    leave(Peer(machine.connect(port=port)).open(path=path))
+
+
+def leave(peer):
+    peer.send(wire.close(1000))
+    assert peer.receive(4) == wire.reply(wire.CLOSE, wire.close_body(1000))
+    assert peer.ended()
+    peer.close()
+
+
+def test_a_second_instance_takes_two_commands_and_shares_nothing(machine):
+    make, remove = blocks("systemd, a second instance", installed_manual(machine))
+    machine.path("/etc/default/ws-echo-second").write_text("WS_ECHO_OPTS=--path=/second\n")
+    machine.systemctl("start", "ws-echo.socket")
+    try:
+        typed(machine, make)
+        assert machine.show("ws-echo-second.socket", "ActiveState", "UnitFileState") == ["active", "enabled"]
+        serves(machine, 8889, "/second")
+        serves(machine, 8888)
+        with machine.drop_in("ws-echo.socket", "[Socket]\nMaxConnections=3\n"), \
+                machine.drop_in("ws-echo@.service", "[Service]\nRuntimeMaxSec=7\n"):
+            assert machine.show("ws-echo-second.socket", "MaxConnections") == "512"
+            assert machine.show("ws-echo-second@x.service", "RuntimeMaxUSec") == "infinity"
+        machine.path("/etc/default/ws-echo-second").write_text("WS_ECHO_OPTS=--no-such-option\n")
+        assert machine.systemctl("restart", "ws-echo-second.socket", check=False).returncode != 0
+        serves(machine, 8888)
+        typed(machine, remove)
+        machine.systemctl("daemon-reload")
+        machine.systemctl("reset-failed")
+        assert machine.units("ws-echo-second*") == []
+    finally:
+        machine.systemctl("stop", "ws-echo.socket", "ws-echo-second.socket", check=False)
+        machine.path("/etc/default/ws-echo-second").unlink()
+
+
+def test_a_drop_in_makes_it_a_unix_socket(machine):
+    (lines,) = blocks("systemd, a Unix socket")
+    with machine.drop_in("ws-echo.socket", lines):
+        machine.systemctl("start", "ws-echo.socket")
+        path = machine.path("/run/ws-echo.sock")
+        status = path.stat()
+        assert status.st_mode & 0o777 == 0o660
+        group = machine.run("getent", "group", "www-data").stdout.split(":")[2]
+        assert status.st_gid == int(group)
+        assert 8888 not in machine.listening()
+        cursor = machine.cursor()
+        with socket.socket(socket.AF_UNIX) as made:
+            made.settimeout(wire.LIMIT)
+            made.connect(str(path))
+            leave(Peer(made).open())
+        found = []
+
+        def written():
+            found.extend(machine.journal(cursor, SYSLOG_IDENTIFIER="ws-echo", WS_STATUS="101"))
+            return found
+
+        wire.wait_until(written, "the record is in the journal")
+        assert found[0]["MESSAGE"].startswith("peer=- "), found
+        machine.systemctl("stop", "ws-echo.socket")
+        assert not path.exists()
+
+
+def files(machine):
+    """All that has the name, where something is installed or kept."""
+    found = machine.run("find", "/etc", "/usr", "/var/lib", "-path", "*ws-echo*").stdout.splitlines()
+    return set(found) - {"/etc/systemd/journald.conf.d/ws-echo-test.conf"}  # the harness's own
+
+
+def test_nothing_is_left_of_it_once_it_is_removed(machine):
+    """But what the administrator wrote: the settings, and the entry for xinetd, since it was edited."""
+    (commands,) = blocks("systemd, removing it")
+    commands = commands.replace("make uninstall", "true")  # the sources are outside, and so is make
+    settings, entry = machine.path("/etc/default/ws-echo"), machine.path("/etc/xinetd.d/ws-echo")
+    settings.write_text("WS_ECHO_OPTS=--path=/a\n")
+    entry.write_text(entry.read_text(encoding="utf-8").replace("= yes", "= no"))
+    uninstall = ["make", "--directory", wire.TOP, "uninstall", f"DESTDIR={machine.path('')}"]
+    machine.systemctl("enable", "--now", "ws-echo.socket")
+    installed = files(machine)
+    try:
+        before, after = commands.split("# true\n")
+        typed(machine, before)
+        subprocess.run(uninstall, check=True, capture_output=True)
+        typed(machine, after)
+        assert files(machine) == {"/etc/default/ws-echo", "/etc/xinetd.d/ws-echo"} < installed
+        assert machine.units("ws-echo*") == []
+        assert machine.run("getent", "passwd", "ws-echo", check=False).returncode != 0
+    finally:
+        entry.unlink()
+        settings.unlink()
+        machine.install()
+
+
+def test_the_rules_of_the_manual_are_those_of_the_example():
+    (shown,) = blocks("IPv6")
+    shipped = EXAMPLE.read_text(encoding="utf-8")
+    for line in re.findall(r"(?:add|tcp) .*", shown.replace("\\\n            ", "")):
+        assert line.strip() in shipped, line
+
+
+@contextlib.contextmanager
+def rules(machine, text):
+    machine.path("/run/ws-echo.nft").write_text(text)
+    machine.run("nft", "-f", "/run/ws-echo.nft")
+    try:
+        yield
+    finally:
+        machine.run("nft", "delete", "table", "inet", "ws-echo")
+
+
+def connect(machine, source):
+    """From an address that a whole network of this machine's has."""
+    with machine.network():
+        made = socket.socket(socket.AF_INET6)
+    made.settimeout(wire.LIMIT)
+    made.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+    made.bind((source, 0))
+    made.connect(("::1", 8888))
+    return Peer(made)
+
+
+@pytest.mark.parametrize("text", [EXAMPLE.read_text(encoding="utf-8"), blocks("IPv6")[0]],
+                         ids=["example", "manual"])
+def test_the_rules_limit_each_network_of_ipv6(machine, text):
+    """One host has 65 addresses as easily as one, and the limit of each address does not see it."""
+    parts.require("nft", "nftables")
+    networks = "2001:db8:0:a::", "2001:db8:0:b::"
+    for network in networks:
+        machine.run("ip", "-6", "route", "add", "local", f"{network}/64", "dev", "lo")
+    machine.systemctl("start", "ws-echo.socket")
+    peers = []
+    try:
+        for number in range(1, 66):
+            peers.append(connect(machine, f"{networks[0]}{number:x}").open())
+        while peers:
+            leave(peers.pop())
+        with rules(machine, text):
+            for number in range(1, 65):
+                peers.append(connect(machine, f"{networks[0]}{number:x}").open())
+            with pytest.raises(OSError) as refused:
+                connect(machine, f"{networks[0]}ffff")
+            assert refused.value.errno == errno.ECONNREFUSED
+            peers.append(connect(machine, f"{networks[1]}1").open())
+            while peers:
+                leave(peers.pop())
+            leave(connect(machine, f"{networks[0]}ffff").open())
+    finally:
+        for peer in peers:
+            peer.close()
+        machine.systemctl("stop", "ws-echo.socket", "ws-echo@*")
+        for network in networks:
+            machine.run("ip", "-6", "route", "del", "local", f"{network}/64", "dev", "lo")
