@@ -14,6 +14,9 @@ DEBIAN = wire.TOP / "packaging/debian"
 README = (DEBIAN / "ws-echo.README.Debian").read_text(encoding="utf-8")
 CONFFILES = {"/etc/default/ws-echo", "/etc/xinetd.d/ws-echo"}
 
+# What can be enabled in place of the socket.
+OTHERS = [unit.name for unit in wire.TOP.glob("ws-echo*.service") if "\n[Install]\n" in unit.read_text(encoding="utf-8")]
+
 # How it is built
 
 
@@ -186,6 +189,18 @@ def test_the_settings_hold_from_the_next_connection_on(package, machine):
     leave(peer)
 
 
+def test_the_entry_of_xinetd_serves_once_it_is_enabled(package, machine):
+    install(machine, package.this)
+    machine.systemctl("disable", "--now", "ws-echo.socket")
+    entry = machine.path("/etc/xinetd.d/ws-echo")
+    entry.write_text(re.sub(r"(disable\s*=) yes", r"\1 no", entry.read_text(encoding="utf-8")), encoding="utf-8")
+    machine.systemctl("start", "xinetd.service")
+    wire.wait_until(lambda: 8888 in machine.listening(), "xinetd listens")
+    peer = connect(machine)
+    echoes(peer)
+    leave(peer)
+
+
 # The port
 
 
@@ -298,6 +313,34 @@ def test_removal_keeps_connections_and_closes_the_port(package, machine):
     assert machine.units("ws-echo*", "active", "failed") == []
 
 
+@pytest.mark.parametrize("unit", OTHERS)
+def test_an_upgrade_keeps_what_runs_in_place_of_the_socket_with_its_connections(package, machine, unit):
+    install(machine, package.this)
+    machine.systemctl("disable", "--now", "ws-echo.socket")
+    machine.systemctl("enable", "--now", unit)
+    wire.wait_until(lambda: 8888 in machine.listening(), f"{unit} listens")
+    process = machine.show(unit, "MainPID")
+    peer = connect(machine)
+    echoes(peer)
+    install(machine, package.next)
+    assert machine.show(unit, "ActiveState", "MainPID") == ["active", process]
+    assert machine.show("ws-echo.socket", "ActiveState") == "inactive"
+    echoes(peer)
+    leave(peer)
+
+
+@pytest.mark.parametrize("unit", OTHERS)
+def test_removal_stops_what_runs_in_place_of_the_socket(package, machine, unit):
+    """With its connections, which are processes of the same unit."""
+    install(machine, package.this)
+    machine.systemctl("enable", "--now", unit)
+    wire.wait_until(lambda: 8888 in machine.listening(), f"{unit} listens")
+    assert machine.show("ws-echo.socket", "ActiveState") == "inactive"
+    machine.run("dpkg", "--remove", "ws-echo")
+    assert machine.listening() == set()
+    assert machine.units("ws-echo*", "active", "failed") == []
+
+
 # Nothing is left
 
 
@@ -320,7 +363,6 @@ def test_purging_leaves_nothing_whatever_was_enabled(package, machine):
         machine.systemctl("enable", unit)
         machine.systemctl("start", unit, check=False)  # what another one excludes does not start
     assert everything(machine) != (files, users)
-    install(machine, package.next)
     machine.run("dpkg", "--purge", "ws-echo")
     assert machine.listening() == set()
     wire.wait_until(lambda: not machine.units("ws-echo*", "active", "failed"), "the units are gone")
