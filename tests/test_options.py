@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 
+import parts
 import pytest
 import wire
 
@@ -421,6 +422,42 @@ def test_an_inherited_o_nonblock_is_cleared(pair):
         served.peer.send(wire.frame(wire.BINARY, bytes(4 << 20)))
         expected = wire.reply(wire.BINARY, bytes(4 << 20))
         assert served.peer.receive(len(expected)) == expected
+
+
+at_once = pytest.mark.xfail(strict=True, reason="a read or write that need not wait counts as one that has waited")
+
+
+@pytest.mark.parametrize("pair", [pytest.param(wire.tcp_pair, marks=at_once),
+                                  pytest.param(wire.unix_pair, marks=at_once), wire.pipe_pair])
+def test_an_o_nonblock_that_somebody_else_sets_later_makes_it_neither_end_nor_spin(pair, tmp_path):
+    """Whoever else holds the connection shares this flag."""
+    trace, held = tmp_path / "trace", []
+    wrapper = [parts.require("strace", "strace"), "-o", str(trace)]
+
+    def shared():
+        client, server = pair()
+        ends = {getattr(server, "reading", server), getattr(server, "writing", server)}
+        held.extend(os.dup(end.fileno()) for end in ends)
+        return client, server
+
+    with wire.Served("--ping-interval=0", pair=shared, wrapper=wrapper) as served, wire.Clock(1) as clock:
+        peer = served.peer.open()
+        for end in held:
+            os.set_blocking(end, False)
+        for message in [b"some", b"more", bytes(4 << 20), b"last"]:
+            peer.send(wire.frame(wire.BINARY, message))
+            expected = wire.reply(wire.BINARY, message)
+            wire.same(peer.receive(len(expected)), expected)
+        wire.wait_until(clock.over, "some time has passed")
+        peer.send(wire.close(1000))
+        assert peer.receive(4) == wire.reply(wire.CLOSE, wire.close_body(1000))
+        for end in held:
+            os.close(end)
+        peer.close()
+        served.finish()
+    calls = trace.read_text().splitlines()
+    waiting = len(calls) - next(number for number, call in enumerate(calls[::-1]) if '"\\202\\4last"' in call)
+    assert len(calls[waiting:]) < 100, calls[-20:]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
