@@ -6,6 +6,7 @@ import re
 import select
 import signal
 import subprocess
+import termios
 
 import pytest
 import wire
@@ -65,6 +66,19 @@ def test_on_pipes_the_end_of_the_stream_comes_before_anything_that_may_wait(data
     assert "close(1" in calls[last:], calls[last:]
     before = calls[last : calls.index("close(1", last)]
     assert not [call for call in before if re.match("read|write|send|p?poll|p?select|exit", call)], before
+
+
+@pytest.mark.xfail(strict=True, reason="for two seconds it discards what comes, as on a socket")
+@pytest.mark.parametrize("data", [wire.head() + wire.close(1000), wire.head() + wire.frame(3),
+                                  b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"],
+                         ids=["close", "error", "refusal", "page"])
+def test_over_pipes_it_ends_with_its_last_word_and_discards_nothing(data):
+    """There nothing can be reset. What is left in the pipe is for whoever reads on."""
+    request = wire.holding(data + bytes(MIB - len(data)), wire.pipe_pair)
+    with wire.Served(pair=request, watched=True) as served:
+        assert served.peer.rest()
+        served.finish()
+        assert wire.queued(served.watched, termios.FIONREAD) > 0
 
 
 def test_the_process_ends_although_the_peer_keeps_the_connection_open():

@@ -149,6 +149,27 @@ def test_an_option_that_does_not_exist_or_lacks_its_value_and_a_leftover_argumen
     assert named in usage(*options)
 
 
+not_told_apart = pytest.mark.xfail(strict=True, reason="one sentence says that it is unknown or ambiguous")
+
+
+@not_told_apart
+@pytest.mark.parametrize("option", ["--nope", "--nope=1", "--path-to=/a"])
+def test_an_unknown_option_is_not_called_ambiguous(option):
+    line = usage(option)
+    assert "unknown" in line and "ambiguous" not in line and option.partition("=")[0] in line, line
+
+
+@not_told_apart
+@pytest.mark.parametrize("option", ["--p=/a", "--ver", "--h"])
+def test_an_abbreviation_of_several_options_is_called_ambiguous_and_not_unknown(option):
+    line = usage(option)
+    assert "ambiguous" in line and "unknown" not in line and option.partition("=")[0] in line, line
+
+
+def test_an_abbreviation_of_one_option_is_that_option():
+    assert wire.exchange(wire.text("hi"), "--pre=>") == wire.echo("hi", b">")
+
+
 @as_root
 def test_a_user_that_does_not_exist_is_wrong():
     line = usage("--user=no-such-user")
@@ -166,6 +187,12 @@ def test_help_and_version_go_to_standard_output(option):
     result = wire.run(b"", option)
     assert (result.returncode, result.stderr) == (0, b""), result
     assert b"ws-echo" in result.stdout and result.stdout.endswith(b"\n"), result
+
+
+@pytest.mark.xfail(strict=True, reason="there is no such option")
+def test_h_is_help():
+    assert wire.run(b"", "-h").stdout == wire.run(b"", "--help").stdout
+    assert b"-h, --help" in wire.run(b"", "--help").stdout
 
 
 def test_help_names_every_option():
