@@ -170,3 +170,71 @@ def test_whoever_is_root_in_part_becomes_the_user_wholly_or_is_refused(anybodys,
             served.peer.close()
             log = served.process.communicate(timeout=wire.LIMIT)[1].decode()
             assert served.process.returncode == 71 and f"cannot become user {user}" in log, log
+
+
+def as_daemon(*capabilities):
+    """A wrapper: become this user, with two supplementary groups, and keep these capabilities."""
+    kept = ",".join(["-all", *[f"+{name}" for name in capabilities]])
+    return [parts.require("setpriv", "util-linux"), "--reuid=daemon", "--regid=daemon", "--groups=4,27",
+            f"--inh-caps={kept}", f"--ambient-caps={kept}"]
+
+
+@as_root
+@pytest.mark.xfail(strict=True, reason="groups are dropped only by whoever is root")
+def test_supplementary_groups_are_dropped_where_that_is_possible(anybodys):
+    """As by a service manager that leaves this capability to somebody who is not root."""
+    daemon = pwd.getpwnam("daemon")
+    with wire.Served(wrapper=as_daemon("setgid")) as served:
+        served.peer.open()
+        assert identity(served.process) == [{daemon.pw_uid}, {daemon.pw_gid}, set()]
+        served.peer.close()
+        served.finish()
+
+
+@as_root
+def test_where_that_is_not_possible_it_serves_all_the_same_and_says_nothing_of_it(anybodys):
+    daemon = pwd.getpwnam("daemon")
+    with wire.Served(wrapper=as_daemon()) as served:
+        served.peer.open()
+        assert identity(served.process) == [{daemon.pw_uid}, {daemon.pw_gid}, {4, 27}]
+        served.peer.close()
+        assert wire.record(log := served.finish())["status"] == "101" and log.count("\n") == 1, log
+
+
+# What others of the same user can do to it.
+
+def owner(process):
+    """To whom the process's files in /proc belong: to root where nobody else may look into it."""
+    return os.stat(f"/proc/{process.pid}/environ").st_uid
+
+
+def as_somebody():
+    """How to start it as a user who is not root."""
+    daemon = pwd.getpwnam("daemon")
+    return {"user": daemon.pw_uid, "group": daemon.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+def user(process):
+    (uid,) = identity(process)[0]
+    assert uid != 0, "root owns everything anyway"
+    return uid
+
+
+@pytest.mark.xfail(strict=True, reason="whoever is not root to begin with stays dumpable")
+def test_nobody_but_root_may_look_into_the_process(anybodys):
+    with wire.Served(**as_somebody()) as served:
+        served.peer.open()
+        assert user(served.process) != owner(served.process) == 0
+        served.peer.close()
+
+
+@pytest.mark.parametrize("flag", ["-DDEBUG", "-fsanitize=address"])
+def test_debuggers_and_sanitizers_may_in_builds_for_them(anybodys, flag, monkeypatch):
+    program = pathlib.Path(wire.PROGRAM).with_name("debugged")
+    subprocess.run(["cc", "-std=gnu17", "-O1", flag, '-DVERSION="0"', f"-I{wire.TOP}/build", "-o", program,
+                    wire.TOP / "ws-echo.c", "-lnettle"], check=True, timeout=wire.LIMIT)
+    monkeypatch.setattr(wire, "PROGRAM", str(program))
+    with wire.Served(**as_somebody()) as served:
+        served.peer.open()
+        assert owner(served.process) == user(served.process)
+        served.peer.close()
