@@ -1434,7 +1434,7 @@ static int filter_calls(enum channel channel)
 static bool enter_sandbox(struct log *log)
 {
     const struct rlimit none = {0, 0};
-#if !defined DEBUG && !defined WITHOUT_FILTER
+#if !defined DEBUG && !defined WITHOUT_FILTER && !defined __SANITIZE_ADDRESS__
     if (prctl(PR_SET_DUMPABLE, 0) < 0) /* nor can anybody but root trace it */
         fail(log, EX_OSERR, "cannot enter the sandbox: %m");
 #endif

@@ -68,7 +68,6 @@ def test_on_pipes_the_end_of_the_stream_comes_before_anything_that_may_wait(data
     assert not [call for call in before if re.match("read|write|send|p?poll|p?select|exit", call)], before
 
 
-@pytest.mark.xfail(strict=True, reason="for two seconds it discards what comes, as on a socket")
 @pytest.mark.parametrize("data", [wire.head() + wire.close(1000), wire.head() + wire.frame(3),
                                   b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"],
                          ids=["close", "error", "refusal", "page"])
@@ -260,8 +259,8 @@ def test_a_signal_while_a_large_echo_is_written_lets_the_frame_be_finished_first
     (wire.narrow_pair, "slowly"), (wire.unix_pair, "slowly"), (wire.pipe_pair, "slowly"),
 ])
 def test_a_signal_leaves_a_peer_two_seconds_to_take_what_is_being_written(pair, reads):
-    """Five, to be on the safe side."""
-    with wire.Served(pair=pair) as served, wire.Clock(5) as clock:
+    """Eight, as the machine may be busy."""
+    with wire.Served(pair=pair) as served, wire.Clock(8) as clock:
         peer = served.peer.open()
         peer.send(wire.frame(BINARY, bytes(16 * MIB)))
         peer.receive(4096)

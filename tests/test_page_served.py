@@ -80,12 +80,10 @@ def test_the_page_is_served_to_whoever_does_not_ask_for_a_websocket(line, fields
     page(line, *fields, options=["--origin=https://example.org"])
 
 
-refused_today = pytest.mark.xfail(strict=True, reason="without the page the root is a path like others: 404, or 426")
 PATHS = [[], ["--path=/other"], ["--path=/first", "--path=/second"], ["--path=/"], ["--path=any"],
          ["--path=/" + "p" * 4094]]
 
 
-@refused_today
 @pytest.mark.parametrize("paths", PATHS)
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_without_the_page_the_root_is_one_line_that_names_the_path_of_the_websocket(paths, version):
@@ -100,7 +98,6 @@ def test_without_the_page_the_root_is_one_line_that_names_the_path_of_the_websoc
     assert of_head.fields | {"date": ""} == answer.fields | {"date": ""}
 
 
-@refused_today
 def test_without_the_page_other_methods_of_the_root_are_405():
     wire.refused(get("POST / HTTP/1.1", options=["--no-page"]), 405)
 
@@ -111,7 +108,6 @@ def test_without_the_page_a_websocket_is_at_its_path_only(path):
     assert wire.run(wire.head(path=path), "--no-page", f"--path={path}").stdout == wire.switching()
 
 
-@pytest.mark.xfail(strict=True, reason="the method is refused")
 @pytest.mark.parametrize("options", [[], ["--no-page"], ["--path=/"], ["--path=any", "--no-page"]])
 @pytest.mark.parametrize("request_line", ["OPTIONS / HTTP/1.0", "OPTIONS / HTTP/1.1",
                                           "OPTIONS http://localhost/ HTTP/1.1"])

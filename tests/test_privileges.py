@@ -180,7 +180,6 @@ def as_daemon(*capabilities):
 
 
 @as_root
-@pytest.mark.xfail(strict=True, reason="groups are dropped only by whoever is root")
 def test_supplementary_groups_are_dropped_where_that_is_possible(anybodys):
     """As by a service manager that leaves this capability to somebody who is not root."""
     daemon = pwd.getpwnam("daemon")
@@ -220,7 +219,6 @@ def user(process):
     return uid
 
 
-@pytest.mark.xfail(strict=True, reason="whoever is not root to begin with stays dumpable")
 def test_nobody_but_root_may_look_into_the_process(anybodys):
     with wire.Served(**as_somebody()) as served:
         served.peer.open()

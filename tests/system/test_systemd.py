@@ -525,7 +525,6 @@ def test_verbose_needs_a_drop_in(listening):
         assert frames_in_the_journal() == []
         with listening.drop_in("ws-echo@.service", "[Service]\nLogLevelMax=debug\n"):
             assert frames_in_the_journal()
-@pytest.mark.xfail(strict=True, reason="it is not recorded")
 @pytest.mark.parametrize("field, value", [("X-Forwarded-For", "192.0.2.1, 198.51.100.7"),
                                           ("Forwarded", "for=192.0.2.1")])
 def test_the_journal_has_what_a_request_claims_of_the_client(listening, field, value):
