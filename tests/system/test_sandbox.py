@@ -88,7 +88,6 @@ PROBES = [
      "ProtectControlGroups=no", "ok", TREE + ROOT),
     ("ProtectKernelTunables", "create /sys/kernel/profiling", "EROFS",
      "ProtectKernelTunables=no", "ok", TREE + ROOT),
-    ("DevicePolicy", "open /dev/null", "EPERM", "DevicePolicy=auto", "ok", TREE + "PrivateDevices=no"),
     ("PrivateDevices", "open /dev/probe", "ENOENT", "PrivateDevices=no", "ok", TREE),
     ("PrivateMounts", "link /proc/self/ns/mnt", "its own", "PrivateMounts=no", "{mnt}", TREE + PLACES),
     ("PrivateTmp", "open /tmp/probe", "ENOENT", "PrivateTmp=no", "ok", TREE),
