@@ -78,6 +78,13 @@ def test_the_exposure_is_as_low_as_listening_allows():
     assert rated.returncode == 0, rated.stdout + rated.stderr
 
 
+def test_systemd_finds_nothing_wrong_in_the_unit(crowd):
+    """But that xinetd is not where it looks, since here it is not installed."""
+    verified = crowd.machine.run("systemd-analyze", "verify", "--man=no", UNIT, check=False)
+    said = (verified.stdout + verified.stderr).splitlines()
+    assert [line for line in said if "Command xinetd is not executable" not in line] == []
+
+
 def test_it_takes_the_place_of_the_socket_and_gives_it_back(started):
     machine = started.machine
     machine.systemctl("start", "ws-echo.socket")
