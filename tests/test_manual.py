@@ -36,6 +36,26 @@ def constant(name):
     return int(value[1])
 
 
+def amount(name):
+    """The value of a named expression of the source; that of a duration is in seconds."""
+    found = re.search(rf"(?:#define {name} |\b{name} = )([^,\n]*?)(?:,| +/\*|$)", SOURCE, re.M)
+    assert found, f"{name} is not defined"
+    expression = found[1].replace("SECOND", "1")
+    assert re.fullmatch(r"[0-9 ()*+/]+", expression), f"{name} is {found[1]!r}"
+    return eval(expression)  # nothing but numbers
+
+
+def size(name):
+    """As the page writes sizes."""
+    shift, unit = (20, "MiB") if amount(name) >= 1 << 20 else (10, "KiB")
+    assert amount(name) % (1 << shift) == 0
+    return f"{amount(name) >> shift} {unit}"
+
+
+def seconds(name):
+    return {0.1: "tenth of a second", 1: "second"}.get(amount(name)) or f"{amount(name)} seconds"
+
+
 def rendered(*options):
     """The page as plain text."""
     result = subprocess.run([parts.require("mandoc", "mandoc"), "-Tascii", *options, str(PAGE)],
@@ -165,6 +185,28 @@ def test_every_local_fault_stands_under_diagnostics():
                                   "LOGGED_MAX", "CONTROL_PAYLOAD_MAX", "PROXY_LINE_MAX", "ORIGIN_MAX"])
 def test_every_limit_in_the_page_is_that_of_the_source(name):
     assert re.search(rf"\b{constant(name)}\b", MANUAL), name
+
+
+@pytest.mark.parametrize("name, sentence", [
+    ("DESCRIPTION", "a frame that is partly written, for which it has {seconds STOP_TIME},"),
+    ("DESCRIPTION", "discards what the peer still sends, for at most {seconds DRAIN_TIME} and {size DRAIN_MAX},"),
+    ("LOGGING", "after {amount LOGGED_MAX} bytes a value is cut"),
+    ("LOGGING", "a log that does not take it is interrupted after {seconds LOG_TIME}."),
+    ("HTTP ANSWERS", "more than {amount SUBPROTOCOLS_MAX} names."),
+    ("SECURITY", "the request line ({amount REQUEST_LINE_MAX} bytes), the head ({amount HEAD_MAX} bytes, "
+                 "{amount FIELDS_MAX} fields), the PROXY header ({amount PROXY_LINE_MAX} bytes in version 1, "
+                 "{amount PROXY_BINARY_MAX} in version 2)"),
+    ("SECURITY", "the buffers ({size INPUT_SIZE} of input, {size OUTPUT_SIZE} of output)"),
+    *[("SECURITY", f"and every wait, by the options or by {{seconds {time}}}.")
+      for time in ("STOP_TIME", "DRAIN_TIME", "LOG_TIME")],
+    ("SECURITY", "only for bytes that have arrived, in steps of {size HUGE_PAGE} at most."),
+    ("SECURITY", "A {seconds QUIET_TIME} after the last message of more than {size KEPT_MAX}, all but {size KEPT_MAX} "
+                 "of its memory goes back."),
+])
+def test_every_number_in_these_sentences_is_that_of_the_source(name, sentence):
+    kinds = {"amount": amount, "size": size, "seconds": seconds}
+    expected = re.sub(r"\{(\w+) (\w+)\}", lambda found: str(kinds[found[1]](found[2])), sentence)
+    assert expected in " ".join(section(name).split())
 
 
 @pytest.mark.parametrize("unit, limit", [
