@@ -15,7 +15,7 @@ DEFAULT = wire.PROGRAM
 PROGRAMS = {"ordinary": wire.TOP / "ws-echo", "static": wire.TOP / "ws-echo-static"}
 
 # What concerns the source, the Makefile or a document needs one run.
-ONCE = {"test_build.py", "test_completion.py", "test_instructions.py", "test_manual.py", "test_page.py",
+ONCE = {"test_build.py", "test_completion.py", "test_gaps.py", "test_instructions.py", "test_manual.py", "test_page.py",
         "test_readme.py", "test_unit.py", "test_versions.py"}
 
 

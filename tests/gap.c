@@ -1,0 +1,76 @@
+/*
+ * Preloaded into the program, makes a gap before one of its calls: the process computes there until the test
+ * lets it go on.  A signal that comes in the gap is taken, and does not shorten it.
+ *
+ * The file that GAP names is shared with the test.  Its bytes are the call (r: read from standard input,
+ * w: write to standard output, s: setitimer; 0: none), how many such calls are left up to the gap, and 1 while
+ * the program is in the gap, which the test sets to 0.
+ */
+#define _GNU_SOURCE
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { CALL, LEFT, INSIDE, SIZE };
+
+static volatile unsigned char *gap;
+
+__attribute__((constructor)) static void share(void)
+{
+    int file = open(getenv("GAP"), O_RDWR);
+    void *memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (memory == MAP_FAILED)
+        abort();
+    close(file);
+    gap = memory;
+}
+
+static void wait_before(char call)
+{
+    if (gap[CALL] != call || --gap[LEFT] > 0)
+        return;
+    gap[CALL] = 0;
+    gap[INSIDE] = 1;
+    while (gap[INSIDE])
+        ;
+}
+
+ssize_t read(int descriptor, void *buffer, size_t size)
+{
+    if (descriptor == STDIN_FILENO)
+        wait_before('r');
+    return syscall(SYS_read, descriptor, buffer, size);
+}
+
+/* The same, where the compiler knows the size of the buffer. */
+ssize_t __read_chk(int descriptor, void *buffer, size_t size, size_t room)
+{
+    (void)room;
+    return read(descriptor, buffer, size);
+}
+
+ssize_t write(int descriptor, const void *buffer, size_t size)
+{
+    if (descriptor == STDOUT_FILENO)
+        wait_before('w');
+    return syscall(SYS_write, descriptor, buffer, size);
+}
+
+ssize_t writev(int descriptor, const struct iovec *parts, int count)
+{
+    if (descriptor == STDOUT_FILENO)
+        wait_before('w');
+    return syscall(SYS_writev, descriptor, parts, count);
+}
+
+int setitimer(__itimer_which_t which, const struct itimerval *value, struct itimerval *old)
+{
+    wait_before('s');
+    return (int)syscall(SYS_setitimer, which, value, old);
+}

@@ -1,0 +1,236 @@
+"""Signals and deadlines that come between a decision to wait and the call that waits: none of them is lost.
+
+gap.c makes such a moment as long as a test wants. What a lost one would leave to wait for takes longer than any
+test may.
+"""
+
+import mmap
+import pathlib
+import signal
+import socket
+import subprocess
+
+import pytest
+import wire
+from parts import require
+from test_clock import PAIRS
+from test_system_calls import resident
+from wire import BINARY, CLOSE, PING
+
+MIB = 1 << 20
+SOCKETS = [wire.tcp_pair, wire.unix_pair]
+CALL, LEFT, INSIDE = range(3)  # as in gap.c
+READ, WRITE, SET_TIMER = b"rws"
+
+# Only what a test names comes to pass.
+UNHURRIED = ["--handshake-timeout=1000", "--timeout=0", "--ping-interval=0"]
+
+
+@pytest.fixture(name="gaps", scope="module")
+def library_that_makes_gaps(tmp_path_factory):
+    """The folder of gap.c as a shared library, and of the file by which it is told where."""
+    compiler, folder = require("cc", "gcc"), tmp_path_factory.mktemp("gaps")
+    subprocess.run([compiler, "-O2", "-fPIC", "-shared", "-o", folder / "gap.so", wire.TOP / "tests/gap.c"],
+                   check=True, timeout=wire.LIMIT)
+    return folder
+
+
+class Gapped(wire.Served):
+    """The program, with a gap before the call of this kind that has this number."""
+
+    def __init__(self, gaps, call, number, *options, **served):
+        gaps.joinpath("gap").write_bytes(bytes(3))
+        with gaps.joinpath("gap").open("r+b") as file:
+            self.shared = mmap.mmap(file.fileno(), 3)
+        self.widen(call, number)
+        super().__init__(*UNHURRIED, *options, **served,
+                         env={"LD_PRELOAD": str(gaps / "gap.so"), "GAP": str(gaps / "gap")})
+
+    def __exit__(self, *exception):
+        self.leave()
+        super().__exit__(*exception)
+
+    def widen(self, call, number=1):
+        """Make a gap before the next call of a kind, or a later one."""
+        self.shared[LEFT] = number
+        self.shared[CALL] = call
+
+    def enter(self):
+        """Wait until the program is in the gap."""
+        wire.wait_until(lambda: self.shared[INSIDE], "the program is in the gap")
+
+    def leave(self):
+        self.shared[INSIDE] = 0
+
+    def takes(self, number):
+        """Wait until the program has taken every signal of this number."""
+        status = pathlib.Path("/proc", str(self.process.pid), "status")
+
+        def taken():
+            fields = dict(line.split(":\t") for line in status.read_text().splitlines() if "Pnd" in line)
+            return not sum(int(pending, 16) for pending in fields.values()) >> (number - 1) & 1
+
+        wire.wait_until(taken, f"signal {number} is taken")
+
+    def stopped_in_the_gap(self):
+        self.enter()
+        self.stop()
+        self.takes(signal.SIGTERM)
+        self.leave()
+
+    def late_in_the_gap(self, seconds):
+        """Let so much time pass: a timer that was set before the gap runs out before one that is set in it."""
+        self.enter()
+        with wire.Clock(seconds) as clock:
+            wire.wait_until(clock.over, "the clock is over")
+        self.takes(signal.SIGALRM)
+        self.leave()
+
+
+# Before a read.
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_handshakes_deadline_may_come_just_before_a_read(gaps, pair):
+    with Gapped(gaps, READ, 2, "--handshake-timeout=0.1", pair=wire.holding(wire.head()[:-1], pair)) as served:
+        served.late_in_the_gap(0.1)
+        wire.refused(served.peer.rest(), 408)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_time_for_a_ping_may_come_just_before_a_read(gaps, pair):
+    with Gapped(gaps, READ, 2, "--ping-interval=0.1", pair=wire.holding(wire.head(), pair)) as served:
+        assert served.peer.receive(len(wire.switching())) == wire.switching()
+        served.late_in_the_gap(0.1)
+        assert served.peer.frame() == (True, PING, b"")
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_end_of_the_timeout_may_come_just_before_a_read(gaps, pair):
+    with Gapped(gaps, READ, 2, "--timeout=0.1", pair=wire.holding(wire.head(), pair)) as served:
+        assert served.peer.receive(len(wire.switching())) == wire.switching()
+        served.late_in_the_gap(0.1)
+        assert wire.close_code(served.peer.rest()) == 1001
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_time_to_give_memory_back_may_come_just_before_a_read(gaps, pair):
+    message = bytes(range(256)) * (16 * MIB // 256)
+    with Gapped(gaps, WRITE, 2, pair=pair) as served:
+        served.peer.open()
+        before = resident(served.process)
+        served.peer.send(wire.frame(BINARY, message))
+        served.enter()
+        served.widen(READ)
+        served.leave()
+        expected = wire.reply(BINARY, message)
+        wire.same(served.peer.receive(len(expected)), expected)
+        served.late_in_the_gap(0.1)
+        wire.wait_until(lambda: resident(served.process) < before + MIB, "the memory is given back")
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("data, number", [(b"", 1), (b"G", 2), (wire.head()[:-1], 2)],
+                         ids=["no-byte", "one-byte", "all-but-one"])
+def test_a_signal_just_before_a_read_of_the_head_is_not_lost(gaps, pair, data, number):
+    with Gapped(gaps, READ, number, pair=wire.holding(data, pair)) as served:
+        served.stopped_in_the_gap()
+        assert served.peer.rest() == b""
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("data", [b"", wire.text("half")[:8]], ids=["between-messages", "in-a-message"])
+def test_a_signal_just_before_a_read_of_frames_is_not_lost(gaps, pair, data):
+    with Gapped(gaps, READ, 2, pair=wire.holding(wire.head() + data, pair)) as served:
+        assert served.peer.receive(len(wire.switching())) == wire.switching()
+        served.stopped_in_the_gap()
+        assert served.peer.frame()[:2] == (True, CLOSE)
+
+
+# Before a write that the peer does not take.  It is the page that it asks for, since all of that is one write.
+
+ORIGINS = [f"--origin=https://{number:02}.{'x' * 280}" for number in range(64)]
+PAGE_REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def tight(pair):
+    """A pair that holds less of what its client does not read than a page with all these origins."""
+    def tightened():
+        client, server = pair()
+        if isinstance(client, socket.socket):
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        else:
+            server.writing.write(bytes(1 << 20))  # as much as pipe_pair's pipes hold
+        client.sendall(PAGE_REQUEST)
+        return client, server
+    return tightened
+
+
+every_tight_connection = pytest.mark.parametrize("pair", [wire.narrow_pair, wire.unix_pair, wire.pipe_pair])
+
+
+@every_tight_connection
+def test_the_time_to_look_after_a_write_may_come_just_before_it(gaps, pair):
+    with Gapped(gaps, WRITE, 1, *ORIGINS, "--timeout=0.4", "--verbose", pair=tight(pair)) as served:
+        served.late_in_the_gap(0.4 / 4)
+        assert wire.record(served.finish())["end_id"] == "not-read"
+
+
+@every_tight_connection
+@pytest.mark.parametrize("call, number, options", [
+    pytest.param(WRITE, 1, [], id="write"),
+    pytest.param(SET_TIMER, 3, ["--timeout=1000"], id="timer"),
+])
+def test_a_signal_just_before_a_write_is_not_lost(gaps, pair, call, number, options):
+    """A peer that takes nothing has its two seconds. The timer is set at the start, for the head and for this."""
+    with Gapped(gaps, call, number, *ORIGINS, *options, "--verbose", pair=tight(pair)) as served:
+        served.stopped_in_the_gap()
+        assert wire.record(served.finish())["end_id"] == "not-read"
+
+
+@pytest.mark.parametrize("pair", [wire.narrow_pair, wire.unix_pair, wire.pipe_pair])
+def test_a_signal_just_before_the_write_of_a_frame_leaves_it_whole(gaps, pair):
+    message = bytes(range(256)) * (16 * MIB // 256)
+    with Gapped(gaps, WRITE, 2, pair=pair) as served:
+        served.peer.open().send(wire.frame(BINARY, message))
+        served.stopped_in_the_gap()
+        expected = wire.reply(BINARY, message)
+        wire.same(served.peer.receive(len(expected)), expected)
+        assert wire.close_code(served.peer.rest()) == 1001
+
+
+# Before the timer is set: it is set all the same, for a deadline that no longer counts.
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_signal_just_before_the_timer_is_set_for_the_head_is_not_lost(gaps, pair):
+    with Gapped(gaps, SET_TIMER, 2, pair=pair) as served:
+        served.stopped_in_the_gap()
+        assert served.peer.rest() == b""
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_signal_just_before_the_timer_is_set_for_frames_is_not_lost(gaps, pair):
+    with Gapped(gaps, SET_TIMER, 3, "--ping-interval=500", pair=wire.holding(wire.head(), pair)) as served:
+        assert served.peer.receive(len(wire.switching())) == wire.switching()
+        served.stopped_in_the_gap()
+        assert served.peer.frame()[:2] == (True, CLOSE)
+
+
+# While closing.
+
+@pytest.mark.slow("a peer has two seconds to end, and here it does not")
+@pytest.mark.parametrize("pair", SOCKETS)
+@pytest.mark.parametrize("call, number", [(READ, 2), (SET_TIMER, 3)], ids=["read", "timer"])
+def test_a_signal_just_before_a_wait_for_the_peers_end_does_not_move_its_bound(gaps, pair, call, number):
+    with Gapped(gaps, call, number, pair=wire.holding(wire.head() + wire.close(1000), pair)) as served:
+        answer = wire.switching() + wire.reply(CLOSE, wire.close_body(1000))
+        assert served.peer.rest() == answer
+        served.stopped_in_the_gap()
+        assert wire.record(served.finish())["end_id"] == "closed-by-peer"
+
+
+@pytest.mark.slow("a peer has two seconds to end, and here it does not")
+@pytest.mark.parametrize("pair", SOCKETS)
+def test_the_bound_of_the_wait_for_the_peers_end_may_come_just_before_a_read(gaps, pair):
+    with Gapped(gaps, READ, 2, pair=wire.holding(wire.head() + wire.close(1000), pair)) as served:
+        served.late_in_the_gap(2)
+        served.finish()
