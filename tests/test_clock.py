@@ -1,10 +1,19 @@
 """Deadlines. No test measures time: each waits for what has to come, or shows what must not come first."""
 
+import contextlib
+import fcntl
+import os
+import pathlib
+import re
 import select
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
 import wire
+from parts import require
 from wire import BINARY, CLOSE, PING, PONG, TEXT
 
 PAIRS = [wire.tcp_pair, wire.unix_pair, wire.pipe_pair]
@@ -185,3 +194,183 @@ def test_a_peer_that_reads_slowly_makes_progress_and_gets_its_echo(pair):
             select.select([], [], [], 0.1)
         received += peer.receive(len(expected) - len(received))
         wire.same(received, expected)
+
+
+# A process that is stopped for a while.
+
+def state(process):
+    """R, S or T: it runs, waits, or is stopped."""
+    return pathlib.Path("/proc", str(process.pid), "stat").read_text().rpartition(") ")[2][0]
+
+
+def stopped_before_a_ping(served):
+    """Stop the process; whether it has not sent a Ping before that."""
+    served.stop(signal.SIGSTOP)
+    wire.wait_until(lambda: state(served.process) == "T", "it is stopped")
+    return not readable(served.peer)
+
+
+@every_connection
+def test_a_process_that_was_stopped_for_longer_than_the_timeout_sends_its_ping_before_it_gives_up(pair):
+    with wire.Served("--ping-interval=0.5", "--timeout=1", pair=pair) as served:
+        peer = served.peer.open()
+        while not stopped_before_a_ping(served):
+            served.stop(signal.SIGCONT)
+            peer.send(wire.frame(PONG, peer.frame()[2]))
+        with wire.Clock(2) as clock:
+            wire.wait_until(clock.over, "the clock is over")
+        served.stop(signal.SIGCONT)
+        assert peer.frame() == (True, PING, b"")
+        peer.send(wire.frame(PONG) + wire.text("kept"))
+        assert last(peer) == (True, TEXT, wire.PREFIX + b"kept")
+
+
+# The log is bounded by the same timer.
+
+@every_connection
+def test_deadlines_hold_after_a_line_of_the_log(pair):
+    with wire.Served(SILENT, "--timeout=0.2", "--verbose", pair=pair) as served:
+        peer = served.peer.open()
+        peer.send(wire.text("hi"))
+        assert peer.frame() == (True, TEXT, wire.PREFIX + b"hi")
+        assert wire.close_code(peer.rest()) == 1001
+
+
+def logged_with_a_signal_in_it(pair):
+    """Its log, where SIGTERM came while it waited to write the first line.
+
+    None where this machine has stood still for so long that the line may have been given up.
+    """
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    full = bytes(4096)
+    os.write(writing, full)
+    client, server = pair()
+    with wire.Clock(1) as clock, server, open(reading, "rb") as log:
+        process = subprocess.Popen([wire.PROGRAM, "--verbose"], stdin=getattr(server, "reading", server),
+                                   stdout=getattr(server, "writing", server), stderr=writing)
+        server.close()
+        os.close(writing)
+        peer = wire.Peer(client).open()
+        wire.wait_until(lambda: state(process) == "S", "it waits for the log")
+        process.send_signal(signal.SIGTERM)
+        taken = pathlib.Path("/proc", str(process.pid), "status")
+        wire.wait_until(lambda: re.search(r"^ShdPnd:\t0+$", taken.read_text(), re.MULTILINE), "it takes the signal")
+        assert log.read(len(full)) == full
+        in_time = not clock.over()
+        assert peer.frame()[:2] == (True, CLOSE)
+        peer.close()
+        lines = log.read().decode()
+        assert process.wait(wire.LIMIT) == 0
+    return lines if in_time else None
+
+
+@every_connection
+def test_a_signal_while_a_line_of_the_log_is_written_is_not_lost_and_cuts_no_line(pair):
+    while (log := logged_with_a_signal_in_it(pair)) is None:
+        pass
+    lines = [re.sub(r"^ws-echo\[\d+\]: ", "", line) for line in log.splitlines()]
+    assert [line for line in lines if line.startswith("field ")] == [
+        re.sub("(.*?): (.*)", r'field \1: "\2"', field) for field in wire.head().decode().split("\r\n")[1:-2]]
+    assert wire.record(log)["end_id"] == "stopped"
+
+
+# What is inherited.
+
+ALARMS = {"default": "signal.SIG_DFL", "ignored": "signal.SIG_IGN"}
+
+
+def inherit_alarm(how, setting="0"):
+    """A command that hands down SIGALRM so, and a timer with this setting."""
+    blocked = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])"
+    treat = blocked if how == "blocked" else f"signal.signal(signal.SIGALRM, {ALARMS[how]})"
+    return [sys.executable, "-c", f"import os, signal, sys; {treat}; "
+            f"signal.setitimer(signal.ITIMER_REAL, {setting}); os.execv(sys.argv[1], sys.argv[1:])"]
+
+
+@every_connection
+@pytest.mark.parametrize("how", ["default", "ignored", "blocked"])
+def test_deadlines_hold_whatever_became_of_their_signal(pair, how):
+    with wire.Served("--handshake-timeout=0.3", pair=wire.holding(b"G", pair), wrapper=inherit_alarm(how)) as served:
+        wire.refused(served.peer.rest(), 408)
+
+
+@pytest.mark.parametrize("how", ["ignored", "blocked"])
+def test_an_inherited_timer_is_stopped_before_its_signal_counts(how, tmp_path):
+    trace = tmp_path / "trace"
+    command = [require("strace", "strace"), "-o", str(trace), *inherit_alarm(how, "0.001, 0.001"), wire.PROGRAM]
+    result = subprocess.run(command, input=wire.head() + wire.text("hi"), capture_output=True, check=False,
+                            timeout=wire.LIMIT)
+    assert (result.returncode, result.stdout) == (0, wire.switching() + wire.echo("hi")), result
+    before, _, after = trace.read_text().rpartition("rt_sigaction(SIGALRM, ")
+    assert "tv_usec=1000" in before, before
+    assert after.count("--- SIGALRM") <= (how == "blocked"), after
+
+
+# O_NONBLOCK, which another holder of the connection sets again and again.
+
+class Disturbed(wire.Served):
+    """The program under strace, on a socket of which another holder may set O_NONBLOCK."""
+
+    def __init__(self, tmp_path, *options, pair):
+        self.trace, self.times = tmp_path / "trace", 0
+        super().__init__(*options, pair=pair, watched=True, wrapper=[
+            require("strace", "strace"), "-o", str(self.trace), "-e", "trace=read,write,writev,fcntl"])
+
+    def disturb(self):
+        os.set_blocking(self.watched.fileno(), False)
+        self.times += 1
+
+    def unfinished(self, call=""):
+        """How many calls found that they would have to wait."""
+        return len(re.findall(rf"^{call}.* EAGAIN ", self.trace.read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair])
+def test_o_nonblock_that_is_set_again_and_again_neither_ends_a_read_nor_makes_it_spin(pair, tmp_path):
+    with Disturbed(tmp_path, "--ping-interval=0.05", pair=pair) as served:
+        peer = served.peer.open()
+        for _ in range(10):
+            served.disturb()
+            peer.send(wire.text("on"))
+            assert last(peer) == (True, TEXT, wire.PREFIX + b"on")
+            assert peer.frame() == (True, PING, b"")
+        peer.close()
+        assert wire.record(served.finish())["messages"] == "10"
+        assert 0 < served.unfinished() <= served.times
+
+
+@pytest.mark.parametrize("pair", [wire.narrow_pair, wire.unix_pair])
+def test_o_nonblock_that_is_set_again_and_again_neither_ends_a_write_nor_makes_it_spin(pair, tmp_path):
+    """The write is one that waits, and begins anew whenever a quarter of the timeout is over."""
+    expected = wire.reply(BINARY, LARGE)
+    with Disturbed(tmp_path, SILENT, "--timeout=2", pair=pair) as served:
+        peer = served.peer.open()
+        peer.send(LARGE_FRAME)
+        received = b""
+        while served.unfinished("write") < 2:
+            served.disturb()
+            select.select([], [], [], 0.05)  # in which a write that spins comes back often
+            received += peer.receive(1000)
+        received += peer.receive(len(expected) - len(received))
+        wire.same(received, expected)
+        peer.close()
+        served.finish()
+        assert served.unfinished() <= served.times
+
+
+# The wait for the peer's end.
+
+@pytest.mark.slow("a peer has two seconds to end, and here it does not")
+@pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair])
+@pytest.mark.parametrize("data", [wire.head() + wire.close(1000), wire.head(path="/other")], ids=["close", "refusal"])
+def test_the_bound_of_the_wait_for_the_peers_end_is_not_moved_by_bytes_that_trickle_in(pair, data):
+    """Two seconds: of eight, to be on the safe side, not all."""
+    with wire.Served(pair=wire.holding(data, pair)) as served, wire.Clock(8) as clock:
+        assert served.peer.rest()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while served.process.poll() is None and not clock.over():
+                served.peer.send(b"x")
+                select.select([], [], [], 0.001)
+        assert clock.outlasts(served.process)
+        assert int(wire.record(served.finish())["bytes_in"]) > len(data)
