@@ -6,27 +6,29 @@ import select
 import pytest
 import wire
 from parts import require
-from wire import BINARY, CLOSE
+from wire import BINARY, CLOSE, PING
 
 MESSAGES = 10_000
 MIB = 1 << 20
+PAIRS = [wire.tcp_pair, wire.unix_pair, wire.pipe_pair]
 READS = {"read", "readv", "recvfrom", "recvmsg"}
 WRITES = {"write", "writev", "sendto", "sendmsg"}
 
 
 @pytest.fixture(name="counted")
 def counted_by_strace(tmp_path):
-    """A function that runs an exchange under strace; it returns how many reads, writes and others
-    there were from the answer to the handshake on."""
+    """A function that runs an exchange under strace; it returns how many reads and writes there
+    were from the answer to the handshake on, and the names of all other calls and signals."""
     strace = require("strace", "strace")
     trace = tmp_path / "trace"
 
-    def run(exchange, pair):
-        with wire.Served(pair=pair, wrapper=[strace, "-f", "-q", "-s", "12", "-o", str(trace)]) as served:
+    def run(exchange, pair, *options):
+        wrapper = [strace, "-f", "-q", "-s", "12", "-o", str(trace)]
+        with wire.Served(*options, pair=pair, wrapper=wrapper) as served:
             exchange(served.peer)
             served.peer.close()
             served.finish()
-        calls = re.findall(r"^\d+ +(\w+)\((.*)", trace.read_text(), re.MULTILINE)
+        calls = re.findall(r"^\d+ +(?:--- )?(\w+)[( ](.*)", trace.read_text(), re.MULTILINE)
         begun = next(at for at, (name, arguments) in enumerate(calls)
                      if name in WRITES and '"HTTP/1.1 101' in arguments)
         names = [name for name, _ in calls[begun:]]
@@ -36,23 +38,53 @@ def counted_by_strace(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair])
-def test_messages_sent_one_at_a_time_cost_one_read_and_one_write_each(counted, pair):
-    def one_at_a_time(peer):
-        peer.open()
-        for number in range(MESSAGES):
-            message = b"%05d" % number
-            peer.send(wire.frame(BINARY, message))
-            expected = wire.reply(BINARY, message)
-            received = peer.receive(len(expected))
-            assert received == expected, (received, expected)
-        peer.send(wire.close(1000))
-        assert peer.rest() == wire.reply(CLOSE, wire.close_body(1000))
+def one_at_a_time(peer):
+    """Each message is answered before the next one is sent; Pings may come in between."""
+    peer.open()
+    for number in range(MESSAGES):
+        message = b"%05d" % number
+        peer.send(wire.frame(BINARY, message))
+        while (answer := peer.frame()) == (True, PING, b""):
+            pass
+        assert answer == (True, BINARY, message)
+    peer.send(wire.close(1000))
+    *pings, closing = wire.frames(peer.rest())
+    assert closing == (True, CLOSE, wire.close_body(1000)), closing
 
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_messages_sent_one_at_a_time_cost_one_read_and_one_write_each(counted, pair):
     reads, writes, others = counted(one_at_a_time, pair)
     assert MESSAGES <= reads <= MESSAGES + 10, reads
     assert MESSAGES <= writes <= MESSAGES + 10, writes
     assert len(others) <= 30, others[:100]
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_timer_is_set_anew_when_it_has_run_out_and_not_for_a_message(counted, pair):
+    """Silence begins anew with each message, but the timer runs on until it has run out. Where that is found
+    before a write, it is set for this, and for the next read again."""
+    reads, writes, others = counted(one_at_a_time, pair, "--ping-interval=0.05", "--timeout=0")
+    expiries = others.count("SIGALRM")
+    assert 2 <= expiries < MESSAGES / 10, expiries
+    assert expiries <= others.count("setitimer") <= 2 * expiries + 5, others
+    assert MESSAGES <= reads <= MESSAGES + expiries + 10, (reads, expiries)
+    assert MESSAGES <= writes <= MESSAGES + expiries + 10, (writes, expiries)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_in_silence_each_expiry_sets_the_timer_once(tmp_path, pair):
+    """It would come again every few milliseconds otherwise."""
+    trace = tmp_path / "trace"
+    wrapper = [require("strace", "strace"), "-o", str(trace), "-e", "trace=read,setitimer"]
+    with wire.Served("--handshake-timeout=0.2", "--ping-interval=0.3", pair=pair, wrapper=wrapper) as served:
+        pings(served.peer.open(), 3)
+        served.peer.close()
+        served.finish()
+    events = re.findall(r"^(?:--- )?(read\(0|setitimer|SIGALRM)", trace.read_text(), re.MULTILINE)
+    assert events.count("SIGALRM") >= 3, events
+    begun = [at for at, event in enumerate(events) if event == "SIGALRM"]
+    assert not [at for at in begun if events[at + 1] == "read(0"], events
 
 
 def test_messages_sent_in_one_burst_cost_as_few_as_the_buffers_allow(counted):
