@@ -292,7 +292,10 @@ struct address {
     char port[sizeof "4294967295"];
 };
 
-/* The connection; a process has one. */
+/*
+ * The connection; a process has one.  Members share pages in this order: first what every connection touches,
+ * then arrays of which few connections touch more than the front.
+ */
 struct connection {
     struct log log;
     struct address peer;
@@ -308,10 +311,8 @@ struct connection {
     int64_t stop_deadline; /* once a signal has been seen: until when output may take */
     unsigned pings;        /* sent in this silence */
 
-    struct head head;
     struct text origin, subprotocol, user_agent, forwarded;
-    char forwarded_fields[LOGGED_MAX + 2]; /* a NUL, and one byte more than is logged */
-    int status;                            /* HTTP; 0: nothing was answered */
+    int status; /* HTTP; 0: nothing was answered */
 
     struct frame frame;
     uint64_t payload_left; /* of the data frame that is being gathered, bytes; 0: none is */
@@ -319,20 +320,23 @@ struct connection {
 
     uint16_t close_code; /* of the first Close, whoever sent it; 0: there was none */
     struct text close_reason;
-    char peer_reason[CONTROL_PAYLOAD_MAX];
     uint64_t messages, bytes_in, bytes_out;
+    size_t input_base, input_start, input_end, output_used;
 
+    struct head head;
+    char forwarded_fields[LOGGED_MAX + 2]; /* a NUL, and one byte more than is logged */
+    char peer_reason[CONTROL_PAYLOAD_MAX];
     /* The PROXY header and the head stay at the front, for the record; what follows them begins at
      * input_base. */
-    size_t input_base, input_start, input_end, output_used;
     uint8_t
         input[PROXY_BINARY_MAX + (HEAD_MAX + 1) + INPUT_SIZE]; /* 1: the byte for which a head is too large */
     uint8_t output[OUTPUT_SIZE];
 };
 
 _Static_assert(PROXY_BINARY_MAX + HEAD_MAX <= INPUT_SIZE, "one read takes what precedes the frames");
-_Static_assert(sizeof PAGE + 6 * (REQUEST_LINE_MAX + CHOICES_MAX * (ORIGIN_MAX + 1)) + 4096 <= OUTPUT_SIZE,
-               "the page fits the output, a path and all origins in it");
+#define FILLED_IN_MAX (6 * (REQUEST_LINE_MAX + CHOICES_MAX * (ORIGIN_MAX + 1)) + 64) /* see send_page */
+_Static_assert(FILLED_IN_MAX <= INPUT_SIZE, "what is filled into the page fits behind a request");
+_Static_assert(sizeof PAGE + FILLED_IN_MAX + 4096 <= OUTPUT_SIZE, "the page fits the output, filled in");
 
 /* Returns the time of the monotonic clock, in microseconds; the vDSO makes that no system call. */
 static int64_t now(void)
@@ -2229,7 +2233,7 @@ static char *escape_html(const char *string, char *into)
 static void send_page(struct connection *c)
 {
     static const char place[] = "value=\"/socket\" data-origins=\"\"";
-    static char filled_in[sizeof place + 6 * (REQUEST_LINE_MAX + CHOICES_MAX * (ORIGIN_MAX + 1))];
+    char *filled_in = (char *)c->input + c->input_base; /* what follows the request is not needed any more */
     const char *rest = strstr(PAGE, place);
     int before = (int)(rest - PAGE);
     rest += strlen(place);
@@ -2904,9 +2908,11 @@ static _Noreturn void conclude(struct connection *c, enum end end)
 
 /* ---- main ---------------------------------------------------------------------------------------------- */
 
+/* A common symbol comes behind all other data, which then shares pages with what is small in it. */
+struct connection connection __attribute__((common));
+
 int main(int argc, char **argv)
 {
-    static struct connection connection;
     struct connection *c = &connection;
 
     set_signals();
