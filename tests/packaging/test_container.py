@@ -27,13 +27,10 @@ def children(process):
 
 
 class Image:
-    """`ws-echo` in a storage of the test's own."""
+    """`ws-echo` in the storage that the environment names."""
 
-    def __init__(self, folder):
+    def __init__(self):
         parts.require("unshare", "util-linux")
-        settings = folder / "storage.conf"
-        settings.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n')
-        os.environ["CONTAINERS_STORAGE_CONF"] = str(settings)
         made("container", ("buildah", "buildah"), ("musl-gcc", "musl-tools"))
         self.container = self.buildah("from", "ws-echo").strip()
         self.config = json.loads(self.buildah("inspect", self.container))["Docker"]["config"]
@@ -50,14 +47,19 @@ class Image:
     def remove(self):
         self.buildah("rm", "--all")
         self.buildah("rmi", "--all", "--force")
-        del os.environ["CONTAINERS_STORAGE_CONF"]
 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory):
-    built = Image(tmp_path_factory.mktemp("storage"))
-    yield built
-    built.remove()
+    folder = tmp_path_factory.mktemp("storage")
+    settings = folder / "storage.conf"
+    settings.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n')
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CONTAINERS_STORAGE_CONF", str(settings))
+        environment.setenv("TMPDIR", str(folder))  # where buildah leaves what it cannot remove when it is killed
+        built = Image()
+        yield built
+        built.remove()
 
 
 NAMESPACES = "unshare --net --pid --mount --mount-proc --fork --kill-child".split()
