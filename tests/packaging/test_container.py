@@ -176,7 +176,8 @@ def test_it_is_healthy_while_it_serves(image):
     assert kind == "CMD"
     with Container(image) as container:
         assert container.run(*check, check=False).returncode == 0
-    nothing = subprocess.run([*NAMESPACES, *image.command(*check)], capture_output=True, check=False, timeout=wire.LIMIT)
+    nothing = subprocess.run([*NAMESPACES, *image.command(*check)], capture_output=True, check=False,
+                             timeout=wire.LIMIT)
     assert nothing.returncode == 1, nothing
 
 
@@ -193,4 +194,6 @@ def test_it_ends_when_it_is_told_to(image):
             os.kill(children(outer.pid)[0], signal.SIGTERM)
             outer.wait(wire.LIMIT)
         finally:
+            for first in children(outer.pid) if outer.poll() is None else []:
+                os.kill(first, signal.SIGKILL)  # a change of user is what --kill-child does not survive
             outer.kill()

@@ -15,7 +15,7 @@ README = (DEBIAN / "ws-echo.README.Debian").read_text(encoding="utf-8")
 CONFFILES = {"/etc/default/ws-echo", "/etc/xinetd.d/ws-echo"}
 
 # What can be enabled in place of the socket.
-OTHERS = [unit.name for unit in wire.TOP.glob("ws-echo*.service") if "\n[Install]\n" in unit.read_text(encoding="utf-8")]
+OTHERS = [unit.name for unit in wire.TOP.glob("ws-echo*.service") if "\n[Install]\n" in unit.read_text()]
 
 # How it is built
 
@@ -207,10 +207,12 @@ def test_the_entry_of_xinetd_serves_once_it_is_enabled(package, machine):
 def test_an_administrator_reads_that_a_port_is_opened_and_how_not_to(package, machine):
     """Before it is installed, in its documentation, and where its options are set."""
     install(machine, package.this)
-    for text in (query(machine, "Description"), machine.path("/etc/default/ws-echo").read_text(encoding="utf-8"),
-                 machine.path("/usr/share/doc/ws-echo/README.Debian").read_text(encoding="utf-8")):
+    how_not_to = machine.path("/usr/share/doc/ws-echo/README.Debian").read_text(encoding="utf-8")
+    pointers = query(machine, "Description"), machine.path("/etc/default/ws-echo").read_text(encoding="utf-8")
+    for text in how_not_to, *pointers:
         words = " ".join(text.replace("#", " ").split())
-        assert "port 8888" in words and "everybody who can reach" in words and "README.Debian" in words or text == README
+        assert "port 8888" in words and "everybody who can reach" in words, text
+    assert how_not_to == README and all("README.Debian" in text for text in pointers)
 
 
 def commands(heading, number):
