@@ -980,94 +980,50 @@ static void a_close_reason_is_utf8_and_refused_at_its_first_wrong_byte(void)
 #define GET "GET /socket HTTP/1.1\r\n"
 #define HOST "Host: h\r\n"
 
-/* Heads, and how each is answered; what stands behind the last byte that is judged must not matter. */
+/* Heads of every kind, of which tests/test_head.py says how they are answered; here they are cut. */
 static const struct {
     const char *bytes;
     size_t length;
-    enum end due;
 } heads[] = {
-    {BYTES(GET HOST "\r\n"), ACCEPTED},
-    {BYTES("\r\n" GET HOST "\r\n"), ACCEPTED},
-    {BYTES("GET / HTTP/1.0\r\n\r\n"), ACCEPTED},
-    {BYTES("GET / HTTP/1.9\r\n" HOST "\r\n"), ACCEPTED},
-    {BYTES(GET "hOsT:\r\n\r\n"), ACCEPTED},
-    {BYTES(GET "Host:\t a.example:80 \t\r\nX: a\tb \xff\x80\r\nY:\r\nZ: :\r\n\r\nbehind"), ACCEPTED},
-    {BYTES("OPTIONS http://a.example?q HTTP/1.1\r\nHost: other\r\n\r\n"), ACCEPTED},
-    {BYTES("M!#$%&'*+-.^_`|~9 /?a=/b?c HTTP/1.1\r\nContent-Length: 000\r\n" HOST "\r\n"), ACCEPTED},
+    {BYTES(GET HOST "\r\n")},
+    {BYTES("\r\n" GET HOST "\r\n")},
+    {BYTES("GET / HTTP/1.0\r\n\r\n")},
+    {BYTES(GET "Host:\t a.example:80 \t\r\nX: a\tb \xff\x80\r\nY:\r\nZ: :\r\n\r\nbehind")},
+    {BYTES("OPTIONS http://a.example?q HTTP/1.1\r\nHost: other\r\nContent-Length: 0\r\n\r\n")},
     {BYTES(GET HOST
            "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-           "Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Protocol: c\r\n\r\n\x81\x80\x01\x02\x03\x04"),
-     ACCEPTED},
-    {BYTES("GET /socket HTTP/2.0\r\n"), VERSION_UNSUPPORTED},
-    {BYTES("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), VERSION_UNSUPPORTED},
-    {BYTES("GET / HTTP/0.9\r\n"), VERSION_UNSUPPORTED},
-    {BYTES("GET /\r\n"), LINE_MALFORMED},
-    {BYTES("GET\r\n"), LINE_MALFORMED},
-    {BYTES(" GET / HTTP/1.1\r\n"), LINE_MALFORMED},
-    {BYTES("G(T / HTTP/1.1\r\n"), LINE_MALFORMED},
-    {BYTES("GET / HTTP/1.1 \r\n"), LINE_MALFORMED},
-    {BYTES("GET / HTTP/1.10\r\n"), LINE_MALFORMED},
-    {BYTES("GET / HTTP/1,1\r\n"), LINE_MALFORMED},
-    {BYTES("GET / HTTP/11\r\n"), LINE_MALFORMED},
-    {BYTES("GET / http/1.1\r\n"), LINE_MALFORMED},
-    {BYTES("GET / HTTP/1.x\r\n"), LINE_MALFORMED},
-    {BYTES("GET / HTTP/x.1\r\n"), LINE_MALFORMED},
-    {BYTES("GET /a b HTTP/1.1\r\n"), LINE_MALFORMED},
-    {BYTES("GET\t/ HTTP/1.1\r\n"), LINE_MALFORMED},
-    {BYTES("\r\n\r\nGET"), LINE_MALFORMED},
-    {BYTES("GET  HTTP/1.1\r\n"), TARGET_MALFORMED},
-    {BYTES("GET socket HTTP/1.1\r\n"), TARGET_MALFORMED},
-    {BYTES("OPTIONS * HTTP/1.1\r\n"), TARGET_MALFORMED},
-    {BYTES("CONNECT a.example:80 HTTP/1.1\r\n"), TARGET_MALFORMED},
-    {BYTES("GET /#a HTTP/1.1\r\n"), TARGET_MALFORMED},
-    {BYTES("GET /\xc3\xa4 HTTP/1.1\r\n"), TARGET_MALFORMED},
-    {BYTES("GET /a\tb HTTP/1.1\r\n"), TARGET_MALFORMED},
-    {BYTES("GET / HTTP/1.1\n"), BARE_LF},
-    {BYTES("\nGET / HTTP/1.1\r\n"), BARE_LF},
-    {BYTES(GET "Host: a\n\r\n"), BARE_LF},
-    {BYTES(GET HOST "\n"), BARE_LF},
-    {BYTES("GET /\rHTTP/1.1\r\n"), BARE_CR},
-    {BYTES("\rGET / HTTP/1.1\r\n"), BARE_CR},
-    {BYTES(GET HOST "\r\r\n"), BARE_CR},
-    {BYTES(GET "Host: a\rb\r\n\r\n"), BARE_CR},
-    {BYTES(GET "X: \0\r\n\r\n"), CONTROL_BYTE},
-    {BYTES(GET "X: \x7f\r\n\r\n"), CONTROL_BYTE},
-    {BYTES(GET "X: \x1b[m\r\n\r\n"), CONTROL_BYTE},
-    {BYTES("\x01"), CONTROL_BYTE},
-    {BYTES("G\x16"), CONTROL_BYTE},
-    {BYTES("\x16\x03\x01\x02\x00\x01"), TLS_HELLO},
-    {BYTES("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" GET), PROXY_UNEXPECTED},
-    {BYTES("\r\n\r\n\0\r\nQUIT\n!"), PROXY_UNEXPECTED},
-    {BYTES(GET " " HOST "\r\n"), FIELD_FOLDED},
-    {BYTES(GET HOST "\tmore\r\n\r\n"), FIELD_FOLDED},
-    {BYTES(GET HOST " \r\n\r\n"), FIELD_FOLDED},
-    {BYTES(GET "Host : a\r\n\r\n"), FIELD_SPACE},
-    {BYTES(GET "Host\t: a\r\n\r\n"), FIELD_SPACE},
-    {BYTES(GET "Host\r\n\r\n"), FIELD_MALFORMED},
-    {BYTES(GET ": a\r\n\r\n"), FIELD_MALFORMED},
-    {BYTES(GET "Ho st: a\r\n\r\n"), FIELD_MALFORMED},
-    {BYTES(GET "H\xf6st: a\r\n\r\n"), FIELD_MALFORMED},
-    {BYTES(GET "\r\n"), HOST_COUNT},
-    {BYTES(GET HOST HOST "\r\n"), HOST_COUNT},
-    {BYTES("GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n"), HOST_COUNT},
-    {BYTES(GET "Host: a b\r\n\r\n"), HOST_MALFORMED},
-    {BYTES("GET / HTTP/1.0\r\nHost: a/b\r\n\r\n"), HOST_MALFORMED},
-    {BYTES("GET http://a.example/ HTTP/1.1\r\nHost: a@b\r\n\r\n"), HOST_MALFORMED},
-    {BYTES(GET HOST "Content-Length: 1\r\n\r\na"), CONTENT},
-    {BYTES(GET HOST "Content-Length:\r\n\r\n"), CONTENT},
-    {BYTES(GET HOST "Content-Length: 0\r\ncontent-length: 10\r\n\r\n"), CONTENT},
-    {BYTES(GET HOST "Content-Length: 0, 0\r\n\r\n"), CONTENT},
-    {BYTES(GET HOST "Content-Length: -0\r\n\r\n"), CONTENT},
-    {BYTES(GET HOST "Content-Length: 0x0\r\n\r\n"), CONTENT},
-    {BYTES(GET HOST "Content-Length: 18446744073709551616\r\n\r\n"), CONTENT},
-    {BYTES(GET HOST "Transfer-Encoding: chunked\r\n\r\n"), TRANSFER_ENCODING},
-    {BYTES(GET HOST "Transfer-Encoding:\r\nContent-Length: 5\r\n\r\n"), TRANSFER_ENCODING},
-    {BYTES(""), MORE},
-    {BYTES("\r\n\r\n"), MORE},
-    {BYTES("GET / HTTP/1.1\r"), MORE},
-    {BYTES(GET HOST), MORE},
-    {BYTES(GET HOST "\r"), MORE},
+           "Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Protocol: c\r\n\r\n\x81\x80\x01\x02\x03\x04")},
+    {BYTES("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")},
+    {BYTES("GET /\r\n")},
+    {BYTES("GET / HTTP/1.10\r\n")},
+    {BYTES("\r\n\r\nGET")},
+    {BYTES("OPTIONS * HTTP/1.1\r\n")},
+    {BYTES("GET / HTTP/1.1\n")},
+    {BYTES("\nGET / HTTP/1.1\r\n")},
+    {BYTES(GET "Host: a\n\r\n")},
+    {BYTES(GET HOST "\n")},
+    {BYTES("\rGET / HTTP/1.1\r\n")},
+    {BYTES(GET HOST "\r\r\n")},
+    {BYTES(GET "Host: a\rb\r\n\r\n")},
+    {BYTES(GET "X: \0\r\n\r\n")},
+    {BYTES("\x01")},
+    {BYTES("G\x16")},
+    {BYTES("\x16\x03\x01\x02\x00\x01")},
+    {BYTES("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" GET)},
+    {BYTES("\r\n\r\n\0\r\nQUIT\n!")},
+    {BYTES(GET " " HOST "\r\n")},
+    {BYTES(GET "Host : a\r\n\r\n")},
+    {BYTES(GET "Ho st: a\r\n\r\n")},
+    {BYTES(GET "\r\n")},
+    {BYTES(GET HOST HOST "\r\n")},
+    {BYTES(GET "Host: a b\r\n\r\n")},
+    {BYTES(GET HOST "Content-Length: 1\r\n\r\na")},
+    {BYTES(GET HOST "Transfer-Encoding: chunked\r\n\r\n")},
+    {BYTES("")},
+    {BYTES("\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r")},
+    {BYTES(GET HOST "\r")},
 };
 
 /* Where the bytes of a head arrive, as in the program: always at the same place. */
@@ -1131,15 +1087,6 @@ static void check_byte_by_byte(const struct head *whole, enum end due, const cha
         answer = parse_arrived(&head, bytes, arrived, arrived + 1);
     CHECK_NUMBER(due, answer, "%s byte by byte", what);
     check_same_head(whole, &head, what);
-}
-
-static void a_head_is_answered_as_the_table_says(void)
-{
-    for (size_t i = 0; i < COUNT_OF(heads); i++) {
-        struct head head;
-        CHECK_NUMBER(heads[i].due, parse_whole(&head, heads[i].bytes, heads[i].length), "%s",
-                     shown(heads[i].bytes, heads[i].length));
-    }
 }
 
 static void a_head_is_read_in_the_same_way_wherever_it_is_cut(void)
@@ -1245,144 +1192,64 @@ static void a_head_has_100_fields_at_most(void)
     }
 }
 
-/* Returns a copy that ends where it ends, so that a sanitizer sees whether more is read. */
-static struct text copy_of(const char *string)
-{
-    size_t length = strlen(string);
-    return (struct text){memcpy(malloc(length ? length : 1), string, length), length};
-}
+#define ALPHANUMERIC "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+#define TOKEN ALPHANUMERIC "!#$%&'*+-.^_`|~"     /* RFC 9110 section 5.6.2 */
+#define HOST_NAME ALPHANUMERIC "-._~!$&'()*+,;=" /* RFC 3986 section 3.2.2 */
 
-static void a_host_is_a_name_or_an_address_with_an_optional_port(void)
+static void every_byte_of_a_head_is_judged_by_the_place_where_it_stands(void)
 {
     static const struct {
-        const char *text;
-        bool due;
-    } rows[] = {
-        {"", true},
-        {"localhost", true},
-        {"a.example", true},
-        {"a.example.", true},
-        {"a.example:80", true},
-        {"a.example:", true},
-        {":80", true},
-        {"192.0.2.1:8888", true},
-        {"999.1.1.1", true}, /* a registered name, says RFC 3986 section 3.2.2 */
-        {"a_b~c!$&'()*+,;=", true},
-        {"%41%c3%A4", true},
-        {"[::]", true},
-        {"[::1]:8888", true},
-        {"[::1]:", true},
-        {"[2001:db8:1111:2222:3333:4444:5555:6666]", true},
-        {"[1111:2222:3333:4444:5555:6666:255.255.255.255]", true},
-        {"[::ffff:192.0.2.1]:1", true},
-        {"[v1.a:b]", true},
-        {"[VfF.a~]:80", true},
-        {"[v.a]", false},
-        {"[v1.]", false},
-        {"[v1]", false},
-        {"[vg.a]", false},
-        {"[v1.a/b]", false},
-        {"[v1.a%41]", false},
-        {"a:b", false},
-        {"a:8 0", false},
-        {"a:80:80", false},
-        {"a:-1", false},
-        {"a b", false},
-        {"a/b", false},
-        {"a@b", false},
-        {"a?b", false},
-        {"a#b", false},
-        {"a\\b", false},
-        {"\"a\"", false},
-        {"<a>", false},
-        {"a\x80", false},
-        {"%", false},
-        {"%4", false},
-        {"a%4:80", false},
-        {"%4g", false},
-        {"%g4", false},
-        {"[", false},
-        {"[]", false},
-        {"[:", false},
-        {"[::1", false},
-        {"[::1]8888", false},
-        {"[::1]:80a", false},
-        {"[::1]]", false},
-        {"[192.0.2.1]", false},
-        {"[::1%lo]", false},
-        {"[::g]", false},
-        {"[1:2:3:4:5:6:7:8:9]", false},
-        {"[00000000000000000000000000000000000000000000000000000001]", false},
-        {"::1", false},
-        {"a[::1]", false},
+        const char *before, *behind, *allowed;
+        enum end otherwise, space;
+    } places[] = {
+        {"G", "T / HTTP/1.1\r\n" HOST "\r\n", TOKEN, LINE_MALFORMED, LINE_MALFORMED},
+        {"GET /a", "b HTTP/1.1\r\n" HOST "\r\n", ALPHANUMERIC "!\"$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
+         TARGET_MALFORMED, LINE_MALFORMED},
+        {"GET http://a", "1/ HTTP/1.1\r\n" HOST "\r\n", HOST_NAME ":/?", TARGET_MALFORMED, LINE_MALFORMED},
+        {"GET / HTTP/1.", "\r\n" HOST "\r\n", "0123456789", LINE_MALFORMED, LINE_MALFORMED},
+        {GET HOST "X", "Y: z\r\n\r\n", TOKEN ":", FIELD_MALFORMED, FIELD_MALFORMED},
+        {GET HOST "X: y", "z\r\n\r\n", "", ACCEPTED, ACCEPTED},
+        {GET "Host: a", "1\r\n\r\n", HOST_NAME ":", HOST_MALFORMED, HOST_MALFORMED},
+        {GET "Host: [v1.a", "]\r\n\r\n", HOST_NAME ":", HOST_MALFORMED, HOST_MALFORMED},
+        {GET HOST "Content-Length: 0", "0\r\n\r\n", "0", CONTENT, CONTENT},
     };
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct text text = copy_of(rows[i].text);
-        CHECK_NUMBER(rows[i].due, is_host(text), "%s", rows[i].text);
-        free((char *)(uintptr_t)text.bytes);
-    }
-    CHECK(!is_host((struct text){"%41", 2}), "a digit behind the end");
-    CHECK(!is_host((struct text){BYTES("[::1\0]")}), "a NUL in an address");
-    CHECK(!is_host((struct text){BYTES("a\0b")}), "a NUL in a name");
+    for (size_t i = 0; i < COUNT_OF(places); i++)
+        for (int byte = 0; byte < 256; byte++) {
+            struct head head;
+            char bytes[128];
+            enum end due = byte == '\r'                                   ? BARE_CR
+                           : byte == '\n'                                 ? BARE_LF
+                           : (byte < ' ' && byte != '\t') || byte == 0x7f ? CONTROL_BYTE
+                           : byte == ' '                                  ? places[i].space
+                           : strchr(places[i].allowed, byte)              ? ACCEPTED
+                                                                          : places[i].otherwise;
+            int length = sprintf(bytes, "%s%c%s", places[i].before, byte, places[i].behind);
+            CHECK_NUMBER(due, parse_whole(&head, bytes, (size_t)length), "%s", shown(bytes, (size_t)length));
+        }
 }
 
-static void a_target_is_a_path_or_an_absolute_uri(void)
+static void a_host_or_a_target_is_not_read_beyond_its_end(void)
 {
-    static const struct {
-        const char *target, *path; /* NULL: refused */
-    } rows[] = {
-        {"/", "/"},
-        {"/socket", "/socket"},
-        {"/socket?a=b", "/socket"},
-        {"/socket?", "/socket"},
-        {"/?", "/"},
-        {"/a?b?c", "/a"},
-        {"//a/b", "//a/b"},
-        {"/%2fsocket", "/%2fsocket"},
-        {"/a:b", "/a:b"},
-        {"http://a.example", "/"},
-        {"http://a.example/", "/"},
-        {"http://a.example/socket?x", "/socket"},
-        {"http://a.example?x/y", "/"},
-        {"HTTPS://a.example:443/socket", "/socket"},
-        {"ws://[::1]:8888/socket", "/socket"},
-        {"wss://a.example:/socket", "/socket"},
-        {"", NULL},
-        {"*", NULL},
-        {"socket", NULL},
-        {"?a", NULL},
-        {"a.example:80", NULL},
-        {"http", NULL},
-        {"http:", NULL},
-        {"http:/", NULL},
-        {"http://", NULL},
-        {"http:///socket", NULL},
-        {"http://?a", NULL},
-        {"http://:80/socket", NULL},
-        {"http:/socket", NULL},
-        {"http:a.example/socket", NULL},
-        {"ftp://a.example/socket", NULL},
-        {"://a.example/socket", NULL},
-        {"http://user@a.example/socket", NULL},
-        {"http://a.example:port/socket", NULL},
-        {"http://[::1/socket", NULL},
-        {"http://a b/socket", NULL},
-        {"/a b", NULL},
-        {"/a#b", NULL},
-        {"http://a.example/#b", NULL},
-        {"/a\tb", NULL},
-        {"/\x7f", NULL},
-        {"/\xc3\xa4", NULL},
+    static const char *const texts[] = {
+        "a%41%c3:80", "[::ffff:192.0.2.1]:80", "[v1f.a:b]:1", "http://a%41:80/b?c", "wss://[::1]?a", "/a?b",
     };
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct text target = copy_of(rows[i].target);
-        struct head head = {.target = target};
-        bool taken = parse_target(&head);
-        CHECK_NUMBER(rows[i].path != NULL, taken, "%s", rows[i].target);
-        if (taken && rows[i].path)
-            check_text(TEXT_OF(rows[i].path), head.path, rows[i].target);
-        free((char *)(uintptr_t)target.bytes);
-    }
+    char *end = (char *)guarded(64) + 64;
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        for (size_t length = 0; length <= strlen(texts[i]); length++) {
+            struct text text = {texts[i], length};
+            struct text alone = {memcpy(end - length, texts[i], length), length};
+            struct head head = {.target = text}, head_alone = {.target = alone};
+            CHECK_NUMBER(is_host(alone), is_host(text), "%zu bytes of %s", length, texts[i]);
+            CHECK_NUMBER(parse_target(&head_alone), parse_target(&head), "%zu bytes of %s", length, texts[i]);
+            check_text(head_alone.path, head.path, texts[i]);
+        }
+}
+
+/* No head can have one. */
+static void a_host_has_no_nul(void)
+{
+    CHECK(!is_host((struct text){BYTES("[::1\0]")}), "in an address");
+    CHECK(!is_host((struct text){BYTES("a\0b")}), "in a name");
 }
 
 /* ---- Handshake -------------------------------------------------------------------------------------- */
@@ -1407,31 +1274,6 @@ static void a_key_is_canonical_base64_of_sixteen_bytes(void)
             CHECK_NUMBER(due, is_key((struct text){changed, KEY_LENGTH}), "character %zu is %02x", place,
                          (unsigned)byte);
         }
-}
-
-static void every_key_of_sixteen_bytes_is_accepted(void)
-{
-    for (int round = 0; round < 1000; round++) {
-        uint8_t bytes[16];
-        char key[BASE64_ENCODE_RAW_LENGTH(16)];
-        for (size_t i = 0; i < sizeof bytes; i++)
-            bytes[i] = (uint8_t)random_number();
-        base64_encode_raw(key, sizeof bytes, bytes);
-        CHECK(is_key((struct text){key, sizeof key}), "%.*s", (int)sizeof key, key);
-    }
-}
-
-static void the_accept_value_is_the_one_of_the_rfc_and_of_the_tutorial(void)
-{
-    static const char *const rows[][2] = {
-        {"dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="},
-        {"PdspSkfns9qGxGTNajm+Tw==", "eO+uwdEEfbO7q68DAzeDjM4Gs8c="},
-    };
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        char accept[ACCEPT_LENGTH + 1];
-        make_accept(TEXT_OF(rows[i][0]), accept);
-        CHECK_STRING(rows[i][1], accept, "%s", rows[i][0]);
-    }
 }
 
 /* ---- PROXY header ----------------------------------------------------------------------------------- */
@@ -2243,18 +2085,16 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(only_the_close_codes_that_section_7_4_allows_may_be_sent)                                              \
     X(a_close_body_is_empty_or_has_two_bytes_at_least)                                                       \
     X(a_close_reason_is_utf8_and_refused_at_its_first_wrong_byte)                                            \
-    X(a_head_is_answered_as_the_table_says)                                                                  \
     X(a_head_is_read_in_the_same_way_wherever_it_is_cut)                                                     \
     X(what_stands_behind_the_head_is_not_read)                                                               \
     X(the_fields_of_a_head_are_found_without_the_white_space_around_them)                                    \
     X(a_request_line_has_4096_bytes_at_most)                                                                 \
     X(a_head_has_16384_bytes_at_most)                                                                        \
     X(a_head_has_100_fields_at_most)                                                                         \
-    X(a_host_is_a_name_or_an_address_with_an_optional_port)                                                  \
-    X(a_target_is_a_path_or_an_absolute_uri)                                                                 \
+    X(every_byte_of_a_head_is_judged_by_the_place_where_it_stands)                                           \
+    X(a_host_or_a_target_is_not_read_beyond_its_end)                                                         \
+    X(a_host_has_no_nul)                                                                                     \
     X(a_key_is_canonical_base64_of_sixteen_bytes)                                                            \
-    X(every_key_of_sixteen_bytes_is_accepted)                                                                \
-    X(the_accept_value_is_the_one_of_the_rfc_and_of_the_tutorial)                                            \
     X(a_proxy_header_gives_the_address_of_the_peer)                                                          \
     X(the_port_of_a_peer_is_that_of_its_address)                                                             \
     X(a_malformed_proxy_header_leaves_the_address_as_it_was)                                                 \
