@@ -1,5 +1,5 @@
-// One exchange of node's ws with a server: `node client.js URL [SUBPROTOCOL...]` prints one line of
-// JSON for each thing that happened, and leaves with 0 when the connection was closed in order.
+// One exchange of node's ws with a server: `node client.js URL [SUBPROTOCOL...]` prints a line of
+// JSON for each event, and exits with 0 unless there was an error.
 'use strict';
 
 const WebSocket = require('ws');
@@ -9,7 +9,7 @@ const socket = new WebSocket(url, subprotocols, { maxPayload: 32 << 20 });
 const large = Buffer.alloc(16 << 20, 'node');
 const say = (...what) => console.log(JSON.stringify(what));
 
-// Each step sends something; the next one follows when its answer has come.
+// Each step sends something; the next one follows when the answer has come.
 const steps = [
   () => socket.send('Hello wörld €😀'),
   () => socket.send(''),

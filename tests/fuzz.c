@@ -2,12 +2,12 @@
  * A fuzzer of the pure functions of ws-echo.c, which is included to call them
  *
  * The first byte of an input chooses what is fuzzed, by the letter in the table at the end: h a request head,
- * p a PROXY header, f a frame, u UTF-8, o a command line.  What a function says must not depend on where its
- * bytes are cut, nor on what stands behind them, and has to hold together.
+ * p a PROXY header, f a frame, u UTF-8, o a command line.  The result of a function must be consistent, and
+ * must depend neither on where its bytes are cut nor on what stands behind them.
  *
- *     clang -fsanitize=fuzzer,address,undefined    libFuzzer finds inputs for as long as it may
- *     cc -DSTANDALONE                              runs the files that are given as arguments, and each of
- *                                                  them changed in ways that are the same every time
+ *     clang -fsanitize=fuzzer,address,undefined    libFuzzer searches for inputs until it is stopped
+ *     cc -DSTANDALONE                              runs the files named as arguments, and thousands of
+ *                                                  changed copies of each, the same in every run
  */
 #define main ws_echo_main
 #include "../ws-echo.c"
@@ -16,7 +16,7 @@
 static const uint8_t *running; /* the input */
 static size_t running_length;
 
-/* Ends the program, as a sanitizer does, unless something holds. */
+/* Aborts, as a sanitizer does, unless a condition holds. */
 #define HOLDS(condition)                                                                                     \
     do {                                                                                                     \
         if (!(condition)) {                                                                                  \
@@ -39,7 +39,7 @@ static size_t take_place(const uint8_t **bytes, size_t *length)
     return place % (*length + 1);
 }
 
-/* Returns a copy that ends where it ends, so that a sanitizer sees whether more is read. */
+/* Returns a copy of exactly these bytes, so that a sanitizer notices a read beyond them. */
 static void *copy_of(const void *bytes, size_t length)
 {
     void *copy = malloc(length > 0 ? length : 1);
@@ -61,7 +61,7 @@ static bool is_same_text(struct text one, struct text other)
 
 /* ---- Request head ----------------------------------------------------------------------------------- */
 
-/* Judges a head that was readable, as the program goes on with it. */
+/* Judges a readable head, as the program does next. */
 static void judge_readable(const struct head *head, const char *bytes, size_t length)
 {
     static const struct options served[] = {
@@ -105,7 +105,7 @@ static void fuzz_head(const uint8_t *input, size_t length)
     enum end answer = parse_head(&whole, bytes, length);
     enum end first = parse_head(&parts, cut_off, place);
     HOLDS(first == MORE || first == answer);
-    parts = (struct head){0}; /* for it points into what was cut off; the rest comes behind the same bytes */
+    parts = (struct head){0}; /* its texts point into `cut_off`; now the rest follows in `bytes` */
     HOLDS(parse_head(&parts, bytes, place) == first);
     HOLDS(parts.scanned <= place);
     if (first == MORE)
@@ -179,8 +179,8 @@ static void fuzz_frame(const uint8_t *input, size_t length)
 
 /* ---- UTF-8 ------------------------------------------------------------------------------------------ */
 
-/* Decodes by the definition: a number in as few bytes as hold it, which is a scalar value.  Returns whether
- * all of it is text. */
+/* Decodes by the definition: each scalar value is in as few bytes as hold it.  Tells whether all bytes are
+ * text. */
 static bool is_text(const uint8_t *bytes, size_t length)
 {
     static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
@@ -237,7 +237,7 @@ static void fuzz_utf8(const uint8_t *input, size_t length)
 
 /* ---- Command line ----------------------------------------------------------------------------------- */
 
-/* Words end with a NUL byte each, the last with the input. */
+/* Each word ends with a NUL byte, the last one with the input. */
 static void fuzz_options(const uint8_t *input, size_t length)
 {
     enum { WORDS_MAX = 80 };
@@ -291,7 +291,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t length)
 #ifdef STANDALONE
 enum {
     INPUT_MAX = 1 << 17,
-    CHANGED = 5000, /* inputs that are made out of each one */
+    CHANGED = 5000, /* copies of each input */
     CHANGES_MAX = 4,
 };
 
@@ -305,7 +305,7 @@ static size_t random_below(size_t limit)
     return (size_t)((state * 0x2545f4914f6cdd1d >> 20) % limit);
 }
 
-/* Changes an input behind its first byte in one of some ways.  Returns its length then. */
+/* Changes an input somewhere behind its first byte.  Returns its new length. */
 static size_t change(uint8_t *input, size_t length)
 {
     static const uint8_t bytes[] = "\0\r\n\t :,/?#%%-=0A\x7f\x80\xbf\xc2\xe0\xed\xf0\xf4\xff";

@@ -1,4 +1,4 @@
-"""What a test needs besides the program: the commands of other packages."""
+"""What a test needs besides the program: commands, modules and files of other packages."""
 
 import importlib.util
 import os
@@ -10,8 +10,8 @@ import pytest
 def require(command, package):
     """The full path of `command`, which the Debian `package` brings.
 
-    Where it is missing, the test is skipped and says which package to install; on a machine that sets
-    CI=true everything has to be there, so that nothing goes untested unnoticed, and the test fails.
+    Where it is missing, the test is skipped and says which package to install. With CI=true it fails, so
+    that nothing goes untested unnoticed.
     """
     path = shutil.which(command)
     if not path:

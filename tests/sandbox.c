@@ -1,6 +1,6 @@
 /*
- * Enters the sandbox of ws-echo.c, which is included, for the log channel that is named, and then makes
- * forbidden calls.  Prints a line for each: its name, and "forbidden" or "allowed".
+ * Enters the sandbox of ws-echo.c, which is included, for the log channel named as argument, and then tries
+ * system calls.  Prints a line for each: its name, and "forbidden" or "allowed".
  */
 #define main ws_echo_main
 #include "../ws-echo.c"

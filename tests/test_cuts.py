@@ -38,7 +38,7 @@ ANSWER = b"".join([
     wire.reply(CLOSE, wire.close_body(1000)),
 ])
 
-DENSE = EXCHANGE.index(wire.frame(BINARY, LARGE)) + 40  # every boundary up to here, a sample behind it
+DENSE = EXCHANGE.index(wire.frame(BINARY, LARGE)) + 40  # cut everywhere up to here, at some places behind
 TAIL = len(EXCHANGE) - 60
 
 
@@ -57,14 +57,14 @@ def test_it_may_be_cut_at_every_boundary(start):
 
 
 def test_it_may_be_cut_inside_its_large_message_and_its_end():
-    sizes = [1 << bits for bits in range(12, 17)]  # of buffers
+    sizes = [1 << bits for bits in range(12, 17)]  # that buffers may have
     for cut in [*range(DENSE, TAIL, 1499), *sizes, *range(TAIL, len(EXCHANGE))]:
         same(wire.in_parts([EXCHANGE[:cut], EXCHANGE[cut:]]), f"cut at {cut}")
 
 
 @pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
 def test_it_may_come_one_byte_at_a_time(pair):
-    """Each byte only when the one before it has been read, but for the middle of the large message."""
+    """Each byte is sent when the one before it has been read; the middle of the large message is sent at once."""
     parts = [EXCHANGE[at:at + 1] for at in range(DENSE)]
     parts += [EXCHANGE[DENSE:TAIL], *[EXCHANGE[at:at + 1] for at in range(TAIL, len(EXCHANGE))]]
     same(wire.in_parts(parts, pair=pair), "one byte at a time")

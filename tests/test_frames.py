@@ -151,7 +151,7 @@ def test_a_ping_inside_a_fragmented_message_is_answered_at_once(pair):
 # Protocol errors.
 
 def raw(first, second, *rest):
-    """The bytes of a frame's header as they are given, and a masking key."""
+    """A frame header of these very bytes, and a masking key."""
     return bytes([first, second, *rest]) + wire.MASKING_KEY
 
 
@@ -206,7 +206,7 @@ def test_a_protocol_error_is_answered_with_close_1002(data):
     refused(data, 1002)
 
 
-def test_a_continuation_after_a_complete_message_continues_nothing():
+def test_a_continuation_after_a_complete_message_is_a_protocol_error():
     for message, answer in ((wire.text("a"), wire.echo("a")), (fragments(TEXT, b"a", b"b"), wire.echo("ab"))):
         refused(message + wire.frame(CONTINUATION, b"x"), 1002, answer)
 
@@ -243,7 +243,7 @@ def test_nothing_after_a_close_is_answered(data, code):
         "close-of-1-byte": raw(0x88, 0x81),
     }.items()
 ])
-def test_a_header_that_is_wrong_is_answered_without_its_payload(data):
+def test_a_wrong_header_is_answered_before_its_payload_comes(data):
     with wire.Served() as served:
         served.peer.open().send(data)
         assert wire.close_code(served.peer.rest()) == 1002
@@ -279,7 +279,7 @@ def test_a_message_of_exactly_the_largest_size_is_echoed():
     echoed(fragments(BINARY, message[:5], message[5:]), wire.reply(BINARY, message))
 
 
-def test_the_prefix_does_not_count_and_control_frames_do_not():
+def test_neither_the_prefix_nor_control_frames_count_towards_the_size_of_a_message():
     echoed(wire.text("ten bytes!"), wire.echo("ten bytes!"), "--max-message=10")
     echoed(wire.text("", fin=False) + wire.frame(PING, bytes(125)) + wire.frame(CONTINUATION, b"x"),
            wire.reply(PONG, bytes(125)) + wire.echo("x"), "--max-message=1")
@@ -332,11 +332,11 @@ def test_a_close_inside_a_code_point_that_is_cut_by_fragments_is_answered():
     echoed(wire.text(b"\xe2\x82", fin=False) + wire.close(1000), wire.reply(CLOSE, wire.close_body(1000)))
 
 
-# Anything at all.
+# Random frames.
 
 @pytest.mark.parametrize("seed", range(60))
-def test_random_frames_end_with_at_most_one_close_and_never_without_an_exit_status_of_zero(seed):
-    """What a model of these few lines says about valid frames, with noise behind them."""
+def test_random_frames_end_with_at_most_one_close_and_exit_status_0(seed):
+    """Valid frames are answered as these few lines say; random bytes follow them."""
     chosen, data, expected = random.Random(seed), b"", b""
     for _ in range(chosen.randrange(30)):
         payload = chosen.randbytes(chosen.choice([0, 1, 5, 125]))

@@ -14,7 +14,7 @@ import wire
 
 LINE_LIMIT, HEAD_LIMIT, FIELD_LIMIT = 4096, 16384, 100
 
-# The table is served with this list of origins; it concerns nobody who sends no Origin.
+# The table is served with this list of origins; a head without Origin passes it.
 LISTED = ["--origin=https://example.org", "--origin=http://localhost:8000", "--origin=null"]
 
 
@@ -46,7 +46,7 @@ def refused(data, end, *options):
 
 
 def accepted(data, *options):
-    """Assert that a head is accepted and that a frame behind it is answered."""
+    """Assert that a head is accepted and that a frame behind it is answered; returns the record."""
     received, record = run(data + wire.text("hi"), *options)
     assert received == wire.switching() + wire.echo("hi"), received
     return record
@@ -98,7 +98,7 @@ HEAD_TOO_LARGE = {
 TOO_MANY_FIELDS = {
     "one": many_fields(FIELD_LIMIT + 1),
     "many": many_fields(5 * FIELD_LIMIT),
-    "the-last-malformed-one-behind": wire.head(*["X: v"] * FIELD_LIMIT, "no colon"),
+    "before-a-malformed-one": wire.head(*["X: v"] * FIELD_LIMIT, "no colon"),
 }
 
 VERSION_UNSUPPORTED = {
@@ -493,7 +493,7 @@ def test_404_names_a_path_that_is_served_to_a_websocket_request(options, named):
     assert any(path in body for path in named), body
 
 
-# No byte of the request is reflected. The marker stands in every part that a head has, besides the fault.
+# No byte of the request is reflected. The marker is in every part of a head, besides the fault.
 
 MARKED = {
     "method": request("QUOKKA /socket HTTP/1.1"),
@@ -630,7 +630,7 @@ def test_100_fields_are_accepted_and_101_are_431():
     refused(many_fields(FIELD_LIMIT + 1), "too-many-fields")
 
 
-def test_a_field_may_take_what_the_head_leaves_it():
+def test_one_field_may_fill_the_head():
     accepted(wire.head("X" * 8000 + ": " + "v" * 8000))
 
 

@@ -53,7 +53,7 @@ BELIEVED = {
     "version-2-tcp6-with-tlvs": (version_2(PROXY, TCP6, OVER_IPV6 + TLVS), "[2001:db8::1]:56324"),
 }
 
-# What gives no address, so that the connection's own is shown.
+# Headers that give no address: the record shows the connection's own.
 WITHOUT_ADDRESS = {
     "version-1-unknown": version_1("PROXY UNKNOWN"),
     "version-1-unknown-with-addresses": version_1("PROXY UNKNOWN ffff:f:f:f::1 ffff:f:f:f::2 65535 65535"),
@@ -153,21 +153,21 @@ def test_a_unix_address_is_shown_without_a_port():
 
 
 def test_a_unix_address_of_hostile_bytes_stays_one_printable_field():
-    """The path fills its place without a NUL, and may hold anything."""
+    """A path may fill its field without a NUL, and may have any bytes."""
     block = (b"/\"\\ \n\x1b[2J\xff status=9" * 10)[:108] + bytes(108)
     answer, record, _ = served(version_2(PROXY, UNIX, block) + wire.head())
     assert answer == wire.switching()
     assert record["status"] == "101" and all("!" <= character <= "~" for character in record["peer"]), record
 
 
-def test_the_header_goes_before_what_the_launcher_says():
+def test_the_header_overrules_the_launcher():
     header = BELIEVED["version-1-tcp4"][0]
     environment = {"REMOTE_ADDR": "203.0.113.9", "REMOTE_PORT": "9"}
     assert served(header + wire.head(), env=environment)[1]["peer"] == "192.0.2.1:56324"
     assert served(version_1("PROXY UNKNOWN") + wire.head(), env=environment)[1]["peer"] == "203.0.113.9:9"
 
 
-def test_its_bytes_are_counted():
+def test_the_bytes_of_the_header_are_counted():
     data = BELIEVED["version-2-tcp4-with-tlvs"][0] + wire.head()
     assert served(data)[1]["bytes_in"] == str(len(data))
 
@@ -178,14 +178,14 @@ def test_a_line_of_107_bytes_is_the_longest():
     assert served(line + wire.head())[0] == wire.switching()
 
 
-def test_it_does_not_count_towards_the_limits_of_the_head():
+def test_the_header_does_not_count_towards_the_limits_of_the_head():
     header = BELIEVED["version-2-tcp4-with-tlvs"][0]
     filler = "v" * (16384 - len(wire.head("X: ")))
     assert served(header + wire.head(f"X: {filler}"))[0] == wire.switching()
     wire.refused(served(header + wire.head(f"X: {filler}v"))[0], 431)
 
 
-def test_it_is_followed_by_any_request():
+def test_any_request_may_follow_the_header():
     header = BELIEVED["version-1-tcp4"][0]
     assert wire.Answer(served(header + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "--verbose")[0]).status == 200
     wire.refused(served(header + wire.head(path="/other"))[0], 404)
@@ -197,10 +197,10 @@ def test_a_malformed_or_missing_header_is_400_and_recorded_as_such(header):
     answer, record, own = served(header + wire.head())
     wire.refused(answer, 400)
     assert record["status"] == "400" and "PROXY" in record["end"], record
-    assert record["peer"] == own, "what is wrong is not believed in parts"
+    assert record["peer"] == own, "no part of a wrong header is believed"
 
 
-def test_two_headers_are_one_too_many():
+def test_a_second_header_is_refused():
     header = BELIEVED["version-1-tcp4"][0]
     answer, record, _ = served(header + header + wire.head())
     wire.refused(answer, 400)
@@ -252,7 +252,7 @@ def test_a_malformed_header_is_400_wherever_it_is_cut():
         wire.refused(wire.in_parts([data[:cut], data[cut:]], OPTION), 400)
 
 
-# Where none is expected.
+# A header where none is expected, and TLS.
 
 @pytest.mark.parametrize("header", params({name: value[0] for name, value in BELIEVED.items()}))
 def test_a_header_that_is_not_expected_is_400_and_the_record_names_it(header):

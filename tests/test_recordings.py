@@ -1,6 +1,6 @@
 """What real clients sent, piped through the program: the whole answer, byte for byte.
 
-The recordings are in handshakes/, to be read; handshakes/record.py makes them.
+The recordings are text files in handshakes/; handshakes/record.py makes them.
 """
 
 import base64
@@ -36,8 +36,8 @@ def hash_of(element):
 
 
 def filled_in(answer, received):
-    """The expected answer where it stands for something that changes: the day, which the answer
-    itself may tell as long as it is a date, and the page."""
+    """The expected answer with its placeholders filled in: the page, and the date, which is taken from
+    the answer itself if it is one."""
     date = re.search(b"Date: (%s)\r\n" % wire.DATE.pattern.encode(), received)
     for name, value in {
         "date": date[1] if date else b"(no date)",
@@ -61,7 +61,7 @@ def test_a_recorded_client_gets_exactly_this_answer(path):
 
 
 def test_every_client_is_recorded():
-    """A missing file would be a test that nobody misses."""
+    """Otherwise nobody would notice that a file is missing."""
     assert {path.stem for path in FILES} >= {
         "chromium", "curl", "curl-page", "firefox", "node-ws", "python3-tornado", "python3-websocket",
         "python3-websockets", "tutorial",

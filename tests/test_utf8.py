@@ -1,4 +1,4 @@
-"""Text is UTF-8 (RFC 3629), and what is not is answered with Close 1007 at its first wrong byte."""
+"""Text has to be UTF-8 (RFC 3629): the first wrong byte is answered with Close 1007."""
 
 import random
 
@@ -6,7 +6,7 @@ import pytest
 import wire
 from wire import CONTINUATION, PING, PONG
 
-# Wrong sequences: the bytes up to and including the first wrong one, which is always the last.
+# Wrong sequences. The last byte of each is its first wrong one.
 WRONG = {
     **{f"continuation-{byte:02x}-alone": bytes([byte]) for byte in (0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF)},
     **{f"{byte:02x}-which-never-occurs": bytes([byte]) for byte in (0xC0, 0xC1, *range(0xF5, 0x100))},
@@ -107,15 +107,15 @@ def test_a_code_point_may_be_cut_by_reads_anywhere(string):
 
 
 @pytest.mark.parametrize("wrong", params(WRONG))
-def test_it_fails_at_the_first_wrong_byte_while_the_frame_is_incomplete(wrong):
+def test_a_text_fails_at_its_first_wrong_byte_while_the_frame_is_incomplete(wrong):
     with wire.Served() as served:
         served.peer.open().send(wire.text(b"ok \xe2\x82\xac" + wrong + bytes(1000))[:-1000])
         assert wire.close_code(served.peer.rest()) == 1007
 
 
 @pytest.mark.parametrize("wrong", params({name: data for name, data in WRONG.items() if len(data) > 1}))
-def test_it_fails_at_the_first_wrong_byte_and_no_byte_before_it(wrong):
-    """A fragment ends just before the wrong byte; a Pong proves that the program has read it in peace."""
+def test_a_text_fails_at_its_first_wrong_byte_and_not_before(wrong):
+    """A fragment ends just before the wrong byte; a Pong proves that the program has read so far and goes on."""
     with wire.Served() as served:
         peer = served.peer.open()
         peer.send(wire.text(b"ok" + wrong[:-1], fin=False) + wire.frame(PING, b"still open?"))
@@ -125,7 +125,7 @@ def test_it_fails_at_the_first_wrong_byte_and_no_byte_before_it(wrong):
 
 
 @pytest.mark.parametrize("wrong", params({name: data for name, data in WRONG.items() if len(data) > 1}))
-def test_it_fails_at_the_first_wrong_byte_across_reads(wrong):
+def test_a_text_fails_at_its_first_wrong_byte_across_reads(wrong):
     data = wire.text(b"ok" + wrong + bytes(9))[:-9]
     with wire.Served(watched=True) as served:
         peer = served.peer.open()
@@ -135,7 +135,7 @@ def test_it_fails_at_the_first_wrong_byte_across_reads(wrong):
         assert wire.close_code(peer.rest()) == 1007
 
 
-# Against Python's own strict decoder, with texts long enough to reach code that takes many bytes at once.
+# Compared with Python's strict decoder, in texts long enough for code that takes many bytes at once.
 
 numbers = random.Random(3629)
 ALPHABETS = ["ascii", "aä", "€日本", "😀𐍈", "a€b😀cä\x7f\0"]

@@ -57,7 +57,7 @@ static void bytes_differ(int line, const char *what, const void *expected, size_
     print_bytes("received", other, received_length, same > 8 ? same - 8 : 0);
 }
 
-/* Returns what a failure is about, printf-like; until the next call. */
+/* Returns what a failure is about, printf-like.  The next call overwrites it. */
 __attribute__((format(printf, 1, 2))) static const char *about(const char *format, ...)
 {
     static char string[1024];
@@ -68,7 +68,7 @@ __attribute__((format(printf, 1, 2))) static const char *about(const char *forma
     return string;
 }
 
-/* Each takes last, printf-like, what its failure is about; it is only made when there is one. */
+/* The last arguments, printf-like, say what a failure is about; only a failed check uses them. */
 #define CHECK(condition, ...)                                                                                \
     ((condition) ? (void)0                                                                                   \
                  : failed(__LINE__, #condition, "%s: expected true, received false", about(__VA_ARGS__)))
@@ -94,7 +94,7 @@ __attribute__((format(printf, 1, 2))) static const char *about(const char *forma
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
-/* Returns bytes in hexadecimal, for about(); until the next call but one. */
+/* Returns bytes in hexadecimal, for about().  The next call but one overwrites them. */
 static const char *hex(const void *bytes, size_t length)
 {
     static char strings[2][3 * 64 + sizeof "..."];
@@ -108,7 +108,7 @@ static const char *hex(const void *bytes, size_t length)
     return string;
 }
 
-/* Returns bytes as the program would log them, for about(); until the next call. */
+/* Returns bytes as the program would log them, for about().  The next call overwrites them. */
 static const char *shown(const char *bytes, size_t length)
 {
     static char string[4 * LOGGED_MAX + sizeof "..."];
@@ -131,7 +131,7 @@ static size_t random_below(size_t limit)
     return (size_t)((random_number() >> 20) % limit);
 }
 
-/* Returns memory whose last byte is followed by a page that may not be touched; it is never given back. */
+/* Returns memory whose last byte is followed by a page that may not be touched; it is never freed. */
 static uint8_t *guarded(size_t length)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (length + page - 1) / page * page;
@@ -146,18 +146,18 @@ static uint8_t *guarded(size_t length)
 /* ---- Variants --------------------------------------------------------------------------------------- */
 
 enum {
-    LONG_ENOUGH = 300, /* bytes: several of the widest vectors, and what is left over */
+    LONG_ENOUGH = 300, /* bytes: several of the widest vectors, and a remainder */
     ALIGNMENTS = 64,
 };
 
-/* Goes on with a text.  Returns false at the first byte that no text can have there. */
+/* Validates the next bytes of a text.  Returns false if no text can have one of them there. */
 static bool utf8_accepts(uint8_t *state, const uint8_t *bytes, size_t length)
 {
     *state = utf8_state_after(*state, bytes, length);
     return *state != UTF8_WRONG;
 }
 
-/* Every function that does the same work is tested in the same way: add a line for each. */
+/* Functions that do the same work pass the same tests: add a line for each. */
 static const struct unmask_variant {
     const char *name;
     bool (*unmask)(uint8_t *to, const uint8_t *from, size_t length, uint32_t key);
@@ -194,7 +194,7 @@ static const struct {
     {4, {{0xf4, 0xf4}, {0x80, 0x8f}, TAIL, TAIL}},
 };
 
-/* What the grammar says of some bytes. */
+/* How the grammar judges some bytes. */
 struct verdict {
     size_t first_wrong; /* the first byte that no text can have there; the length if there is none */
     bool whole;         /* no character is cut off at the end */
@@ -222,7 +222,7 @@ static struct verdict judge(const uint8_t *bytes, size_t length)
     return (struct verdict){length, true};
 }
 
-/* Tells whether the last bytes of a text get the verdict that is due, `state` being what went before them. */
+/* Tells whether the last bytes of a text get the verdict `due`; `state` is that of the bytes before them. */
 static bool decides(uint8_t *state, struct verdict due, const uint8_t *bytes, size_t before, size_t length)
 {
     bool accepted = utf8_accepts(state, bytes, length);
@@ -237,7 +237,7 @@ static bool decides_at_once(struct verdict due, const uint8_t *bytes, size_t len
     return decides(&(uint8_t){UTF8_WHOLE}, due, bytes, 0, length);
 }
 
-/* Writes a number in the pattern of UTF-8 with `length` bytes, 1 to 6, whether it may be so or not. */
+/* Encodes a number in the pattern of UTF-8 with `length` bytes, 1 to 6, whether or not that is valid. */
 static void encode(uint32_t number, size_t length, uint8_t *bytes)
 {
     static const uint8_t marks[] = {0, 0x00, 0xc0, 0xe0, 0xf0, 0xf8, 0xfc};
@@ -325,7 +325,7 @@ static void utf8_of_four_bytes_is_what_the_grammar_says_wherever_they_stand(void
     }
 }
 
-/* Valid texts to go on for ever with, of characters of one length and of all. */
+/* Valid texts to repeat, with characters of one length or of several. */
 static const char *const utf8_patterns[] = {
     "plain ASCII, as most text is. ",
     "\xc2\x80\xdf\xbf\xd0\x96",
@@ -348,7 +348,7 @@ static void utf8_is_refused_at_the_first_wrong_byte_of_a_text_of_any_length_and_
     static uint8_t memory[LONG_ENOUGH + 2 * ALIGNMENTS] __attribute__((aligned(ALIGNMENTS)));
     uint8_t text[LONG_ENOUGH];
     for (size_t length = 0; length <= LONG_ENOUGH; length++)
-        for (size_t place = 0; place <= length; place++) { /* at `length`: nothing is made wrong */
+        for (size_t place = 0; place <= length; place++) { /* at `length`: no byte is wrong */
             fill(text, length, utf8_patterns[(length + place) % COUNT_OF(utf8_patterns)]);
             if (place < length)
                 text[place] = wrong[(length + 5 * place) % sizeof wrong];
@@ -544,11 +544,11 @@ static void the_masking_key_goes_on_across_any_two_cuts(void)
             for
                 EACH_UNMASK_VARIANT(variant)
                 {
-                    uint32_t key = key_of(some_key), turned = rotate_key(key, first);
+                    uint32_t key = key_of(some_key), rotated = rotate_key(key, first);
                     variant->unmask(received, masked, first, key);
-                    variant->unmask(received + first, masked + first, second - first, turned);
-                    turned = rotate_key(turned, second - first);
-                    variant->unmask(received + second, masked + second, PAYLOAD_LENGTH - second, turned);
+                    variant->unmask(received + first, masked + first, second - first, rotated);
+                    rotated = rotate_key(rotated, second - first);
+                    variant->unmask(received + second, masked + second, PAYLOAD_LENGTH - second, rotated);
                     CHECK_BYTES(expected, sizeof expected, received, sizeof received,
                                 "%s: cut at %zu and %zu", variant->name, first, second);
                 }
@@ -576,7 +576,7 @@ static void payload_beyond_ascii_is_noticed_wherever_it_stands(void)
 {
     uint8_t plain[LONG_ENOUGH], masked[LONG_ENOUGH], received[LONG_ENOUGH];
     for (size_t length = 0; length <= LONG_ENOUGH; length++)
-        for (size_t place = 0; place <= length; place++) /* at `length`: all is ASCII */
+        for (size_t place = 0; place <= length; place++) /* at `length`: all are ASCII */
             for
                 EACH_UNMASK_VARIANT(variant)
                 {
@@ -715,7 +715,7 @@ static void payload_goes_on_across_any_cut(void)
 
 /* ---- Frame header ----------------------------------------------------------------------------------- */
 
-/* Writes a client's header with the length in the form that its seven bits say; returns its length. */
+/* Writes a client's frame header and returns its size; `second` says in how many bytes the length goes. */
 static size_t make_header(uint8_t *bytes, unsigned first, unsigned second, uint64_t length)
 {
     size_t used = 0;
@@ -729,7 +729,7 @@ static size_t make_header(uint8_t *bytes, unsigned first, unsigned second, uint6
     return used;
 }
 
-/* Says of two bytes what sections 5.1, 5.2, 5.4 and 5.5 say, from the first bit to the last. */
+/* Judges two bytes as sections 5.1, 5.2, 5.4 and 5.5 do, from the first bit to the last. */
 static enum end due_for(unsigned first, unsigned second, bool in_message)
 {
     static const char kinds[] = "cdd-----kkk-----"; /* continuation, data, reserved, control */
@@ -750,7 +750,7 @@ static enum end due_for(unsigned first, unsigned second, bool in_message)
     return kind == 'k' && second - 128 > 125 ? CONTROL_TOO_LONG : ACCEPTED;
 }
 
-/* Decodes a copy that ends where it ends, so that a sanitizer sees whether more is read. */
+/* Decodes a copy of exactly these bytes, so that a sanitizer notices a read beyond them. */
 static enum end decode(const uint8_t *bytes, size_t available, bool in_message, struct frame *frame)
 {
     uint8_t *copy = malloc(available ? available : 1);
@@ -958,7 +958,7 @@ static void a_close_reason_is_utf8_and_refused_at_its_first_wrong_byte(void)
 {
     uint8_t body[CONTROL_PAYLOAD_MAX] = {0x03, 0xe8};
     for (size_t length = 2; length <= sizeof body; length++)
-        for (size_t place = 2; place <= length; place++) { /* at `length`: nothing is made wrong */
+        for (size_t place = 2; place <= length; place++) { /* at `length`: no byte is wrong */
             fill(body + 2, length - 2, utf8_patterns[4]);
             if (place < length)
                 body[place] = 0xff;
@@ -980,7 +980,7 @@ static void a_close_reason_is_utf8_and_refused_at_its_first_wrong_byte(void)
 #define GET "GET /socket HTTP/1.1\r\n"
 #define HOST "Host: h\r\n"
 
-/* Heads of every kind, of which tests/test_head.py says how they are answered; here they are cut. */
+/* Heads of every kind, to be cut; tests/test_head.py says how each one is answered. */
 static const struct {
     const char *bytes;
     size_t length;
@@ -1026,10 +1026,10 @@ static const struct {
     {BYTES(GET HOST "\r")},
 };
 
-/* Where the bytes of a head arrive, as in the program: always at the same place. */
+/* Where the bytes of a head arrive: always in the same place, as in the program. */
 static char arriving[2 * HEAD_MAX];
 
-/* Parses what has come by now; what has not is bytes that no head may have. */
+/* Parses the bytes that have arrived; behind them are bytes that no head may have. */
 static enum end parse_arrived(struct head *head, const char *bytes, size_t before, size_t arrived)
 {
     memcpy(arriving + before, bytes + before, arrived - before);
@@ -1137,7 +1137,7 @@ static void the_fields_of_a_head_are_found_without_the_white_space_around_them(v
     }
 }
 
-/* Checks a head that is too long to be cut everywhere: around the places that count, and byte by byte. */
+/* Checks a head that is too long to cut everywhere: with cuts around the limits, and byte by byte. */
 static void check_long_head(enum end due, const char *bytes, size_t length, const char *what)
 {
     struct head whole;
@@ -1245,7 +1245,7 @@ static void a_host_or_a_target_is_not_read_beyond_its_end(void)
         }
 }
 
-/* No head can have one. */
+/* A head with a NUL is refused before its host is judged. */
 static void a_host_has_no_nul(void)
 {
     CHECK(!is_host((struct text){BYTES("[::1\0]")}), "in an address");
@@ -1287,7 +1287,7 @@ static void a_key_is_canonical_base64_of_sixteen_bytes(void)
     "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\x00\x02\x07\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\x00\x02\x08\x00\x01\x00"   \
     "\x02"
 
-/* PROXY headers, and the address that each gives; without one the address stays as it was. */
+/* PROXY headers, and the address that each gives; a header without one leaves it as it was. */
 static const struct {
     const char *bytes;
     size_t length;
@@ -1360,7 +1360,7 @@ static const struct {
     {BYTES("\r\n\r\n\0\r\nQUIT\r\x21\x11\x00\x00"), false, NULL, NULL},
 };
 
-/* Parses a copy that ends where it ends; the address is 198.51.100.9:9 before. */
+/* Parses a copy of exactly these bytes; before that the address is 198.51.100.9:9. */
 static ssize_t parse_proxy(const char *bytes, size_t length, struct address *peer)
 {
     char *copy = malloc(length ? length : 1);
@@ -1524,7 +1524,7 @@ enum { ARGUMENTS_MAX = 80 };
 
 static char complaint[LOGGED_MAX];
 
-/* Parses a command line of which the words follow, NULL behind the last. */
+/* Parses a command line; its words follow, and NULL behind the last. */
 static bool parse_words(struct options *into, const char *first, ...)
 {
     const char *arguments[ARGUMENTS_MAX + 2] = {"ws-echo"};
@@ -1623,7 +1623,7 @@ static void a_ping_interval_that_is_not_given_is_a_third_of_a_shorter_timeout(vo
 }
 
 /* Rounded down, the last Ping would leave a moment before the end, too late for any answer. */
-static void that_third_is_rounded_up_to_the_microsecond(void)
+static void a_third_of_the_timeout_is_rounded_up_to_the_microsecond(void)
 {
     static const int timeouts[] = {100000, 1000000, 10000000, 20000000, 59999997};
     struct options into;
@@ -1739,7 +1739,7 @@ static void a_repeatable_option_is_taken_64_times(void)
 static void options_can_be_parsed_again(void)
 {
     struct options into;
-    CHECK(!PARSE("-qx", "-p", "/a"), "an unknown one ends it in the middle of a word");
+    CHECK(!PARSE("-qx", "-p", "/a"), "an unknown option ends the parsing in the middle of a word");
     CHECK(PARSE("-p", "/b") && !into.quiet && into.paths.count == 1, "%s", complaint);
     CHECK_STRING("/b", into.paths.names[0], "path");
 }
@@ -1771,7 +1771,7 @@ static void a_size_is_1_byte_to_1g(void)
         {"18446744073709551615", 0},
         {"18446744073709551616", 0},
         {"18446744073709551617", 0},
-        {"18014398509481985K", 0}, /* 1K, if 64 bits were all that is looked at */
+        {"18014398509481985K", 0}, /* 1K, if the product is cut to 64 bits */
         {"17179869185G", 0},
         {"99999999999999999999999999", 0},
         {"-1", 0},
@@ -1809,7 +1809,7 @@ static void a_duration_is_seconds_with_an_optional_fraction(void)
         {"0.5", 500000},
         {"1.25", 1250000},
         {"0.000001", 1},
-        {"0.0000009", 1}, /* not never */
+        {"0.0000009", 1}, /* not 0, which means never */
         {"0.00000000000000000000000000001", 1},
         {"1.0000009", 1000000},
         {"2.999999", 2999999},
@@ -1963,7 +1963,7 @@ static void what_is_logged_is_cut_after_256_bytes(void)
     for (int byte = 1; byte < 256; byte += 0x21) /* printable, escaped and quoted ones */
         for (size_t length = LOGGED_MAX - 1; length <= LOGGED_MAX + 2; length++) {
             char text[LOGGED_MAX + 2], due[4 * LOGGED_MAX + sizeof "..."], *end = due;
-            char *into = malloc(sizeof due); /* ends where a sanitizer sees it */
+            char *into = malloc(sizeof due); /* so that a sanitizer notices a write beyond it */
             memset(text, byte, sizeof text);
             for (size_t i = 0; i < length && i < LOGGED_MAX; i++)
                 end += byte >= ' ' && byte <= '~'
@@ -2007,7 +2007,7 @@ static void a_ping_or_the_end_is_due_whichever_is_first(void)
     options = before;
 }
 
-/* Lets a connection be silent until its end or for `rounds` deadlines, each noticed `late`. */
+/* Lets a connection be silent until it ends, or for `rounds` deadlines, each noticed `late` units late. */
 static enum end be_silent(struct connection *c, int rounds, int64_t late)
 {
     enum end ending = ACCEPTED;
@@ -2023,7 +2023,7 @@ static void silence_brings_a_ping_every_interval_and_ends_at_the_timeout(void)
 {
     static struct connection c;
     const struct options before = options;
-    for (int64_t late = 0; late <= 100; late += 50) /* as where the process is stopped for a while */
+    for (int64_t late = 0; late <= 100; late += 50) /* late as after a SIGSTOP */
         for (options.timeout = 1; options.timeout <= 40; options.timeout++)
             for (options.ping_interval = 0; options.ping_interval < options.timeout;
                  options.ping_interval++) {
@@ -2108,7 +2108,7 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(every_option_is_taken_in_its_long_and_short_form)                                                      \
     X(the_last_one_of_an_option_that_is_not_repeatable_counts)                                               \
     X(a_ping_interval_that_is_not_given_is_a_third_of_a_shorter_timeout)                                     \
-    X(that_third_is_rounded_up_to_the_microsecond)                                                           \
+    X(a_third_of_the_timeout_is_rounded_up_to_the_microsecond)                                               \
     X(a_wrong_command_line_is_answered_with_what_is_wrong_and_what_would_be_right)                           \
     X(a_short_option_outside_of_ascii_is_unknown_too)                                                        \
     X(a_complaint_says_what_would_be_right_however_long_the_value_is)                                        \

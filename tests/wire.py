@@ -19,7 +19,7 @@ import time
 TOP = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = os.environ.get("WS_ECHO", str(TOP / "ws-echo"))
 
-LIMIT = 60  # seconds after which a test gives up waiting for an event; never a thing measured
+LIMIT = 60  # seconds until a test gives up waiting for an event; no test measures it
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 MASKING_KEY = b"\x37\xfa\x21\x3d"
@@ -29,7 +29,7 @@ PREFIX = b"server: "
 
 
 def unmask(payload, key=MASKING_KEY):
-    """Apply a masking key (its own inverse, section 5.3)."""
+    """Apply a masking key, or undo it: section 5.3."""
     pad = (key * (len(payload) // 4 + 1))[: len(payload)]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(pad, "big")).to_bytes(len(payload), "big")
 
@@ -215,7 +215,7 @@ def exchange(data, *options):
 
 
 class Peer:
-    """The client's end of a connection: blocking, bounded by LIMIT, and it counts nothing."""
+    """The client's end of a connection; its calls block, but no longer than LIMIT."""
 
     def __init__(self, connected):
         self.socket = connected
@@ -292,7 +292,7 @@ def tcp_pair():
 
 
 def narrow_pair():
-    """The same, but it holds little of what its client does not read."""
+    """The same, but it holds little that its client has not read yet."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
@@ -351,7 +351,7 @@ def pipe_pair():
 
 
 def holding(data, pair=tcp_pair):
-    """A pair whose server finds `data` there when it starts, however late that is."""
+    """A pair on which `data` has been sent already: the program finds it when it starts."""
     def filled():
         client, server = pair()
         if isinstance(client, socket.socket):
@@ -410,8 +410,8 @@ class Served:
         self.process.send_signal(number)
 
     def consumed(self):
-        """Wait until the program has read every byte that was sent: first all have to have
-        arrived at its end, then none may be waiting there."""
+        """Wait until the program has read every byte that was sent: all of them have arrived at its
+        end, and none waits there any more."""
         sent = self.peer.socket
 
         def all_read():
@@ -428,8 +428,8 @@ class Served:
 class Clock:
     """A second program, which waits so many seconds for a request that never comes.
 
-    A test that wants to know whether something takes less compares two events of the same machine then,
-    and measures nothing.
+    A test that asks whether something takes less compares two events on the same machine, and measures
+    no time.
     """
 
     def __init__(self, seconds):
@@ -446,7 +446,7 @@ class Clock:
         return self.program.process.poll() is not None
 
     def outlasts(self, process):
-        """Wait until one of them ends; whether it is the other one."""
+        """Wait until this program or `process` ends; tell whether it was `process`."""
         wait_until(lambda: self.over() or process.poll() is not None, "one of two programs ends")
         return not self.over()
 

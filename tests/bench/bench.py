@@ -5,16 +5,16 @@
     bench.py --servers=ws-echo,tornado --scenarios=pingpong --rounds=3           a quick look
 
 Each server echoes without compression and puts the prefix before text; it is started afresh for each
-measurement. In each round every server has its turn, in an order that moves on from round to round; its
-ratio to `cat` is taken within the round, and the table shows the median over the rounds. `cat` echoes the
+measurement. Each round measures every server, in an order that rotates from round to round. The ratio to
+`cat` is that of the same round, and the table shows the median of the rounds. `cat` echoes the
 same bytes over plain TCP under the same launcher as ws-echo: systemd-socket-activate, or tcpserver for
 connections a second and for memory.
 
-Client (load.c) and server are pinned. While a client keeps a server busy (pipeline) each has a core of its
-own. Where they take turns both have the same core: nothing is lost, since only one of them ever has work,
-and what is not measured is how long the machine takes to wake a core that slept, which in a virtual machine
-is longer than any echo. --cores=two and --cores=one set it for all. On a machine that has other things to
-do, `chrt --rr 5` before the command, as root, keeps these out of the figures.
+Client (load.c) and server are pinned to cores. In pipeline both work at once, so each has a core of its own.
+In the other scenarios they take turns, so both share a core: that costs nothing, and it leaves out the time
+that the machine takes to wake a sleeping core, which in a virtual machine is longer than any echo.
+--cores=two or --cores=one sets it for all scenarios. On a machine that has other things to do,
+`chrt --rr 5` before the command, as root, keeps these out of the figures.
 
 The table goes to standard output and to build/bench/result.md, all figures to build/bench/result.json.
 """
@@ -76,7 +76,7 @@ class Missing(Exception):
 
 @dataclasses.dataclass
 class Server:
-    """One of those compared. `command` is what a launcher starts, or takes a port and the prefix itself."""
+    """A server to compare. A launcher starts its `command`, or that takes a port and the prefix, and listens."""
 
     name: str
     command: list
@@ -199,7 +199,7 @@ def listens(port):
 
 @contextlib.contextmanager
 def running(server, scenario, core):
-    """Take a server, a scenario and a core; the server runs inside. Yields its process and its port."""
+    """Take a server, a scenario and a core; run the server inside, and yield its process and port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -357,7 +357,7 @@ def parse():
 def main():
     """Measure what the options ask for, and write the table."""
     options = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers end with us
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers end too
     BUILD.mkdir(parents=True, exist_ok=True)
     (BUILD / "servers.log").write_text("")
     there = [name for name in SERVERS if name != "ws-echo-static" or os.path.exists(options.static)]

@@ -2,23 +2,23 @@
 """Counts the instructions of ws-echo with callgrind, and compares them with instructions.txt.
 
     instructions.py                       fails where a count is more than 3 % above the committed one
-    instructions.py --update=REASON       takes today's counts for the committed ones; REASON is written down
+    instructions.py --update=REASON       writes today's counts and REASON into instructions.txt
 
 Unlike times, instructions hardly depend on the machine. What is counted: one whole connection from exec to
-exit, and one message in each of pingpong, pipeline and big; per message is the difference between two runs
-of different length, divided by the difference of their messages. The program has one end of a socket pair
+exit, and one message in each of pingpong, pipeline and big. The count of a message is the difference between
+two runs, divided by the difference of their numbers of messages. The program has one end of a socket pair
 and always gets its bytes in the same portions, so counts repeat:
 
     pingpong    a message is sent when the echo of the one before it has arrived
-    pipeline    all messages are there before the program starts; it reads as much as it likes at a time
-    big         portions of 32 KiB, the next one when the program has taken the last one
+    pipeline    all messages are sent before the program starts; it reads as many as fit at a time
+    big         portions of 32 KiB, each sent when the program has read the one before
 
 Every answer is compared with what it has to be. What the kernel does is not counted. The program runs
 without its system call filter, since that would stop callgrind as well: a filter laid before it answers
 "done" when the program asks for its own.
 
-Counts depend on compiler, library and vector instructions, so instructions.txt names those it is for.
-Elsewhere nothing is compared and the reason is said; with CI=true on the system it is for, that is an error.
+Counts depend on compiler, library and vector instructions, so instructions.txt names those that it is for.
+With others nothing is compared, and the reason is printed; with CI=true on the same system that is an error.
 """
 
 import argparse
@@ -46,7 +46,7 @@ import wire  # noqa: E402: found by the line above
 
 BASELINE = HERE / "instructions.txt"
 ALLOWED_RISE = 0.03
-UNPRIVILEGED = {"user": 65534, "group": 65534, "extra_groups": []}  # so that no /etc/passwd counts
+UNPRIVILEGED = {"user": 65534, "group": 65534, "extra_groups": []}  # so that reading /etc/passwd is not counted
 PORTION = 32 << 10  # what a Unix socket hands over in one piece
 KIB, MIB = 1 << 10, 1 << 20
 

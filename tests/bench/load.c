@@ -7,7 +7,7 @@
  * Scenarios:
  *     connect   connect, handshake, one message and its echo, close; one connection after another
  *     pingpong  one message at a time: the next one is sent when the echo has arrived
- *     big       the same, named for long messages: what comes back is read while the rest is being written
+ *     big       the same with long messages: the echo is read while the rest of the message is written
  *     pipeline  as fast as the socket takes, writing and reading at once
  *     many      pingpong on --connections at the same time
  *     idle      opens --connections, has a message echoed on each, prints its line and holds them until
@@ -19,8 +19,8 @@
  * without a handshake, and must come back as they are.  A difference is printed, expected and received, and
  * ends the run with status 1.  --empty-tail expects replies to end in an empty continuation frame.
  *
- * The rate counts the messages (connections, in connect) whose echo arrived after a warm-up of a quarter of
- * --seconds and until they were over; with --count it is that many messages from first to last.
+ * The rate counts the messages (in connect: connections) whose echo arrives within --seconds, after a
+ * warm-up of a quarter of that time; with --count it counts that many messages, without a warm-up.
  */
 
 #define _GNU_SOURCE
@@ -42,13 +42,13 @@
 #include <unistd.h>
 
 enum {
-    CYCLE_BYTES = 256 << 10,   /* payload prepared; streams go round in it */
-    RECEIVE_BYTES = 256 << 10, /* of one recv */
+    CYCLE_BYTES = 256 << 10,   /* payload prepared; streams repeat it */
+    RECEIVE_BYTES = 256 << 10, /* at most in one recv */
     HEADER_BYTES = 14,         /* longest frame header, with its masking key */
     HEAD_BYTES = 8 << 10,      /* longest response head accepted */
     CONNECTIONS = 50,          /* default of --connections */
-    STALL_SECONDS = 60,        /* default of --limit: longest run beyond its time */
-    SHOWN_BYTES = 32,          /* of a difference */
+    STALL_SECONDS = 60,        /* default of --limit */
+    SHOWN_BYTES = 32,          /* bytes of a difference that are shown */
 };
 
 enum opcode { TEXT = 0x1, BINARY = 0x2, CLOSE = 0x8 };
@@ -74,11 +74,11 @@ struct options {
     uint64_t count; /* 0: measure for `seconds` instead */
     double seconds;
     unsigned limit; /* seconds beyond the time of the measurement */
-    bool raw;       /* no handshake; the very bytes come back */
+    bool raw;       /* no handshake; the same bytes come back */
     bool tail;      /* replies end in an empty continuation frame, as some servers do it */
 };
 
-/* Bytes with the places where each message ends. */
+/* Bytes, and where each message ends in them. */
 struct stream {
     unsigned char *bytes;
     size_t length, *ends;
@@ -90,13 +90,13 @@ struct traffic {
     size_t messages;
 };
 
-/* One connection, and how far it is: message in the cycle, bytes of it received. */
+/* One connection, and how far it has come: message in the cycle, bytes of it received. */
 struct connection {
     int socket;
     size_t message, received;
 };
 
-/* How far a measurement is. What counts is what is done after the warm-up. */
+/* How far a measurement has come. Only what is done after the warm-up counts. */
 struct progress {
     const struct options *options;
     bool warm;
@@ -267,8 +267,8 @@ static size_t start_of(const struct stream *stream, size_t message)
     return message > 0 ? stream->ends[message - 1] : 0;
 }
 
-/* Takes a stream, the messages in it, and how many are wanted; returns their bytes, any number of times
- * round. None wanted: no end. */
+/* Takes a stream, which repeats, how many messages are in it, and how many are wanted; returns how many
+ * bytes these have. None wanted: returns no limit. */
 static uint64_t bytes_of(const struct stream *stream, size_t messages, uint64_t wanted)
 {
     if (wanted == 0)
@@ -276,7 +276,7 @@ static uint64_t bytes_of(const struct stream *stream, size_t messages, uint64_t 
     return wanted / messages * stream->length + start_of(stream, (size_t)(wanted % messages));
 }
 
-/* Takes a stream with its messages and a number of bytes, any number of times round; returns how many
+/* Takes a stream, which repeats, how many messages are in it, and a number of bytes; returns how many
  * messages these complete. */
 static uint64_t messages_in(const struct stream *stream, size_t messages, uint64_t bytes)
 {
@@ -319,8 +319,8 @@ static inline void check(const unsigned char *expected, const unsigned char *rec
     fail("not the echo that was expected");
 }
 
-/* Takes a socket, a place, its size and flags; returns the bytes received, 0 where a socket that does not
- * wait has none. Ends the program where the server ends the connection. */
+/* Takes a socket, a place, its size and flags; returns how many bytes were received, 0 if the flags
+ * forbid to wait and there are none. Ends the program where the server ends the connection. */
 static size_t receive(int socket, void *place, size_t size, int flags)
 {
     ssize_t length = recv(socket, place, size, flags);
@@ -342,9 +342,9 @@ static size_t transmit(int socket, const unsigned char *bytes, size_t length)
 }
 
 /* Takes a socket, bytes to send and bytes that must come back; returns when both are done. Writes and reads
- * at once, since a plain echo of a long message begins before its end was sent. What has come is acknowledged
- * at once while the rest is awaited: a server that knows nothing of TCP_NODELAY, such as cat, waits for that
- * with its last short segment (40 ms, by far the largest part of what would be measured). */
+ * at once, since a plain echo of a long message begins before the end is sent. Acknowledges at once what has
+ * come: a server without TCP_NODELAY, such as cat, holds its last short segment back until then, and a
+ * delayed acknowledgement (40 ms) would be most of what is measured. */
 static void exchange(int socket, const unsigned char *sent, size_t sent_length, const unsigned char *expected,
                      size_t expected_length)
 {
@@ -365,7 +365,7 @@ static void exchange(int socket, const unsigned char *sent, size_t sent_length, 
     }
 }
 
-/* Takes a socket, the traffic and the number of a message in its cycle; has it echoed. */
+/* Takes a socket, the traffic and the number of a message in its cycle; sends it and reads its echo. */
 static void exchange_message(int socket, const struct traffic *traffic, size_t message)
 {
     size_t sent = start_of(&traffic->sent, message), expected = start_of(&traffic->expected, message);
@@ -423,7 +423,7 @@ static void close_connection(const struct options *options, int socket)
     else
         shutdown(socket, SHUT_WR);
     unsigned char extra;
-    if (recv(socket, &extra, 1, 0) > 0) /* a server may reset here, which harms nobody any more */
+    if (recv(socket, &extra, 1, 0) > 0) /* a reset does no harm here */
         fail("expected the end of the stream, received %02x", extra);
     close(socket);
 }
@@ -451,7 +451,7 @@ static bool go_on(struct progress *progress, uint64_t done)
 }
 
 /* Takes the options and the traffic, as all of these do; returns the measurement. Sends a message when the
- * echo of the one before it has arrived, each on a connection of its own if that is what is measured. */
+ * echo of the one before it has arrived; in connect each has a connection of its own. */
 static struct progress run_turns(const struct options *options, const struct traffic *traffic)
 {
     bool connects = options->scenario == CONNECT;
@@ -470,8 +470,8 @@ static struct progress run_turns(const struct options *options, const struct tra
     return progress;
 }
 
-/* Sends without regard to what comes back. With --seconds the end comes in the middle of the stream, since
- * what a server has hoarded may take it for ever to echo. */
+/* Sends without waiting for echoes. With --seconds it stops in the middle of the stream, since a server may
+ * need very long to echo all that it has buffered. */
 static struct progress run_pipeline(const struct options *options, const struct traffic *traffic)
 {
     const struct stream *sent = &traffic->sent, *expected = &traffic->expected;
@@ -556,7 +556,7 @@ static struct progress run_many(const struct options *options, const struct traf
     return progress;
 }
 
-/* Prints its line here, and holds the connections until the reader of that line has done what it wants. */
+/* Prints its own line, and holds the connections until standard input ends. */
 static void run_idle(const struct options *options, const struct traffic *traffic)
 {
     for (size_t i = 0; i < options->connections; i++)

@@ -4,10 +4,10 @@
     tests/handshakes/record.py [CLIENT...]
 
 Each client connects to a small server of this script's own at port 8888 of the loopback addresses,
-says the same few messages by its ordinary interface, and closes with 1000. What it sent is written to
-CLIENT.txt together with the answer that RFC 6455 and the manual want: worked out here, from the
-request, by code that shares nothing with the program that is tested. Without an argument all clients
-are recorded; every recording has other keys. tutorial.txt is written by hand.
+sends the same few messages through its ordinary interface, and closes with 1000. What it sent is
+written to CLIENT.txt, together with the answer that RFC 6455 and the manual require. This script works
+the answer out from the request, by code that shares nothing with the program. Without an argument it
+records all clients; every recording has new keys. tutorial.txt is written by hand.
 
 The clients are Debian's: chromium and chromium-driver, firefox-esr, curl, python3-websockets,
 python3-websocket (which drives the browsers, too), python3-tornado, node-ws.
@@ -64,7 +64,7 @@ def agreed(fields):
 
 
 def echoed(opcode, payload):
-    """The answer to a frame; no client sends other frames than these."""
+    """The answer to a frame; the clients send no other frames than these."""
     assert opcode in NAMES, opcode
     if opcode == wire.TEXT:
         return wire.echo(payload)
@@ -74,7 +74,7 @@ def echoed(opcode, payload):
 
 
 def next_frame(reader):
-    """A client's frame in the parts of its bytes (start, longer length, masking key, masked payload)."""
+    """A client's frame, cut into its start, longer length, masking key and masked payload."""
     start = reader.read(2)
     if not start:
         return None
@@ -90,12 +90,12 @@ def serve(connection, speaks):
     reader = connection.makefile("rb")
     head, fields = requested(reader)
     if head is None:
-        return None  # a browser keeps a connection for later
+        return None  # a browser opens a connection in reserve
     if "sec-websocket-key" not in fields:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         return {"request head": head_lines(head), "answer head": head_lines(PAGE), "answer body": ["{page}"]}
     connection.sendall(agreed(fields))
-    if not speaks:  # curl just prints what comes until there is no more, but wants at least a byte
+    if not speaks:  # curl prints what comes until the stream ends, but needs at least one byte
         connection.sendall(wire.reply(wire.CLOSE, wire.close_body(1001)))
         connection.shutdown(socket.SHUT_WR)
     received, sent = [], []
@@ -250,7 +250,7 @@ CLIENTS = {  # name: Debian's package, what runs the code, the code
 
 
 class EmptyPage(http.server.BaseHTTPRequestHandler):
-    """A page whose console the browsers' code is typed into."""
+    """An empty page, in whose console the browsers run the code."""
 
     def do_GET(self):
         self.send_response(200)
@@ -276,7 +276,7 @@ def run_command(command, code):
 
 
 def ready(listeners):
-    """Those listeners where somebody waits to be accepted."""
+    """Those listeners on which a connection waits."""
     return select.select(listeners, [], [], 0)[0]
 
 
