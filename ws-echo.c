@@ -855,7 +855,7 @@ struct record {
     size_t used;
     struct iovec fields[24];
     int field_count;
-    char line[4096];
+    char line[PIPE_BUF - 64]; /* with what is put around it, it goes into a pipe as a whole */
     size_t line_length;
 };
 
@@ -880,7 +880,7 @@ static const char *escaped(struct text text, char into[static ESCAPED_SIZE])
     return into;
 }
 
-/* Adds to the line, printf-like; what does not fit is cut. */
+/* Adds to the line, printf-like; what does not fit is left out. */
 __attribute__((format(printf, 2, 3))) static void add_to_line(struct record *record, const char *format, ...)
 {
     va_list arguments;
@@ -888,7 +888,10 @@ __attribute__((format(printf, 2, 3))) static void add_to_line(struct record *rec
     size_t room = sizeof record->line - record->line_length;
     int length = vsnprintf(record->line + record->line_length, room, format, arguments);
     va_end(arguments);
-    record->line_length += length < 0 ? 0 : (size_t)length < room ? (size_t)length : room - 1;
+    if (length >= 0 && (size_t)length < room)
+        record->line_length += (size_t)length;
+    else
+        record->line[record->line_length] = '\0';
 }
 
 /* Adds a journal field, printf-like, as NAME=value; one that does not fit is left out. */
@@ -1466,10 +1469,17 @@ static enum end end_of_error(int error, enum end fault)
     case ECONNRESET:
     case EPIPE: return RESET;
     case ETIMEDOUT:
-    case EHOSTUNREACH:
+    /* What an ICMP error leaves when the kernel gives up: a firewall may begin to reject. */
+    case EACCES:
+    case ECONNREFUSED:
     case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENETDOWN:
     case ENETUNREACH:
-    case ENETDOWN: return NETWORK_LOST;
+    case ENONET:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case EPROTO: return NETWORK_LOST;
     default: return fault;
     }
 }

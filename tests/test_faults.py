@@ -65,7 +65,10 @@ def test_a_local_fault_of_the_connection_is_logged_and_71(pair, calls, number, e
 
 
 @pytest.mark.parametrize("calls", [READS, WRITES], ids=["read", "write"])
-@pytest.mark.parametrize("error, is_reset", [("ECONNRESET", True), ("ETIMEDOUT", False)])
+@pytest.mark.parametrize("error, is_reset", [
+    ("ECONNRESET", True), ("ETIMEDOUT", False), ("EACCES", False), ("ECONNREFUSED", False), ("EHOSTUNREACH", False),
+    ("ENONET", False), ("ENOPROTOOPT", False), ("EOPNOTSUPP", False), ("EPROTO", False),
+])
 def test_what_the_network_does_is_an_ordinary_end_and_called_what_it_is(calls, error, is_reset, tmp_path):
     """ETIMEDOUT: the kernel gives up a peer that acknowledges nothing any more, and so has reset nothing."""
     with Faulty(tmp_path / "trace", f"{calls}:error={error}:when=2") as served:

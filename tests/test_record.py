@@ -294,6 +294,15 @@ def test_an_address_from_the_environment_cannot_spoil_the_record(name, value):
         "peer", "path", "status", "close", "end", "end_id", "messages", "bytes_in", "bytes_out", "seconds"]
 
 
+def test_a_record_that_is_too_long_leaves_values_out_and_cuts_none():
+    """It goes into a pipe as a whole, so that the lines of several processes do not mix."""
+    long = "\x80" * 300
+    request = wire.head(f"Origin: {long}", f"User-Agent: {long}", f"X-Forwarded-For: {long}", path="/" + "\\" * 400)
+    log = wire.run(request + wire.close(1000, b"\xc2\x80" * 61), "--path=any").stderr
+    assert len(log) <= select.PIPE_BUF
+    assert {"path", "close", "end_id", "origin"} < set(wire.record(log.decode()))
+
+
 # What never gets into it.
 
 HOSTILE = b"\x1b[2J\xff\x80\xc2\x9b\"\\\t'x"
