@@ -13,7 +13,7 @@ import subprocess
 import pytest
 import wire
 from parts import require
-from test_clock import PAIRS
+from test_clock import PAIRS, let_pass
 from test_system_calls import resident
 from wire import BINARY, CLOSE, PING
 
@@ -79,10 +79,8 @@ class Gapped(wire.Served):
         self.leave()
 
     def late_in_the_gap(self, seconds):
-        """Let so much time pass: a timer that was set before the gap runs out before one that is set in it."""
         self.enter()
-        with wire.Clock(seconds) as clock:
-            wire.wait_until(clock.over, "the clock is over")
+        let_pass(seconds)
         self.takes(signal.SIGALRM)
         self.leave()
 
