@@ -15,8 +15,11 @@ DEFAULT = wire.PROGRAM
 PROGRAMS = {"ordinary": wire.TOP / "ws-echo", "static": wire.TOP / "ws-echo-static"}
 
 # What concerns the source, the Makefile or a document needs one run.
-ONCE = {"test_build.py", "test_completion.py", "test_gaps.py", "test_instructions.py", "test_manual.py", "test_page.py",
+ONCE = {"test_build.py", "test_completion.py", "test_instructions.py", "test_manual.py", "test_page.py",
         "test_readme.py", "test_unit.py", "test_versions.py"}
+
+# What preloads a library needs a program that takes one.
+DYNAMIC = {"test_gaps.py"}
 
 
 def pytest_configure(config):
@@ -26,7 +29,8 @@ def pytest_configure(config):
 def pytest_generate_tests(metafunc):
     file = pathlib.Path(metafunc.module.__file__)
     if file.parent == HERE and file.name not in ONCE and "WS_ECHO" not in os.environ:
-        metafunc.parametrize("program", PROGRAMS, indirect=True, scope="session")
+        programs = ["ordinary"] if file.name in DYNAMIC else PROGRAMS
+        metafunc.parametrize("program", programs, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(items):
