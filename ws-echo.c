@@ -851,13 +851,19 @@ static void request_stop(int number)
 
 /* A record under construction: the line for people, and the same as fields for the journal. */
 struct record {
-    char text[12288]; /* of the fields, one after the other */
-    size_t used;
-    struct iovec fields[24];
+    size_t line_length, used;
     int field_count;
+    struct iovec fields[24];
     char line[PIPE_BUF - 64]; /* with what is put around it, it goes into a pipe as a whole */
-    size_t line_length;
+    char text[12288];         /* of the fields, one after the other */
 };
+
+/* Empties a record.  Its arrays stay as they are: zeros in them would be a tenth of a connection's work. */
+static void begin_record(struct record *record)
+{
+    record->line_length = record->used = 0;
+    record->field_count = 0;
+}
 
 /* Writes at most LOGGED_MAX bytes of text as a string of printable ASCII, the rest escaped.  Returns it. */
 static const char *escaped(struct text text, char into[static ESCAPED_SIZE])
@@ -976,8 +982,7 @@ __attribute__((format(printf, 3, 4))) static void log_line(struct log *log, int 
     va_list arguments;
     if (log->blocked)
         return;
-    record.used = 0;
-    record.field_count = 0;
+    begin_record(&record);
     va_start(arguments, format);
     vsnprintf(record.line, sizeof record.line, format, arguments);
     va_end(arguments);
@@ -1014,9 +1019,10 @@ static void make_sentence(enum end end, const struct choices *paths, char senten
 /* Logs how the connection went. */
 static void log_connection(struct connection *c, enum end end, int priority)
 {
-    struct record record = {0};
+    struct record record;
     char sentence[SENTENCE_SIZE], name[END_NAME_SIZE];
     int64_t duration = now() - c->started;
+    begin_record(&record);
     add_to_line(&record, strchr(c->peer.host, ':') ? "peer=[%s]" : "peer=%s", c->peer.host);
     add_to_line(&record, "%s%s", *c->peer.port ? ":" : "", c->peer.port);
     add_field(&record, "REMOTE_ADDR=%s", c->peer.host);
