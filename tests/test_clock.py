@@ -186,6 +186,42 @@ def test_a_peer_that_sends_and_never_reads_ends_by_the_write_timeout(pair):
         assert "read" in wire.record(served.finish())["end"]
 
 
+@pytest.mark.slow("a short timeout is hard to tell from one and a half of it")
+@every_narrow_connection
+@pytest.mark.parametrize("read", [0, 1000, MIB // 16])
+def test_a_peer_that_reads_no_more_is_given_up_within_one_and_a_half_of_the_timeout(pair, read):
+    """One and three quarters, to be on the safe side."""
+    with wire.Served(SILENT, "--timeout=3", pair=pair) as served:
+        peer = served.peer.open()
+        peer.send(LARGE_FRAME)
+        peer.receive(read)
+        with wire.Clock(5.25) as clock:
+            assert clock.outlasts(served.process)
+        assert "read" in wire.record(served.finish())["end"]
+
+
+def sockets_between(local, remote):
+    """The states of TCP connections between two ports, as /proc/net/tcp has them."""
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        rows = [row.split() for row in table][1:]
+    return [state for _, *ends, state in (row[:4] for row in rows)
+            if [int(end.partition(":")[2], 16) for end in ends] == [local, remote]]
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["by-the-timeout", "after-a-signal"])
+def test_nothing_stays_in_the_kernel_for_a_peer_that_was_given_up(stopped):
+    with wire.Served(SILENT, "--timeout=1", pair=wire.narrow_pair) as served:
+        peer = served.peer.open()
+        client, server = peer.socket.getsockname()[1], peer.socket.getpeername()[1]
+        assert sockets_between(server, client) == ["01"], "established"
+        peer.send(LARGE_FRAME)
+        peer.receive(1000)
+        if stopped:
+            served.stop()
+        assert "read" in wire.record(served.finish())["end"]
+        assert sockets_between(server, client) == []
+
+
 @every_narrow_connection
 def test_a_peer_that_reads_slowly_makes_progress_and_gets_its_echo(pair):
     """Pauses that are short of the timeout, and in sum beyond it."""

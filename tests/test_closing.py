@@ -194,6 +194,16 @@ def test_a_close_arrives_although_much_more_was_sent_than_read(pair, data, code)
         served.finish()
 
 
+@pytest.mark.parametrize("pair", [wire.narrow_pair, wire.unix_pair])
+def test_what_has_been_said_waits_for_a_peer_that_reads_it_after_the_end(pair):
+    message = random.Random(1).randbytes(MIB // 16)
+    with wire.Served(pair=pair) as served:
+        peer = served.peer.open()
+        peer.send(wire.frame(BINARY, message) + wire.close(1000))
+        served.finish()
+        wire.same(peer.rest(), wire.reply(BINARY, message) + CLOSING)
+
+
 def test_a_peer_that_never_stops_sending_is_drained_of_64_mib_at_most():
     chunk, sent = bytes(MIB), 0
     with wire.Served() as served:
