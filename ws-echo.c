@@ -1344,7 +1344,10 @@ static void drop_root(struct log *log)
             fail(log, EX_OSERR, "cannot drop supplementary groups: %m");
         return;
     }
+    errno = 0;
     const struct passwd *user = getpwnam(options.user);
+    if (!user && errno != 0 && errno != ENOENT && errno != ESRCH)
+        fail(log, EX_OSERR, "cannot look up user %s: %m", options.user);
     if (!user)
         fail(log, EX_USAGE, "--user=%s: there is no such user; name one that is not root", options.user);
     if (user->pw_uid == 0)
@@ -1614,8 +1617,11 @@ static bool advance(struct iovec **parts, int *count, size_t written)
  */
 static bool may_wait_on(struct connection *c, size_t written, int64_t *taken)
 {
+    int64_t before = c->time;
     c->time = now();
-    if (written > 0 || *taken == NEVER)
+    /* A look that comes much too late tells nothing of the peer: this process was stopped for a while. */
+    bool late = c->time - before > options.timeout / 2 + SECOND;
+    if (written > 0 || *taken == NEVER || late)
         *taken = c->time;
     return c->time < c->stop_deadline && (options.timeout == 0 || c->time - *taken < options.timeout);
 }
@@ -2905,9 +2911,11 @@ static _Noreturn void conclude(struct connection *c, enum end end)
         end_output(c);
         if (c->status == 101)
             notify_status(c, "closing");
-        if (c->lost == MORE) {
+        bool said = c->lost == MORE;
+        if (said)
             drain(c);
-        } else if (!is_local_fault(end)) {
+        /* A peer that is gone is news only before our last word; a local fault always is. */
+        if (!is_local_fault(end) && (!said || is_local_fault(c->lost))) {
             end = c->lost;
             error = c->error;
         }

@@ -222,6 +222,26 @@ def test_nothing_stays_in_the_kernel_for_a_peer_that_was_given_up(stopped):
         assert sockets_between(server, client) == []
 
 
+def test_a_peer_that_reads_is_not_given_up_because_this_process_was_stopped():
+    """The kernel interrupts the write, which has waited long enough to be looked at, before it takes what there is
+    room for now."""
+    with wire.Served(SILENT, "--timeout=1", pair=wire.narrow_pair) as served:
+        peer = served.peer.open()
+        peer.send(LARGE_FRAME)
+        received = peer.receive(1000)
+        with wire.Clock(0.7) as clock:
+            wire.wait_until(clock.over, "the write has been looked at")
+        served.stop(signal.SIGSTOP)
+        with wire.Clock(1.5) as clock:
+            while not clock.over():
+                if readable(peer):
+                    received += peer.socket.recv(1 << 16)
+        served.stop(signal.SIGCONT)
+        expected = wire.reply(BINARY, LARGE)
+        received += peer.receive(len(expected) - len(received))
+        wire.same(received, expected)
+
+
 @every_narrow_connection
 def test_a_peer_that_reads_slowly_makes_progress_and_gets_its_echo(pair):
     """Pauses that are short of the timeout, and in sum beyond it."""

@@ -77,6 +77,14 @@ def test_what_the_network_does_is_an_ordinary_end_and_called_what_it_is(calls, e
         assert ("reset" in end) == is_reset, end
 
 
+def test_a_local_fault_behind_our_last_word_is_logged_and_71(tmp_path):
+    with Faulty(tmp_path / "trace", f"{READS}:error=EIO:when=3", "--quiet") as served:
+        assert served.peer.receive(len(wire.switching())) == wire.switching()
+        served.peer.send(wire.close(1000))
+        assert wire.close_code(served.peer.rest()) == 1000
+        one_line(served.ended(71), "cannot read: ")
+
+
 # Memory and the timer.
 
 def limited(size):
@@ -114,6 +122,16 @@ def test_without_a_timer_it_does_not_serve(pair, tmp_path):
 
 
 # Before the connection is served.
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+def test_a_list_of_users_that_cannot_be_read_is_a_local_fault(tmp_path):
+    """As far as the C library tells: to glibc, nobody is in a file that it cannot read."""
+    command = [require("strace", "strace"), "-o", tmp_path / "trace", "-P", "/etc/passwd",
+               "-e", "inject=read,readv:error=EIO", wire.PROGRAM, "--check", "--user=daemon"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=wire.LIMIT, check=False)
+    status, said = (71, "cannot look up user") if wire.PROGRAM.endswith("-static") else (64, "no such user")
+    assert result.returncode == status and said in result.stderr, result
+
 
 @pytest.fixture(name="full")
 def pipe_that_nobody_reads():
