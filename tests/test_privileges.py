@@ -226,14 +226,52 @@ def test_nobody_but_root_may_look_into_the_process(anybodys):
         served.peer.close()
 
 
+@pytest.fixture(name="compiled")
+def program_compiled_with(anybodys, monkeypatch):
+    """A function that puts the program, compiled with other flags, in the place of the one that is tested."""
+    def compiled(*flags):
+        program = pathlib.Path(wire.PROGRAM).with_name("other")
+        subprocess.run([parts.require("cc", "gcc"), "-std=gnu17", "-O1", *flags, '-DVERSION="0"', f"-I{wire.TOP}/build",
+                        "-o", program, wire.TOP / "ws-echo.c", "-lnettle"], check=True, timeout=wire.LIMIT)
+        monkeypatch.setattr(wire, "PROGRAM", str(program))
+    return compiled
+
+
 @pytest.mark.parametrize("flag", ["-DDEBUG", "-fsanitize=address"])
-def test_debuggers_and_sanitizers_may_in_builds_for_them(anybodys, flag, monkeypatch):
-    program = pathlib.Path(wire.PROGRAM).with_name("debugged")
-    subprocess.run(["cc", "-std=gnu17", "-O1", flag, '-DVERSION="0"', f"-I{wire.TOP}/build", "-o", program,
-                    wire.TOP / "ws-echo.c", "-lnettle"], check=True, timeout=wire.LIMIT)
-    monkeypatch.setattr(wire, "PROGRAM", str(program))
+def test_debuggers_and_sanitizers_may_in_builds_for_them(compiled, flag, monkeypatch):
+    compiled(flag)
     monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")  # looking for leaks takes a process, which it may not start
     with wire.Served(**as_somebody()) as served:
         served.peer.open()
         assert owner(served.process) == user(served.process)
         served.peer.close()
+
+
+# Where there is no filter.
+
+WITHOUT = "no system call filter"
+
+
+def test_without_a_filter_it_serves_and_the_record_says_so(compiled):
+    """As on an architecture for which none is written; each connection says no more than that."""
+    compiled("-DWITHOUT_FILTER")
+    with wire.Served() as served:
+        served.peer.open().send(wire.text("hi") + wire.close(1000))
+        assert served.peer.rest() == wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(1000))
+        served.peer.close()
+        log = served.finish()
+    assert wire.record(log)["sandbox"] == "partial" and log.count("\n") == 1, log
+
+
+def test_without_a_filter_check_and_verbose_say_so_and_it_is_no_fault(compiled):
+    compiled("-DWITHOUT_FILTER")
+    checked = wire.run(b"", "--check")
+    assert (checked.returncode, checked.stdout) == (0, b"")
+    assert checked.stderr.count(b"\n") == 1 and WITHOUT in checked.stderr.decode(), checked
+    assert WITHOUT in wire.run(b"", "--verbose").stderr.decode()
+
+
+def test_with_a_filter_nothing_is_said_of_it():
+    result = wire.run(b"", "--verbose")
+    assert "sandbox" not in wire.record(result.stderr.decode()) and WITHOUT not in result.stderr.decode(), result
+    assert wire.run(b"", "--check").stderr == b""
