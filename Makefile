@@ -38,7 +38,10 @@ NETTLE_ARCHIVE = $(filter /%,$(shell $(CC) -print-file-name=libnettle.a))
 PLAIN_SHA1 = $(shell nm $(NETTLE_ARCHIVE) 2>/dev/null | sed -n 's/.* T \(_nettle_sha1_compress_x86_64\)$$/\1/p')
 NETTLE ?= $(or $(PLAIN_SHA1:%=-Wl$(comma)--defsym=nettle_sha1_compress=%) $(NETTLE_ARCHIVE),-lnettle)
 
-# `make static`: musl and Nettle linked in, no libsystemd.  On a musl system that is the compiler at hand.  Elsewhere it
+# So is zlib, which only connections with compression need.  ZLIB=-lz links the shared one.
+ZLIB ?= $(or $(filter /%,$(shell $(CC) -print-file-name=libz.a)),-lz)
+
+# `make static`: musl, Nettle and zlib linked in, no libsystemd.  On a musl system that is the compiler at hand.  Elsewhere it
 # is Debian's musl-gcc, whose own -static-pie makes a dynamic program, so the start files are named here, and which
 # finds only musl's headers.
 MACHINE = $(shell $(STATIC_CC) -dumpmachine 2>/dev/null)
@@ -101,14 +104,15 @@ ws-echo: ws-echo.c build/page.h Makefile
 	$(call tool,$(CC),gcc)
 	$(call tool,$(PKG_CONFIG),pkgconf)
 	$(call library,nettle,nettle-dev)
+	$(call library,zlib,zlib1g-dev)
 	$(call library,libsystemd,libsystemd-dev)
-	$(CC) $(OURS) -pie $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(NETTLE)
+	$(CC) $(OURS) -pie $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(NETTLE) $(ZLIB)
 
 static: ws-echo-static
 
 ws-echo-static: ws-echo.c build/page.h Makefile
 	$(call tool,$(STATIC_CC),musl-tools)
-	$(STATIC_CC) $(OURS) -DWITHOUT_LIBSYSTEMD $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(STATIC) -o $@ $< $(NETTLE) $(STATIC_END)
+	$(STATIC_CC) $(OURS) -DWITHOUT_LIBSYSTEMD $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(STATIC) -o $@ $< $(NETTLE) $(ZLIB) $(STATIC_END)
 	@! readelf -lW $@ | grep INTERP || { echo "$@ is not static" >&2; rm $@; exit 1; }
 
 # The launcher tells on standard error what it does, each line with its priority in front (3: a fault); what it starts

@@ -64,6 +64,8 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
+#define ZLIB_CONST
+#include <zlib.h>
 #ifndef WITHOUT_LIBSYSTEMD
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-journal.h>
@@ -97,17 +99,24 @@ enum {
     CONTROL_PAYLOAD_MAX = 125,     /* section 5.5 */
     REPLY_HEADER_MAX = 10,         /* section 5.2: two bytes and eight of length, without a masking key */
     REPLY_ROOM = REPLY_HEADER_MAX + PREFIX_MAX,
+    EXTENSION_SIZE = 160,                         /* bytes; permessage-deflate with all its parameters */
     END_NAME_SIZE = 32,                           /* bytes; identities are shorter */
     SENTENCE_SIZE = REQUEST_LINE_MAX + 256,       /* bytes; one of the sentences names a path */
     LOGGED_MAX = 256,                             /* bytes of one value in the log */
     ESCAPED_SIZE = 4 * LOGGED_MAX + sizeof "...", /* the same as it is logged, each byte as \xHH at worst */
-    TLS_HANDSHAKE = 0x16,          /* the first byte of a TLS connection: RFC 8446 section 5.1 */
-    PROXY_LINE_MAX = 107,          /* PROXY protocol, version 1, with its CRLF */
-    PROXY_BINARY_MAX = 16 + 65535, /* version 2 */
-    ADDRESS_SIZE = 108 + 1,        /* the longest address, a Unix socket's path */
-    DRAIN_MAX = 64 * 1024 * 1024,  /* bytes discarded after our last word */
-    KEY_LENGTH = 24,               /* Sec-WebSocket-Key, section 4.1 */
-    ACCEPT_LENGTH = 28,            /* Sec-WebSocket-Accept, section 4.2.2 */
+    TLS_HANDSHAKE = 0x16,           /* the first byte of a TLS connection: RFC 8446 section 5.1 */
+    PROXY_LINE_MAX = 107,           /* PROXY protocol, version 1, with its CRLF */
+    PROXY_BINARY_MAX = 16 + 65535,  /* version 2 */
+    ADDRESS_SIZE = 108 + 1,         /* the longest address, a Unix socket's path */
+    DRAIN_MAX = 64 * 1024 * 1024,   /* bytes discarded after our last word */
+    DEFLATE_LEVEL = 6,              /* of 9; more takes much longer for little */
+    DEFLATE_MEMORY_LEVEL = 8,       /* of 9; 256 KiB with the largest window */
+    CODEC_MEMORY = 512 * 1024,      /* bytes of address space for the state of zlib in either direction */
+    INFLATE_BLOCK_SIZE = 64 * 1024, /* bytes inflated, then validated while in the cache */
+    WINDOW_BITS_MAX = 15,           /* RFC 7692 section 7.1.2 */
+    WINDOW_SIZE = 1 << WINDOW_BITS_MAX,
+    KEY_LENGTH = 24,    /* Sec-WebSocket-Key, section 4.1 */
+    ACCEPT_LENGTH = 28, /* Sec-WebSocket-Accept, section 4.2.2 */
 };
 
 #define SECOND INT64_C(1000000) /* durations are microseconds, as in struct timeval */
@@ -130,6 +139,8 @@ enum opcode {
     PING = 0x9,
     PONG = 0xA,
 };
+
+enum { FIN = 0x80, RSV1 = 0x40, RSV = 0x70 }; /* of the first byte of a frame */
 
 /* Close codes: section 7.4.1. */
 enum {
@@ -204,12 +215,14 @@ struct text {
     X(TOO_MANY_SUBPROTOCOLS, 400,                                                                            \
       "Sec-WebSocket-Protocol lists over " STRING(SUBPROTOCOLS_MAX) " names; list fewer.")                   \
     X(VERSION_NOT_13, 426, "Sec-WebSocket-Version must be 13.")                                              \
+    X(EXTENSION_MALFORMED, 400,                                                                              \
+      "Sec-WebSocket-Extensions must be a list of names with parameters; see RFC 6455 section 9.1.")         \
     X(ORIGIN_FORBIDDEN, 403, "Pages of this origin may not connect here.")                                   \
     X(CLOSED_BY_PEER, NO_STATUS, "closed by the peer")                                                       \
     X(STOPPED, GOING_AWAY, "server is stopping")                                                             \
     X(IDLE, GOING_AWAY, "nothing received in time")                                                          \
     X(UNMASKED, PROTOCOL_ERROR, "frame is not masked")                                                       \
-    X(RSV_SET, PROTOCOL_ERROR, "RSV bit set without an extension")                                           \
+    X(RSV_SET, PROTOCOL_ERROR, "RSV bit set where no extension defines it")                                  \
     X(OPCODE_RESERVED, PROTOCOL_ERROR, "reserved opcode")                                                    \
     X(LENGTH_NOT_MINIMAL, PROTOCOL_ERROR, "payload length is not minimal")                                   \
     X(LENGTH_TOP_BIT, PROTOCOL_ERROR, "top bit of the payload length is set")                                \
@@ -221,6 +234,8 @@ struct text {
     X(CLOSE_CODE_INVALID, PROTOCOL_ERROR, "Close code not allowed on the wire")                              \
     X(CLOSE_NOT_UTF8, INVALID_PAYLOAD, "Close reason is not UTF-8")                                          \
     X(TEXT_NOT_UTF8, INVALID_PAYLOAD, "text is not UTF-8")                                                   \
+    X(INFLATE_FAILED, INVALID_PAYLOAD, "compressed message is not DEFLATE")                                  \
+    X(INFLATE_UNFINISHED, INVALID_PAYLOAD, "compressed message ends inside a block")                         \
     X(MESSAGE_TOO_BIG, TOO_BIG, "message is larger than the limit")                                          \
     X(NO_MEMORY, INTERNAL_ERROR, "no memory for the message")
 
@@ -252,8 +267,29 @@ struct head {
     struct field fields[FIELDS_MAX];
 };
 
+/* The parameters of permessage-deflate: RFC 7692 section 7.1. */
+enum parameter {
+    SERVER_NO_CONTEXT_TAKEOVER,
+    CLIENT_NO_CONTEXT_TAKEOVER,
+    SERVER_MAX_WINDOW_BITS,
+    CLIENT_MAX_WINDOW_BITS,
+    PARAMETERS
+};
+
+/* An offer of permessage-deflate, or what was agreed to. */
+struct compression {
+    bool acceptable;
+    uint8_t parameters[PARAMETERS]; /* values; 0: absent; WITHOUT_VALUE */
+};
+
+/* What the handshake has chosen from what the client offers. */
+struct agreement {
+    struct text subprotocol; /* may be empty */
+    struct compression compression;
+};
+
 struct frame {
-    bool fin;
+    bool fin, compressed; /* compressed: it has RSV1 */
     uint8_t opcode;
     uint8_t header_length; /* bytes */
     uint64_t length;       /* of the payload, bytes */
@@ -263,11 +299,27 @@ struct frame {
 /* The message that is being gathered; `memory` has REPLY_ROOM bytes in front of the payload. */
 struct message {
     uint8_t opcode;  /* CONTINUATION: there is none */
+    bool compressed; /* as it comes; it is gathered inflated */
     uint8_t utf8;    /* state of the validator */
     uint64_t length; /* of the payload so far, bytes */
     int64_t
         release_at; /* when the memory that a large message has left is given back; NEVER: there is none */
     uint8_t *memory;
+};
+
+/* Memory that zlib takes bit by bit and that goes back as a whole. */
+struct arena {
+    uint8_t *memory;
+    size_t used; /* bytes; 0: zlib has not begun */
+};
+
+/* What compressed messages need, from the first one on. */
+struct codec {
+    struct arena inflater_memory, deflater_memory;
+    z_stream inflater, deflater;
+    uint8_t *reply; /* memory for the frame of a compressed reply; NULL: no compressed message has come */
+    uint64_t bits;  /* of the message that have come behind the last end of a block */
+    uint16_t last_octets; /* of the message, the very last one above the other */
 };
 
 enum channel { AUTO, STANDARD_ERROR, JOURNAL, SYSLOG };
@@ -311,12 +363,15 @@ struct connection {
     int64_t stop_deadline; /* once a signal has been seen: until when output may take */
     unsigned pings;        /* sent in this silence */
 
-    struct text origin, subprotocol, user_agent, forwarded;
+    struct agreement agreed;
+    char extension[EXTENSION_SIZE]; /* as it was answered */
+    struct text origin, user_agent, forwarded;
     int status; /* HTTP; 0: nothing was answered */
 
     struct frame frame;
     uint64_t payload_left; /* of the data frame that is being gathered, bytes; 0: none is */
     struct message message;
+    struct codec codec;
 
     uint16_t close_code; /* of the first Close, whoever sent it; 0: there was none */
     struct text close_reason;
@@ -399,6 +454,23 @@ static int hex_digit(char digit)
         return digit - '0';
     digit |= 0x20; /* to lower case */
     return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+/*
+ * Maps address space; pages are had when bytes are put into them, the later ones in large steps, because a
+ * fault for every 4 KiB would take longer than the echo.  Returns NULL, with errno, if there is none.
+ */
+static void *map_memory(size_t size)
+{
+    uint8_t *memory =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    size_t small = HUGE_PAGE + HUGE_PAGE - (uintptr_t)memory % HUGE_PAGE;
+    madvise(memory, size < small ? size : small, MADV_NOHUGEPAGE);
+    if (size > small)
+        madvise(memory + small, size - small, MADV_HUGEPAGE);
+    return memory;
 }
 
 /* ---- Addresses ----------------------------------------------------------------------------------------- */
@@ -513,7 +585,7 @@ static struct options {
     uint64_t max_message;           /* bytes */
     int64_t handshake_timeout;      /* microseconds, as the next two */
     int64_t ping_interval, timeout; /* 0: never */
-    bool proxy_protocol, no_page, check, quiet, verbose, help, version;
+    bool proxy_protocol, no_page, deflate, check, quiet, verbose, help, version;
     enum channel log;
     const char *user;
 } options = {
@@ -699,6 +771,7 @@ static const struct option_row {
      NULL},
     {OPTION(0, "no-page", NULL, switch_on, no_page), "answer GET / with one line instead of the test page",
      NULL},
+    {OPTION(0, "deflate", NULL, switch_on, deflate), "agree to permessage-deflate: RFC 7692", NULL},
     {OPTION(0, "log", "CHANNEL", parse_channel, log), "log to the journal, syslog or stderr (auto)",
      "auto, journal, syslog or stderr"},
     {OPTION(0, "check", NULL, switch_on, check), "judge the options, and serve nothing", NULL},
@@ -1045,7 +1118,8 @@ static void log_connection(struct connection *c, enum end end, int priority)
     add_to_line(&record, " seconds=%" PRId64 ".%06" PRId64, duration / SECOND, duration % SECOND);
     add_field(&record, "WS_DURATION_USEC=%" PRId64, duration);
     add_value(&record, "origin", "WS_ORIGIN", c->origin);
-    add_value(&record, "subprotocol", "WS_SUBPROTOCOL", c->subprotocol);
+    add_value(&record, "subprotocol", "WS_SUBPROTOCOL", c->agreed.subprotocol);
+    add_value(&record, "extension", "WS_EXTENSIONS", TEXT_OF(c->extension));
     add_value(&record, "agent", "WS_USER_AGENT", c->user_agent);
     add_value(&record, "forwarded", "WS_FORWARDED", c->forwarded);
     if (!c->sandboxed) {
@@ -2163,9 +2237,124 @@ static enum end choose_subprotocol(const struct head *head, const struct choices
     return offered && count == 0 ? SUBPROTOCOL_MALFORMED : ACCEPTED;
 }
 
+enum { WITHOUT_VALUE = 1, NO_VALUE_ALLOWED = WINDOW_BITS_MAX + 1 };
+
+static const struct {
+    const char *name;
+    bool may_lack_value; /* then it is not answered, unless it never has one */
+    uint8_t least_value;
+} parameters[] = {
+    [SERVER_NO_CONTEXT_TAKEOVER] = {"server_no_context_takeover", true, NO_VALUE_ALLOWED},
+    [CLIENT_NO_CONTEXT_TAKEOVER] = {"client_no_context_takeover", true, NO_VALUE_ALLOWED},
+    [SERVER_MAX_WINDOW_BITS] = {"server_max_window_bits", false, 9}, /* zlib makes none of 8 */
+    [CLIENT_MAX_WINDOW_BITS] = {"client_max_window_bits", true, 8},
+};
+
+/*
+ * Parses token [ "=" ( token | quoted-string ) ]; section 9.1.  A quoted value is a token too, when its
+ * escapes are undone; `value` is what stands between the quotes, its bytes NULL if there is no value.
+ * Returns false if it is malformed.
+ */
+static bool parse_parameter(struct text text, struct text *name, struct text *value)
+{
+    *value = text;
+    *name = trimmed(cut(value, '='));
+    if (!value->bytes || !is_token(*name))
+        return is_token(*name);
+    *value = trimmed(*value);
+    if (value->length == 0 || value->bytes[0] != '"')
+        return is_token(*value);
+    if (value->length < strlen("\"8\"") || value->bytes[value->length - 1] != '"')
+        return false;
+    *value = (struct text){value->bytes + 1, value->length - 2};
+    for (size_t i = 0; i < value->length; i++) {
+        i += value->bytes[i] == '\\';
+        if (i == value->length || !is_token((struct text){value->bytes + i, 1}))
+            return false;
+    }
+    return true;
+}
+
+/* Returns a number without leading zeros, its escapes undone; 0: it is none, or longer than two digits. */
+static unsigned parse_window_bits(struct text value)
+{
+    unsigned bits = 0;
+    for (size_t i = 0; i < value.length; i++) {
+        char byte = value.bytes[i];
+        if (byte == '\\')
+            continue;
+        if (byte < (bits > 0 ? '0' : '1') || byte > '9' || bits > 9)
+            return 0;
+        bits = 10 * bits + (unsigned)(byte - '0');
+    }
+    return bits;
+}
+
+/* Adds a parameter to an offer.  Returns false if the offer has to be declined: RFC 7692 section 7.1. */
+static bool take_parameter(struct compression *offer, struct text name, struct text value)
+{
+    for (size_t i = 0; i < PARAMETERS; i++) {
+        if (!text_is(name, parameters[i].name))
+            continue;
+        unsigned bits = value.bytes ? parse_window_bits(value) : WITHOUT_VALUE;
+        bool legal = value.bytes ? bits >= parameters[i].least_value && bits <= WINDOW_BITS_MAX
+                                 : parameters[i].may_lack_value;
+        bool repeated = offer->parameters[i];
+        offer->parameters[i] = (uint8_t)bits;
+        return legal && !repeated;
+    }
+    return false;
+}
+
+/* Parses one element of Sec-WebSocket-Extensions.  Returns false if it is malformed. */
+static bool parse_extension(struct text extension, struct compression *offer)
+{
+    struct text rest = extension, value, name = trimmed(cut(&rest, ';'));
+    if (!is_token(name))
+        return false;
+    *offer = (struct compression){.acceptable = text_is(name, "permessage-deflate")};
+    while (rest.bytes) {
+        if (!parse_parameter(cut(&rest, ';'), &name, &value))
+            return false;
+        offer->acceptable = offer->acceptable && take_parameter(offer, name, value);
+    }
+    return true;
+}
+
+/* Judges Sec-WebSocket-Extensions and chooses the first acceptable offer, if any is to be: section 9.1. */
+static enum end choose_compression(const struct head *head, bool wanted, struct compression *chosen)
+{
+    struct list list = {0};
+    struct text extension, value;
+    struct compression offer;
+    unsigned count = 0;
+    *chosen = (struct compression){.acceptable = false};
+    for (; next_element(head, "Sec-WebSocket-Extensions", &list, &extension); count++) {
+        /* A comma inside of quotes is no token, so an element that was cut there is malformed as well. */
+        if (!parse_extension(extension, &offer))
+            return EXTENSION_MALFORMED;
+        if (wanted && offer.acceptable && !chosen->acceptable)
+            *chosen = offer;
+    }
+    bool offered = find_field(head, "Sec-WebSocket-Extensions", &value) > 0;
+    return offered && count == 0 ? EXTENSION_MALFORMED : ACCEPTED;
+}
+
+/* Writes what was agreed to as Sec-WebSocket-Extensions says it; empty if nothing was. */
+static void describe_compression(const struct compression *agreed, char into[static EXTENSION_SIZE])
+{
+    char *end = stpcpy(into, agreed->acceptable ? "permessage-deflate" : "");
+    for (size_t i = 0; i < PARAMETERS; i++) {
+        if (agreed->parameters[i] > WITHOUT_VALUE)
+            end += sprintf(end, "; %s=%d", parameters[i].name, agreed->parameters[i]);
+        else if (agreed->parameters[i] && parameters[i].least_value == NO_VALUE_ALLOWED)
+            end += sprintf(end, "; %s", parameters[i].name);
+    }
+}
+
 /* Judges what a WebSocket request needs besides its path and method: section 4.2.1. */
 static enum end judge_websocket(const struct head *head, const struct options *served,
-                                struct text *subprotocol)
+                                struct agreement *agreed)
 {
     struct text key, version, origin;
     unsigned keys = find_field(head, "Sec-WebSocket-Key", &key);
@@ -2180,15 +2369,17 @@ static enum end judge_websocket(const struct head *head, const struct options *s
         return KEY_MALFORMED;
     if (versions > 1 || origins > 1)
         return versions > 1 ? VERSION_TWICE : ORIGIN_TWICE;
-    if ((end = choose_subprotocol(head, &served->subprotocols, subprotocol)) != ACCEPTED)
+    if ((end = choose_subprotocol(head, &served->subprotocols, &agreed->subprotocol)) != ACCEPTED)
         return end;
     if (!text_is(version, "13"))
         return VERSION_NOT_13;
+    if ((end = choose_compression(head, served->deflate, &agreed->compression)) != ACCEPTED)
+        return end;
     return origins == 0 || choices_include(&served->origins, origin) ? ACCEPTED : ORIGIN_FORBIDDEN;
 }
 
 /* Judges a readable request.  The first fault in this order is answered. */
-static enum end judge_request(const struct head *head, const struct options *served, struct text *subprotocol)
+static enum end judge_request(const struct head *head, const struct options *served, struct agreement *agreed)
 {
     /* Upgrade is ignored in HTTP/1.0: RFC 9110 section 7.8. */
     bool websocket = head->minor_version > 0 && list_includes(head, "Upgrade", "websocket");
@@ -2203,7 +2394,7 @@ static enum end judge_request(const struct head *head, const struct options *ser
         return served->no_page ? PATH_TOLD : PAGE_SERVED;
     if (!websocket)
         return UPGRADE_REQUIRED;
-    return judge_websocket(head, served, subprotocol);
+    return judge_websocket(head, served, agreed);
 }
 
 /* Adds to the output, printf-like; it fits, as the limits ensure. */
@@ -2310,8 +2501,12 @@ static void send_switching(struct connection *c)
     make_accept(key, accept);
     print(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
     print(c, "Sec-WebSocket-Accept: %s\r\n", accept);
-    if (c->subprotocol.length > 0)
-        print(c, "Sec-WebSocket-Protocol: %.*s\r\n", (int)c->subprotocol.length, c->subprotocol.bytes);
+    if (c->agreed.subprotocol.length > 0)
+        print(c, "Sec-WebSocket-Protocol: %.*s\r\n", (int)c->agreed.subprotocol.length,
+              c->agreed.subprotocol.bytes);
+    describe_compression(&c->agreed.compression, c->extension);
+    if (*c->extension)
+        print(c, "Sec-WebSocket-Extensions: %s\r\n", c->extension);
     print(c, "\r\n");
 }
 
@@ -2396,7 +2591,7 @@ static enum end read_request(struct connection *c)
     find_field(head, "Origin", &c->origin);
     find_field(head, "User-Agent", &c->user_agent);
     find_forwarded(c);
-    return end == ACCEPTED ? judge_request(head, &options, &c->subprotocol) : end;
+    return end == ACCEPTED ? judge_request(head, &options, &c->agreed) : end;
 }
 
 /* Logs the fields of the request; the peer gets its answer before that. */
@@ -2416,16 +2611,20 @@ static bool is_control(uint8_t opcode)
     return opcode >= CLOSE;
 }
 
-/* Judges the first byte of a frame; section 5.2, 5.4, 5.5.  Returns ACCEPTED or what is wrong. */
-static enum end judge_first_byte(uint8_t byte, bool in_message)
+/*
+ * Judges the first byte of a frame: FIN, RSV and opcode; section 5.2, 5.4, 5.5.  `extended` tells that
+ * permessage-deflate was agreed to, where RSV1 marks compressed messages: RFC 7692 section 6.  Returns
+ * ACCEPTED or what is wrong.
+ */
+static enum end judge_first_byte(uint8_t byte, bool in_message, bool extended)
 {
     uint8_t opcode = byte & 0x0f;
-    if (byte & 0x70) /* RSV1 would be let through here for a negotiated permessage-deflate, RFC 7692 */
+    if (byte & RSV && !(extended && (byte & RSV) == RSV1 && (opcode == TEXT || opcode == BINARY)))
         return RSV_SET;
     if ((opcode > BINARY && opcode < CLOSE) || opcode > PONG)
         return OPCODE_RESERVED;
     if (is_control(opcode))
-        return byte & 0x80 ? ACCEPTED : CONTROL_FRAGMENTED;
+        return byte & FIN ? ACCEPTED : CONTROL_FRAGMENTED;
     if (opcode == CONTINUATION)
         return in_message ? ACCEPTED : NO_MESSAGE;
     return in_message ? MESSAGE_UNFINISHED : ACCEPTED;
@@ -2433,17 +2632,19 @@ static enum end judge_first_byte(uint8_t byte, bool in_message)
 
 /*
  * Decodes the header of a client's frame and judges each byte as it comes.  `in_message` tells that a
- * fragmented message is unfinished.  Returns MORE, ACCEPTED when the header is whole, or what is wrong.
+ * fragmented message is unfinished; `extended` as above.  Returns MORE, ACCEPTED when the header is whole, or
+ * what is wrong.
  */
-static enum end decode_frame_header(const uint8_t *bytes, size_t available, bool in_message,
+static enum end decode_frame_header(const uint8_t *bytes, size_t available, bool in_message, bool extended,
                                     struct frame *frame)
 {
     enum end wrong;
-    if (available > 0 && (wrong = judge_first_byte(bytes[0], in_message)) != ACCEPTED)
+    if (available > 0 && (wrong = judge_first_byte(bytes[0], in_message, extended)) != ACCEPTED)
         return wrong;
     if (available < 2)
         return MORE;
-    frame->fin = bytes[0] & 0x80;
+    frame->fin = bytes[0] & FIN;
+    frame->compressed = bytes[0] & RSV1;
     frame->opcode = bytes[0] & 0x0f;
     frame->length = bytes[1] & 0x7f;
     if (!(bytes[1] & 0x80))
@@ -2473,11 +2674,17 @@ static enum end decode_frame_header(const uint8_t *bytes, size_t available, bool
 static size_t encode_frame_header(uint8_t header[static REPLY_HEADER_MAX], uint8_t opcode, uint64_t length)
 {
     size_t length_size = length < 126 ? 0 : length <= UINT16_MAX ? 2 : 8;
-    header[0] = (uint8_t)(0x80 | opcode);
+    header[0] = (uint8_t)(FIN | opcode);
     header[1] = length_size == 0 ? (uint8_t)length : length_size == 2 ? 126 : 127;
     for (size_t i = 0; i < length_size; i++)
         header[2 + i] = (uint8_t)(length >> 8 * (length_size - 1 - i));
     return 2 + length_size;
+}
+
+/* Returns the length of such a header. */
+static size_t reply_header_length(const uint8_t header[static 2])
+{
+    return header[1] < 126 ? 2 : header[1] == 126 ? 4 : REPLY_HEADER_MAX;
 }
 
 /* Returns a masking key rotated so that it applies `length` bytes further on. */
@@ -2574,26 +2781,272 @@ static enum end judge_close_body(const uint8_t *body, size_t available, size_t l
     return available == length ? ACCEPTED : MORE;
 }
 
-/* ---- Echo (section 6) ---------------------------------------------------------------------------------- */
+static const char *const opcode_names[] = {
+    [CONTINUATION] = "continuation",
+    [TEXT] = "text",
+    [BINARY] = "binary",
+    [CLOSE] = "close",
+    [PING] = "ping",
+    [PONG] = "pong",
+};
 
-/* Logs a frame: type, FIN, length, and the code of a Close, whose `body` is needed; never the payload. */
-static void log_frame(struct connection *c, const char *direction, uint8_t opcode, bool fin, uint64_t length,
+/* Logs a frame by its first byte and its length, and the code of a Close, whose `body` is needed; never the
+ * payload. */
+static void log_frame(struct connection *c, const char *direction, uint8_t first, uint64_t length,
                       const uint8_t *body)
 {
-    static const char *const names[] = {
-        [CONTINUATION] = "continuation",
-        [TEXT] = "text",
-        [BINARY] = "binary",
-        [CLOSE] = "close",
-        [PING] = "ping",
-        [PONG] = "pong",
-    };
+    uint8_t opcode = first & 0x0f;
     char code[sizeof " code=65535"] = "";
     if (opcode == CLOSE && length >= 2)
         snprintf(code, sizeof code, " code=%d", body[0] << 8 | body[1]);
-    log_line(&c->log, LOG_DEBUG, "%s %s fin=%d length=%" PRIu64 "%s", direction, names[opcode], fin, length,
-             code);
+    log_line(&c->log, LOG_DEBUG, "%s %s fin=%d length=%" PRIu64 "%s%s", direction, opcode_names[opcode],
+             (first & FIN) != 0, length, first & RSV1 ? " compressed" : "", code);
 }
+
+/* Logs what a compressed message is when it is not compressed; the frames' lengths are those on the wire. */
+static void log_inflated(struct connection *c, const char *what, uint8_t opcode, uint64_t length)
+{
+    log_line(&c->log, LOG_DEBUG, "%s %s length=%" PRIu64, what, opcode_names[opcode], length);
+}
+
+/* ---- Compression (RFC 7692) ---------------------------------------------------------------------------- */
+
+static void *take_from_arena(void *opaque, unsigned items, unsigned size)
+{
+    struct arena *arena = opaque;
+    size_t needed = ((size_t)items * size + 63) / 64 * 64; /* none of it shares a line of the cache */
+    if (needed > CODEC_MEMORY - arena->used) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    arena->used += needed;
+    return arena->memory + arena->used - needed;
+}
+
+/* Gives back nothing: what was taken goes with all the rest. */
+static void keep_in_arena(void *opaque, void *memory)
+{
+    (void)opaque;
+    (void)memory;
+}
+
+static void release_arena(struct arena *arena)
+{
+    madvise(arena->memory, arena->used, MADV_DONTNEED);
+    arena->used = 0;
+}
+
+static z_stream stream_in(struct arena *arena)
+{
+    return (z_stream){.zalloc = take_from_arena, .zfree = keep_in_arena, .opaque = arena};
+}
+
+/* Returns the address space, in bytes, for the largest reply: a literal takes at most nine bits, RFC 1951
+ * section 3.2.6, and a block of thousands of them a few bytes more. */
+static size_t deflated_size(void)
+{
+    size_t inflated = PREFIX_MAX + (size_t)options.max_message;
+    return REPLY_HEADER_MAX + inflated + inflated / 8 + inflated / 64 + 64;
+}
+
+/* Prepares for a compressed message, the first of which takes the memory.  Returns false, with errno, if
+ * there is none. */
+static bool begin_inflating(struct connection *c)
+{
+    struct codec *codec = &c->codec;
+    if (!codec->reply) {
+        uint8_t *memory = map_memory(2 * CODEC_MEMORY + deflated_size());
+        if (!memory)
+            return false;
+        codec->inflater_memory.memory = memory;
+        codec->deflater_memory.memory = memory + CODEC_MEMORY;
+        codec->reply = memory + 2 * CODEC_MEMORY;
+    }
+    codec->bits = 0;
+    if (codec->inflater_memory.used == 0) {
+        codec->inflater = stream_in(&codec->inflater_memory);
+        return inflateInit2(&codec->inflater, -WINDOW_BITS_MAX) == Z_OK;
+    }
+    if (c->agreed.compression.parameters[CLIENT_NO_CONTEXT_TAKEOVER])
+        inflateReset(&codec->inflater);
+    return true;
+}
+
+/* Goes on behind a block with BFINAL set, with the window as it is: section 7.2.3.5. */
+static void inflate_beyond_final(z_stream *inflater)
+{
+    uint8_t window[WINDOW_SIZE];
+    unsigned length = 0;
+    inflateGetDictionary(inflater, window, &length);
+    inflateReset(inflater);
+    inflateSetDictionary(inflater, window, length);
+}
+
+/*
+ * Inflates to where the message is gathered, at most a byte more than its limit, block by block, and
+ * validates text.  codec->bits goes on from the last end of a block, where inflate stops.  Returns ACCEPTED,
+ * or what is wrong.
+ */
+static enum end inflate_bytes(struct codec *codec, struct message *message, const uint8_t *from,
+                              size_t length)
+{
+    z_stream *inflater = &codec->inflater;
+    struct frame unmasked = {0};
+    inflater->next_in = from;
+    inflater->avail_in = (unsigned)length;
+    do {
+        uint8_t *to = message->memory + REPLY_ROOM + message->length;
+        uint64_t room = options.max_message + 1 - message->length;
+        unsigned before = inflater->avail_in;
+        inflater->next_out = to;
+        inflater->avail_out = room < INFLATE_BLOCK_SIZE ? (unsigned)room : INFLATE_BLOCK_SIZE;
+        int result = inflate(inflater, Z_BLOCK);
+        size_t inflated = (size_t)(inflater->next_out - to);
+        codec->bits += UINT64_C(8) * (before - inflater->avail_in);
+        message->length += inflated;
+        if (message->opcode == TEXT &&
+            !unmask_and_validate(&unmasked, &message->utf8, true, to, to, inflated))
+            return TEXT_NOT_UTF8;
+        if (message->length > options.max_message)
+            return MESSAGE_TOO_BIG;
+        if (result == Z_MEM_ERROR)
+            return NO_MEMORY;
+        if (result == Z_STREAM_END)
+            inflate_beyond_final(inflater);
+        else if (result != Z_OK && result != Z_BUF_ERROR) /* the latter: there was nothing to do */
+            return INFLATE_FAILED;
+        if (result == Z_OK && inflater->data_type & 128) /* the end of a block; 64: of one with BFINAL */
+            codec->bits = inflater->data_type & 64 ? 0 : inflater->data_type & 7;
+    } while (inflater->avail_in > 0 || inflater->avail_out == 0);
+    return ACCEPTED;
+}
+
+/*
+ * Judges the end of a compressed message: section 7.2.1, 7.2.2.  Behind its last block there is the header of
+ * an empty one without compression, three zero bits and what fills the octet, to which the four octets are
+ * appended that the sender has removed.  Some senders (Python's websockets in a last fragment that is empty)
+ * have nothing to remove and send nothing; then it ends with the octet in which its last block ends.
+ */
+static enum end end_inflating(struct codec *codec, struct message *message)
+{
+    static const uint8_t tail[] = {0x00, 0x00, 0xff, 0xff};
+    if (codec->bits == 0)
+        return ACCEPTED;
+    if (codec->bits < 3 || codec->bits > 3 + 7 || codec->last_octets >> (16 - codec->bits) & 7)
+        return INFLATE_UNFINISHED;
+    return inflate_bytes(codec, message, tail, sizeof tail);
+}
+
+/* Unmasks payload of a compressed message where it is, and inflates it to where the message is gathered. */
+static enum end inflate_payload(struct connection *c, uint8_t *payload, size_t length, bool last)
+{
+    struct message *message = &c->message;
+    struct codec *codec = &c->codec;
+    unmask_and_validate(&c->frame, &message->utf8, false, payload, payload, length);
+    enum end end = inflate_bytes(codec, message, payload, length);
+    for (size_t i = length < 2 ? 0 : length - 2; i < length; i++)
+        codec->last_octets = (uint16_t)(codec->last_octets >> 8 | payload[i] << 8);
+    if (end == ACCEPTED && last)
+        end = end_inflating(codec, message);
+    if (end == NO_MEMORY)
+        c->error = errno;
+    if (options.verbose && (last || end != ACCEPTED))
+        log_inflated(c, "inflated", message->opcode, message->length);
+    return end;
+}
+
+/* Prepares to deflate a reply.  Returns false, with errno, if there is no memory. */
+static bool begin_deflating(struct connection *c)
+{
+    struct codec *codec = &c->codec;
+    int bits = c->agreed.compression.parameters[SERVER_MAX_WINDOW_BITS] ?: WINDOW_BITS_MAX;
+    if (codec->deflater_memory.used == 0) {
+        codec->deflater = stream_in(&codec->deflater_memory);
+        return deflateInit2(&codec->deflater, DEFLATE_LEVEL, Z_DEFLATED, -bits, DEFLATE_MEMORY_LEVEL,
+                            Z_DEFAULT_STRATEGY) == Z_OK;
+    }
+    if (c->agreed.compression.parameters[SERVER_NO_CONTEXT_TAKEOVER])
+        deflateReset(&codec->deflater);
+    return true;
+}
+
+/* Deflates bytes behind those before them.  There is room, so that no call of deflate fails. */
+static void deflate_bytes(z_stream *deflater, const void *bytes, size_t length, int flush)
+{
+    deflater->next_in = bytes;
+    deflater->avail_in = (unsigned)length;
+    deflate(deflater, flush);
+}
+
+/*
+ * Deflates the message that has been gathered, and gives back its memory on the way: what is long has its
+ * room once, not twice.
+ */
+static void deflate_gathered(z_stream *deflater, struct message *message)
+{
+    uint8_t *begin = message->memory, *next = begin + REPLY_ROOM;
+    for (size_t left = (size_t)message->length, part; left > 0; left -= part) {
+        part = HUGE_PAGE - (uintptr_t)next % HUGE_PAGE;
+        if (part > left)
+            part = left;
+        deflate_bytes(deflater, next, part, Z_NO_FLUSH);
+        next += part;
+        if (part < left) {
+            madvise(begin, (size_t)(next - begin), MADV_DONTNEED);
+            begin = next;
+        }
+    }
+}
+
+/*
+ * Makes the compressed frame of a reply to the message that has been gathered: section 7.2.1.  Returns it,
+ * and its length; NULL if there is no memory.
+ */
+static uint8_t *deflate_message(struct connection *c, size_t *length)
+{
+    struct codec *codec = &c->codec;
+    struct message *message = &c->message;
+    z_stream *deflater = &codec->deflater;
+    uint8_t header[REPLY_HEADER_MAX], *payload = codec->reply + REPLY_HEADER_MAX;
+    size_t prefix_length = message->opcode == TEXT ? options.prefix.length : 0, deflated = 1;
+    if (!begin_deflating(c)) {
+        c->error = errno;
+        return NULL;
+    }
+    payload[0] = 0x00; /* what an empty message is: section 7.2.3.6 */
+    if (prefix_length + message->length > 0) {
+        deflater->next_out = payload;
+        deflater->avail_out = (unsigned)(deflated_size() - REPLY_HEADER_MAX);
+        deflate_bytes(deflater, options.prefix.bytes, prefix_length, Z_NO_FLUSH);
+        deflate_gathered(deflater, message);
+        deflate_bytes(deflater, NULL, 0, Z_SYNC_FLUSH);
+        deflated = (size_t)(deflater->next_out - payload) - 4; /* 00 00 ff ff */
+    }
+    if (options.verbose)
+        log_inflated(c, "deflated", message->opcode, prefix_length + message->length);
+    size_t header_length = encode_frame_header(header, message->opcode, deflated);
+    header[0] |= RSV1;
+    *length = header_length + deflated;
+    return memcpy(payload - header_length, header, header_length);
+}
+
+/* Gives back, when nothing happens, what no later message needs: the agreed context takeover may need the
+ * state of either direction. */
+static void release_codec(struct connection *c)
+{
+    struct codec *codec = &c->codec;
+    const uint8_t *agreed = c->agreed.compression.parameters;
+    if (!codec->reply)
+        return;
+    madvise(codec->reply, deflated_size(), MADV_DONTNEED);
+    if (agreed[SERVER_NO_CONTEXT_TAKEOVER])
+        release_arena(&codec->deflater_memory);
+    bool inside = c->message.opcode != CONTINUATION && c->message.compressed;
+    if (agreed[CLIENT_NO_CONTEXT_TAKEOVER] && !inside)
+        release_arena(&codec->inflater_memory);
+}
+
+/* ---- Echo (section 6) ---------------------------------------------------------------------------------- */
 
 /* Adds a control frame to the output. */
 static void send_control(struct connection *c, uint8_t opcode, const uint8_t *payload, size_t length)
@@ -2603,7 +3056,7 @@ static void send_control(struct connection *c, uint8_t opcode, const uint8_t *pa
     memcpy(frame + header_length, payload, length);
     c->output_used += header_length + length;
     if (options.verbose)
-        log_frame(c, "sent", opcode, true, length, payload);
+        log_frame(c, "sent", frame[0], length, payload);
 }
 
 /*
@@ -2619,12 +3072,12 @@ static size_t begin_reply(uint8_t reply[static REPLY_ROOM], uint8_t opcode, uint
     return header_length + prefix_length;
 }
 
-/* Counts a message that is echoed. */
-static void note_reply(struct connection *c, uint8_t opcode, uint64_t length)
+/* Counts a message that is echoed; `reply` is its frame, of `length` bytes in all. */
+static void note_reply(struct connection *c, const uint8_t *reply, size_t length)
 {
     c->messages++;
     if (options.verbose)
-        log_frame(c, "sent", opcode, true, length + (opcode == TEXT ? options.prefix.length : 0), NULL);
+        log_frame(c, "sent", reply[0], length - reply_header_length(reply), NULL);
 }
 
 /* Echoes a message of one frame that is in the input as a whole, straight from input to output. */
@@ -2637,36 +3090,23 @@ static enum end echo_frame(struct connection *c, struct frame *frame, const uint
         utf8 != UTF8_WHOLE)
         return TEXT_NOT_UTF8;
     c->output_used += begun + length;
-    note_reply(c, frame->opcode, length);
+    note_reply(c, reply, begun + length);
     return ACCEPTED;
 }
 
 /* Returns the bytes of address space that the largest message needs. */
 static size_t message_memory_size(void)
 {
-    return (size_t)(REPLY_ROOM + options.max_message);
+    return (size_t)(REPLY_ROOM + options.max_message + 1); /* for the inflated byte that is too much */
 }
 
-/*
- * Maps the memory of messages, once: address space for the largest one.  The kernel adds pages when bytes
- * arrive, huge ones beyond the first 4 MiB, because a fault for every 4 KiB would take longer than the echo.
- * Returns false with errno if that is refused.
+/* Maps the memory of messages, once, for the largest that the options allow.  Returns false if there is none.
  */
 static bool map_message(struct message *message)
 {
-    const size_t size = message_memory_size();
-    if (message->memory)
-        return true;
-    void *memory =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
-        return false;
-    message->memory = memory;
-    size_t small = HUGE_PAGE + HUGE_PAGE - (uintptr_t)memory % HUGE_PAGE;
-    madvise(memory, size < small ? size : small, MADV_NOHUGEPAGE);
-    if (size > small)
-        madvise(message->memory + small, size - small, MADV_HUGEPAGE);
-    return true;
+    if (!message->memory)
+        message->memory = map_memory(message_memory_size());
+    return message->memory;
 }
 
 /*
@@ -2681,26 +3121,36 @@ static void release_memory(struct message *message)
     message->release_at = NEVER;
 }
 
-/* Echoes the gathered message. */
+/* Makes the frame of a reply around the gathered message.  Returns it, and its length. */
+static uint8_t *frame_message(struct message *message, size_t *length)
+{
+    uint8_t begin[REPLY_ROOM], *payload = message->memory + REPLY_ROOM;
+    size_t begun = begin_reply(begin, message->opcode, message->length, &options.prefix);
+    *length = begun + (size_t)message->length;
+    return memcpy(payload - begun, begin, begun);
+}
+
+/* Echoes the gathered message, compressed if it came so. */
 static enum end echo_gathered(struct connection *c)
 {
     struct message *message = &c->message;
-    uint8_t begin[REPLY_ROOM], *payload = message->memory + REPLY_ROOM;
+    size_t length;
     if (message->utf8 != UTF8_WHOLE)
         return TEXT_NOT_UTF8;
-    size_t begun = begin_reply(begin, message->opcode, message->length, &options.prefix);
-    size_t length = begun + (size_t)message->length;
-    memcpy(payload - begun, begin, begun);
+    const uint8_t *reply =
+        message->compressed ? deflate_message(c, &length) : frame_message(message, &length);
+    if (!reply)
+        return NO_MEMORY;
     if (length <= COPY_MAX) {
-        memcpy(output_room(c, length), payload - begun, length);
+        memcpy(output_room(c, length), reply, length);
         c->output_used += length;
     } else {
-        flush_with(c, payload - begun, length);
+        flush_with(c, reply, length);
     }
     if (c->lost != MORE)
         return c->lost;
-    note_reply(c, message->opcode, message->length);
-    if (message->length > KEPT_MAX)
+    note_reply(c, reply, length);
+    if (message->length > KEPT_MAX || message->compressed)
         message->release_at = c->time + QUIET_TIME;
     message->opcode = CONTINUATION;
     message->length = 0;
@@ -2708,17 +3158,23 @@ static enum end echo_gathered(struct connection *c)
 }
 
 /* Gathers payload of the current data frame; it may be in its place already. */
-static enum end gather(struct connection *c, const uint8_t *from, size_t length)
+static enum end gather(struct connection *c, uint8_t *from, size_t length)
 {
     struct message *message = &c->message;
     uint8_t *to = message->memory + REPLY_ROOM + message->length;
-    if (!unmask_and_validate(&c->frame, &message->utf8, message->opcode == TEXT, to, from, length))
-        return TEXT_NOT_UTF8;
-    message->length += length;
+    bool last = length == c->payload_left && c->frame.fin;
+    enum end end = ACCEPTED;
+    if (message->compressed) {
+        end = inflate_payload(c, from, length, last);
+    } else if (unmask_and_validate(&c->frame, &message->utf8, message->opcode == TEXT, to, from, length)) {
+        message->length += length;
+    } else {
+        end = TEXT_NOT_UTF8;
+    }
     c->payload_left -= length;
-    if (c->payload_left > 0)
-        return MORE;
-    return c->frame.fin ? echo_gathered(c) : ACCEPTED;
+    if (end != ACCEPTED || c->payload_left > 0)
+        return end != ACCEPTED ? end : MORE;
+    return last ? echo_gathered(c) : ACCEPTED;
 }
 
 /* Notes the code and the reason of the peer's Close; section 7.1.5, 7.1.6. */
@@ -2746,9 +3202,9 @@ static enum end answer_control(struct connection *c, const struct frame *frame)
                                           : MORE;
     if (end != ACCEPTED)
         return end;
-    c->input_start += frame->header_length + length;
     if (options.verbose)
-        log_frame(c, "received", frame->opcode, true, length, payload);
+        log_frame(c, "received", c->input[c->input_start], length, payload);
+    c->input_start += frame->header_length + length;
     if (frame->opcode == PING)
         send_control(c, PONG, payload, length);
     if (frame->opcode != CLOSE)
@@ -2760,23 +3216,27 @@ static enum end answer_control(struct connection *c, const struct frame *frame)
 /* Receives the data frame at the front of the input, with as much of its payload as is there. */
 static enum end begin_data(struct connection *c, struct frame *frame)
 {
-    const uint8_t *payload = c->input + c->input_start + frame->header_length;
+    uint8_t *payload = c->input + c->input_start + frame->header_length;
     size_t available = c->input_end - c->input_start - frame->header_length;
+    bool first = frame->opcode != CONTINUATION;
     if (options.verbose)
-        log_frame(c, "received", frame->opcode, frame->fin, frame->length, NULL);
-    if (frame->length > options.max_message - c->message.length)
+        log_frame(c, "received", c->input[c->input_start], frame->length, NULL);
+    /* The length of what is compressed says nothing. */
+    if (frame->length > options.max_message - c->message.length &&
+        !(first ? frame->compressed : c->message.compressed))
         return MESSAGE_TOO_BIG;
     if (available > frame->length)
         available = (size_t)frame->length;
     c->input_start += frame->header_length + available;
-    if (frame->fin && frame->opcode != CONTINUATION && available == frame->length)
+    if (frame->fin && first && !frame->compressed && available == frame->length)
         return echo_frame(c, frame, payload);
-    if (!map_message(&c->message)) {
+    if (!map_message(&c->message) || (frame->compressed && !begin_inflating(c))) {
         c->error = errno;
         return NO_MEMORY;
     }
-    if (frame->opcode != CONTINUATION) {
+    if (first) {
         c->message.opcode = frame->opcode;
+        c->message.compressed = frame->compressed;
         c->message.utf8 = UTF8_WHOLE;
     }
     c->frame = *frame;
@@ -2787,8 +3247,9 @@ static enum end begin_data(struct connection *c, struct frame *frame)
 /* Receives what the input holds of one frame.  Returns ACCEPTED when it was whole, MORE, or how it ends. */
 static enum end receive_frame(struct connection *c)
 {
-    const uint8_t *input = c->input + c->input_start;
+    uint8_t *input = c->input + c->input_start;
     size_t available = c->input_end - c->input_start;
+    bool in_message = c->message.opcode != CONTINUATION, extended = c->agreed.compression.acceptable;
     struct frame frame;
     if (c->payload_left > 0) {
         if (available > c->payload_left)
@@ -2796,7 +3257,7 @@ static enum end receive_frame(struct connection *c)
         c->input_start += available;
         return gather(c, input, available);
     }
-    enum end end = decode_frame_header(input, available, c->message.opcode != CONTINUATION, &frame);
+    enum end end = decode_frame_header(input, available, in_message, extended, &frame);
     if (end != ACCEPTED)
         return end;
     return is_control(frame.opcode) ? answer_control(c, &frame) : begin_data(c, &frame);
@@ -2836,11 +3297,13 @@ static enum end note_silence(struct connection *c, int64_t deadline)
  */
 static enum end receive_more(struct connection *c)
 {
-    bool direct = c->payload_left >= INPUT_SIZE;
+    bool direct = c->payload_left >= INPUT_SIZE && !c->message.compressed;
     uint8_t *to = direct ? c->message.memory + REPLY_ROOM + c->message.length : NULL;
     size_t size = c->payload_left < DIRECT_READ_SIZE ? (size_t)c->payload_left : DIRECT_READ_SIZE, count;
-    if (c->time >= c->message.release_at)
+    if (c->time >= c->message.release_at) {
+        release_codec(c);
         release_memory(&c->message);
+    }
     if (direct)
         flush(c);
     int64_t deadline = next_deadline(c);

@@ -61,13 +61,24 @@ static bool is_same_text(struct text one, struct text other)
 
 /* ---- Request head ----------------------------------------------------------------------------------- */
 
+/* Tells whether what was agreed to is an acceptable offer too, and leads to the same agreement. */
+static bool agreed_again(const char *extension, const struct compression *agreed)
+{
+    struct compression again = {0};
+    bool whole = parse_extension(TEXT_OF(extension), &again);
+    if (agreed->parameters[CLIENT_MAX_WINDOW_BITS] == WITHOUT_VALUE) /* which is not answered */
+        again.parameters[CLIENT_MAX_WINDOW_BITS] = WITHOUT_VALUE;
+    return whole == agreed->acceptable && memcmp(&again, agreed, whole ? sizeof again : 0) == 0;
+}
+
 /* Judges a readable head, as the program does next. */
 static void judge_readable(const struct head *head, const char *bytes, size_t length)
 {
     static const struct options served[] = {
         {.paths = {.count = 1, .names = {"/socket"}},
          .origins = {.any = true},
-         .subprotocols = {.any = true}},
+         .subprotocols = {.any = true},
+         .deflate = true},
         {.paths = {.any = true},
          .origins = {.count = 1, .names = {"null"}},
          .subprotocols = {.count = 2, .names = {"a", "chat"}},
@@ -75,12 +86,20 @@ static void judge_readable(const struct head *head, const char *bytes, size_t le
     };
     char safe[4 * LOGGED_MAX + sizeof "..."];
     for (size_t i = 0; i < sizeof served / sizeof *served; i++) {
-        struct text subprotocol = {"", 0};
-        enum end answer = judge_request(head, &served[i], &subprotocol);
+        struct agreement agreed = {0};
+        struct text subprotocol;
+        char extension[EXTENSION_SIZE];
+        enum end answer = judge_request(head, &served[i], &agreed);
+        subprotocol = agreed.subprotocol;
         HOLDS(answer == ACCEPTED || ends[answer].code >= 200);
         HOLDS(answer != ACCEPTED || list_includes(head, "Upgrade", "websocket"));
         if (answer == ACCEPTED && subprotocol.length > 0)
             HOLDS(is_token(subprotocol) && lies_within(subprotocol, bytes, length));
+        if (answer == ACCEPTED) {
+            describe_compression(&agreed.compression, extension);
+            HOLDS(memchr(extension, '\0', sizeof extension) && (served[i].deflate || !*extension));
+            HOLDS(agreed_again(extension, &agreed.compression));
+        }
     }
     HOLDS(head->field_count <= FIELDS_MAX && head->scanned <= HEAD_MAX);
     HOLDS(bytes[head->scanned - 1] == '\n' && is_token(head->method));
@@ -154,11 +173,11 @@ enum { CLIENT_HEADER_MAX = 14 /* bytes, section 5.2: two, eight of length, four 
 static void fuzz_frame(const uint8_t *input, size_t length)
 {
     size_t place = take_place(&input, &length);
-    bool in_message = place % 2;
+    bool in_message = place % 2, extended = place / 2 % 2;
     uint8_t *bytes = copy_of(input, length), *part = copy_of(input, place), header[CLIENT_HEADER_MAX];
     struct frame frame = {0}, frame_of_part = {0};
-    enum end ending = decode_frame_header(bytes, length, in_message, &frame);
-    enum end ending_of_part = decode_frame_header(part, place, in_message, &frame_of_part);
+    enum end ending = decode_frame_header(bytes, length, in_message, extended, &frame);
+    enum end ending_of_part = decode_frame_header(part, place, in_message, extended, &frame_of_part);
     HOLDS(ending_of_part == MORE || ending_of_part == ending);
     HOLDS(ending == MORE || ending == ACCEPTED || ends[ending].code == PROTOCOL_ERROR);
     HOLDS(ending != MORE || length < CLIENT_HEADER_MAX);
@@ -168,6 +187,7 @@ static void fuzz_frame(const uint8_t *input, size_t length)
         size_t size = encode_frame_header(header, frame.opcode, frame.length);
         HOLDS(size + sizeof frame.masking_key == frame.header_length);
         header[0] &= (uint8_t)(frame.fin ? 0xff : 0x7f);
+        header[0] |= frame.compressed ? RSV1 : 0;
         header[1] |= 0x80;
         memcpy(header + size, &frame.masking_key, sizeof frame.masking_key);
         HOLDS(memcmp(header, bytes, frame.header_length) == 0);

@@ -192,7 +192,7 @@ def test_h_is_help():
 def test_help_names_every_option():
     text = wire.run(b"", "--help").stdout.decode()
     for option in ("-p, --path", "-P, --prefix", "-o, --origin", "-s, --subprotocol", "-m, --max-message",
-                   "--handshake-timeout", "--ping-interval", "--timeout", "--proxy-protocol", "--no-page",
+                   "--handshake-timeout", "--ping-interval", "--timeout", "--proxy-protocol", "--no-page", "--deflate",
                    "--log", "--check", "-u, --user", "-q, --quiet", "-v, --verbose", "-h, --help", "--version"):
         assert option in text, option
 

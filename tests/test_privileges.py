@@ -53,7 +53,7 @@ def built(tmp_path, *flags, name="sandbox"):
     parts.require("cc", "gcc")
     program = tmp_path / name
     subprocess.run(["cc", "-std=gnu17", "-O2", *flags, '-DVERSION="0"', f"-I{wire.TOP}/build", "-o", program,
-                    wire.TOP / f"tests/{name}.c", "-lnettle"], check=True, timeout=wire.LIMIT)
+                    wire.TOP / f"tests/{name}.c", "-lnettle", "-lz"], check=True, timeout=wire.LIMIT)
     return program
 
 

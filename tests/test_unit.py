@@ -15,7 +15,9 @@ PLACE = b"\x00\x14"  # where fuzz.c cuts an input
 
 HEAD = (b"GET /socket HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Protocol: a, chat\r\nOrigin: null\r\n\r\n\x81\x80\x01\x02\x03\x04")
+        b"Sec-WebSocket-Protocol: a, chat\r\nOrigin: null\r\n"
+        b"Sec-WebSocket-Extensions: x;a=\"b\\c\", permessage-deflate; server_no_context_takeover; client_max_window_bits=9"
+        b"\r\n\r\n\x81\x80\x01\x02\x03\x04")
 PROXY_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 # By the letter that chooses what is fuzzed; fuzz.c makes more of them.
@@ -78,7 +80,7 @@ def compile_test(compiler, source, name, *more):
     """Compile a file of this folder into build/ and return the program."""
     program = BUILD / name
     subprocess.run(["make", "-s", "build/page.h"], cwd=wire.TOP, timeout=wire.LIMIT, check=True)
-    command = [compiler, *flags(), *more, "-g", "-pie", "-o", program, f"tests/{source}", "-lnettle"]
+    command = [compiler, *flags(), *more, "-g", "-pie", "-o", program, f"tests/{source}", "-lnettle", "-lz"]
     made = subprocess.run(command, cwd=wire.TOP, capture_output=True, text=True, timeout=2 * wire.LIMIT,
                           check=False)
     if made.returncode and "libclang_rt" in made.stderr:

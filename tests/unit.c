@@ -729,13 +729,14 @@ static size_t make_header(uint8_t *bytes, unsigned first, unsigned second, uint6
     return used;
 }
 
-/* Judges two bytes as sections 5.1, 5.2, 5.4 and 5.5 do, from the first bit to the last. */
-static enum end due_for(unsigned first, unsigned second, bool in_message)
+/* Judges two bytes as sections 5.1, 5.2, 5.4 and 5.5 do, from the first bit to the last; `extended` stands
+ * for permessage-deflate, to which the first reserved bit then belongs: RFC 7692 section 6. */
+static enum end due_for(unsigned first, unsigned second, bool in_message, bool extended)
 {
     static const char kinds[] = "cdd-----kkk-----"; /* continuation, data, reserved, control */
     char kind = kinds[first % 16];
     bool fin = first / 128;
-    if (first / 16 % 8 != 0)
+    if (first / 16 % 8 != 0 && !(extended && first / 16 % 8 == 4 && kind == 'd'))
         return RSV_SET;
     if (kind == '-')
         return OPCODE_RESERVED;
@@ -751,33 +752,35 @@ static enum end due_for(unsigned first, unsigned second, bool in_message)
 }
 
 /* Decodes a copy of exactly these bytes, so that a sanitizer notices a read beyond them. */
-static enum end decode(const uint8_t *bytes, size_t available, bool in_message, struct frame *frame)
+static enum end decode(const uint8_t *bytes, size_t available, bool in_message, bool extended,
+                       struct frame *frame)
 {
     uint8_t *copy = malloc(available ? available : 1);
     if (available > 0)
         memcpy(copy, bytes, available);
     memset(frame, 0xee, sizeof *frame);
-    enum end ending = decode_frame_header(copy, available, in_message, frame);
+    enum end ending = decode_frame_header(copy, available, in_message, extended, frame);
     free(copy);
     return ending;
 }
 
 static void the_first_two_bytes_of_a_frame_are_judged_as_the_rfc_says(void)
 {
-    for (unsigned pair = 0; pair < 0x20000; pair++) {
+    for (unsigned pair = 0; pair < 0x40000; pair++) {
         unsigned first = pair / 256 % 256, second = pair % 256;
-        bool in_message = pair > 0xffff;
+        bool in_message = pair & 0x10000, extended = pair & 0x20000;
         uint8_t bytes[CLIENT_HEADER_MAX + 4] = {0};
         uint64_t length = (second & 0x7f) < 126 ? second & 0x7f : second & 1 ? UINT64_C(0x123456789) : 0x1234;
         size_t size = make_header(bytes, first, second, length);
-        enum end due = due_for(first, second, in_message);
+        enum end due = due_for(first, second, in_message, extended);
         struct frame frame = {0};
-        CHECK_NUMBER(due, decode_frame_header(bytes, size, in_message, &frame), "%s, in a message: %d",
-                     hex(bytes, size), in_message);
+        CHECK_NUMBER(due, decode_frame_header(bytes, size, in_message, extended, &frame),
+                     "%s, in a message: %d, extended: %d", hex(bytes, size), in_message, extended);
         if (due != ACCEPTED)
             continue;
         CHECK_NUMBER(size, frame.header_length, "%s", hex(bytes, size));
         CHECK_NUMBER(first / 128, frame.fin, "%s", hex(bytes, size));
+        CHECK_NUMBER(first / 64 % 2, frame.compressed, "%s", hex(bytes, size));
         CHECK_NUMBER(first % 16, frame.opcode, "%s", hex(bytes, size));
         CHECK_NUMBER(length, frame.length, "%s", hex(bytes, size));
         CHECK_BYTES(some_key, 4, &frame.masking_key, 4, "%s", hex(bytes, size));
@@ -786,17 +789,18 @@ static void the_first_two_bytes_of_a_frame_are_judged_as_the_rfc_says(void)
 
 static void a_wrong_frame_is_refused_at_its_first_wrong_byte(void)
 {
-    for (unsigned pair = 0; pair < 0x20000; pair++) {
+    for (unsigned pair = 0; pair < 0x40000; pair++) {
         unsigned first = pair / 256 % 256, second = pair % 256;
-        bool in_message = pair > 0xffff;
+        bool in_message = pair & 0x10000, extended = pair & 0x20000;
         const uint8_t bytes[] = {(uint8_t)first, (uint8_t)second};
-        enum end of_first = due_for(first, 0x80, in_message), of_both = due_for(first, second, in_message);
+        enum end of_first = due_for(first, 0x80, in_message, extended);
+        enum end of_both = due_for(first, second, in_message, extended);
         struct frame frame;
-        CHECK_NUMBER(MORE, decode_frame_header(bytes, 0, in_message, &frame), "no byte");
+        CHECK_NUMBER(MORE, decode_frame_header(bytes, 0, in_message, extended, &frame), "no byte");
         CHECK_NUMBER(of_first == ACCEPTED ? MORE : of_first,
-                     decode_frame_header(bytes, 1, in_message, &frame), "%02x", first);
-        CHECK_NUMBER(of_both == ACCEPTED ? MORE : of_both, decode_frame_header(bytes, 2, in_message, &frame),
-                     "%02x %02x", first, second);
+                     decode_frame_header(bytes, 1, in_message, extended, &frame), "%02x", first);
+        CHECK_NUMBER(of_both == ACCEPTED ? MORE : of_both,
+                     decode_frame_header(bytes, 2, in_message, extended, &frame), "%02x %02x", first, second);
     }
 }
 
@@ -807,8 +811,8 @@ static void a_payload_length_of_sixteen_bits_is_minimal_from_126_on(void)
         size_t size = make_header(bytes, 0x82, 0xfe, length);
         struct frame frame;
         CHECK_NUMBER(8, size, "two bytes, two of length, four of key");
-        CHECK_NUMBER(length < 126 ? LENGTH_NOT_MINIMAL : ACCEPTED, decode(bytes, size, false, &frame), "%u",
-                     length);
+        CHECK_NUMBER(length < 126 ? LENGTH_NOT_MINIMAL : ACCEPTED, decode(bytes, size, false, false, &frame),
+                     "%u", length);
         CHECK(length < 126 || (frame.length == length && frame.header_length == size), "%u", length);
     }
 }
@@ -839,7 +843,7 @@ static void a_payload_length_of_sixty_four_bits_is_minimal_from_65536_on_and_has
         size_t size = make_header(bytes, 0x82, 0xff, rows[i].length);
         struct frame frame;
         CHECK_NUMBER(CLIENT_HEADER_MAX, size, "two bytes, eight of length, four of key");
-        CHECK_NUMBER(rows[i].due, decode(bytes, size, false, &frame), "%" PRIu64, rows[i].length);
+        CHECK_NUMBER(rows[i].due, decode(bytes, size, false, false, &frame), "%" PRIu64, rows[i].length);
         CHECK(rows[i].due != ACCEPTED || (frame.length == rows[i].length && frame.header_length == size),
               "%" PRIu64, rows[i].length);
     }
@@ -850,22 +854,22 @@ static void every_prefix_of_a_frame_header_is_incomplete_or_gets_the_same_verdic
     static const uint64_t lengths[] = {
         0, 1, 125, 126, 127, 65535, 65536, 1u << 31, UINT32_MAX, INT64_MAX, UINT64_C(1) << 63, UINT64_MAX};
     static const unsigned seconds[] = {0x00, 0x7d, 0x7e, 0x7f, 0x80, 0x81, 0xfd, 0xfe, 0xff};
-    for (unsigned first = 0; first < 0x200; first++)
+    for (unsigned first = 0; first < 0x400; first++)
         for (size_t i = 0; i < COUNT_OF(seconds) * COUNT_OF(lengths); i++) {
             uint8_t bytes[CLIENT_HEADER_MAX + 6] = {0};
-            bool in_message = first > 0xff;
-            size_t size =
-                make_header(bytes, first, seconds[i / COUNT_OF(lengths)], lengths[i % COUNT_OF(lengths)]);
+            bool in_message = first & 0x100, extended = first & 0x200;
+            size_t size = make_header(bytes, first % 256, seconds[i / COUNT_OF(lengths)],
+                                      lengths[i % COUNT_OF(lengths)]);
             struct frame whole, part;
-            enum end due = decode(bytes, size, in_message, &whole);
+            enum end due = decode(bytes, size, in_message, extended, &whole);
             bool refused = false;
             for (size_t available = 0; available < size; available++) {
-                enum end ending = decode(bytes, available, in_message, &part);
+                enum end ending = decode(bytes, available, in_message, extended, &part);
                 CHECK(ending == MORE ? !refused : ending == due && due != ACCEPTED, "%zu bytes of %s",
                       available, hex(bytes, size));
                 refused = ending != MORE;
             }
-            CHECK_NUMBER(due, decode(bytes, sizeof bytes, in_message, &part), "%s and more",
+            CHECK_NUMBER(due, decode(bytes, sizeof bytes, in_message, extended, &part), "%s and more",
                          hex(bytes, size));
             CHECK(due != ACCEPTED || (whole.header_length == size && part.header_length == size), "%s",
                   hex(bytes, size));
@@ -876,8 +880,8 @@ static void the_top_bit_of_a_length_is_refused_as_soon_as_it_is_there(void)
 {
     const uint8_t bytes[] = {0x82, 0xff, 0x80};
     struct frame frame;
-    CHECK_NUMBER(MORE, decode(bytes, 2, false, &frame), "before it");
-    CHECK_NUMBER(LENGTH_TOP_BIT, decode(bytes, 3, false, &frame), "with it");
+    CHECK_NUMBER(MORE, decode(bytes, 2, false, false, &frame), "before it");
+    CHECK_NUMBER(LENGTH_TOP_BIT, decode(bytes, 3, false, false, &frame), "with it");
 }
 
 static void a_header_that_is_encoded_decodes_to_the_same(void)
@@ -902,10 +906,13 @@ static void a_header_that_is_encoded_decodes_to_the_same(void)
         memset(bytes, 0xee, sizeof bytes);
         CHECK_NUMBER(size, encode_frame_header(bytes, opcode, length), "%" PRIu64, length);
         CHECK_NUMBER(0xee, bytes[size], "the byte behind the header for %" PRIu64, length);
-        CHECK_NUMBER(UNMASKED, decode(bytes, size, opcode == CONTINUATION, &frame), "%" PRIu64, length);
+        CHECK_NUMBER(size, reply_header_length(bytes), "%" PRIu64, length);
+        CHECK_NUMBER(UNMASKED, decode(bytes, size, opcode == CONTINUATION, false, &frame), "%" PRIu64,
+                     length);
         bytes[1] |= 0x80;
         memcpy(bytes + size, some_key, 4);
-        CHECK_NUMBER(ACCEPTED, decode(bytes, size + 4, opcode == CONTINUATION, &frame), "%" PRIu64, length);
+        CHECK_NUMBER(ACCEPTED, decode(bytes, size + 4, opcode == CONTINUATION, false, &frame), "%" PRIu64,
+                     length);
         CHECK(frame.fin, "%" PRIu64, length);
         CHECK_NUMBER(opcode, frame.opcode, "%" PRIu64, length);
         CHECK_NUMBER(length, frame.length, "opcode %d", opcode);
@@ -1276,6 +1283,164 @@ static void a_key_is_canonical_base64_of_sixteen_bytes(void)
         }
 }
 
+/* ---- Extensions ------------------------------------------------------------------------------------- */
+
+#define DEFLATE "permessage-deflate"
+#define MALFORMED NULL /* is answered so */
+
+/* What a field of this value is answered with; "": with no extension. */
+static const struct {
+    const char *value, *answer;
+} offers[] = {
+    {DEFLATE, DEFLATE},
+    {" \t" DEFLATE "\t ", DEFLATE},
+    {"," DEFLATE " ,,", DEFLATE},
+    {DEFLATE "; client_max_window_bits", DEFLATE},
+    {DEFLATE ";client_max_window_bits=8", DEFLATE "; client_max_window_bits=8"},
+    {DEFLATE "\t;\tclient_max_window_bits = 9", DEFLATE "; client_max_window_bits=9"},
+    {DEFLATE "; client_max_window_bits=15", DEFLATE "; client_max_window_bits=15"},
+    {DEFLATE "; server_max_window_bits=9", DEFLATE "; server_max_window_bits=9"},
+    {DEFLATE "; server_max_window_bits=15", DEFLATE "; server_max_window_bits=15"},
+    {DEFLATE "; server_max_window_bits=\"10\"", DEFLATE "; server_max_window_bits=10"},
+    {DEFLATE "; server_max_window_bits=\"\\1\\0\"", DEFLATE "; server_max_window_bits=10"},
+    {DEFLATE "; server_no_context_takeover", DEFLATE "; server_no_context_takeover"},
+    {DEFLATE "; client_no_context_takeover", DEFLATE "; client_no_context_takeover"},
+    {DEFLATE "; client_max_window_bits=12; server_max_window_bits=11; client_no_context_takeover"
+             "; server_no_context_takeover",
+     DEFLATE "; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=11"
+             "; client_max_window_bits=12"},
+    /* The first acceptable one of several. */
+    {DEFLATE "; server_no_context_takeover, " DEFLATE, DEFLATE "; server_no_context_takeover"},
+    {DEFLATE "; server_max_window_bits=8, " DEFLATE "; server_max_window_bits=9",
+     DEFLATE "; server_max_window_bits=9"},
+    {DEFLATE "; x, " DEFLATE "; client_max_window_bits=16, " DEFLATE, DEFLATE},
+    {"x-webkit-deflate-frame; no_context_takeover; a=\"b\", " DEFLATE, DEFLATE},
+    /* Declined. */
+    {DEFLATE "; server_max_window_bits", ""},
+    {DEFLATE "; server_max_window_bits=8", ""},
+    {DEFLATE "; server_max_window_bits=7", ""},
+    {DEFLATE "; server_max_window_bits=16", ""},
+    {DEFLATE "; server_max_window_bits=0", ""},
+    {DEFLATE "; server_max_window_bits=1", ""},
+    {DEFLATE "; server_max_window_bits=010", ""},
+    {DEFLATE "; server_max_window_bits=09", ""},
+    {DEFLATE "; server_max_window_bits=10x", ""},
+    {DEFLATE "; server_max_window_bits=+9", ""},
+    {DEFLATE "; server_max_window_bits=-9", ""},
+    {DEFLATE "; server_max_window_bits=9.0", ""},
+    {DEFLATE "; server_max_window_bits=100", ""},
+    {DEFLATE "; server_max_window_bits=265", ""},
+    {DEFLATE "; server_max_window_bits=4294967305", ""},
+    {DEFLATE "; client_max_window_bits=7", ""},
+    {DEFLATE "; client_max_window_bits=16", ""},
+    {DEFLATE "; client_max_window_bits=1", ""},
+    {DEFLATE "; client_max_window_bits=0", ""},
+    {DEFLATE "; client_max_window_bits=08", ""},
+    {DEFLATE "; server_no_context_takeover=1", ""},
+    {DEFLATE "; server_no_context_takeover=true", ""},
+    {DEFLATE "; client_no_context_takeover=16", ""},
+    {DEFLATE "; client_no_context_takeover=\"15\"", ""},
+    {DEFLATE "; server_no_context_takeover; server_no_context_takeover", ""},
+    {DEFLATE "; client_no_context_takeover; client_no_context_takeover", ""},
+    {DEFLATE "; client_max_window_bits; client_max_window_bits", ""},
+    {DEFLATE "; client_max_window_bits; client_max_window_bits=10", ""},
+    {DEFLATE "; server_max_window_bits=10; server_max_window_bits=10", ""},
+    {DEFLATE "; unknown", ""},
+    {DEFLATE "; Server_No_Context_Takeover", ""},
+    {DEFLATE "; server_max_window_bits=10; unknown=\"x\"", ""},
+    {"Permessage-Deflate", ""},
+    {DEFLATE "d", ""},
+    {"permessage-bzip2; x=\"y\\z\"", ""},
+    {"x", ""},
+    /* Malformed, and behind what is acceptable too. */
+    {"", MALFORMED},
+    {" , ,", MALFORMED},
+    {";", MALFORMED},
+    {DEFLATE ";", MALFORMED},
+    {DEFLATE "; ;client_max_window_bits", MALFORMED},
+    {DEFLATE "; client_max_window_bits=", MALFORMED},
+    {DEFLATE "; =10", MALFORMED},
+    {DEFLATE "; a b", MALFORMED},
+    {DEFLATE "; a=b c", MALFORMED},
+    {DEFLATE "; a=b=c", MALFORMED},
+    {DEFLATE " client_max_window_bits", MALFORMED},
+    {DEFLATE "=1", MALFORMED},
+    {"permessage deflate", MALFORMED},
+    {DEFLATE "; server_max_window_bits=\"\"", MALFORMED},
+    {DEFLATE "; server_max_window_bits=\"10", MALFORMED},
+    {DEFLATE "; server_max_window_bits=10\"", MALFORMED},
+    {DEFLATE "; server_max_window_bits=\"", MALFORMED},
+    {DEFLATE "; server_max_window_bits=\" 10\"", MALFORMED},
+    {DEFLATE "; server_max_window_bits=\"10\"x", MALFORMED},
+    {DEFLATE "; server_max_window_bits=\"1\"\"0\"", MALFORMED},
+    {DEFLATE "; server_max_window_bits=\"10\\\"", MALFORMED},
+    {DEFLATE "; server_max_window_bits=\"\\\\10\"", MALFORMED},
+    {DEFLATE "; server_max_window_bits='10'; \xe4", MALFORMED},
+    {DEFLATE "; \"client_max_window_bits\"", MALFORMED},
+    {DEFLATE "; a=\"b,c\"", MALFORMED},
+    {DEFLATE "; a=\"b;c\"", MALFORMED},
+    {DEFLATE ", \"", MALFORMED},
+    {DEFLATE ", x;", MALFORMED},
+    {"x; a=(b)", MALFORMED},
+};
+
+/* Says what a head is answered with whose only fields are these; MALFORMED. */
+static const char *negotiate(const char *const *values, size_t count, bool wanted)
+{
+    static char answer[EXTENSION_SIZE];
+    struct head head = {.field_count = count};
+    struct compression chosen;
+    for (size_t i = 0; i < count; i++)
+        head.fields[i] = (struct field){TEXT_OF("sec-websocket-extensions"), trimmed(TEXT_OF(values[i]))};
+    if (choose_compression(&head, wanted, &chosen) != ACCEPTED)
+        return MALFORMED;
+    memset(answer, 0xee, sizeof answer);
+    describe_compression(&chosen, answer);
+    return answer;
+}
+
+static void check_answer(const char *expected, const char *received, const char *value)
+{
+    if (expected && received)
+        CHECK_STRING(expected, received, "%s", value);
+    else
+        CHECK(expected == received, "%s: %s", value, received ? received : "malformed");
+}
+
+static void an_offer_of_compression_is_answered_as_the_table_says(void)
+{
+    check_answer("", negotiate(NULL, 0, true), "no field");
+    for (size_t i = 0; i < COUNT_OF(offers); i++)
+        check_answer(offers[i].answer, negotiate(&offers[i].value, 1, true), offers[i].value);
+}
+
+static void without_the_option_an_offer_is_declined_and_malformed_all_the_same(void)
+{
+    for (size_t i = 0; i < COUNT_OF(offers); i++)
+        check_answer(offers[i].answer ? "" : MALFORMED, negotiate(&offers[i].value, 1, false),
+                     offers[i].value);
+}
+
+static void several_fields_of_offers_are_one_list(void)
+{
+    for (size_t i = 0; i < COUNT_OF(offers); i++)
+        for (size_t j = 0; j < COUNT_OF(offers); j++) {
+            const char *values[] = {offers[i].value, offers[j].value};
+            bool malformed = !offers[i].answer || !offers[j].answer;
+            /* An empty one alone is no list. */
+            if (!offers[i].answer && strspn(offers[i].value, " ,") == strlen(offers[i].value))
+                malformed = !offers[j].answer;
+            else if (!offers[j].answer && strspn(offers[j].value, " ,") == strlen(offers[j].value))
+                malformed = !offers[i].answer;
+            const char *first = offers[i].answer ? offers[i].answer : "";
+            const char *other = offers[j].answer ? offers[j].answer : "";
+            check_answer(malformed ? MALFORMED
+                         : *first  ? first
+                                   : other,
+                         negotiate(values, 2, true), about("%s, and %s", values[0], values[1]));
+        }
+}
+
 /* ---- PROXY header ----------------------------------------------------------------------------------- */
 
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
@@ -1553,8 +1718,8 @@ static void options_that_are_not_given_have_their_defaults(void)
     CHECK_NUMBER(10000000, into.handshake_timeout, "microseconds");
     CHECK_NUMBER(20000000, into.ping_interval, "microseconds");
     CHECK_NUMBER(60000000, into.timeout, "microseconds");
-    CHECK(!into.proxy_protocol && !into.no_page && !into.check && !into.quiet && !into.verbose &&
-              !into.help && !into.version,
+    CHECK(!into.proxy_protocol && !into.no_page && !into.deflate && !into.check && !into.quiet &&
+              !into.verbose && !into.help && !into.version,
           "nothing is switched on");
     CHECK_STRING("nobody", into.user, "user");
 }
@@ -1585,6 +1750,7 @@ static void every_option_is_taken_in_its_long_and_short_form(void)
     CHECK(PARSE("--timeout=0") && into.timeout == 0 && into.ping_interval == 20000000, "%s", complaint);
     CHECK(PARSE("--proxy-protocol") && into.proxy_protocol, "%s", complaint);
     CHECK(PARSE("--no-page") && into.no_page, "%s", complaint);
+    CHECK(PARSE("--deflate") && into.deflate, "%s", complaint);
     CHECK(PARSE("--check") && into.check, "%s", complaint);
     CHECK(PARSE("--log=auto") && into.log == AUTO, "%s", complaint);
     CHECK(PARSE("--log=journal") && into.log == JOURNAL, "%s", complaint);
@@ -2095,6 +2261,9 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(a_host_or_a_target_is_not_read_beyond_its_end)                                                         \
     X(a_host_has_no_nul)                                                                                     \
     X(a_key_is_canonical_base64_of_sixteen_bytes)                                                            \
+    X(an_offer_of_compression_is_answered_as_the_table_says)                                                 \
+    X(without_the_option_an_offer_is_declined_and_malformed_all_the_same)                                    \
+    X(several_fields_of_offers_are_one_list)                                                                 \
     X(a_proxy_header_gives_the_address_of_the_peer)                                                          \
     X(the_port_of_a_peer_is_that_of_its_address)                                                             \
     X(a_malformed_proxy_header_leaves_the_address_as_it_was)                                                 \

@@ -62,9 +62,9 @@ def close(code=None, reason=b""):
     return frame(CLOSE, b"" if code is None else close_body(code, reason))
 
 
-def reply(opcode, payload=b""):
+def reply(opcode, payload=b"", rsv=0):
     """The one unfragmented, unmasked frame of an answer."""
-    return frame_header(0x80 | opcode, 0, len(payload)) + payload
+    return frame_header(0x80 | rsv << 4 | opcode, 0, len(payload)) + payload
 
 
 def echo(string, prefix=PREFIX):
@@ -117,7 +117,7 @@ def head(*more, path="/socket", method="GET", version="HTTP/1.1", **changed):
     return "".join(line + "\r\n" for line in [*lines, *more, ""]).encode("latin-1")
 
 
-def switching(accept=ACCEPT, subprotocol=None):
+def switching(accept=ACCEPT, subprotocol=None, extension=None):
     """The answer to an accepted head."""
     lines = [
         "HTTP/1.1 101 Switching Protocols",
@@ -127,6 +127,8 @@ def switching(accept=ACCEPT, subprotocol=None):
     ]
     if subprotocol:
         lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+    if extension:
+        lines.append(f"Sec-WebSocket-Extensions: {extension}")
     return "".join(line + "\r\n" for line in [*lines, ""]).encode()
 
 
@@ -269,10 +271,10 @@ class Peer:
             (length,) = struct.unpack(">Q", self.receive(8))
         return bool(first & 0x80), first & 0x0F, self.receive(length)
 
-    def open(self, **changed):
+    def open(self, *more, extension=None, **changed):
         """Do the handshake."""
-        self.send(head(**changed))
-        expected = switching()
+        self.send(head(*more, **changed))
+        expected = switching(extension=extension)
         received = self.receive(len(expected))
         assert received == expected, received
         return self
