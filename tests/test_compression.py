@@ -1,0 +1,645 @@
+"""permessage-deflate, RFC 7692: what is agreed to, and what compressed messages are answered with."""
+
+import random
+import re
+import zlib
+
+import pytest
+import wire
+from parts import require
+from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+
+MIB = 1 << 20
+DEFLATE = "permessage-deflate"
+TAIL = b"\x00\x00\xff\xff"  # what a message ends with before it is sent: section 7.2.1
+RSV1 = 4
+
+WORDS = b"the message that is being gathered and the one that was sent before it in the same window ".split()
+
+
+def words(count, seed=7692):
+    """Text that compresses as text does."""
+    chosen = random.Random(seed)
+    return b" ".join(chosen.choice(WORDS) for _ in range(count))
+
+
+def noise(size, seed=7692):
+    """Bytes that do not compress."""
+    return random.Random(seed).randbytes(size)
+
+
+class Deflater:
+    """A client's compressor, and the frames of its messages."""
+
+    def __init__(self, bits=15, takeover=True, level=6, strategy=zlib.Z_DEFAULT_STRATEGY):
+        self.begin = lambda: zlib.compressobj(level, zlib.DEFLATED, -bits, 8, strategy)
+        self.takeover, self.stream = takeover, self.begin()
+
+    def payload(self, message):
+        if not self.takeover:
+            self.stream = self.begin()
+        data = self.stream.compress(message) + self.stream.flush(zlib.Z_SYNC_FLUSH)
+        return data.removesuffix(TAIL) or b"\0"
+
+    def frame(self, opcode, message):
+        return wire.frame(opcode, self.payload(message), rsv=RSV1)
+
+    def text(self, message):
+        return self.frame(TEXT, message)
+
+
+def compressed(payload, opcode=TEXT, fin=True):
+    """The first frame of a compressed message with the payload as it is given."""
+    return wire.frame(opcode, payload, fin=fin, rsv=RSV1)
+
+
+def fragments(opcode, *parts, between=b""):
+    """A compressed message whose payload is sent in parts."""
+    last = len(parts) - 1
+    return between.join(wire.frame(CONTINUATION if number else opcode, part, fin=number == last,
+                                   rsv=0 if number else RSV1) for number, part in enumerate(parts))
+
+
+def frames(data):
+    """A server's frames as (first byte, payload); each is unfragmented and unmasked."""
+    found = []
+    while data:
+        first, length, at = data[0], data[1], 2
+        assert first & 0x80 and not first & 0x30 and not length & 0x80, data[:10]
+        if length >= 126:
+            at = 4 if length == 126 else 10
+            length = int.from_bytes(data[2:at], "big")
+        assert len(data) >= at + length, "a frame is cut off"
+        found.append((first, data[at : at + length]))
+        data = data[at + length :]
+    return found
+
+
+def lengths(data):
+    """The lengths of a server's frames as they are sent."""
+    return [len(payload) for _, payload in frames(data)]
+
+
+def replies(data, bits=15, takeover=True):
+    """A server's frames as (whether it was compressed, opcode, inflated payload)."""
+    found, stream = [], zlib.decompressobj(-bits)
+    for first, payload in frames(data):
+        if first & 0x40:
+            assert first & 0x0F in (TEXT, BINARY), first
+            if not takeover:
+                stream = zlib.decompressobj(-bits)
+            payload = stream.decompress(payload + TAIL)
+            assert stream.unused_data == b"" and not stream.eof
+        found.append((bool(first & 0x40), first & 0x0F, payload))
+    return found
+
+
+def received(data, *options, offer=DEFLATE, agreed=None):
+    """What frames behind a head with this offer are answered with; exit 0 is asserted."""
+    result = wire.run(wire.head(f"Sec-WebSocket-Extensions: {offer}") + data, "--deflate", *options)
+    assert result.returncode == 0, result
+    expected = wire.switching(extension=offer if agreed is None else agreed)
+    assert result.stdout.startswith(expected), result.stdout[:400]
+    return result.stdout[len(expected) :]
+
+
+def echoed(data, expected, *options, bits=15, takeover=True, **more):
+    """Assert what the replies are: messages, or triples as `replies` has them; a message stands for its compressed
+    echo as text."""
+    expected = [one if isinstance(one, tuple) else (True, TEXT, wire.PREFIX + one) for one in expected]
+    found = replies(received(data, *options, **more), bits, takeover)
+    assert [one[:2] for one in found] == [one[:2] for one in expected]
+    for one, other in zip(found, expected):
+        wire.same(one[2], other[2])
+
+
+def refused(data, code, *options, before=(), reason=None, **more):
+    """Assert that after the expected replies comes a Close with this code, and nothing more."""
+    *found, last = replies(received(data, *options, **more))
+    assert found == [(True, TEXT, wire.PREFIX + one) for one in before]
+    assert last[1] == CLOSE and int.from_bytes(last[2][:2], "big") == code, last
+    assert reason is None or reason in last[2][2:], last
+
+
+def served_with_deflate(*options, **more):
+    """The program, to be opened by `opened`."""
+    return wire.Served("--deflate", *options, **more)
+
+
+def opened(served, offer=DEFLATE):
+    """Its peer, when this offer has been agreed to as it is."""
+    return served.peer.open(f"Sec-WebSocket-Extensions: {offer}", extension=offer)
+
+
+# What is agreed to; unit.c has every rule of an offer.
+
+@pytest.mark.parametrize("offer, agreed", [
+    ("permessage-deflate", "permessage-deflate"),
+    ("permessage-deflate; client_max_window_bits", "permessage-deflate"),
+    ("permessage-deflate; client_max_window_bits=10", "permessage-deflate; client_max_window_bits=10"),
+    ('permessage-deflate; server_max_window_bits="9"', "permessage-deflate; server_max_window_bits=9"),
+    ("permessage-deflate; server_max_window_bits=8, permessage-deflate; server_no_context_takeover",
+     "permessage-deflate; server_no_context_takeover"),
+    ("x-webkit-deflate-frame, permessage-deflate; client_no_context_takeover",
+     "permessage-deflate; client_no_context_takeover"),
+])
+def test_the_first_acceptable_offer_is_agreed_to(offer, agreed):
+    echoed(Deflater(8 + 1).text(b"hi"), [b"hi"], offer=offer, agreed=agreed)
+
+
+def test_several_fields_are_one_list():
+    offers = ["Sec-WebSocket-Extensions: permessage-deflate; x", "sec-websocket-extensions:",
+              "SEC-WEBSOCKET-EXTENSIONS: permessage-deflate; client_no_context_takeover"]
+    result = wire.run(wire.head(*offers), "--deflate")
+    assert result.stdout == wire.switching(extension="permessage-deflate; client_no_context_takeover")
+
+
+@pytest.mark.parametrize("offer", ["permessage-deflate; x", "permessage-deflate; server_max_window_bits=8", "x"])
+def test_without_an_acceptable_offer_the_handshake_succeeds_and_rsv1_is_1002(offer):
+    request = wire.head(f"Sec-WebSocket-Extensions: {offer}")
+    answer = wire.run(request + wire.text("hi") + Deflater().text(b"hi"), "--deflate").stdout
+    assert answer.startswith(wire.switching() + wire.echo("hi"))
+    assert wire.close_code(answer.removeprefix(wire.switching() + wire.echo("hi"))) == 1002
+
+
+def test_nothing_is_agreed_to_where_nothing_is_offered():
+    assert wire.run(wire.head() + wire.text("hi"), "--deflate").stdout == wire.switching() + wire.echo("hi")
+
+
+@pytest.mark.parametrize("options", [[], ["--deflate"]], ids=["without-the-option", "with-it"])
+@pytest.mark.parametrize("offer", ["", ",", "permessage-deflate;", "a b", 'permessage-deflate; a="b', "permessage-deflate, ;"])
+def test_a_malformed_list_of_extensions_is_400(offer, options):
+    wire.refused(wire.run(wire.head(f"Sec-WebSocket-Extensions: {offer}"), *options).stdout, 400)
+
+
+def test_a_malformed_list_is_answered_before_the_origin_and_after_the_version():
+    wrong = ["Sec-WebSocket-Extensions: ;", "Origin: http://a.example"]
+    options = ["--origin=http://b.example"]
+    wire.refused(wire.run(wire.head(*wrong, sec_websocket_version="12"), *options).stdout, 426)
+    wire.refused(wire.run(wire.head(*wrong), *options).stdout, 400)
+    wire.refused(wire.run(wire.head(*wrong[1:]), *options).stdout, 403)
+
+
+# What came compressed is answered compressed, what came plain is answered plain.
+
+def test_a_compressed_message_is_answered_compressed_and_a_plain_one_plain():
+    client = Deflater()
+    data = client.text(b"one") + wire.text("two") + client.frame(BINARY, b"\0\xff") + wire.frame(BINARY, b"\xfe")
+    echoed(data + client.text(b"three"), [b"one", (False, TEXT, wire.PREFIX + b"two"), (True, BINARY, b"\0\xff"),
+                                          (False, BINARY, b"\xfe"), b"three"])
+
+
+@pytest.mark.parametrize("options, prefix", [([], b"server: "), (["--prefix="], b""), (["--prefix=%C3%A4"], "ä".encode())])
+def test_the_prefix_of_a_text_is_inside_the_compressed_reply(options, prefix):
+    client = Deflater()
+    data = client.text(b"hi") + client.frame(BINARY, b"hi") + client.text(b"")
+    echoed(data, [(True, TEXT, prefix + b"hi"), (True, BINARY, b"hi"), (True, TEXT, prefix)], *options)
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 100, 125, 126, 1000, 65535, 65536, 200_000, MIB])
+@pytest.mark.parametrize("kind", ["words", "noise"])
+def test_a_message_of_any_length_is_echoed(length, kind):
+    message = words(length // 4 + 1)[:length] if kind == "words" else noise(length)
+    client = Deflater()
+    opcode, expected = (TEXT, wire.PREFIX + message) if kind == "words" else (BINARY, message)
+    echoed(client.frame(opcode, message) + client.frame(opcode, message), [(True, opcode, expected)] * 2)
+
+
+@pytest.mark.parametrize("payload", [b"\0", b"\2\0", b""], ids=["header", "empty-block", "nothing"])
+def test_an_empty_message_is_answered_with_an_empty_one(payload):
+    """Nothing: as who flushes twice in a row has nothing to send. The reply is the octet of section 7.2.3.6."""
+    assert received(compressed(payload, BINARY) * 3) == wire.reply(BINARY, b"\0", rsv=RSV1) * 3
+    assert received(compressed(payload), "--prefix=") == wire.reply(TEXT, b"\0", rsv=RSV1)
+    client = Deflater()
+    echoed(client.text(b"a") + compressed(payload) + client.text(b"a"), [b"a", b"", b"a"])
+
+
+def test_messages_share_a_window_unless_it_was_agreed_otherwise():
+    message = noise(400).hex().encode()
+    client = Deflater()
+    first, second = lengths(received(client.text(message) + client.text(message)))
+    assert second < first // 10
+    first, second = lengths(received(Deflater().text(message) * 2, offer=f"{DEFLATE}; server_no_context_takeover"))
+    assert second == first
+
+
+def test_without_context_takeover_of_the_server_each_reply_inflates_alone():
+    client, messages = Deflater(), [words(50, seed % 3) for seed in range(20)]
+    echoed(b"".join(map(client.text, messages)), messages, takeover=False, offer=f"{DEFLATE}; server_no_context_takeover")
+
+
+def test_without_context_takeover_of_the_client_a_message_that_needs_the_one_before_is_1007():
+    client, message = Deflater(), words(50)
+    data = client.text(message) + client.text(message)
+    echoed(data, [message] * 2)
+    refused(data, 1007, before=[message], offer=f"{DEFLATE}; client_no_context_takeover")
+    alone = Deflater(takeover=False)
+    echoed(alone.text(message) * 2, [message] * 2, offer=f"{DEFLATE}; client_no_context_takeover")
+
+
+@pytest.mark.parametrize("bits", range(9, 16))
+def test_the_window_of_replies_is_as_large_as_agreed(bits):
+    """What is inflated with a window of that size has no distance beyond it."""
+    client, message = Deflater(), noise(40_000).hex().encode()
+    echoed(client.text(message) + client.text(message), [message] * 2, bits=bits,
+           offer=f"{DEFLATE}; server_max_window_bits={bits}")
+
+
+@pytest.mark.parametrize("bits", range(9, 16))
+def test_a_client_may_have_any_window(bits):
+    client, message = Deflater(bits), words(20_000)
+    echoed(client.text(message) + client.text(message), [message] * 2, offer=f"{DEFLATE}; client_max_window_bits={bits}")
+
+
+# RSV1.
+
+@pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in {
+    "ping": wire.frame(PING, b"x", rsv=RSV1),
+    "pong": wire.frame(PONG, rsv=RSV1),
+    "close": wire.frame(CLOSE, wire.close_body(1000), rsv=RSV1),
+    "continuation-of-a-plain-message": wire.text("a", fin=False) + wire.frame(CONTINUATION, b"b", rsv=RSV1),
+    "continuation-of-a-compressed-message": compressed(b"\xf2\x48", fin=False)
+    + wire.frame(CONTINUATION, b"\xcd\xc9\xc9\x07\0", rsv=RSV1),
+    "reserved-opcode": wire.frame(3, b"x", rsv=RSV1),
+    "rsv2": wire.text("x", rsv=2),
+    "rsv3": wire.text("x", rsv=1),
+    **{f"rsv-{rsv:03b}": wire.text("x", rsv=rsv) for rsv in (3, 5, 6, 7)},
+    "compressed-inside-a-message": compressed(b"\xf2\x48", fin=False) + compressed(b"\xf2"),
+}.items()])
+def test_rsv1_anywhere_but_on_the_first_frame_of_a_message_is_1002(data):
+    refused(Deflater().text(b"before") + data, 1002, before=[b"before"])
+
+
+def test_rsv1_is_judged_before_the_rest_of_the_frame_has_come():
+    with served_with_deflate() as served:
+        opened(served).send(b"\xc9")
+        assert wire.close_code(served.peer.rest()) == 1002
+
+
+# Fragments.
+
+def test_a_message_may_be_cut_into_fragments_anywhere():
+    message = words(30)
+    payload = Deflater().payload(message)
+    ping = wire.frame(PING, b"p")
+    for cut in range(len(payload) + 1):
+        parts = payload[:cut], payload[cut:]
+        echoed(fragments(TEXT, *parts) + fragments(TEXT, parts[0], b"", parts[1], b""), [message] * 2,
+               offer=f"{DEFLATE}; client_no_context_takeover")
+        echoed(fragments(TEXT, b"", *parts, between=ping), [(False, PONG, b"p")] * 2 + [message])
+    echoed(fragments(TEXT, *(payload[at : at + 1] for at in range(len(payload)))), [message])
+
+
+def test_a_message_may_be_cut_by_reads_anywhere():
+    message, client = words(10) + "ä€😀".encode(), Deflater()
+    data = client.text(message)
+    head = wire.head(f"Sec-WebSocket-Extensions: {DEFLATE}")
+    expected = wire.run(head + data, "--deflate").stdout
+    assert replies(expected.removeprefix(wire.switching(extension=DEFLATE))) == [(True, TEXT, wire.PREFIX + message)]
+    for cut in range(1, len(data)):
+        answer = wire.in_parts([head + data[:cut], data[cut:]], "--deflate")
+        assert answer == expected, cut
+
+
+def test_compressed_and_plain_fragmented_messages_may_follow_each_other():
+    client = Deflater()
+    first, last = client.payload(b"first"), client.payload(b"last")
+    plain = wire.text("pl", fin=False) + wire.frame(CONTINUATION, b"ain")
+    echoed(fragments(TEXT, first[:3], first[3:]) + plain + fragments(TEXT, last, b""),
+           [b"first", (False, TEXT, wire.PREFIX + b"plain"), b"last"])
+
+
+def test_a_large_message_is_taken_as_it_comes():
+    """Larger than one read, however it is compressed."""
+    for message in (noise(3 * MIB), bytes(3 * MIB)):
+        client = Deflater(level=1)
+        echoed(client.frame(BINARY, message) + client.frame(BINARY, message), [(True, BINARY, message)] * 2)
+
+
+# What DEFLATE allows.
+
+@pytest.mark.parametrize("level", [0, 1, 6, 9])
+@pytest.mark.parametrize("strategy", [zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE, zlib.Z_FIXED])
+def test_blocks_of_any_kind_are_inflated(level, strategy):
+    client = Deflater(level=level, strategy=strategy)
+    messages = [b"hello", words(20_000), b"", bytes(100_000), noise(70_000).hex().encode()]
+    echoed(b"".join(map(client.text, messages)), messages)
+
+
+@pytest.mark.parametrize("flush", [zlib.Z_SYNC_FLUSH, zlib.Z_FULL_FLUSH, zlib.Z_PARTIAL_FLUSH, zlib.Z_BLOCK])
+def test_a_message_may_have_several_blocks(flush):
+    stream, parts = zlib.compressobj(wbits=-15), [words(50, seed) for seed in range(20)]
+    payload = b"".join(stream.compress(part) + stream.flush(flush) for part in parts)
+    payload = (payload + stream.flush(zlib.Z_SYNC_FLUSH)).removesuffix(TAIL)
+    echoed(compressed(payload) + fragments(TEXT, payload[:100], payload[100:]), [b"".join(parts)] * 2)
+
+
+@pytest.mark.parametrize("payload", ["f248cdc9c90700", "f348cdc9c90700", "000500faff48656c6c6f00",
+                                     "f24805000000ffffcac9c90700"])
+def test_the_examples_of_the_rfc_are_inflated(payload):
+    """Section 7.2.3: one block, one with BFINAL, one without compression, two."""
+    payload = bytes.fromhex(payload)
+    echoed(compressed(payload) * 2, [b"Hello"] * 2)
+    echoed(fragments(TEXT, payload[:3], payload[3:]), [b"Hello"])
+
+
+def test_the_example_of_a_shared_window_is_inflated():
+    """Section 7.2.3.2."""
+    echoed(compressed(bytes.fromhex("f248cdc9c90700")) + compressed(bytes.fromhex("f200110000")), [b"Hello"] * 2)
+
+
+def final(message, window=b"", end=b"\0"):
+    """A message that ends in a block with BFINAL, which may point into what was before it."""
+    stream = zlib.compressobj(wbits=-15, zdict=window) if window else zlib.compressobj(wbits=-15)
+    return stream.compress(message) + stream.flush(zlib.Z_FINISH) + end
+
+
+def test_the_window_goes_on_behind_a_block_with_bfinal():
+    """Section 7.2.3.5, and also inside a message, and across messages."""
+    one, other = words(2000, 1), words(2000, 2)
+    assert len(final(one, one)) < len(final(one)) // 5, "it points into the window"
+    inside = final(one, end=b"") + final(other + one, one)
+    echoed(compressed(final(one)) + compressed(final(one, one)) + compressed(final(other, one + one)),
+           [one, one, other])
+    echoed(compressed(inside) + compressed(final(one, one + other + one)), [one + other + one, one])
+    echoed(fragments(TEXT, *(inside[at : at + 1] for at in range(len(inside)))), [one + other + one])
+    blocks = b"".join([final(b"", end=b"")] * 1000)
+    echoed(compressed(final(one)) + compressed(blocks + final(one, one)), [one, one])
+    client = Deflater()
+    echoed(compressed(final(one)) + client.text(one), [one, one])
+
+
+def test_without_context_takeover_nothing_goes_on_behind_a_block_with_bfinal():
+    one = words(2000)
+    refused(compressed(final(one)) + compressed(final(one, one)), 1007, before=[one],
+            offer=f"{DEFLATE}; client_no_context_takeover")
+
+
+def test_a_message_may_end_with_the_octet_that_ends_its_last_block():
+    """The appended octets are then no block; who sends so had nothing more to flush, such as in an empty fragment."""
+    client = zlib.compressobj(wbits=-15)
+    first = client.compress(b"one, ") + client.flush(zlib.Z_SYNC_FLUSH)
+    assert client.flush(zlib.Z_SYNC_FLUSH) == b"", "a second flush has nothing"
+    second = (client.compress(b"two") + client.flush(zlib.Z_SYNC_FLUSH)).removesuffix(TAIL)
+    echoed(fragments(TEXT, first, b"") + compressed(second), [b"one, ", b"two"])
+    echoed(compressed(final(b"final", end=b"")) * 2, [b"final"] * 2)
+
+
+# What is not DEFLATE, or not all of it.
+
+def bits(*fields):
+    """Octets of fields that are (value, number of bits), each from its lowest bit on."""
+    number = length = 0
+    for value, size in fields:
+        number |= value << length
+        length += size
+    return number.to_bytes((length + 7) // 8, "little")
+
+
+def wrong_cuts():
+    """Messages that end inside of a block. Appending the four octets makes zlib content with many of them."""
+    hello = bytes.fromhex("f248cdc9c90700")  # its last block ends two bits behind the last octet but one
+    dynamic, huffman = (Deflater(strategy=strategy).payload(words(1000))
+                        for strategy in (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY))
+    for name, whole in {"fixed": hello, "dynamic": dynamic, "huffman": huffman}.items():
+        for cut in range(1, len(whole) - 1):
+            if cut < 60 or cut > len(whole) - 15:
+                yield f"{name}-{cut}", whole[:cut]
+    for cut in range(2, 25):
+        yield f"stored-{cut}", (b"\x00\x14\x00\xeb\xff" + b"x" * 20)[:cut]
+    yield "two-bits-behind-a-block", hello[:-1]
+    yield "header-behind-a-final-block", final(b"x", end=b"\x02")
+    yield "header-of-another-block", bits((0b010, 3), (0, 7), (0b010, 3))
+    yield "two-octets-behind-a-block", hello + b"\0"
+
+
+@pytest.mark.parametrize("payload", [pytest.param(payload, id=name) for name, payload in wrong_cuts()])
+def test_a_message_that_ends_inside_a_block_is_1007(payload):
+    refused(Deflater().frame(TEXT, b"before") + compressed(payload, BINARY), 1007, before=[b"before"])
+    refused(fragments(BINARY, payload, b""), 1007)
+
+
+@pytest.mark.parametrize("left", range(1, 30))
+def test_the_appended_octets_are_no_part_of_a_block_without_compression(left):
+    """Where four octets are left, the block ends with them."""
+    block = b"\x00\x40\x00\xbf\xff" + b"x" * 64
+    refused(compressed(block[:-left], BINARY), 1007, reason=b"inside a block")
+
+
+def test_the_appended_octets_are_no_part_of_a_header_that_they_would_complete():
+    """A code of two code lengths: 0 is a length of 4, and 1 begins a run of zeros. The first 241 symbols have none. Then
+    the sixteen zero bits are the lengths of sixteen symbols, the end of the block among them, and twelve ones three runs
+    of ten zeros, for thirty distances; the last four ones are the end of the block."""
+    order = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14]
+    begin = [(0, 1), (2, 2), (257 - 257, 5), (30 - 1, 5), (len(order) - 4, 4),
+             *((symbol in (4, 17), 3) for symbol in order)]
+    runs = [field for run in [10] * 23 + [8, 3] for field in ((1, 1), (run - 3, 3))]
+    assert sum(size for _, size in begin + runs) % 8 == 0, "the header goes on where the octets begin"
+    payload, stream = bits(*begin, *runs), zlib.decompressobj(-15)
+    assert stream.decompress(payload + TAIL) == b"" and stream.decompress(b"\x00\x01\x00\xfe\xffx") == b"x"
+    refused(compressed(payload), 1007, reason=b"inside a block")
+
+
+@pytest.mark.parametrize("payload", [pytest.param(payload, id=name) for name, payload in {
+    "plain-text": b"Hello, this is no DEFLATE",
+    "reserved-block-type": b"\x06\0",
+    "lengths-that-differ": b"\x00\x05\x00\xfa\xfeHello\x00",
+    "distance-beyond-the-window": bits((0b010, 3), (0b1000000, 7), (0b10111, 5), (0, 11), (0, 7)),
+    "zlib-header": zlib.compress(b"Hello"),
+    "gzip-header": b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xf3H\xcd\xc9\xc9\x07\0\x82\x89\xd1\xf7\x05\0\0\0",
+    "too-many-lengths": b"\xfc\xff\xff\xff\xff",
+    "behind-a-final-block": final(b"x", end=b"") + b"\x06",
+    "padding-that-is-no-block": b"\xf2\x48\xcd\xc9\xc9\x07\xff\xff\xff",
+}.items()])
+def test_what_is_not_deflate_is_1007_and_the_reason_says_so(payload):
+    refused(Deflater().text(b"before") + compressed(payload, BINARY), 1007, before=[b"before"], reason=b"DEFLATE")
+
+
+@pytest.mark.parametrize("data, code", [
+    pytest.param(b"\x06", 1007, id="reserved-block-type"),
+    pytest.param(b"\x00\x05\x00\xfa\xfe", 1007, id="lengths-that-differ"),
+    pytest.param(Deflater(level=0).payload(b"ok \xff more")[:12], 1007, id="not-utf-8"),
+    pytest.param(Deflater().payload(bytes(101)), 1009, id="too-large"),
+])
+def test_what_is_wrong_is_answered_while_the_message_is_unfinished(data, code):
+    with served_with_deflate("--max-message=100") as served:
+        opened(served).send(compressed(data, fin=False))
+        assert wire.close_code(served.peer.rest()) == code
+    with served_with_deflate("--max-message=100") as served:
+        opened(served).send(compressed(data + bytes(70_000), fin=False)[: len(data) + 20])
+        assert wire.close_code(served.peer.rest()) == code
+
+
+# UTF-8.
+
+@pytest.mark.parametrize("text", [b"\xff", b"ok\xed\xa0\x80", b"\xc3", "€".encode()[:2], b"x" * 70_000 + b"\x80", b"\xf5" * 9])
+def test_an_inflated_text_that_is_not_utf_8_is_1007(text):
+    client = Deflater()
+    refused(client.text(b"before") + client.text(text), 1007, before=[b"before"], reason=b"UTF-8")
+    echoed(Deflater().frame(BINARY, text), [(True, BINARY, text)])
+
+
+def test_a_character_may_be_cut_by_blocks_fragments_and_the_buffers():
+    message = "ä€😀".encode() * 50_000
+    for level in (0, 6):
+        client = Deflater(level=level)
+        payload = client.payload(message)
+        echoed(fragments(TEXT, *(payload[at : at + 997] for at in range(0, len(payload), 997))), [message])
+
+
+# The largest message.
+
+def test_the_largest_message_is_that_of_the_inflated_bytes():
+    for size in (1, 99, 100):
+        echoed(Deflater().text(b"x" * size) + Deflater(level=0).text(b"x" * size), [b"x" * size] * 2, "--max-message=100")
+    client = Deflater()
+    refused(client.text(b"x" * 100) + client.text(b"x" * 101), 1009, "--max-message=100", before=[b"x" * 100])
+    refused(compressed(Deflater(level=0).payload(b"x" * 101)), 1009, "--max-message=100")
+
+
+def test_fragments_and_blocks_of_one_message_count_together_and_not_for_the_next():
+    client = Deflater()
+    parts = [client.stream.compress(b"x" * 50) + client.stream.flush(zlib.Z_SYNC_FLUSH) for _ in range(3)]
+    refused(fragments(TEXT, *parts), 1009, "--max-message=149")
+    echoed(fragments(TEXT, *parts), [b"x" * 150], "--max-message=150")
+    client = Deflater()
+    echoed(b"".join(client.text(b"y" * 150) for _ in range(5)), [b"y" * 150] * 5, "--max-message=150")
+
+
+def test_what_is_longer_compressed_than_the_largest_message_is_judged_by_what_it_becomes():
+    empty = b"\x00\x00\x00\xff\xff"  # a block of nothing
+    echoed(compressed(empty * 500 + Deflater().payload(b"x")) + fragments(TEXT, empty * 300, empty * 300 + b"\0"),
+           [b"x", b""], "--max-message=1")
+
+
+def memory(served, field="VmRSS"):
+    """Bytes of the program's memory; VmHWM is the most that it had."""
+    with open(f"/proc/{served.process.pid}/status", encoding="ascii") as status:
+        return 1024 * int(re.search(rf"^{field}:\s*(\d+) kB", status.read(), re.MULTILINE)[1])
+
+
+@pytest.mark.parametrize("excess", [0, 1])
+def test_a_bomb_costs_no_more_than_the_limit(excess):
+    """16 KiB that become 16 MiB, and one byte more."""
+    bomb = Deflater(level=9).payload(bytes(16 * MIB + excess))
+    assert len(bomb) < 17_000
+    with served_with_deflate() as served:
+        opened(served).send(compressed(bomb, BINARY))
+        if excess:
+            assert served.peer.frame()[1:] == (CLOSE, wire.close_body(1009, b"message is larger than the limit"))
+        else:
+            header = served.peer.receive(4)
+            assert header[:2] == b"\xc2\x7e", header
+            payload = served.peer.receive(int.from_bytes(header[2:], "big"))
+            assert zlib.decompressobj(-15).decompress(payload + TAIL) == bytes(16 * MIB)
+        assert memory(served, "VmHWM") < 20 * MIB
+
+
+def test_the_largest_message_fits_the_memory_of_the_shipped_unit_also_where_it_does_not_compress():
+    """MemoryMax=32M."""
+    assert re.search(r"^MemoryMax=32M$", (wire.TOP / "ws-echo@.service").read_text(), re.MULTILINE)
+    message = noise(16 * MIB)
+    with served_with_deflate() as served:
+        peer = opened(served)
+        client = Deflater(level=1)
+        for _ in range(2):
+            peer.send(client.frame(BINARY, message))
+            header = peer.receive(10)
+            assert header[:2] == b"\xc2\x7f", header
+            peer.receive(int.from_bytes(header[2:], "big"))
+        assert memory(served, "VmHWM") < 28 * MIB
+
+
+# Memory.
+
+def own(served):
+    """Bytes of memory that are the program's alone, but for pages of files that just nobody else uses."""
+    with open(f"/proc/{served.process.pid}/smaps_rollup", encoding="ascii") as rollup:
+        return 1024 * int(re.search(r"^Private_Dirty:\s*(\d+) kB", rollup.read(), re.MULTILINE)[1])
+
+
+def echo_in(peer, client, message):
+    """One message and its reply, whose header it reads byte by byte."""
+    peer.send(client.text(message))
+    first, length = peer.receive(2)
+    assert first == 0xC1, first
+    if length >= 126:
+        length = int.from_bytes(peer.receive(2 if length == 126 else 8), "big")
+    return peer.receive(length)
+
+
+def test_memory_is_taken_at_the_first_compressed_message_and_not_at_the_handshake():
+    with served_with_deflate() as served, wire.Served() as other:
+        peer = opened(served)
+        other.peer.open()
+        for one in (served, other):
+            one.peer.send(wire.text("plain") + wire.text("pl", fin=False) + wire.frame(CONTINUATION, b"ain"))
+            assert one.peer.receive(len(wire.echo("plain")) * 2) == wire.echo("plain") * 2
+        assert memory(served, "VmSize") == memory(other, "VmSize")
+        assert own(served) < own(other) + 8192
+        echo_in(peer, Deflater(), b"compressed")
+        assert memory(served, "VmSize") > memory(other, "VmSize")
+        assert own(served) > own(other) + 50_000
+
+
+@pytest.mark.parametrize("size", [20, 60_000, 4 * MIB])
+def test_without_context_takeover_a_quiet_connection_gives_back_what_compression_took(size):
+    offer = f"{DEFLATE}; server_no_context_takeover; client_no_context_takeover"
+    with served_with_deflate() as served, wire.Served() as other:
+        peer, client, message = opened(served, offer), Deflater(takeover=False), words(size // 4 + 1)[:size]
+        other.peer.open()
+        for _ in range(3):
+            echo_in(peer, client, message)
+            other.peer.send(wire.text(message[:1], fin=False) + wire.frame(CONTINUATION, message[1:]))
+            other.peer.frame()
+        wire.wait_until(lambda: own(served) < own(other) + 32768, "the memory has gone back")
+        echo_in(peer, client, message)
+        peer.send(wire.close(1000))
+        assert peer.rest() == wire.reply(CLOSE, wire.close_body(1000))
+
+
+def test_a_quiet_connection_gives_back_all_but_the_windows_that_are_taken_over():
+    message = words(200_000)[:MIB]
+    with served_with_deflate() as served:
+        peer, client = opened(served), Deflater()
+        before = own(served)
+        echo_in(peer, client, message)
+        wire.wait_until(lambda: own(served) < before + 512 * 1024, "the memory has gone back")
+        assert len(echo_in(peer, client, message[-1000:])) < 50, "the windows are still there"
+
+
+def test_an_unfinished_message_keeps_its_window_while_the_connection_is_quiet():
+    """By the interval of the program's own clock."""
+    offer = f"{DEFLATE}; server_no_context_takeover; client_no_context_takeover"
+    message = words(3000)
+    payload = Deflater().payload(message)
+    with served_with_deflate("--ping-interval=0.3", "--timeout=0") as served:
+        peer = opened(served, offer)
+        echo_in(peer, Deflater(), message)
+        peer.send(compressed(payload[:-100], fin=False))
+        for _ in range(3):
+            assert peer.frame() == (True, PING, b"")
+        peer.send(wire.frame(CONTINUATION, payload[-100:]))
+        while (data := peer.receive(2))[0] == 0x89:
+            pass
+        length = int.from_bytes(peer.receive(2), "big")
+        assert data == b"\xc1\x7e"
+        assert zlib.decompressobj(-15).decompress(peer.receive(length) + TAIL) == wire.PREFIX + message
+
+
+def test_compressed_messages_cost_one_read_and_one_write_each(tmp_path):
+    strace, trace = require("strace", "strace"), tmp_path / "trace"
+    count = 300
+    with served_with_deflate(wrapper=[strace, "-f", "-q", "-s", "12", "-o", str(trace)]) as served:
+        peer, client = opened(served), Deflater()
+        for number in range(count):
+            echo_in(peer, client, b"%05d" % number)
+        peer.close()
+        served.finish()
+    calls = re.findall(r"^\d+ +(\w+)\((.*)", trace.read_text(), re.MULTILINE)
+    begun = next(at for at, (name, arguments) in enumerate(calls) if '"HTTP/1.1 101' in arguments)
+    names = [name for name, _ in calls[begun:]]
+    reads, writes = names.count("read"), names.count("write")
+    others = [name for name in names if name not in ("read", "write")]
+    assert count <= reads <= count + 5 + others.count("setitimer") and count <= writes <= count + 5, (reads, writes)
+    assert set(others) <= {"mmap", "madvise", "setitimer", "rt_sigreturn", "shutdown", "exit_group", "getpid", "---"}, others
