@@ -1,6 +1,7 @@
 """Real clients, end to end: each connection accepted by systemd-socket-activate, as in `make run`."""
 
 import asyncio
+import contextlib
 import json
 import os
 import pathlib
@@ -15,12 +16,12 @@ LARGE = bytes(range(256)) * (1 << 16)
 OPTIONS = ["--subprotocol=chat", "--subprotocol=superchat"]
 
 
-@pytest.fixture(name="url", scope="module")
-def listening(program):
+@contextlib.contextmanager
+def listening(program, *options):
     """The address of a program that a connection starts. What starts it is given the socket, so no port is guessed."""
     activate = require("systemd-socket-activate", "systemd")
     handed_over = 'exec 3<&0 </dev/null; LISTEN_PID=$$ exec "$@"'
-    command = ["sh", "-c", handed_over, "sh", activate, "--accept", "--inetd", program, *OPTIONS]
+    command = ["sh", "-c", handed_over, "sh", activate, "--accept", "--inetd", program, *options]
     environment = {**os.environ, "SYSTEMD_LOG_LEVEL": "warning", "LISTEN_FDS": "1"}
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -28,6 +29,12 @@ def listening(program):
     with process:
         yield f"ws://127.0.0.1:{port}/socket"
         process.terminate()
+
+
+@pytest.fixture(name="url", scope="module")
+def listening_without_compression(program):
+    with listening(program, *OPTIONS) as address:
+        yield address
 
 
 # Debian's python3-websockets.
