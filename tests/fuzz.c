@@ -2,8 +2,8 @@
  * A fuzzer of the pure functions of ws-echo.c, which is included to call them
  *
  * The first byte of an input chooses what is fuzzed, by the letter in the table at the end: h a request head,
- * p a PROXY header, f a frame, u UTF-8, o a command line.  The result of a function must be consistent, and
- * must depend neither on where its bytes are cut nor on what stands behind them.
+ * p a PROXY header, f a frame, u UTF-8, d a compressed message, o a command line.  The result of a function must
+ * be consistent, and must depend neither on where its bytes are cut nor on what stands behind them.
  *
  *     clang -fsanitize=fuzzer,address,undefined    libFuzzer searches for inputs until it is stopped
  *     cc -DSTANDALONE                              runs the files named as arguments, and thousands of
@@ -255,6 +255,74 @@ static void fuzz_utf8(const uint8_t *input, size_t length)
     free(payload);
 }
 
+/* ---- Compression ------------------------------------------------------------------------------------ */
+
+enum { INFLATED_MAX = 5000 /* bytes; more is too large */ };
+
+/* Inflates the two parts of a message's payload into a connection.  Returns how that ends. */
+static enum end inflate_parts(struct connection *c, uint8_t opcode, const uint8_t *payload, size_t place,
+                              size_t length)
+{
+    uint8_t *first = copy_of(payload, place), *other = copy_of(payload + place, length - place);
+    c->agreed.compression.parameters[CLIENT_NO_CONTEXT_TAKEOVER] = WITHOUT_VALUE;
+    c->message.opcode = opcode;
+    c->message.compressed = true;
+    c->message.utf8 = UTF8_WHOLE;
+    c->message.length = 0;
+    HOLDS(map_message(&c->message) && begin_inflating(c));
+    enum end end = inflate_payload(c, first, place, false);
+    if (end == ACCEPTED)
+        end = inflate_payload(c, other, length - place, true);
+    free(first);
+    free(other);
+    return end;
+}
+
+/* Inflates our reply, without what the program has for that. */
+static void judge_reply(const uint8_t *reply, size_t length, const uint8_t *message, size_t message_length)
+{
+    static const uint8_t tail[] = {0x00, 0x00, 0xff, 0xff};
+    static uint8_t inflated[PREFIX_MAX + INFLATED_MAX + 1];
+    size_t header = reply_header_length(reply);
+    z_stream stream = {.next_in = reply + header,
+                       .avail_in = (unsigned)(length - header),
+                       .next_out = inflated,
+                       .avail_out = sizeof inflated};
+    HOLDS((reply[0] & ~(TEXT | BINARY)) == (FIN | RSV1) && inflateInit2(&stream, -WINDOW_BITS_MAX) == Z_OK);
+    int first = inflate(&stream, Z_SYNC_FLUSH);
+    stream.next_in = tail;
+    stream.avail_in = sizeof tail;
+    HOLDS(first == Z_OK && inflate(&stream, Z_SYNC_FLUSH) == Z_OK && stream.avail_in == 0);
+    size_t prefix = (reply[0] & 0x0f) == TEXT ? options.prefix.length : 0;
+    HOLDS(stream.total_out == prefix + message_length);
+    HOLDS(memcmp(inflated, options.prefix.bytes, prefix) == 0);
+    HOLDS(memcmp(inflated + prefix, message, message_length) == 0);
+    inflateEnd(&stream);
+}
+
+static void fuzz_compressed_message(const uint8_t *input, size_t length)
+{
+    static struct connection whole, cut_up;
+    size_t place = take_place(&input, &length), reply_length;
+    uint8_t opcode = place % 2 ? TEXT : BINARY;
+    options.max_message = INFLATED_MAX;
+    enum end end = inflate_parts(&whole, opcode, input, 0, length);
+    enum end end_of_parts = inflate_parts(&cut_up, opcode, input, place, length);
+    const struct message *one = &whole.message, *other = &cut_up.message;
+    HOLDS(end == end_of_parts && one->utf8 == other->utf8);
+    HOLDS(one->length == other->length || end == TEXT_NOT_UTF8); /* which is found out piece by piece */
+    HOLDS(memcmp(one->memory + REPLY_ROOM, other->memory + REPLY_ROOM, (size_t)other->length) == 0);
+    HOLDS(end == ACCEPTED || ends[end].code == INVALID_PAYLOAD || end == MESSAGE_TOO_BIG);
+    HOLDS((one->length > INFLATED_MAX) == (end == MESSAGE_TOO_BIG) || end == TEXT_NOT_UTF8);
+    HOLDS(opcode == BINARY || (one->utf8 == UTF8_WRONG) == (end == TEXT_NOT_UTF8));
+    if (end != ACCEPTED)
+        return;
+    whole.agreed.compression.parameters[SERVER_NO_CONTEXT_TAKEOVER] = WITHOUT_VALUE;
+    const uint8_t *reply = deflate_message(&whole, &reply_length);
+    HOLDS(reply);
+    judge_reply(reply, reply_length, other->memory + REPLY_ROOM, (size_t)other->length);
+}
+
 /* ---- Command line ----------------------------------------------------------------------------------- */
 
 /* Each word ends with a NUL byte, the last one with the input. */
@@ -292,7 +360,8 @@ static const struct {
     uint8_t letter;
     void (*fuzz)(const uint8_t *input, size_t length);
 } targets[] = {
-    {'h', fuzz_head}, {'p', fuzz_proxy_header}, {'f', fuzz_frame}, {'u', fuzz_utf8}, {'o', fuzz_options},
+    {'h', fuzz_head}, {'p', fuzz_proxy_header},       {'f', fuzz_frame},
+    {'u', fuzz_utf8}, {'d', fuzz_compressed_message}, {'o', fuzz_options},
 };
 
 /* What libFuzzer calls for every input. */

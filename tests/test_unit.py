@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+import zlib
 
 import pytest
 import wire
@@ -57,6 +58,16 @@ INPUTS = {
         b"a" * 40 + b"\xed\xa0\x80" + b"b" * 40,
         b"\xc3\xa4" * 40 + b"\xc0\x80",
     ],
+    **{b"d\0" + bytes([place]): [
+        b"",
+        b"\0",
+        bytes.fromhex("f248cdc9c90700"),
+        bytes.fromhex("f348cdc9c90700" "f348cdc9c90700"),
+        b"\x00\x13\x00\xec\xff" + ("x" * 14 + "ä€").encode() + b"\0",
+        zlib.compress(b"a text that is longer, and has the words the and that, and the end. " * 9, wbits=-15) + b"\0",
+        zlib.compress(bytes(range(256)) * 4, wbits=-15)[:-1],
+        zlib.compress(bytes(5001), wbits=-15),
+    ] for place in (4, 5)},
     b"o": [
         b"",
         b"--path=/a\0-P\0>%20\0--timeout=5\0--ping-interval=0.5\0-m\x0064K\0-qsnone\0-ohttps://a.example",
@@ -103,7 +114,7 @@ def inputs(tmp_path):
     """The inputs as files, in a folder."""
     for letter, group in INPUTS.items():
         for number, data in enumerate(group):
-            (tmp_path / f"{letter[:1].decode()}{number}").write_bytes(letter + data)
+            (tmp_path / f"{letter[:1].decode()}{letter[1:].hex()}-{number}").write_bytes(letter + data)
     return tmp_path
 
 
