@@ -2892,6 +2892,7 @@ static enum end inflate_bytes(struct codec *codec, struct message *message, cons
 {
     z_stream *inflater = &codec->inflater;
     struct frame unmasked = {0};
+    bool block_ended;
     inflater->next_in = from;
     inflater->avail_in = (unsigned)length;
     do {
@@ -2915,9 +2916,10 @@ static enum end inflate_bytes(struct codec *codec, struct message *message, cons
             inflate_beyond_final(inflater);
         else if (result != Z_OK && result != Z_BUF_ERROR) /* the latter: there was nothing to do */
             return INFLATE_FAILED;
-        if (result == Z_OK && inflater->data_type & 128) /* the end of a block; 64: of one with BFINAL */
+        block_ended = result == Z_OK && inflater->data_type & 128;
+        if (block_ended) /* 64: it has BFINAL, and fills its last octet */
             codec->bits = inflater->data_type & 64 ? 0 : inflater->data_type & 7;
-    } while (inflater->avail_in > 0 || inflater->avail_out == 0);
+    } while (block_ended || inflater->avail_in > 0 || inflater->avail_out == 0);
     return ACCEPTED;
 }
 

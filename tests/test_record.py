@@ -134,7 +134,7 @@ def test_every_end_is_named_differently():
         wire.head("X : v"), wire.head("X: v", " folded"), wire.head(version="HTTP/3.0"),
         wire.head("Content-Length: 5"), wire.head("Transfer-Encoding: chunked"), wire.head(*["X: v"] * 100),
         wire.head("X: " + "v" * 20000), b"GET /" + b"o" * 5000, wire.head("Sec-WebSocket-Protocol: a b"),
-        wire.head("Sec-WebSocket-Protocol: a, a"), b"\x16\x03\x01\x02\x00\x01",
+        wire.head("Sec-WebSocket-Protocol: a, a"), wire.head("Sec-WebSocket-Extensions: ;"), b"\x16\x03\x01\x02\x00\x01",
         b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
     ]
     frames = [
@@ -409,6 +409,31 @@ def test_a_connection_reset_without_a_byte_is_a_health_check_too():
 def test_verbose_names_every_field_once_however_it_ends(data):
     log = wire.run(wire.head("X-Probe: seen") + data, "--verbose").stderr.decode()
     assert log.count("X-Probe") == 1, log
+
+
+def test_verbose_says_that_frames_are_compressed_and_both_lengths():
+    head = wire.head("Sec-WebSocket-Extensions: permessage-deflate")
+    hello = bytes.fromhex("f248cdc9c90700")
+    data = [wire.frame(TEXT, hello[:3], fin=False, rsv=4), wire.frame(CONTINUATION, hello[3:]), wire.text("plain"),
+            wire.frame(BINARY, b"\x06", rsv=4)]
+    result = wire.run(head + b"".join(data), "--deflate", "--verbose", "--prefix=")
+    log = [line.partition(": ")[2] for line in result.stderr.decode().splitlines()]
+    begun = log.index("received text fin=0 length=3 compressed")
+    assert log[begun:-1] == [
+        "received text fin=0 length=3 compressed", "received continuation fin=1 length=4", "inflated text length=5",
+        "deflated text length=5", "sent text fin=1 length=7 compressed", "received text fin=1 length=5",
+        "sent text fin=1 length=5", "received binary fin=1 length=1 compressed", "inflated binary length=0",
+        "sent close fin=1 length=35 code=1007",
+    ]
+
+
+def test_the_record_names_the_extension_as_it_was_agreed_to():
+    agreed = ("permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=11"
+              "; client_max_window_bits=12")
+    offer = wire.head(f"Sec-WebSocket-Extensions: {agreed}", "Origin: http://a.example")
+    for options, extension in [(["--deflate"], agreed), ([], None), (["--deflate", "--origin=null"], None)]:
+        record = wire.record(wire.run(offer, *options).stderr.decode())
+        assert record.get("extension") == extension, record
 
 
 def test_verbose_names_every_frame_with_its_type_fin_length_and_close_code():

@@ -67,6 +67,7 @@ INPUTS = {
         zlib.compress(b"a text that is longer, and has the words the and that, and the end. " * 9, wbits=-15) + b"\0",
         zlib.compress(bytes(range(256)) * 4, wbits=-15)[:-1],
         zlib.compress(bytes(5001), wbits=-15),
+        bytes.fromhex("3208001c"),  # the header of a block that is no block in the last octet of one
     ] for place in (4, 5)},
     b"o": [
         b"",

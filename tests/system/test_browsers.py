@@ -172,6 +172,13 @@ http {{
 """
 
 
+@pytest.fixture
+def compressing():
+    """The address of a server that agrees to compression."""
+    with serving("--deflate") as address:
+        yield address
+
+
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory):
     """The address of a reverse proxy in front of a server."""
@@ -243,6 +250,21 @@ def test_a_websocket_typed_into_the_console_gets_its_echo(browser, elsewhere, se
 def test_a_conversation_is_opened_without_extension_and_closed_cleanly(console):
     assert console("['Hello world']") == {
         "opened": True, "errors": 0, "protocol": "", "extensions": "", "received": ["server: Hello world"],
+        "code": 1000, "reason": "", "wasClean": True,
+    }
+
+
+def test_compression_is_agreed_to_where_the_server_wants_it_and_messages_come_back(browser, compressing):
+    """One after the other, so that later ones point into those before them."""
+    browser.open(compressing)
+    talk = TALK.replace("ws://localhost:8888", compressing.replace("http", "ws").rstrip("/"))
+    told = browser.evaluate(f"({talk})(['Hello world', 'Hello world', '', 'ä€😀 '.repeat(30000), "
+                            "new Uint8Array(3).buffer, new ArrayBuffer(0), 'x', new Blob(['x'.repeat(1000)])])")
+    assert told.pop("extensions").startswith("permessage-deflate"), told
+    assert told == {
+        "opened": True, "errors": 0, "protocol": "",
+        "received": ["server: Hello world", "server: Hello world", "server: ", "server: " + "ä€😀 " * 30000, [0, 0, 0], [],
+                     "server: x", [120] * 1000],
         "code": 1000, "reason": "", "wasClean": True,
     }
 
@@ -538,6 +560,16 @@ def test_the_page_offers_subprotocols_and_shows_the_one_agreed_to(page):
     page.type("#subprotocols", "chat, superchat" + ENTER)
     page.wait_for("/chat/.test(document.getElementById('status').textContent)")
     assert page.problems() == []
+
+
+def test_the_page_shows_the_extension_agreed_to(browser, page, compressing):
+    assert "permessage" not in value(page, "#status", "textContent")
+    browser.open(compressing)
+    browser.wait_for(OPEN)
+    assert "permessage-deflate" in value(browser, "#status", "textContent")
+    browser.type("#text", "compressed" + ENTER)
+    assert "server: compressed" in received(browser, 1)
+    assert browser.problems() == []
 
 
 def refusal(browser):

@@ -4,11 +4,13 @@ import contextlib
 import errno
 import json
 import os
+import random
 import re
 import resource
 import select
 import socket
 import subprocess
+import zlib
 
 import pytest
 import wire
@@ -121,6 +123,22 @@ def test_the_largest_message_fits_the_memory_limit(listening, opcode, prefix):
     expected = reply(opcode, prefix + payload)
     assert peer.receive(len(expected)) == expected
     leave(peer)
+
+
+def test_the_largest_message_fits_the_memory_limit_also_where_it_is_compressed_in_vain(listening):
+    with options(listening, "--deflate"):
+        peer = connect(listening)
+        peer.open("Sec-WebSocket-Extensions: permessage-deflate", extension="permessage-deflate")
+        payload = random.Random(7692).randbytes(16 << 20)
+        stream = zlib.compressobj(level=1, wbits=-15)
+        inflater = zlib.decompressobj(wbits=-15)
+        for _ in range(2):
+            compressed = stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH)
+            peer.send(frame(BINARY, compressed[:-4], rsv=4))
+            header = peer.receive(10)
+            assert header[:2] == b"\xc2\x7f", header
+            assert inflater.decompress(peer.receive(int.from_bytes(header[2:], "big")) + compressed[-4:]) == payload
+        leave(peer)
 
 
 def test_instances_need_not_share_what_is_shared(listening):
@@ -495,6 +513,16 @@ def test_the_journal_has_every_field(listening):
     }
     assert {name: entry.get(name) for name in expected} == expected
     assert int(entry["WS_DURATION_USEC"]) > 0
+
+
+def test_the_journal_has_the_extension_that_was_agreed_to(listening):
+    cursor, agreed = listening.cursor(), "permessage-deflate; server_max_window_bits=10"
+    with options(listening, "--deflate"):
+        peer = connect(listening)
+        port = peer.socket.getsockname()[1]
+        peer.open(f"Sec-WebSocket-Extensions: {agreed}; client_max_window_bits", extension=agreed)
+        leave(peer)
+    assert record_of(listening, cursor, port)["WS_EXTENSIONS"] == agreed
 
 
 def leaves_one_line_in_the_journal(machine):
