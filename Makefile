@@ -38,7 +38,8 @@ NETTLE_ARCHIVE = $(filter /%,$(shell $(CC) -print-file-name=libnettle.a))
 PLAIN_SHA1 = $(shell nm $(NETTLE_ARCHIVE) 2>/dev/null | sed -n 's/.* T \(_nettle_sha1_compress_x86_64\)$$/\1/p')
 NETTLE ?= $(or $(PLAIN_SHA1:%=-Wl$(comma)--defsym=nettle_sha1_compress=%) $(NETTLE_ARCHIVE),-lnettle)
 
-# So is zlib, which only connections with compression need.  ZLIB=-lz links the shared one.
+# So is zlib, which only connections that compress need, and which costs the others nothing then.  ZLIB=-lz links the
+# shared one.
 ZLIB ?= $(or $(filter /%,$(shell $(CC) -print-file-name=libz.a)),-lz)
 
 # `make static`: musl, Nettle and zlib linked in, no libsystemd.  On a musl system that is the compiler at hand.  Elsewhere it
@@ -69,8 +70,8 @@ library = @$(PKG_CONFIG) --exists $(1) || $(call missing,$(1),$(2))
 all: ws-echo
 
 help:
-	@echo 'make            build ws-echo, with Nettle linked in where there is a static one: a security'
-	@echo '                update of Nettle then takes a new build; NETTLE=-lnettle links the shared one'
+	@echo 'make            build ws-echo, with Nettle and zlib linked in where there are static ones: a security'
+	@echo '                update of theirs then takes a new build; NETTLE=-lnettle ZLIB=-lz link the shared ones'
 	@echo 'make static     build ws-echo-static: with musl, without libraries, faster to start'
 	@echo 'make run        serve on all addresses until Ctrl-C; PORT=8888 chooses the port, ARGS= options'
 	@echo 'make deps       install what building and testing need, by apt-get (with run: only what that needs)'
