@@ -214,6 +214,20 @@ def test_a_shared_nettle_is_used_by_its_public_names_only(tree):
     assert "_nettle_sha1_compress" not in symbols
 
 
+def test_zlib_is_linked_in_unless_the_builder_says_otherwise(tree):
+    readelf = parts.require("readelf", "binutils")
+
+    def needed(**variables):
+        dynamic = subprocess.run([readelf, "-dW", built(tree, "ws-echo", **variables)], capture_output=True, text=True,
+                                 check=True).stdout
+        return re.findall(r"NEEDED.*\[(lib(?:z|nettle)\.so)", dynamic)
+
+    archive = subprocess.run(["cc", "-print-file-name=libz.a"], capture_output=True, text=True, check=True).stdout.strip()
+    parts.require_file(archive, "zlib1g-dev")
+    assert needed() == []
+    assert needed(ZLIB="-lz") == ["libz.so"]
+
+
 def committed(tree):
     """The tree as the only commit of a repository."""
     git = parts.require("git", "git")

@@ -157,11 +157,12 @@ def test_its_manual_and_its_completion_are_found(package, machine):
     assert machine.path("/usr/share/bash-completion/completions/ws-echo").is_file()
 
 
-def test_nettle_is_linked_dynamically(package, machine):
-    """So that the library's security updates reach the program."""
+def test_libraries_are_linked_dynamically(package, machine):
+    """So that their security updates reach the program."""
     install(machine, package.this)
-    assert "libnettle.so" in machine.run("ldd", "/usr/sbin/ws-echo").stdout
-    assert "libnettle" in query(machine, "Depends")
+    libraries = machine.run("ldd", "/usr/sbin/ws-echo").stdout
+    assert "libnettle.so" in libraries and "libz.so" in libraries
+    assert "libnettle" in query(machine, "Depends") and "zlib1g" in query(machine, "Depends")
 
 
 def test_the_settings_and_the_entry_of_xinetd_are_the_administrators(package, machine):
