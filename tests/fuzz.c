@@ -2,8 +2,8 @@
  * A fuzzer of the pure functions of ws-echo.c, which is included to call them
  *
  * The first byte of an input chooses what is fuzzed, by the letter in the table at the end: h a request head,
- * p a PROXY header, f a frame, u UTF-8, d a compressed message, o a command line.  The result of a function must
- * be consistent, and must depend neither on where its bytes are cut nor on what stands behind them.
+ * p a PROXY header, f a frame, u UTF-8, d a compressed message, o a command line.  The result of a function
+ * must be consistent, and must depend neither on where its bytes are cut nor on what stands behind them.
  *
  *     clang -fsanitize=fuzzer,address,undefined    libFuzzer searches for inputs until it is stopped
  *     cc -DSTANDALONE                              runs the files named as arguments, and thousands of

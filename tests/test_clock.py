@@ -235,7 +235,7 @@ def test_a_peer_that_reads_is_not_given_up_because_this_process_was_stopped():
         with wire.Clock(1.5) as clock:
             while not clock.over():
                 if readable(peer):
-                    received += peer.socket.recv(1 << 16)
+                    peer.buffer += peer.socket.recv(1 << 16)
         served.stop(signal.SIGCONT)
         expected = wire.reply(BINARY, LARGE)
         received += peer.receive(len(expected) - len(received))

@@ -443,6 +443,10 @@ REFUSED = {
     ("subprotocol-twice", 400): SUBPROTOCOL_TWICE,
     ("too-many-subprotocols", 400): TOO_MANY_SUBPROTOCOLS,
     ("version-not-13", 426): VERSION_NOT_13,
+    ("extension-malformed", 400): {
+        value or "empty": wire.head(f"Sec-WebSocket-Extensions: {value}")
+        for value in ["", ",", ";", "a b", "a;", "a; b=", "a; =b", "a; b=c d", 'a; b="c', 'a; b=""', 'a; b="c,d"', "a, b;"]
+    },
     ("origin-forbidden", 403): ORIGIN_FORBIDDEN,
 }
 
@@ -596,6 +600,7 @@ EVIL = "Origin: http://evil.example"
         ("subprotocol-malformed", "origin", wire.head(EVIL, "Sec-WebSocket-Protocol: a b")),
         ("version-not-13", "origin", wire.head(EVIL, sec_websocket_version="8")),
         ("upgrade-required", "origin", wire.head(EVIL, upgrade=None)),
+        ("extension-malformed", "403", wire.head(EVIL, "Sec-WebSocket-Extensions: a;")),
         ("origin-forbidden", "101", wire.head(EVIL)),
     ]
 ])

@@ -232,7 +232,7 @@ def program_compiled_with(anybodys, monkeypatch):
     def compiled(*flags):
         program = pathlib.Path(wire.PROGRAM).with_name("other")
         subprocess.run([parts.require("cc", "gcc"), "-std=gnu17", "-O1", *flags, '-DVERSION="0"', f"-I{wire.TOP}/build",
-                        "-o", program, wire.TOP / "ws-echo.c", "-lnettle"], check=True, timeout=wire.LIMIT)
+                        "-o", program, wire.TOP / "ws-echo.c", "-lnettle", "-lz"], check=True, timeout=wire.LIMIT)
         monkeypatch.setattr(wire, "PROGRAM", str(program))
     return compiled
 
