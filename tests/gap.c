@@ -3,8 +3,8 @@
  * lets it go on.  A signal that comes in the gap is taken, and does not shorten it.
  *
  * The file that GAP names is shared with the test.  Its bytes are the call (r: read from standard input,
- * w: write to standard output, s: setitimer; 0: none), how many such calls are left up to the gap, and 1 while
- * the program is in the gap, which the test sets to 0.
+ * w: write to standard output, s: setitimer; 0: none), how many such calls are left up to the gap, and 1
+ * while the program is in the gap, which the test sets to 0.
  */
 #define _GNU_SOURCE
 
