@@ -165,6 +165,7 @@ deps-bench: deps
 
 bench: ws-echo ws-echo-static
 	$(PYTHON) tests/bench/bench.py
+	$(PYTHON) tests/bench/compression.py
 	[ $$(id -u) != 0 ] || $(PYTHON) tests/system/measure.py
 
 # The files in the tree are as for PREFIX=/usr; $(call here,FILE) writes one with the paths of this installation, and

@@ -2926,8 +2926,8 @@ static enum end inflate_bytes(struct codec *codec, struct message *message, cons
 /*
  * Judges the end of a compressed message: section 7.2.1, 7.2.2.  Behind its last block there is the header of
  * an empty one without compression, three zero bits and what fills the octet, to which the four octets are
- * appended that the sender has removed.  Some senders (Python's websockets in a last fragment that is empty)
- * have nothing to remove and send nothing; then it ends with the octet in which its last block ends.
+ * appended that the sender has removed.  Some senders have nothing to remove in a last
+ * fragment that is empty, and send none of this; then it ends with the octet in which its last block ends.
  */
 static enum end end_inflating(struct codec *codec, struct message *message)
 {

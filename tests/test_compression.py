@@ -2,6 +2,7 @@
 
 import random
 import re
+import resource
 import zlib
 
 import pytest
@@ -550,6 +551,18 @@ def test_the_largest_message_fits_the_memory_of_the_shipped_unit_also_where_it_d
         assert memory(served, "VmHWM") < 28 * MIB
 
 
+def test_the_largest_message_fits_the_address_space_of_the_shipped_entry_for_xinetd():
+    limit = int(re.search(r"^\s*rlimit_as\s*= (\d+)M$", (wire.TOP / "ws-echo.xinetd").read_text(), re.MULTILINE)[1]) * MIB
+    message = noise(16 * MIB)
+    with served_with_deflate(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit))) as served:
+        peer = opened(served)
+        peer.send(Deflater(level=1).frame(BINARY, message))
+        header = peer.receive(10)
+        assert header[:2] == b"\xc2\x7f", header
+        payload = peer.receive(int.from_bytes(header[2:], "big"))
+        wire.same(zlib.decompressobj(-15).decompress(payload + TAIL), message)
+
+
 # Memory.
 
 def own(served):
@@ -575,11 +588,11 @@ def test_memory_is_taken_at_the_first_compressed_message_and_not_at_the_handshak
         for one in (served, other):
             one.peer.send(wire.text("plain") + wire.text("pl", fin=False) + wire.frame(CONTINUATION, b"ain"))
             assert one.peer.receive(len(wire.echo("plain")) * 2) == wire.echo("plain") * 2
-        assert memory(served, "VmSize") == memory(other, "VmSize")
-        assert own(served) < own(other) + 8192
+        assert memory(served, "VmSize") < memory(other, "VmSize") + MIB
+        assert own(served) < own(other) + 40_000  # where pages begin and end is left to chance
         echo_in(peer, Deflater(), b"compressed")
-        assert memory(served, "VmSize") > memory(other, "VmSize")
-        assert own(served) > own(other) + 50_000
+        assert memory(served, "VmSize") > memory(other, "VmSize") + 16 * MIB
+        assert own(served) > own(other) + 60_000
 
 
 @pytest.mark.parametrize("size", [20, 60_000, 4 * MIB])
@@ -592,7 +605,7 @@ def test_without_context_takeover_a_quiet_connection_gives_back_what_compression
             echo_in(peer, client, message)
             other.peer.send(wire.text(message[:1], fin=False) + wire.frame(CONTINUATION, message[1:]))
             other.peer.frame()
-        wire.wait_until(lambda: own(served) < own(other) + 32768, "the memory has gone back")
+        wire.wait_until(lambda: own(served) < own(other) + 40_000, "the memory has gone back")
         echo_in(peer, client, message)
         peer.send(wire.close(1000))
         assert peer.rest() == wire.reply(CLOSE, wire.close_body(1000))

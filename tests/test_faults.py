@@ -112,6 +112,22 @@ def test_a_peer_that_goes_without_waiting_for_the_1011_does_not_hide_the_fault(t
         one_line(served.ended(71), "no memory for the message: ")
 
 
+@pytest.mark.parametrize("pair", [wire.tcp_pair, wire.pipe_pair])
+def test_a_compressed_message_for_whose_reply_there_is_no_memory_is_1011_too(pair):
+    options = "--quiet", "--max-message=1G", "--deflate"
+    with wire.Served(*options, pair=pair, preexec_fn=limited(1536 * MIB)) as served:
+        extension = "permessage-deflate"
+        peer = served.peer.open(f"Sec-WebSocket-Extensions: {extension}", extension=extension)
+        peer.send(wire.text("pl", fin=False) + wire.frame(wire.CONTINUATION, b"ain"))
+        assert peer.receive(len(wire.echo("plain"))) == wire.echo("plain"), "for a message alone there is"
+        peer.send(wire.frame(BINARY, b"\0", rsv=4))
+        assert wire.close_code(peer.rest()) == 1011
+        peer.close()
+        log = served.process.communicate(timeout=wire.LIMIT)[1].decode()
+        assert served.process.returncode == 71, (served.process.returncode, log)
+        one_line(log, "memory")
+
+
 @pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
 def test_without_a_timer_it_does_not_serve(pair, tmp_path):
     """Nothing would have a limit any more."""

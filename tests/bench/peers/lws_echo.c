@@ -1,6 +1,7 @@
-/* lws_echo: an echo server with libwebsockets: lws_echo PORT PREFIX. Text gets the prefix in front, binary
- * messages none. Messages that are complete wait in a queue until libwebsockets says that the connection is
- * writable, and leave as long as it takes them; a connection whose queue is long is not read from. */
+/* lws_echo: an echo server with libwebsockets: lws_echo PORT PREFIX [deflate]. Text gets the prefix in front,
+ * binary messages none. Messages that are complete wait in a queue until libwebsockets says that the
+ * connection is writable, and leave as long as it takes them; a connection whose queue is long is not read
+ * from. */
 
 #include <libwebsockets.h>
 #include <signal.h>
@@ -21,13 +22,15 @@ struct message {
     unsigned char bytes[];
 };
 
-/* What a connection has: the message that is being received, and those to be sent. */
+/* What a connection has: the message that is being received, those to be sent, and the one that has been:
+ * while libwebsockets compresses, it reads from it until it says that the connection is writable again. */
 struct session {
-    struct message *receiving, *first, **last;
+    struct message *receiving, *first, **last, *sent;
     size_t queued;
 };
 
 static const char *prefix;
+static bool compresses;
 
 /* Takes a message (or NULL) and the room it needs; returns it with that room, or NULL where there is no
  * memory. */
@@ -82,7 +85,9 @@ static int received(struct lws *connection, struct session *session, const void 
  * it. */
 static int writable(struct lws *connection, struct session *session)
 {
-    while (session->first && !lws_send_pipe_choked(connection)) {
+    free(session->sent);
+    session->sent = NULL;
+    while (session->first && !session->sent && !lws_send_pipe_choked(connection)) {
         struct message *message = session->first;
         int sent = lws_write(connection, message->bytes + LWS_PRE, message->length,
                              message->binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT);
@@ -90,9 +95,12 @@ static int writable(struct lws *connection, struct session *session)
             return -1;
         session->first = message->next;
         session->queued -= message->length;
-        free(message);
+        if (compresses)
+            session->sent = message;
+        else
+            free(message);
     }
-    if (session->first)
+    if (session->first || session->sent)
         lws_callback_on_writable(connection);
     if (session->queued <= QUEUE_BYTES)
         lws_rx_flow_control(connection, 1);
@@ -105,10 +113,14 @@ static int happened(struct lws *connection, enum lws_callback_reasons reason, vo
 {
     struct session *session = user;
     switch (reason) {
+    case LWS_CALLBACK_ESTABLISHED:
+        lws_set_extension_option(connection, "permessage-deflate", "compression_level", "6");
+        return 0;
     case LWS_CALLBACK_RECEIVE: return received(connection, session, piece, length);
     case LWS_CALLBACK_SERVER_WRITEABLE: return writable(connection, session);
     case LWS_CALLBACK_CLOSED:
         free(session->receiving);
+        free(session->sent);
         for (struct message *message; (message = session->first);) {
             session->first = message->next;
             free(message);
@@ -120,9 +132,12 @@ static int happened(struct lws *connection, enum lws_callback_reasons reason, vo
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
+    static const struct lws_extension deflate[] = {
+        {"permessage-deflate", lws_extension_callback_pm_deflate, "permessage-deflate"}, {0}};
+    if (argc < 3)
         return 64;
     prefix = argv[2];
+    compresses = argc > 3;
     const struct lws_protocols protocols[] = {{.name = "echo",
                                                .callback = happened,
                                                .per_session_data_size = sizeof(struct session),
@@ -132,6 +147,7 @@ int main(int argc, char **argv)
                                                     .iface = "127.0.0.1",
                                                     .options = LWS_SERVER_OPTION_DISABLE_IPV6,
                                                     .protocols = protocols,
+                                                    .extensions = compresses ? deflate : NULL,
                                                     .pt_serv_buf_size = BUFFER_BYTES};
     lws_set_log_level(LLL_ERR, NULL);
     struct lws_context *context = lws_create_context(&information);

@@ -1,4 +1,4 @@
-"""The echo server of Tornado's tutorial, at /socket: tornado_echo.py PORT PREFIX."""
+"""The echo server of Tornado's tutorial, at /socket: tornado_echo.py PORT PREFIX [deflate]."""
 
 import sys
 
@@ -11,6 +11,10 @@ PORT, PREFIX = int(sys.argv[1]), sys.argv[2]
 
 class Echo(tornado.websocket.WebSocketHandler):
     """Echoes text with the prefix in front, and binary messages as they are."""
+
+    def get_compression_options(self):
+        """Return what compression is wanted, as all servers compared have it; None: none."""
+        return {"compression_level": 6, "mem_level": 8} if "deflate" in sys.argv[3:] else None
 
     def on_message(self, message):
         """Take a message; send its echo."""

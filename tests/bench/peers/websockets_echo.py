@@ -1,9 +1,10 @@
-"""An echo server with the websockets library: websockets_echo.py PORT PREFIX."""
+"""An echo server with the websockets library: websockets_echo.py PORT PREFIX [deflate]."""
 
 import asyncio
 import sys
 
 import websockets
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 PORT, PREFIX = int(sys.argv[1]), sys.argv[2]
 
@@ -15,8 +16,11 @@ async def echo(connection):
 
 
 async def main():
-    """Serve for ever, without compression."""
+    """Serve for ever."""
     options = {"compression": None, "max_size": 16 << 20, "ping_interval": None}
+    if "deflate" in sys.argv[3:]:
+        settings = {"level": 6, "memLevel": 8}
+        options["extensions"] = [ServerPerMessageDeflateFactory(compress_settings=settings)]
     async with websockets.serve(echo, "127.0.0.1", PORT, **options):
         await asyncio.Future()
 

@@ -1,10 +1,12 @@
-// An echo server with ws and bufferutil: ws_echo.js PORT PREFIX. Text gets the prefix, binary messages nothing.
+// An echo server with ws and bufferutil: ws_echo.js PORT PREFIX [deflate]. Text gets the prefix, binary messages
+// nothing.
 'use strict';
 require('bufferutil'); // ws uses it where it is there; without it this must fail
 const { WebSocketServer } = require('ws');
 const [port, prefix] = [Number(process.argv[2]), Buffer.from(process.argv[3])];
 
-const options = { host: '127.0.0.1', port, perMessageDeflate: false, maxPayload: 16 << 20 };
+const perMessageDeflate = process.argv[4] === 'deflate' && { threshold: 0, zlibDeflateOptions: { level: 6, memLevel: 8 } };
+const options = { host: '127.0.0.1', port, perMessageDeflate, maxPayload: 16 << 20 };
 new WebSocketServer(options).on('connection', (connection) => {
     connection.on('message', (message, binary) => {
         connection.send(binary ? message : Buffer.concat([prefix, message]), { binary });
