@@ -123,7 +123,7 @@ SOCKET = new WebSocket("ws://localhost:$(PORT)/socket")
 ANNOUNCEMENT = Open http://localhost:$(PORT)/$(if $(ARGS),,$(comma) or type $(SOCKET) into a browser console.)
 run: ws-echo
 	$(call tool,systemd-socket-activate,systemd)
-	@./ws-echo $(ARGS) --check
+	@./ws-echo --check $(ARGS)
 	@trap 'exit 0' INT; SYSTEMD_LOG_LEVEL=info SYSTEMD_LOG_TARGET=console-prefixed \
 	systemd-socket-activate --accept --inetd --listen=$(PORT) ./ws-echo $(ARGS) 2>&1 | { trap '' INT; \
 		while IFS= read -r line; do case $$line in \

@@ -366,6 +366,15 @@ def test_make_run_judges_the_options_before_it_listens(tree):
     assert announced == [] and "--path=socket" in complaint
 
 
+def test_make_run_says_what_is_wrong_where_both_its_outputs_are_one_pipe(tree):
+    """Where that is the connection's output too, only --check makes ws-echo write to standard error."""
+    parts.require("systemd-socket-activate", "systemd")
+    result = subprocess.run(["make", "run", f"PORT={free_port()}", "ARGS=--path=socket"], cwd=tree, env=environment(),
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                            timeout=wire.LIMIT)
+    assert result.returncode != 0 and "--path=socket: it must be" in result.stdout, result
+
+
 def test_make_run_does_not_promise_a_path_that_is_not_served(tree):
     parts.require("systemd-socket-activate", "systemd")
     port = free_port()
