@@ -24,6 +24,7 @@ DYNAMIC = {"test_gaps.py"}
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow(reason): takes seconds, and why it has to")
+    config.addinivalue_line("markers", "of_the_filter: there has to be a filter of system calls")
 
 
 def pytest_generate_tests(metafunc):

@@ -326,7 +326,7 @@ def test_make_run_serves_the_tutorials_example_over_ipv4_and_ipv6_until_ctrl_c(t
     with Terminal(["make", "run", f"PORT={port}"], cwd=tree, env=environment()) as terminal:
         # When it says so, it listens already.
         terminal.until(b"console.\n")
-        assert terminal.shown.decode().splitlines() == [
+        assert wire.but_for_the_notice(terminal.shown).decode().splitlines() == [
             f"Listening on port {port} of all addresses, until Ctrl-C.",
             f'Open http://localhost:{port}/, or type new WebSocket("ws://localhost:{port}/socket")'
             " into a browser console."]
@@ -356,8 +356,10 @@ def test_make_run_says_in_one_line_that_its_port_is_taken(tree):
     parts.require("systemd-socket-activate", "systemd")
     with socket.create_server(("", 0), family=socket.AF_INET6 if IPV6 else socket.AF_INET) as other:
         port = other.getsockname()[1]
-        assert run(tree, f"PORT={port}") == (
-            [], [f"make run: cannot listen on port {port}: Address already in use"])
+        announced, complaints = run(tree, f"PORT={port}")
+        complaints = wire.but_for_the_notice("".join(f"{line}\n" for line in complaints).encode())
+        assert (announced, complaints) == (
+            [], f"make run: cannot listen on port {port}: Address already in use\n".encode())
 
 
 def test_make_run_judges_the_options_before_it_listens(tree):

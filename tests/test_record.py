@@ -58,6 +58,7 @@ def test_a_connection_is_one_line_of_all_its_fields():
         "peer": f"{address}:{port}", "path": "/socket", "status": "101", "close": "1000", "reason": "bye",
         "end": "closed by the peer", "end_id": "closed-by-peer", "messages": "2",
         "bytes_in": str(len(request + frames)), "bytes_out": str(len(answer)), "origin": "http://x", "subprotocol": "chat", "agent": "probe/1.0",
+        **wire.unfiltered_fields(),
     }
 
 
@@ -66,8 +67,8 @@ def test_the_fields_come_in_their_order_and_texts_are_quoted():
     log = wire.run(request + wire.close(1000, b"bye")).stderr.decode()
     assert re.fullmatch(
         r'ws-echo\[\d+\]: peer=- path="/socket" status=101 close=1000 reason="bye" end="[^"]+" end_id=closed-by-peer '
-        r'messages=0 bytes_in=\d+ bytes_out=\d+ seconds=\d+\.\d{6} origin="http://x" subprotocol="chat" agent="a"\n',
-        log), log
+        r'messages=0 bytes_in=\d+ bytes_out=\d+ seconds=\d+\.\d{6} origin="http://x" subprotocol="chat" agent="a"'
+        + "".join(f" {name}={value}" for name, value in wire.unfiltered_fields().items()) + r"\n", log), log
 
 
 
@@ -291,7 +292,8 @@ def test_an_address_from_the_environment_cannot_spoil_the_record(name, value):
     result = wire.run(wire.head() + wire.close(1000), env=env)
     assert re.fullmatch(rb"[ -~]{1,1000}\n", result.stderr), result.stderr
     assert list(wire.record(result.stderr.decode())) == [
-        "peer", "path", "status", "close", "end", "end_id", "messages", "bytes_in", "bytes_out", "seconds"]
+        "peer", "path", "status", "close", "end", "end_id", "messages", "bytes_in", "bytes_out", "seconds",
+        *wire.unfiltered_fields()]
 
 
 def test_a_record_that_is_too_long_leaves_values_out_and_cuts_none():

@@ -46,6 +46,7 @@ import wire  # noqa: E402: found by the line above
 
 BASELINE = HERE / "instructions.txt"
 ALLOWED_RISE = 0.03
+ELF_32 = 1  # in the byte of an ELF header that names the class
 UNPRIVILEGED = {"user": 65534, "group": 65534, "extra_groups": []}  # so that reading /etc/passwd is not counted
 PORTION = 32 << 10  # what a Unix socket hands over in one piece
 KIB, MIB = 1 << 10, 1 << 20
@@ -234,7 +235,7 @@ def conditions(program):
     clang, gcc = re.search(rb"clang version (\d+)", contents), re.search(rb"GCC: \([^)]*\) (\d+)", contents)
     compiler = f"clang {clang[1].decode()}" if clang else f"gcc {gcc[1].decode()}" if gcc else "?"
     valgrind = subprocess.run(["valgrind", "--version"], capture_output=True, text=True).stdout.strip()
-    name = f"{system.get('ID')} {system.get('VERSION_ID')}"
+    name = f"{system.get('ID')} {system.get('VERSION_ID')}" + (" of 32 bits" if contents[4] == ELF_32 else "")
     return f"{name}, {platform.machine()} with {vectors}, {compiler}, {valgrind}"
 
 
