@@ -7,6 +7,7 @@ case: their children inherit what systemd told the super-server, and must not ta
 import contextlib
 import re
 import shutil
+import ssl
 import subprocess
 
 import parts
@@ -15,6 +16,7 @@ import wire
 PORT = 8888
 SETTINGS = "/etc/default/ws-echo"
 ENTRY = "/etc/xinetd.d/ws-echo"
+MANUAL = (wire.TOP / "man/ws-echo.8").read_text(encoding="utf-8")
 STANDARD_ERROR = "/run/launcher.log"
 LAUNCHERS = "/opt/launchers"  # where build/launchers is inside
 
@@ -269,6 +271,33 @@ class SocatNofork(Socat):
     how = ",nofork"
 
 
+class Stunnel(Launcher):
+    """TLS in front, as the manual sets it up, in the foreground."""
+
+    name = "stunnel"
+    hosts = ("127.0.0.1", "::1")
+
+    def command(self, options):
+        stunnel, openssl = parts.require("stunnel", "stunnel4"), parts.require("openssl", "openssl")
+        (configuration, _) = re.findall(r"^\[wss\]\n(?:.+ = .+\n)+", MANUAL, re.MULTILINE)
+        settings = dict(re.findall(r"^(\w+) = (.*)$", configuration, re.MULTILINE))
+        settings |= {"accept": settings["accept"].replace("8889", str(PORT)), "exec": self.program,
+                     "cert": "/run/example.pem", "key": "/run/example.key",
+                     "execArgs": " ".join([settings["execArgs"], *options])}
+        self.machine.run(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost",
+                         "-out", settings["cert"], "-keyout", settings["key"])
+        lines = ["foreground = yes", "pid =", "[wss]", *(f"{name} = {value}" for name, value in settings.items())]
+        self.machine.path("/run/stunnel.conf").write_text("\n".join([*lines, ""]))
+        return [stunnel, "/run/stunnel.conf"]
+
+    def connect(self, host=Launcher.hosts[0]):
+        peer, address = super().connect(host)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        peer.socket = context.wrap_socket(peer.socket, suppress_ragged_eofs=False)
+        return peer, address
+
+
 class Pipes(Launcher):
     """Two pipes, and nobody who knows an address."""
 
@@ -328,4 +357,4 @@ class PipeEnds:
 
 
 ALL = [Systemd, Crowd, Xinetd, Inetd, Tcpserver, Tcpsvd, SocketActivate, SocketActivateInetd, Socat,
-       SocatNofork, Pipes]
+       SocatNofork, Stunnel, Pipes]
