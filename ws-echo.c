@@ -298,12 +298,11 @@ struct frame {
 
 /* The message that is being gathered; `memory` has REPLY_ROOM bytes in front of the payload. */
 struct message {
-    uint8_t opcode;  /* CONTINUATION: there is none */
-    bool compressed; /* as it comes; it is gathered inflated */
-    uint8_t utf8;    /* state of the validator */
-    uint64_t length; /* of the payload so far, bytes */
-    int64_t
-        release_at; /* when the memory that a large message has left is given back; NEVER: there is none */
+    uint8_t opcode;     /* CONTINUATION: there is none */
+    bool compressed;    /* as it comes; it is gathered inflated */
+    uint8_t utf8;       /* state of the validator */
+    uint64_t length;    /* of the payload so far, bytes */
+    int64_t release_at; /* when the memory of a large message is given back; NEVER: there is none */
     uint8_t *memory;
 };
 
@@ -332,8 +331,7 @@ enum channel { AUTO, STANDARD_ERROR, JOURNAL, SYSLOG };
 
 struct log {
     enum channel channel;
-    bool under_systemd; /* systemd started this process: its journal reads standard error and understands <N>
-                         */
+    bool under_systemd; /* it started this process: its journal reads standard error and understands <N> */
     bool blocked;       /* it once took too long; it gets nothing more but the record */
     int (*journal_sendv)(const struct iovec *, int); /* sd_journal_sendv and sd_notify, where loaded */
     int (*notify)(int, const char *);
@@ -381,10 +379,8 @@ struct connection {
     struct head head;
     char forwarded_fields[LOGGED_MAX + 2]; /* a NUL, and one byte more than is logged */
     char peer_reason[CONTROL_PAYLOAD_MAX];
-    /* The PROXY header and the head stay at the front, for the record; what follows them begins at
-     * input_base. */
-    uint8_t
-        input[PROXY_BINARY_MAX + (HEAD_MAX + 1) + INPUT_SIZE]; /* 1: the byte for which a head is too large */
+    /* The PROXY header and the head stay at the front, for the record; input_base is behind them. */
+    uint8_t input[PROXY_BINARY_MAX + HEAD_MAX + 1 + INPUT_SIZE]; /* 1: the byte that makes a head too large */
     uint8_t output[OUTPUT_SIZE];
 };
 
@@ -475,8 +471,7 @@ static void *map_memory(size_t size)
 
 /* ---- Addresses ----------------------------------------------------------------------------------------- */
 
-/* Sets the host from an IP address in text form; an IPv4-mapped one becomes IPv4.  Returns false if it is
- * none. */
+/* Sets the host from an IP address as text; an IPv4-mapped one becomes IPv4.  Returns false if it is none. */
 static bool set_host(struct address *address, const char *text)
 {
     uint8_t bytes[16];
@@ -1525,7 +1520,7 @@ static bool enter_sandbox(struct log *log)
 {
     const struct rlimit none = {0, 0};
 #if !defined DEBUG && !defined WITHOUT_FILTER && !defined __SANITIZE_ADDRESS__
-    if (prctl(PR_SET_DUMPABLE, 0) < 0) /* nor can anybody but root trace it */
+    if (prctl(PR_SET_DUMPABLE, 0) < 0) /* no core, and nobody but root can trace it */
         fail(log, EX_OSERR, "cannot enter the sandbox: %m");
 #endif
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
@@ -2044,8 +2039,8 @@ static bool is_host(struct text text)
     return is_registered_name(name) && (!rest.bytes || rest.length == 0 || is_number(rest));
 }
 
-/* Takes the path out of a target in origin or absolute form; RFC 9112 section 3.2.  Returns false otherwise.
- */
+/* Takes the path out of a target in origin or absolute form; RFC 9112 section 3.2.  Returns false if it has
+ * neither. */
 static bool parse_target(struct head *head)
 {
     static const char *const schemes[] = {"http", "https", "ws", "wss"};
@@ -3400,7 +3395,7 @@ static _Noreturn void conclude(struct connection *c, enum end end)
 
 /* ---- main ---------------------------------------------------------------------------------------------- */
 
-/* A common symbol comes behind all other data, which then shares pages with what is small in it. */
+/* The linker puts a common symbol behind all other data, so that this data shares a page with its front. */
 struct connection connection __attribute__((common));
 
 int main(int argc, char **argv)
