@@ -174,7 +174,8 @@ def test_no_string_fills_its_array_without_the_byte_that_ends_it(source):
     assert not re.findall(r".*initializer-string.*", made.stderr), made.stderr
 
 
-@pytest.mark.parametrize("source", ["ws-echo.c", "tests/unit.c", "tests/fuzz.c"])
+@pytest.mark.parametrize("source", ["ws-echo.c", *sorted(str(path.relative_to(wire.TOP))
+                                                       for path in (wire.TOP / "tests").rglob("*.c"))])
 def test_it_is_formatted(source):
     """By the opinion of one version, since each has its own."""
     formatter = require("clang-format", "clang-format")
