@@ -306,19 +306,19 @@ struct message {
     uint8_t *memory;
 };
 
-/* Memory that zlib takes bit by bit and that goes back as a whole. */
+/* Memory that zlib takes piece by piece, and that is given back as a whole. */
 struct arena {
     uint8_t *memory;
     size_t used; /* bytes; 0: zlib has not begun */
 };
 
-/* What compressed messages need, from the first one on. */
+/* What compressed messages need; the first one takes the memory. */
 struct codec {
     struct arena inflater_memory, deflater_memory;
     z_stream inflater, deflater;
     uint8_t *reply; /* memory for the frame of a compressed reply; NULL: no compressed message has come */
-    uint64_t bits;  /* of the message that have come behind the last end of a block */
-    uint16_t last_octets; /* of the message, the very last one above the other */
+    uint64_t bits;  /* received after the last block of the message ended */
+    uint16_t last_octets; /* of the message, the last one in the upper half */
 };
 
 enum channel { AUTO, STANDARD_ERROR, JOURNAL, SYSLOG };
@@ -453,8 +453,9 @@ static int hex_digit(char digit)
 }
 
 /*
- * Maps address space; pages are had when bytes are put into them, the later ones in large steps, because a
- * fault for every 4 KiB would take longer than the echo.  Returns NULL, with errno, if there is none.
+ * Maps address space of `size` bytes.  The kernel adds pages when they are written to, huge ones beyond the
+ * first 4 MiB, because a fault for every 4 KiB would take longer than the echo.  Returns NULL with errno if
+ * that is refused.
  */
 static void *map_memory(size_t size)
 {
@@ -2809,7 +2810,7 @@ static void log_inflated(struct connection *c, const char *what, uint8_t opcode,
 static void *take_from_arena(void *opaque, unsigned items, unsigned size)
 {
     struct arena *arena = opaque;
-    size_t needed = ((size_t)items * size + 63) / 64 * 64; /* none of it shares a line of the cache */
+    size_t needed = ((size_t)items * size + 63) / 64 * 64; /* each piece begins a cache line */
     if (needed > CODEC_MEMORY - arena->used) {
         errno = ENOMEM;
         return NULL;
@@ -2818,7 +2819,7 @@ static void *take_from_arena(void *opaque, unsigned items, unsigned size)
     return arena->memory + arena->used - needed;
 }
 
-/* Gives back nothing: what was taken goes with all the rest. */
+/* Gives nothing back: release_arena does that for all pieces. */
 static void keep_in_arena(void *opaque, void *memory)
 {
     (void)opaque;
@@ -2836,16 +2837,18 @@ static z_stream stream_in(struct arena *arena)
     return (z_stream){.zalloc = take_from_arena, .zfree = keep_in_arena, .opaque = arena};
 }
 
-/* Returns the address space, in bytes, for the largest reply: a literal takes at most nine bits, RFC 1951
- * section 3.2.6, and a block of thousands of them a few bytes more. */
+/*
+ * Returns the bytes of address space that the largest compressed reply needs: at most nine bits for a
+ * literal, RFC 1951 section 3.2.6, and a few bytes for each block of thousands of literals.
+ */
 static size_t deflated_size(void)
 {
     size_t inflated = PREFIX_MAX + (size_t)options.max_message;
     return REPLY_HEADER_MAX + inflated + inflated / 8 + inflated / 64 + 64;
 }
 
-/* Prepares for a compressed message, the first of which takes the memory.  Returns false, with errno, if
- * there is none. */
+/* Prepares for a compressed message.  The first one takes the memory.  Returns false with errno if there is
+ * none. */
 static bool begin_inflating(struct connection *c)
 {
     struct codec *codec = &c->codec;
@@ -2867,7 +2870,7 @@ static bool begin_inflating(struct connection *c)
     return true;
 }
 
-/* Goes on behind a block with BFINAL set, with the window as it is: section 7.2.3.5. */
+/* Continues after a block with BFINAL set, with the same window: RFC 7692 section 7.2.3.5. */
 static void inflate_beyond_final(z_stream *inflater)
 {
     uint8_t window[WINDOW_SIZE];
@@ -2878,9 +2881,9 @@ static void inflate_beyond_final(z_stream *inflater)
 }
 
 /*
- * Inflates to where the message is gathered, at most a byte more than its limit, block by block, and
- * validates text.  codec->bits goes on from the last end of a block, where inflate stops.  Returns ACCEPTED,
- * or what is wrong.
+ * Inflates to where the message is gathered, at most one byte more than its limit, and validates text.
+ * inflate stops at the end of each block, from where codec->bits counts on.  Returns ACCEPTED, or what is
+ * wrong.
  */
 static enum end inflate_bytes(struct codec *codec, struct message *message, const uint8_t *from,
                               size_t length)
@@ -2909,7 +2912,7 @@ static enum end inflate_bytes(struct codec *codec, struct message *message, cons
             return NO_MEMORY;
         if (result == Z_STREAM_END)
             inflate_beyond_final(inflater);
-        else if (result != Z_OK && result != Z_BUF_ERROR) /* the latter: there was nothing to do */
+        else if (result != Z_OK && result != Z_BUF_ERROR) /* Z_BUF_ERROR: there was nothing to do */
             return INFLATE_FAILED;
         block_ended = result == Z_OK && inflater->data_type & 128;
         if (block_ended) /* 64: it has BFINAL, and fills its last octet */
@@ -2967,7 +2970,7 @@ static bool begin_deflating(struct connection *c)
     return true;
 }
 
-/* Deflates bytes behind those before them.  There is room, so that no call of deflate fails. */
+/* Deflates more bytes.  There is always room for the output, so deflate does not fail. */
 static void deflate_bytes(z_stream *deflater, const void *bytes, size_t length, int flush)
 {
     deflater->next_in = bytes;
@@ -2976,8 +2979,8 @@ static void deflate_bytes(z_stream *deflater, const void *bytes, size_t length, 
 }
 
 /*
- * Deflates the message that has been gathered, and gives back its memory on the way: what is long has its
- * room once, not twice.
+ * Deflates the gathered message, and gives its memory back on the way: a long message then never takes memory
+ * both as it is and compressed.
  */
 static void deflate_gathered(z_stream *deflater, struct message *message)
 {
@@ -2996,8 +2999,8 @@ static void deflate_gathered(z_stream *deflater, struct message *message)
 }
 
 /*
- * Makes the compressed frame of a reply to the message that has been gathered: section 7.2.1.  Returns it,
- * and its length; NULL if there is no memory.
+ * Makes the compressed frame that answers the gathered message: RFC 7692 section 7.2.1.  Returns it and its
+ * length, or NULL if there is no memory.
  */
 static uint8_t *deflate_message(struct connection *c, size_t *length)
 {
@@ -3010,7 +3013,7 @@ static uint8_t *deflate_message(struct connection *c, size_t *length)
         c->error = errno;
         return NULL;
     }
-    payload[0] = 0x00; /* what an empty message is: section 7.2.3.6 */
+    payload[0] = 0x00; /* an empty message: RFC 7692 section 7.2.3.6 */
     if (prefix_length + message->length > 0) {
         deflater->next_out = payload;
         deflater->avail_out = (unsigned)(deflated_size() - REPLY_HEADER_MAX);
@@ -3027,8 +3030,7 @@ static uint8_t *deflate_message(struct connection *c, size_t *length)
     return memcpy(payload - header_length, header, header_length);
 }
 
-/* Gives back, when nothing happens, what no later message needs: the agreed context takeover may need the
- * state of either direction. */
+/* Gives back the memory that no later message needs; with context takeover it needs the state of zlib. */
 static void release_codec(struct connection *c)
 {
     struct codec *codec = &c->codec;
