@@ -45,7 +45,7 @@ ZLIB ?= $(or $(filter /%,$(shell $(CC) -print-file-name=libz.a)),-lz)
 # `make static`: musl, Nettle and zlib linked in, no libsystemd.  On a musl system that is the compiler at hand.  Elsewhere it
 # is Debian's musl-gcc, whose own -static-pie makes a dynamic program, so the start files are named here, and which
 # finds only musl's headers.
-MACHINE = $(shell $(STATIC_CC) -dumpmachine 2>/dev/null)
+MACHINE = $(shell $(STATIC_CC) -print-multiarch 2>/dev/null)
 ifneq ($(findstring musl,$(shell $(CC) -dumpmachine 2>/dev/null)),)
 STATIC_CC = $(CC)
 STATIC = -static-pie
