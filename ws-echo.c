@@ -70,6 +70,9 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-journal.h>
 #endif
+#ifndef SYS_close_range
+#define SYS_close_range 436 /* headers before Linux 5.9 do not name it */
+#endif
 
 #include "page.h" /* PAGE, PAGE_SCRIPT_HASH, PAGE_STYLE_HASH: made of ws-echo.html by the Makefile */
 
