@@ -42,6 +42,9 @@ NETTLE ?= $(or $(PLAIN_SHA1:%=-Wl$(comma)--defsym=nettle_sha1_compress=%) $(NETT
 # shared one.
 ZLIB ?= $(or $(filter /%,$(shell $(CC) -print-file-name=libz.a)),-lz)
 
+# dlopen is in a library of its own before glibc 2.34; later that is empty.
+DLOPEN = -ldl
+
 # `make static`: musl, Nettle and zlib linked in, no libsystemd.  On a musl system that is the compiler at hand.  Elsewhere it
 # is Debian's musl-gcc, whose own -static-pie makes a dynamic program, so the start files are named here, and which
 # finds only musl's headers.
@@ -107,7 +110,7 @@ ws-echo: ws-echo.c build/page.h Makefile
 	$(call library,nettle,nettle-dev)
 	$(call library,zlib,zlib1g-dev)
 	$(call library,libsystemd,libsystemd-dev)
-	$(CC) $(OURS) -pie $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(NETTLE) $(ZLIB)
+	$(CC) $(OURS) -pie $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(NETTLE) $(ZLIB) $(DLOPEN)
 
 static: ws-echo-static
 
