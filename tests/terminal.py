@@ -48,9 +48,9 @@ class Terminal:
         while data:
             data = data[os.write(self.end, data) :]
 
-    def read(self):
+    def read(self, limit=wire.LIMIT):
         """More of what is shown; False when nobody has the terminal any more."""
-        assert select.select([self.end], [], [], wire.LIMIT)[0], f"nothing more is shown after {self.shown!r}"
+        assert select.select([self.end], [], [], limit)[0], f"nothing more is shown after {self.shown!r}"
         try:
             data = os.read(self.end, 65536)
         except OSError:  # EIO
@@ -58,11 +58,11 @@ class Terminal:
         self.shown += data
         return data != b""
 
-    def until(self, mark, count=1):
+    def until(self, mark, count=1, limit=wire.LIMIT):
         """Wait until `mark` has been shown so many times."""
-        deadline = time.monotonic() + wire.LIMIT
+        deadline = time.monotonic() + limit
         while self.shown.count(mark) < count:
-            assert self.read(), f"it ended before {mark!r} was shown: {self.shown!r}"
+            assert self.read(limit), f"it ended before {mark!r} was shown: {self.shown!r}"
             assert time.monotonic() < deadline, f"{mark!r} is not among {self.shown!r}"
 
     def finish(self):

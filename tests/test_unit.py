@@ -110,13 +110,17 @@ def passes(program, *arguments):
     return said
 
 
-@pytest.fixture
-def inputs(tmp_path):
-    """The inputs as files, in a folder."""
+def written(folder):
+    """The inputs as files of a folder."""
     for letter, group in INPUTS.items():
         for number, data in enumerate(group):
-            (tmp_path / f"{letter[:1].decode()}{letter[1:].hex()}-{number}").write_bytes(letter + data)
-    return tmp_path
+            (folder / f"{letter[:1].decode()}{letter[1:].hex()}-{number}").write_bytes(letter + data)
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    return written(tmp_path)
 
 
 @pytest.mark.slow("some functions are tested with all arguments there are")
@@ -133,26 +137,23 @@ def test_unit_with_sanitizers():
 
 @pytest.mark.slow("every input is tried with thousands of changes")
 def test_fuzzed_inputs(inputs):
-    files = sorted(inputs.iterdir())
     program = compile_test("cc", "fuzz.c", "fuzz-plain", "-O2", "-DSTANDALONE")
-    assert f"{len(files)} inputs, " in passes(program, *files)
+    assert f"{len(inputs)} inputs, " in passes(program, *inputs)
 
 
 @pytest.mark.slow("every input is tried with thousands of changes")
 def test_fuzzed_inputs_with_sanitizers(inputs):
     clang = require("clang", "clang")
-    files = sorted(inputs.iterdir())
     program = compile_test(clang, "fuzz.c", "fuzz-sanitized", *SANITIZED, "-DSTANDALONE")
-    assert f"{len(files)} inputs, " in passes(program, *files)
+    assert f"{len(inputs)} inputs, " in passes(program, *inputs)
 
 
 @pytest.mark.slow("clang compiles the program with sanitizers")
 def test_fuzzed_inputs_under_libfuzzer(inputs):
     """For as long as one likes: build/fuzz FOLDER."""
     clang = require("clang", "clang")
-    files = sorted(inputs.iterdir())
     program = compile_test(clang, "fuzz.c", "fuzz", *SANITIZED, "-fsanitize=fuzzer")
-    assert f"Running: {files[-1]}" in passes(program, *files)
+    assert f"Running: {inputs[-1]}" in passes(program, *inputs)
 
 
 def test_clang_compiles_it_without_libsystemd_and_without_a_warning(tmp_path):
