@@ -66,8 +66,9 @@ def test_a_local_fault_of_the_connection_is_logged_and_71(pair, calls, number, e
 
 @pytest.mark.parametrize("calls", [READS, WRITES], ids=["read", "write"])
 @pytest.mark.parametrize("error, is_reset", [
-    ("ECONNRESET", True), ("ETIMEDOUT", False), ("EACCES", False), ("ECONNREFUSED", False), ("EHOSTUNREACH", False),
-    ("ENONET", False), ("ENOPROTOOPT", False), ("EOPNOTSUPP", False), ("EPROTO", False),
+    ("ECONNRESET", True), ("EPIPE", True), *[(error, False) for error in (
+        "ETIMEDOUT", "EACCES", "ECONNREFUSED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENONET",
+        "ENOPROTOOPT", "EOPNOTSUPP", "EPROTO")],
 ])
 def test_what_the_network_does_is_an_ordinary_end_and_called_what_it_is(calls, error, is_reset, tmp_path):
     """ETIMEDOUT: the kernel gives up a peer that acknowledges nothing any more, and so has reset nothing."""
@@ -85,7 +86,7 @@ def test_a_local_fault_behind_our_last_word_is_logged_and_71(tmp_path):
         one_line(served.ended(71), "cannot read: ")
 
 
-# Memory and the timer.
+# Memory, the timer and options of the socket.
 
 def limited(size):
     """Leave the program so many bytes of address space."""
@@ -137,6 +138,15 @@ def test_without_a_timer_it_does_not_serve(pair, tmp_path):
         one_line(served.ended(71), "cannot set the timer: ")
 
 
+def test_what_the_peer_does_not_read_and_cannot_be_discarded_is_a_local_fault(tmp_path):
+    """It would stay in the kernel. The first option of the socket that is set is TCP_NODELAY."""
+    fault = "setsockopt:error=ENOBUFS:when=2"
+    with Faulty(tmp_path / "trace", fault, "--quiet", "--timeout=0.2", pair=wire.narrow_pair) as served:
+        assert served.peer.receive(len(wire.switching())) == wire.switching()
+        served.peer.send(wire.frame(BINARY, bytes(4 * MIB)))
+        one_line(served.ended(71), "cannot discard what the peer does not read: ")
+
+
 # Before the connection is served.
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
@@ -147,6 +157,19 @@ def test_a_list_of_users_that_cannot_be_read_is_a_local_fault(tmp_path):
     result = subprocess.run(command, capture_output=True, text=True, timeout=wire.LIMIT, check=False)
     status, said = (71, "cannot look up user") if wire.PROGRAM.endswith("-static") else (64, "no such user")
     assert result.returncode == status and said in result.stderr, result
+
+
+@pytest.mark.parametrize("fault, words", [
+    ("setsockopt:error=ENOBUFS:when=1", "cannot set TCP_NODELAY: "),
+    ("prctl:error=EPERM:when=1", "cannot enter the sandbox: "),
+    ("prctl:error=EPERM:when=2", "cannot enter the sandbox: "),
+    ("setrlimit,prlimit64:error=EPERM", "cannot enter the sandbox: "),
+    ("prctl:error=EACCES:when=3", "cannot install the system call filter: "),
+], ids=["no-delay", "dumpable", "new-privileges", "limits", "filter"])
+def test_it_does_not_serve_without_what_it_promises(fault, words, tmp_path):
+    with Faulty(tmp_path / "trace", fault, "--quiet", everywhere=True) as served:
+        served.peer.end()
+        one_line(served.ended(71), words)
 
 
 @pytest.fixture(name="full")
