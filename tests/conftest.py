@@ -1,8 +1,9 @@
 """What concerns the program as it runs is tested with both programs that the Makefile makes.
 
-WS_ECHO=PROGRAM tests another one instead. Tests that take long come first, so that they run beside all others.
+WS_ECHO=PROGRAM tests another one instead. Tests that take long start early, so that they run beside all others.
 """
 
+import itertools
 import os
 import pathlib
 
@@ -25,17 +26,26 @@ DYNAMIC = {"test_gaps.py"}
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow(reason): takes seconds, and why it has to")
     config.addinivalue_line("markers", "of_the_filter: there has to be a filter of system calls")
+    config.addinivalue_line("markers", "compiles: it compiles what it tests, so one run is enough")
 
 
 def pytest_generate_tests(metafunc):
     file = pathlib.Path(metafunc.module.__file__)
-    if file.parent == HERE and file.name not in ONCE and "WS_ECHO" not in os.environ:
+    once = file.name in ONCE or metafunc.definition.get_closest_marker("compiles")
+    if file.parent == HERE and not once and "WS_ECHO" not in os.environ:
         programs = ["ordinary"] if file.name in DYNAMIC else PROGRAMS
         metafunc.parametrize("program", programs, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Of the first quarter of the tests pytest-xdist gives each worker a piece; each gets as many slow ones."""
+    slow, fast = [], []
+    for item in items:
+        (slow if item.get_closest_marker("slow") else fast).append(item)
+    between = len(items) // 4 // len(slow) if slow else 0
+    items[:] = [*itertools.chain.from_iterable(
+        [item, *fast[number * between:(number + 1) * between]] for number, item in enumerate(slow)),
+                *fast[len(slow) * between:]]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,6 +17,7 @@ import pytest
 import wire
 from terminal import CTRL_C, Terminal
 
+pytestmark = pytest.mark.slow("a compiler runs")
 ADDRESSES = pathlib.Path("/proc/net/if_inet6")
 IPV6 = ADDRESSES.exists() and "1".zfill(32) in ADDRESSES.read_text()  # that is ::1
 

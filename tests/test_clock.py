@@ -112,6 +112,7 @@ def test_silence_inside_a_message_is_answered_with_a_ping_too(pair):
         assert last(peer) == (True, TEXT, wire.PREFIX + b"halfdone")
 
 
+@pytest.mark.slow("the timeout passes several times")
 @every_connection
 def test_a_peer_that_answers_pings_is_kept(pair):
     """For a time in which it would have been given up without its Pongs."""
@@ -208,6 +209,7 @@ def sockets_between(local, remote):
             if [int(end.partition(":")[2], 16) for end in ends] == [local, remote]]
 
 
+@pytest.mark.slow("the timeout passes")
 @pytest.mark.parametrize("stopped", [False, True], ids=["by-the-timeout", "after-a-signal"])
 def test_nothing_stays_in_the_kernel_for_a_peer_that_was_given_up(stopped):
     with wire.Served(SILENT, "--timeout=1", pair=wire.narrow_pair) as served:
@@ -222,6 +224,7 @@ def test_nothing_stays_in_the_kernel_for_a_peer_that_was_given_up(stopped):
         assert sockets_between(server, client) == []
 
 
+@pytest.mark.slow("the timeout passes, and passes again")
 def test_a_peer_that_reads_is_not_given_up_because_this_process_was_stopped():
     """The kernel interrupts the write, which has waited long enough to be looked at, before it takes what there is
     room for now."""
@@ -242,6 +245,7 @@ def test_a_peer_that_reads_is_not_given_up_because_this_process_was_stopped():
         wire.same(received, expected)
 
 
+@pytest.mark.slow("the peer takes longer than the timeout")
 @every_narrow_connection
 def test_a_peer_that_reads_slowly_makes_progress_and_gets_its_echo(pair):
     """Pauses that are short of the timeout, and in sum beyond it."""
@@ -272,6 +276,7 @@ def stopped_before_a_ping(served):
     return not readable(served.peer)
 
 
+@pytest.mark.slow("the timeout passes, and passes again")
 @every_connection
 def test_a_process_that_was_stopped_for_longer_than_the_timeout_sends_its_ping_before_it_gives_up(pair):
     with wire.Served("--ping-interval=0.5", "--timeout=1", pair=pair) as served:

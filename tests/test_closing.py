@@ -80,6 +80,7 @@ def test_over_pipes_it_ends_with_its_last_word_and_discards_nothing(data):
         assert wire.queued(served.watched, termios.FIONREAD) > 0
 
 
+@pytest.mark.slow("a peer has two seconds to end, and here it does not")
 def test_the_process_ends_although_the_peer_keeps_the_connection_open():
     with wire.Served() as served:
         served.peer.open().send(wire.close(1000))
@@ -194,6 +195,7 @@ def test_a_close_arrives_although_much_more_was_sent_than_read(pair, data, code)
         served.finish()
 
 
+@pytest.mark.slow("a peer has two seconds to end, and here it does not")
 @pytest.mark.parametrize("pair", [wire.narrow_pair, wire.unix_pair])
 def test_what_has_been_said_waits_for_a_peer_that_reads_it_after_the_end(pair):
     message = random.Random(1).randbytes(MIB // 16)
@@ -264,6 +266,7 @@ def test_a_signal_while_a_large_echo_is_written_lets_the_frame_be_finished_first
         served.finish()
 
 
+@pytest.mark.slow("the peer takes nothing for two seconds")
 @pytest.mark.parametrize("pair, reads", [
     (wire.narrow_pair, "not-at-all"), (wire.unix_pair, "not-at-all"), (wire.pipe_pair, "not-at-all"),
     (wire.narrow_pair, "slowly"), (wire.unix_pair, "slowly"), (wire.pipe_pair, "slowly"),

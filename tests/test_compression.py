@@ -537,6 +537,7 @@ def test_a_bomb_costs_no_more_than_the_limit(excess):
         assert memory(served, "VmHWM") < 20 * MIB
 
 
+@pytest.mark.slow("16 MiB of noise are compressed")
 def test_the_largest_message_fits_the_memory_of_the_shipped_unit_also_where_it_does_not_compress():
     """MemoryMax=32M."""
     assert re.search(r"^MemoryMax=32M$", (wire.TOP / "ws-echo@.service").read_text(), re.MULTILINE)
@@ -552,6 +553,7 @@ def test_the_largest_message_fits_the_memory_of_the_shipped_unit_also_where_it_d
         assert memory(served, "VmHWM") < 28 * MIB
 
 
+@pytest.mark.slow("16 MiB of noise are compressed")
 def test_the_largest_message_fits_the_address_space_of_the_shipped_entry_for_xinetd():
     limit = int(re.search(r"^\s*rlimit_as\s*= (\d+)M$", (wire.TOP / "ws-echo.xinetd").read_text(), re.MULTILINE)[1]) * MIB
     message = noise(16 * MIB)
@@ -596,6 +598,7 @@ def test_memory_is_taken_at_the_first_compressed_message_and_not_at_the_handshak
         assert own(served) > own(other) + 60_000
 
 
+@pytest.mark.slow("memory goes back after a time of silence")
 @pytest.mark.parametrize("size", [20, 60_000, 4 * MIB])
 def test_without_context_takeover_a_quiet_connection_gives_back_what_compression_took(size):
     offer = f"{DEFLATE}; server_no_context_takeover; client_no_context_takeover"

@@ -194,6 +194,7 @@ def alarm(how):
         signal.signal(signal.SIGALRM, signal.SIG_IGN if how == "ignored" else signal.SIG_DFL)
 
 
+@pytest.mark.slow("a log has two seconds to take a line, and here it does not")
 @pytest.mark.parametrize("how", ["default", "ignored", "blocked"])
 def test_a_wrong_option_is_64_also_where_nobody_reads_the_log(full, how):
     """The line is given up, whatever became of the signal that interrupts it."""

@@ -173,6 +173,7 @@ def test_the_time_to_look_after_a_write_may_come_just_before_it(gaps, pair):
         assert wire.record(served.finish())["end_id"] == "not-read"
 
 
+@pytest.mark.slow("a peer has two seconds to end, and here it does not")
 @every_tight_connection
 @pytest.mark.parametrize("call, number, options", [
     pytest.param(WRITE, 1, [], id="write"),

@@ -57,10 +57,10 @@ def test_the_filter_is_on_before_the_first_read_from_the_connection(tmp_path):
 
 
 def built(tmp_path, *flags, name="sandbox"):
-    """A program of this folder that includes the source, compiled as the program is."""
+    """A program of this folder that includes the source, compiled."""
     parts.require("cc", "gcc")
     program = tmp_path / name
-    subprocess.run(["cc", "-std=gnu17", "-O2", *flags, '-DVERSION="0"', f"-I{wire.TOP}/build", "-o", program,
+    subprocess.run(["cc", "-std=gnu17", "-O1", *flags, '-DVERSION="0"', f"-I{wire.TOP}/build", "-o", program,
                     wire.TOP / f"tests/{name}.c", "-lnettle", "-lz"], check=True, timeout=wire.LIMIT)
     return program
 
@@ -99,6 +99,7 @@ def numbers_of_calls():
     return {name: int(number) for name, number in re.findall(r"#define __NR_(\w+) (\d+)$", defined, re.M)}
 
 
+@pytest.mark.compiles
 @pytest.mark.of_the_filter
 @pytest.mark.parametrize("channel, allowed", [
     pytest.param("standard-error", ECHO_CALLS, id="standard-error"),
@@ -119,6 +120,7 @@ def test_of_all_system_calls_the_filter_allows_these_and_no_other(asking, channe
     assert not wrong, f"{len(wrong)} calls with three arguments, of {sorted({name for name, *_ in wrong})}"
 
 
+@pytest.mark.compiles
 @pytest.mark.of_the_filter
 def test_calls_of_another_architecture_are_forbidden(asking):
     """Their numbers mean something else. A kernel without i386 kills who makes one, which is as good."""
@@ -126,6 +128,7 @@ def test_calls_of_another_architecture_are_forbidden(asking):
     assert result.returncode in (0, -signal.SIGSEGV)
 
 
+@pytest.mark.compiles
 @pytest.mark.of_the_filter
 @pytest.mark.parametrize("channel, more", [("standard-error", {"unix-socket"}), ("journal", set())])
 def test_what_an_echo_does_not_need_is_forbidden(tmp_path, channel, more):
@@ -136,6 +139,7 @@ def test_what_an_echo_does_not_need_is_forbidden(tmp_path, channel, more):
     assert {"memory", "clock"} < set(answers)
 
 
+@pytest.mark.compiles
 @pytest.mark.of_the_filter
 def test_a_debug_build_names_the_forbidden_call(tmp_path):
     result = subprocess.run([built(tmp_path, "-DDEBUG")], capture_output=True, text=True, check=False,
@@ -249,6 +253,7 @@ def program_compiled_with(anybodys, monkeypatch):
     return compiled
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("flag", ["-DDEBUG", "-fsanitize=address"])
 def test_debuggers_and_sanitizers_may_in_builds_for_them(compiled, flag, monkeypatch):
     compiled(flag)
@@ -264,6 +269,7 @@ def test_debuggers_and_sanitizers_may_in_builds_for_them(compiled, flag, monkeyp
 WITHOUT = "no system call filter"
 
 
+@pytest.mark.compiles
 def test_without_a_filter_it_serves_and_the_record_says_so(compiled):
     """As on an architecture for which none is written; each connection says no more than that."""
     compiled("-DWITHOUT_FILTER")
@@ -275,6 +281,7 @@ def test_without_a_filter_it_serves_and_the_record_says_so(compiled):
     assert wire.record(log)["sandbox"] == "partial" and log.count("\n") == 1, log
 
 
+@pytest.mark.compiles
 def test_without_a_filter_check_and_verbose_say_so_and_it_is_no_fault(compiled):
     compiled("-DWITHOUT_FILTER")
     checked = wire.run(b"", "--check")

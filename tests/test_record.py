@@ -568,6 +568,7 @@ def test_a_reset_inside_a_head_leaves_a_record():
         assert wire.record(served.finish())["bytes_in"] == "8"
 
 
+@pytest.mark.slow("a log has two seconds to take a line, and here it does not")
 def test_a_log_that_blocks_is_not_asked_again_and_the_connection_goes_on():
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)

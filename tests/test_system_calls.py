@@ -52,6 +52,7 @@ def one_at_a_time(peer):
     assert closing == (True, CLOSE, wire.close_body(1000)), closing
 
 
+@pytest.mark.slow("strace stops the program at each of thousands of calls")
 @pytest.mark.parametrize("pair", PAIRS)
 def test_messages_sent_one_at_a_time_cost_one_read_and_one_write_each(counted, pair):
     reads, writes, others = counted(one_at_a_time, pair)
@@ -60,6 +61,7 @@ def test_messages_sent_one_at_a_time_cost_one_read_and_one_write_each(counted, p
     assert len(others) <= 30, others[:100]
 
 
+@pytest.mark.slow("strace stops the program at each of thousands of calls")
 @pytest.mark.parametrize("pair", PAIRS)
 def test_the_timer_is_set_anew_when_it_has_run_out_and_not_for_a_message(counted, pair):
     """Silence begins anew with each message, but the timer runs on until it has run out. Where that is found
@@ -166,6 +168,7 @@ def pings(peer, count):
         assert peer.frame() == (True, wire.PING, b"")
 
 
+@pytest.mark.slow("memory goes back after a time of silence")
 def test_memory_goes_back_also_where_a_message_was_unfinished_when_it_was_due():
     with wire.Served("--ping-interval=0.5", "--timeout=0") as served:
         peer = served.peer.open()
@@ -196,6 +199,7 @@ def test_memory_goes_back_although_small_frames_keep_coming(sent, answer):
         pytest.fail(f"{resident(served.process) - before} bytes stay")
 
 
+@pytest.mark.slow("memory goes back after a time of silence")
 def test_the_memory_of_an_unfinished_message_stays_whatever_the_one_before_it_took():
     begun, done = LARGE[: MIB], LARGE[1000 : MIB]
     with wire.Served("--ping-interval=0.5", "--timeout=0") as served:
