@@ -1242,15 +1242,14 @@ static bool find_connection(void)
     return !passed || strcmp(count, "1") == 0;
 }
 
-/* Prints the options, or the version, and ends. */
-static _Noreturn void print_and_exit(struct log *log)
+/* Prints the options as --help shows them. */
+static void print_help(void)
 {
     char names[64];
-    if (options.help)
-        fputs("Usage: ws-echo [OPTION]...\n"
-              "WebSocket echo server for one connection on standard input and output.\n\n",
-              stdout);
-    for (size_t i = 0; options.help && i < COUNT_OF(option_rows); i++) {
+    fputs("Usage: ws-echo [OPTION]...\n"
+          "WebSocket echo server for one connection on standard input and output.\n\n",
+          stdout);
+    for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
         const struct option_row *row = &option_rows[i];
         snprintf(names, sizeof names, "-%c, --%s%s%s", row->letter, row->name, row->argument ? "=" : "",
                  row->argument ? row->argument : "");
@@ -1258,11 +1257,17 @@ static _Noreturn void print_and_exit(struct log *log)
             memset(names, ' ', strlen("-x, "));
         printf("  %-26s %s\n", names, row->help);
     }
-    fputs(
-        options.help
-            ? "\nIt does not listen: systemd, xinetd, inetd, tcpserver or socat start it.  See ws-echo(8).\n"
-            : "ws-echo " VERSION "\n",
-        stdout);
+    fputs("\nIt does not listen: systemd, xinetd, inetd, tcpserver or socat start it.  See ws-echo(8).\n",
+          stdout);
+}
+
+/* Prints the options, or the version, and ends. */
+static _Noreturn void print_and_exit(struct log *log)
+{
+    if (options.help)
+        print_help();
+    else
+        puts("ws-echo " VERSION);
     if (fflush(stdout) != 0 || ferror(stdout))
         fail(log, EX_OSERR, "cannot write: %m");
     exit(EXIT_SUCCESS);
@@ -2420,8 +2425,8 @@ static const char *status_phrase(int status)
     case 414: return "URI Too Long";
     case 426: return "Upgrade Required";
     case 431: return "Request Header Fields Too Large";
-    case 505: return "HTTP Version Not Supported";
-    default: return "Unknown";
+    case 505:
+    default: return "HTTP Version Not Supported";
     }
 }
 
