@@ -2931,16 +2931,16 @@ static enum end inflate_bytes(struct codec *codec, struct message *message, cons
 
 /*
  * Judges the end of a compressed message: section 7.2.1, 7.2.2.  Behind its last block there is the header of
- * an empty one without compression, three zero bits and what fills the octet, to which the four octets are
- * appended that the sender has removed.  Some senders have nothing to remove in a last
- * fragment that is empty, and send none of this; then it ends with the octet in which its last block ends.
+ * an empty one without compression, which is BFINAL, two zero bits and what fills the octet; the four octets
+ * are appended to it that the sender has removed.  Some senders have nothing to remove in a last fragment
+ * that is empty, and send none of this; then it ends with the octet in which its last block ends.
  */
 static enum end end_inflating(struct codec *codec, struct message *message)
 {
     static const uint8_t tail[] = {0x00, 0x00, 0xff, 0xff};
     if (codec->bits == 0)
         return ACCEPTED;
-    if (codec->bits < 3 || codec->bits > 3 + 7 || codec->last_octets >> (16 - codec->bits) & 7)
+    if (codec->bits < 3 || codec->bits > 3 + 7 || codec->last_octets >> (16 - codec->bits) & 6)
         return INFLATE_UNFINISHED;
     return inflate_bytes(codec, message, tail, sizeof tail);
 }

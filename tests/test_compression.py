@@ -386,6 +386,14 @@ def test_a_message_may_end_with_the_octet_that_ends_its_last_block():
     echoed(compressed(final(b"final", end=b"")) * 2, [b"final"] * 2)
 
 
+@pytest.mark.parametrize("payload", ["f248cdc9c90704", "f348cdc9c9070001"])
+def test_the_empty_block_at_the_end_may_have_bfinal_too(payload):
+    """Section 7.2.1 asks for zeros in BTYPE only."""
+    payload = bytes.fromhex(payload)
+    echoed(compressed(payload) * 2, [b"Hello"] * 2)
+    echoed(fragments(TEXT, *(payload[at : at + 1] for at in range(len(payload)))), [b"Hello"])
+
+
 # What is not DEFLATE, or not all of it.
 
 def bits(*fields):
