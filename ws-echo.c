@@ -3307,12 +3307,11 @@ static enum end receive_more(struct connection *c)
     bool direct = c->payload_left >= INPUT_SIZE && !c->message.compressed;
     uint8_t *to = direct ? c->message.memory + REPLY_ROOM + c->message.length : NULL;
     size_t size = c->payload_left < DIRECT_READ_SIZE ? (size_t)c->payload_left : DIRECT_READ_SIZE, count;
+    flush(c); /* first: where it has to wait, the silence begins anew, and deadlines may pass */
     if (c->time >= c->message.release_at) {
         release_codec(c);
         release_memory(&c->message);
     }
-    if (direct)
-        flush(c);
     int64_t deadline = next_deadline(c);
     switch (direct ? receive(c, to, size, deadline, &count) : receive_input(c, deadline)) {
     case BYTES: begin_silence(c, c->time); return direct ? gather(c, to, count) : ACCEPTED;
