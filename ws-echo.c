@@ -1128,12 +1128,18 @@ static void log_connection(struct connection *c, enum end end, int priority)
     log_record(&c->log, &record, priority);
 }
 
-/* Tells whether two descriptors are the same socket, pipe or file; a terminal or /dev/null may be shared. */
+/*
+ * Tells whether two descriptors are the same socket, pipe or file; a terminal or /dev/null may be shared.  If
+ * the kernel does not say what they are, they may be the same, unless the other one is closed.
+ */
 static bool is_same_stream(int one, int other)
 {
     struct stat a, b;
-    return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino &&
-           !S_ISCHR(a.st_mode);
+    if (fstat(one, &a) < 0)
+        return true;
+    if (fstat(other, &b) < 0)
+        return errno != EBADF;
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino && !S_ISCHR(a.st_mode);
 }
 
 #ifndef WITHOUT_LIBSYSTEMD
