@@ -1502,10 +1502,14 @@ static void name_forbidden_call(int number, siginfo_t *info, void *context)
         ALLOW_IF(fcntl, ARGUMENT_IS(1, F_SETFL)),                                                            \
         ALLOW_IF_BOTH(setsockopt, ARGUMENT_IS(1, SOL_SOCKET), ARGUMENT_IS(2, SO_LINGER)), ALLOW(exit_group)
 
-/* What sd_journal_sendv and sd_notify need besides. */
+/*
+ * What sd_journal_sendv and sd_notify need besides.  A record that the journal does not take as a datagram
+ * goes into a file in memory, which is forbidden; but before that libsystemd asks for the name of the
+ * process, and aborts if it is not told.
+ */
 #define JOURNAL_CALLS                                                                                        \
     ALLOW(sendmsg), ALLOW_IF(socket, ARGUMENT_IS(0, AF_UNIX)), ALLOW(getsockopt), ALLOW(getuid),             \
-        ALLOW(geteuid), ALLOW(getgid), ALLOW(getegid)
+        ALLOW(geteuid), ALLOW(getgid), ALLOW(getegid), ALLOW_IF(prctl, ARGUMENT_IS(0, PR_GET_NAME))
 
 static const struct sock_filter echo_filter[] = {FILTER_BEGIN, ECHO_CALLS, REFUSE};
 static const struct sock_filter journal_filter[] = {FILTER_BEGIN, ECHO_CALLS, JOURNAL_CALLS, REFUSE};

@@ -68,6 +68,7 @@ def built(tmp_path, *flags, name="sandbox"):
 # The calls that the filter allows, whatever their arguments, or where these fulfil a condition.
 
 PROT_EXEC = 4
+PR_GET_NAME = 16
 
 ECHO_CALLS = {
     **dict.fromkeys([
@@ -82,9 +83,10 @@ ECHO_CALLS = {
 JOURNAL_CALLS = {
     **dict.fromkeys(["sendmsg", "getsockopt", "getuid", "geteuid", "getgid", "getegid"], lambda *_: True),
     "socket": lambda family, *_: family == socket.AF_UNIX,
+    "prctl": lambda option, *_: option == PR_GET_NAME,
 }
 
-ARGUMENTS = [0, 1, 2, 4, 5, 7, 13, 1 << 31, -1]
+ARGUMENTS = [0, 1, 2, 4, 5, 7, 13, 16, 1 << 31, -1]
 
 
 @pytest.fixture(name="asking", scope="module")
