@@ -1,4 +1,4 @@
-"""Frames: what is echoed byte for byte, and which Close every violation is answered with."""
+"""Frames: what is echoed byte for byte, in which order, and when; test_conformance.py has what is refused."""
 
 import random
 
@@ -15,11 +15,9 @@ def echoed(data, expected, *options):
     wire.same(wire.exchange(data, *options), expected)
 
 
-def refused(data, code, expected=b"", *options):
-    """Assert that after `expected` comes a Close with `code` and nothing more."""
-    received = wire.exchange(data, *options)
-    assert received.startswith(expected), f"expected {expected[:80]!r}, received {received[:80]!r}"
-    assert wire.close_code(received[len(expected):]) == code, received[:200]
+def refused(data, end, expected=b"", *options):
+    """Assert that after `expected` comes the Close of this end, and nothing more."""
+    wire.same(wire.exchange(data, *options), expected + wire.our_close(end))
 
 
 # Echoes.
@@ -160,74 +158,21 @@ def wide(size, length):
     return length.to_bytes(size, "big")
 
 
-KINDS = {"text": TEXT, "binary": BINARY, "ping": PING, "close": CLOSE}
-
-VIOLATIONS = {
-    "an-unmasked-text": b"\x81\x02hi",
-    "an-unmasked-empty-text": b"\x81\x00",
-    "an-unmasked-binary-of-126": b"\x82\x7e\x00\x7e" + bytes(126),
-    "an-unmasked-ping": b"\x89\x00",
-    "an-unmasked-close": b"\x88\x02\x03\xe8",
-    **{f"rsv-{rsv:03b}-on-{name}": wire.frame(opcode, b"\x03\xe8", rsv=rsv)
-       for rsv in range(1, 8) for name, opcode in KINDS.items()},
-    "rsv1-on-a-continuation": wire.text("a", fin=False) + wire.frame(CONTINUATION, b"b", rsv=4),
-    "rsv1-on-pong": wire.frame(PONG, rsv=4),
-    **{f"reserved-opcode-{opcode:x}": wire.frame(opcode, b"x")
-       for opcode in [*range(3, 8), *range(0xB, 0x10)]},
-    **{f"reserved-opcode-{opcode:x}-inside-a-message": wire.text("a", fin=False) + wire.frame(opcode)
-       for opcode in (3, 0xB)},
-    **{f"length-{length}-in-2-bytes": raw(0x82, 0xFE, *wide(2, length)) + bytes(length)
-       for length in (0, 1, 125)},
-    **{f"length-{length}-in-8-bytes": raw(0x82, 0xFF, *wide(8, length)) + bytes(length)
-       for length in (0, 125, 126, 65535)},
-    **{f"length-with-its-top-bit-set-{length:x}": raw(0x82, 0xFF, *wide(8, length))
-       for length in (1 << 63, (1 << 63) + 5, (1 << 64) - 1)},
-    "ping-of-126-bytes": wire.frame(PING, bytes(126)),
-    "pong-of-126-bytes": wire.frame(PONG, bytes(126)),
-    "close-of-126-bytes": wire.frame(CLOSE, wire.close_body(1000, b"x" * 124)),
-    "ping-of-65536-bytes": wire.frame(PING, bytes(65536)),
-    "ping-of-5-bytes-with-a-length-in-2-bytes": raw(0x89, 0xFE, 0, 5) + bytes(5),
-    "fragmented-ping": wire.frame(PING, b"x", fin=False),
-    "fragmented-pong": wire.frame(PONG, b"x", fin=False),
-    "fragmented-close": wire.frame(CLOSE, wire.close_body(1000), fin=False),
-    "fragmented-ping-inside-a-message": wire.text("a", fin=False) + wire.frame(PING, fin=False),
-    "continuation-without-a-message": wire.frame(CONTINUATION, b"x"),
-    "first-fragment-as-a-continuation": wire.frame(CONTINUATION, b"x", fin=False),
-    "new-text-inside-a-message": wire.text("a", fin=False) + wire.text("b"),
-    "new-binary-inside-a-message": wire.text("a", fin=False) + wire.frame(BINARY, b"b"),
-    "new-fragmented-message-inside-a-message": wire.text("a", fin=False) + wire.text("b", fin=False),
-    "new-message-inside-a-message-after-a-ping": wire.text("", fin=False) + wire.frame(PONG) + wire.text("b"),
-    "close-of-1-byte": wire.frame(CLOSE, b"\x03"),
-}
-
-
-@pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in VIOLATIONS.items()])
-def test_a_protocol_error_is_answered_with_close_1002(data):
-    refused(data, 1002)
-
-
 def test_a_continuation_after_a_complete_message_is_a_protocol_error():
     for message, answer in ((wire.text("a"), wire.echo("a")), (fragments(TEXT, b"a", b"b"), wire.echo("ab"))):
-        refused(message + wire.frame(CONTINUATION, b"x"), 1002, answer)
+        refused(message + wire.frame(CONTINUATION, b"x"), "no-message", answer)
 
 
 def test_messages_and_pings_that_were_complete_before_a_violation_are_answered_before_the_close():
     before = wire.text("a") + wire.frame(PING, b"p") + fragments(BINARY, b"b", b"c") + wire.frame(PING, b"q")
     answers = wire.echo("a") + wire.reply(PONG, b"p") + wire.reply(BINARY, b"bc") + wire.reply(PONG, b"q")
-    refused(before + wire.frame(3), 1002, answers)
-    refused(before + wire.text(b"\xff"), 1007, answers)
-    refused(before + wire.frame(BINARY, bytes(2000)), 1009, answers, "--max-message=1999")
+    refused(before + wire.frame(3), "opcode-reserved", answers)
+    refused(before + wire.text(b"\xff"), "text-not-utf8", answers)
+    refused(before + wire.frame(BINARY, bytes(2000)), "message-too-big", answers, "--max-message=1999")
 
 
 def test_a_message_that_was_not_complete_before_a_violation_is_not_answered():
-    refused(wire.text("a", fin=False) + wire.frame(PING, b"p") + b"\x81\x00", 1002, wire.reply(PONG, b"p"))
-
-
-@pytest.mark.parametrize("data, code", [
-    (b"\x81\x00", 1002), (wire.text(b"\xff"), 1007), (wire.close(1000), 1000),
-])
-def test_nothing_after_a_close_is_answered(data, code):
-    refused(data + wire.text("late") + wire.frame(PING) + wire.close(1001) + b"\x81\x00", code)
+    refused(wire.text("a", fin=False) + wire.frame(PING, b"p") + b"\x81\x00", "message-unfinished", wire.reply(PONG, b"p"))
 
 
 @pytest.mark.parametrize("data", [
@@ -293,19 +238,11 @@ def test_fragments_of_one_message_do_not_count_for_the_next():
 # Close.
 
 ALLOWED = [1000, 1001, 1002, 1003, *range(1007, 1015), 3000, 3001, 3999, 4000, 4999]
-FORBIDDEN = [0, 1, 125, 255, 256, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999, 5000, 5001,
-             65535]
 
 
 @pytest.mark.parametrize("code", ALLOWED)
 def test_a_close_code_that_is_allowed_is_answered_with_the_same(code):
     echoed(wire.close(code), wire.reply(CLOSE, wire.close_body(code)))
-
-
-@pytest.mark.parametrize("code", FORBIDDEN)
-def test_a_close_code_that_is_not_allowed_on_the_wire_is_answered_with_1002(code):
-    refused(wire.close(code), 1002)
-    refused(wire.close(code, b"reason"), 1002)
 
 
 @pytest.mark.parametrize("reason", ["", "bye", "tschüß €", "x" * 123, "€" * 41, "\0"])
@@ -315,13 +252,6 @@ def test_a_close_is_answered_with_its_code_and_no_reason(reason):
 
 def test_an_empty_close_is_answered_with_an_empty_one():
     echoed(wire.close(), wire.reply(CLOSE))
-
-
-@pytest.mark.parametrize("reason", [
-    b"\xff", b"\xc3", b"ok\xed\xa0\x80", b"x" * 122 + b"\xc3", b"\xf4\x90\x80\x80",
-])
-def test_a_close_reason_that_is_not_utf_8_is_answered_with_1007(reason):
-    refused(wire.close(1000, reason), 1007)
 
 
 def test_a_close_inside_a_fragmented_message_is_answered_and_the_message_is_not():

@@ -90,6 +90,7 @@ LINE_TOO_LONG = {
 
 HEAD_TOO_LARGE = {
     "one-byte": long_head(HEAD_LIMIT + 1),
+    "one-byte-with-the-crlf-in-front": b"\r\n" + long_head(HEAD_LIMIT - 1),
     "four-times-as-large": long_head(4 * HEAD_LIMIT),
     "on-a-path-not-served": wire.head("X-Long: " + "v" * HEAD_LIMIT, path="/other"),
     "without-host": wire.head("X-Long: " + "v" * HEAD_LIMIT, host=None),
@@ -621,6 +622,7 @@ def test_a_request_line_of_4096_bytes_is_accepted_and_one_of_4097_is_414():
 def test_a_head_of_16384_bytes_is_accepted_and_one_of_16385_is_431():
     assert len(long_head(HEAD_LIMIT)) == HEAD_LIMIT
     accepted(long_head(HEAD_LIMIT))
+    accepted(b"\r\n" + long_head(HEAD_LIMIT - 2))
     refused(long_head(HEAD_LIMIT + 1), "head-too-large")
 
 

@@ -45,9 +45,7 @@ def params(table):
 
 def refused(frames, expected=b""):
     """Assert that the answer is `expected` and then Close 1007."""
-    received = wire.exchange(frames)
-    assert received.startswith(expected), (expected, received)
-    assert wire.close_code(received[len(expected):]) == 1007, received
+    wire.same(wire.exchange(frames), expected + wire.our_close("text-not-utf8"))
 
 
 def echoed(*messages):

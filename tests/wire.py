@@ -128,6 +128,35 @@ def close_code(data):
     return int.from_bytes(body[:2], "big")
 
 
+# Our own Close frames: code and reason, by the end that the record names.
+CLOSES = {
+    "stopped": (1001, b"server is stopping"),
+    "idle": (1001, b"nothing received in time"),
+    "unmasked": (1002, b"frame is not masked"),
+    "rsv-set": (1002, b"RSV bit set where no extension defines it"),
+    "opcode-reserved": (1002, b"reserved opcode"),
+    "length-not-minimal": (1002, b"payload length is not minimal"),
+    "length-top-bit": (1002, b"top bit of the payload length is set"),
+    "control-fragmented": (1002, b"control frame is fragmented"),
+    "control-too-long": (1002, b"control frame is over 125 bytes"),
+    "no-message": (1002, b"continuation without a message"),
+    "message-unfinished": (1002, b"new message inside a fragmented one"),
+    "close-truncated": (1002, b"Close body of one byte"),
+    "close-code-invalid": (1002, b"Close code not allowed on the wire"),
+    "close-not-utf8": (1007, b"Close reason is not UTF-8"),
+    "text-not-utf8": (1007, b"text is not UTF-8"),
+    "inflate-failed": (1007, b"compressed message is not DEFLATE"),
+    "inflate-unfinished": (1007, b"compressed message ends inside a block"),
+    "message-too-big": (1009, b"message is larger than the limit"),
+    "no-memory": (1011, b"no memory for the message"),
+}
+
+
+def our_close(end):
+    """The Close frame that ends a connection in this way."""
+    return reply(CLOSE, close_body(*CLOSES[end]))
+
+
 def head(*more, path="/socket", method="GET", version="HTTP/1.1", **changed):
     """A request head that is accepted, with fields changed (`upgrade="x"`), left out
     (`upgrade=None`) or added (`more`, whole lines without CRLF)."""
@@ -289,6 +318,21 @@ class Peer:
         self.buffer = b""
         while part := self.socket.recv(1 << 18):
             parts.append(part)
+        return b"".join(parts)
+
+    def talk(self, data):
+        """Send `data` and receive at the same time; everything up to the end of the stream, when all is sent.
+        A reset raises."""
+        data, parts, ended = memoryview(data), [self.buffer], False
+        self.buffer = b""
+        while data or not ended:
+            readable, writable, _ = select.select([] if ended else [self.socket], [self.socket] if data else [], [], LIMIT)
+            assert readable or writable, f"nothing moved for {LIMIT} seconds"
+            if writable:
+                data = data[self.socket.send(data[: 1 << 18]) :]
+            if readable:
+                parts.append(self.socket.recv(1 << 18))
+                ended = not parts[-1]
         return b"".join(parts)
 
     def frame(self):
