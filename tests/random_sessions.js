@@ -1,15 +1,16 @@
-// Random conversations of node's ws with a server that compresses: `node random_sessions.js URL SEED COUNT` prints how
-// many sessions went well, all if they did; what went wrong is on standard error, and the exit status is 1.
+// Random conversations of node's ws with a server: `node random_sessions.js URL SEED COUNT [--deflate]`, where it has that
+// option, prints how many sessions went well, all if they did; what went wrong is on standard error, with the seed of that
+// session, and the exit status is 1.
 'use strict';
 
 const WebSocket = require('ws');
 
-const [url, seed, count] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
+const [url, seed, count, deflate] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4]), process.argv[5]];
 const words = 'the message that is being gathered, and “the one” that was sent before it: ä, €, 😀'.split(' ');
 const prefix = Buffer.from('server: ');
 
 // Numbers that look random and are the same for the same seed: mulberry32.
-let state = seed;
+let state;
 const below = limit => {
   state = (state + 0x6d2b79f5) | 0;
   let number = Math.imul(state ^ (state >>> 15), 1 | state);
@@ -33,35 +34,53 @@ const message = before => {
   return { binary: below(2) > 0, data: Buffer.from(Array.from({ length: size / 4 }, () => one(words)).join(' ')) };
 };
 
-const session = () => new Promise((resolve, reject) => {
-  const chosen = parameters(), before = [], waiting = [];
+const pieces = data => {
+  const cuts = Array.from({ length: one([0, 0, 1, 3]) }, () => below(data.length + 1)).sort((a, b) => a - b);
+  return [...cuts, data.length].map((cut, number) => data.subarray(number ? cuts[number - 1] : 0, cut));
+};
+
+const session = number => new Promise((resolve, reject) => {
+  state = number;
+  const chosen = deflate ? parameters() : false, messages = [], waiting = [];
+  const code = one([1000, 1001, 1003, 1011, 3000, 4999, 1005]), reason = one(['', 'enough', 'genug €']);
   const socket = new WebSocket(url, { perMessageDeflate: chosen, maxPayload: 16 << 20 });
-  const fail = what => { socket.terminate(); reject(new Error(`${what}: ${JSON.stringify(chosen)} ${socket.extensions}`)); };
-  for (let left = 1 + below(8); left > 0; left--) before.push(message(before));
-  const cuts = before.map(({ data }) => Array.from({ length: one([0, 0, 1, 3]) }, () => below(data.length + 1)).sort((a, b) => a - b));
-  const plain = before.map(() => below(5) === 0);
-  socket.on('open', () => {
-    if (!/^permessage-deflate/.test(socket.extensions)) fail('nothing was agreed to');
-    before.forEach(({ binary, data }, number) => {
-      waiting.push({ binary, data: binary ? data : Buffer.concat([prefix, data]) });
-      let start = 0;
-      for (const cut of cuts[number]) {
-        socket.send(data.subarray(start, cut), { binary, fin: false, compress: !plain[number] });
-        start = cut;
-      }
-      socket.send(data.subarray(start), { binary, fin: true, compress: !plain[number] });
-    });
-  });
-  socket.on('message', (data, binary) => {
+  const fail = what => {
+    socket.terminate();
+    reject(new Error(`seed ${number}: ${what}: ${JSON.stringify(chosen)} ${socket.extensions}`));
+  };
+  const close = () => { if (code === 1005) socket.close(); else socket.close(code, reason); };
+  const received = (kind, data) => {
     const expected = waiting.shift();
-    if (!expected || expected.binary !== binary || !expected.data.equals(data)) fail('another message came back');
-    if (waiting.length === 0) socket.close(1000);
+    if (!expected || expected.kind !== kind || !expected.data.equals(data)) fail(`a ${kind} came that is not what was due`);
+    if (waiting.length === 0) close();
+  };
+  for (let left = 1 + below(8); left > 0; left--) messages.push(message(messages));
+  socket.on('open', () => {
+    if (deflate ? !/^permessage-deflate/.test(socket.extensions) : socket.extensions) fail('the wrong extension');
+    for (const { binary, data } of messages) {
+      const compress = below(5) > 0, parts = pieces(data);
+      parts.forEach((part, at) => {
+        if (below(4) === 0) {
+          const payload = Buffer.from(Array.from({ length: one([0, 1, 125]) }, () => below(256)));
+          waiting.push({ kind: 'pong', data: payload });
+          socket.ping(payload);
+        }
+        if (below(4) === 0) socket.pong('unasked');
+        socket.send(part, { binary, fin: at === parts.length - 1, compress });
+      });
+      waiting.push({ kind: binary ? 'binary' : 'text', data: binary ? data : Buffer.concat([prefix, data]) });
+    }
   });
-  socket.on('close', code => { if (code === 1000) resolve(); else fail(`closed with ${code}`); });
+  socket.on('message', (data, binary) => received(binary ? 'binary' : 'text', data));
+  socket.on('pong', data => received('pong', data));
+  socket.on('close', (answered, why) => {
+    if (answered === code && why.length === 0 && waiting.length === 0) resolve();
+    else fail(`closed with ${answered} ${why}`);
+  });
   socket.on('error', error => fail(error.message));
 });
 
 (async () => {
-  for (let number = 0; number < count; number++) await session();
+  for (let number = seed; number < seed + count; number++) await session(number);
   console.log(`${count} sessions`);
 })().catch(error => { console.error(error.message); process.exitCode = 1; });

@@ -320,16 +320,18 @@ class Peer:
             parts.append(part)
         return b"".join(parts)
 
-    def talk(self, data):
-        """Send `data` and receive at the same time; everything up to the end of the stream, when all is sent.
-        A reset raises."""
+    def talk(self, data, end=False, size=1 << 18):
+        """Send `data`, so many bytes at once, and receive at the same time; half-close behind it with `end`. Returns
+        everything up to the end of the stream, when all is sent. A reset raises."""
         data, parts, ended = memoryview(data), [self.buffer], False
         self.buffer = b""
         while data or not ended:
             readable, writable, _ = select.select([] if ended else [self.socket], [self.socket] if data else [], [], LIMIT)
             assert readable or writable, f"nothing moved for {LIMIT} seconds"
             if writable:
-                data = data[self.socket.send(data[: 1 << 18]) :]
+                data = data[self.socket.send(data[:size]) :]
+                if end and not data:
+                    self.end()
             if readable:
                 parts.append(self.socket.recv(1 << 18))
                 ended = not parts[-1]

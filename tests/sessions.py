@@ -1,0 +1,163 @@
+"""Random sessions of a client: what it sends, and what has to come back. The same for the same seed.
+
+SEED=N begins with that one, SESSIONS=N makes so many of them in each test: a failure names the seed to go back to
+with SESSIONS=1, and SESSIONS=100000 is for a night.
+"""
+
+import os
+import random
+from typing import NamedTuple
+
+import wire
+from test_conformance import REFUSED, Row
+from wire import BINARY, TEXT
+
+SEED, SESSIONS = int(os.environ.get("SEED", "0")), int(os.environ.get("SESSIONS", "0"))
+
+WORDS = "the message that is being gathered, and “the one” that was sent before it: ä, €, 😀".split()
+LENGTHS = [0, 1, 20, 117, 118, 125, 126, 300, 3000, 30_000]
+PREFIXES = {"server: ": (), "": ("--prefix=",), "ä%": ("--prefix=%C3%A4%25",)}
+
+# What ends a session with our Close, without an answer before it, by the end that the record names.  Compression makes
+# RSV1 legal.
+VIOLATIONS = [(end, row) for end, rows in REFUSED.items() if end != "rsv-set"
+              for row in rows.values() if not isinstance(row, Row) and len(row) < 200]
+
+
+class Fragment(NamedTuple):
+    """A part of a message: a string of a text, or bytes."""
+
+    part: object
+    first: bool
+    fin: bool
+    compress: bool
+
+
+class Ping(NamedTuple):
+    payload: bytes
+
+
+class Pong(NamedTuple):
+    payload: bytes
+
+
+class Close(NamedTuple):
+    code: object  # None: the body is empty
+    reason: str = ""
+
+
+class Wrong(NamedTuple):
+    data: bytes
+
+
+def seeds(block, usual):
+    """The seeds of one of several tests that share the work; as many in each as is usual."""
+    count = SESSIONS or usual
+    return range(SEED + block * count, SEED + (block + 1) * count)
+
+
+def message(chosen, before):
+    """A random one, a string or bytes; some are like one that was sent before."""
+    size, kind = chosen.choice(LENGTHS), chosen.randrange(5)
+    if kind == 0 and before:
+        return chosen.choice(before) * chosen.randrange(1, 3)
+    if kind == 1:
+        return chosen.randbytes(size)
+    text = "\0" * size if kind == 2 else " ".join(chosen.choices(WORDS, k=size // 4))
+    return text.encode() if chosen.random() < 0.4 else text
+
+
+class Session:
+    """`steps` are what the client sends, `expected` is what it receives: (opcode, text or bytes), at last
+    (wire.CLOSE, (code, reason)) if there is a Close; `end` is the record's name for it. `parameters` are those of an
+    offer of permessage-deflate, or None; `options` are the program's."""
+
+    def __init__(self, seed):
+        self.seed = seed
+        self.chosen = chosen = random.Random(seed)
+        self.steps, self.expected, before = [], [], []
+        prefix = chosen.choice(list(PREFIXES))
+        self.options = PREFIXES[prefix]
+        self.parameters = None
+        if chosen.random() < 0.6:
+            self.options += ("--deflate",)
+            self.parameters = {
+                "server_no_context_takeover": chosen.random() < 0.4,
+                "client_no_context_takeover": chosen.random() < 0.4,
+                "server_max_window_bits": chosen.choice([None, None, *range(9, 16)]),
+                "client_max_window_bits": chosen.choice([None, *range(9, 16)]),
+            }
+        for _ in range(chosen.randrange(9)):
+            content = message(chosen, before)
+            before.append(content)
+            compress, between = self.parameters is not None and chosen.random() < 0.8, len(self.steps)
+            self.steps += self.fragments(content, compress)
+            for _ in range(chosen.choice([0, 0, 1, 3])):
+                kind, payload = chosen.choice([Ping, Ping, Pong]), chosen.randbytes(chosen.choice([0, 1, 4, 125]))
+                # Inside of the message, but for the first place.
+                self.steps.insert(chosen.randrange(between, len(self.steps)), kind(payload))
+            self.expected += [(wire.PONG, step.payload) for step in self.steps[between:] if isinstance(step, Ping)]
+            self.expected.append((TEXT, prefix + content) if isinstance(content, str) else (BINARY, content))
+        self.end_it()
+
+    def fragments(self, content, compress):
+        """A message as random fragments."""
+        cuts = self.chosen.choice([0, 0, 0, 1, 2, 7])
+        edges = [0, *sorted(self.chosen.randrange(len(content) + 1) for _ in range(cuts)), len(content)]
+        return [Fragment(content[start:stop], number == 0, number == cuts, compress)
+                for number, (start, stop) in enumerate(zip(edges, edges[1:]))]
+
+    def end_it(self):
+        """By a Close of either side, or without one."""
+        kind = self.chosen.randrange(4)
+        if kind < 2:
+            self.end = "closed-by-peer"
+            code = self.chosen.choice([None, 1000, 1001, 1003, 1011, 3000, 4999])
+            self.steps.append(Close(code, self.chosen.choice(["", "enough", "genug €"]) if code else ""))
+            self.expected.append((wire.CLOSE, (code or 1005, "")))
+        elif kind == 2:
+            self.end, data = self.chosen.choice(VIOLATIONS)
+            self.steps.append(Wrong(data))
+            code, reason = wire.CLOSES[self.end]
+            self.expected.append((wire.CLOSE, (code, reason.decode())))
+        else:
+            self.end = "end-of-input"
+
+    def piece(self, data):
+        """A size for so few or so many pieces."""
+        return len(data) // self.chosen.choice([1, 2, 7, 60]) + 1
+
+    def hold(self, client):
+        """Hold the session with a client of one's choice: `request()` and `send(step)` are the bytes that it sends,
+        `feed(bytes)` gives it what came, `received` is what that was. Asserts what has to come, and the record."""
+        with wire.Served(*self.options, pair=wire.unix_pair) as served:
+            served.peer.send(client.request())
+            answer = b""
+            while not answer.endswith(b"\r\n\r\n"):
+                assert (byte := served.peer.receive(1)), f"seed {self.seed}: no handshake: {answer}"
+                answer += byte
+            self.feed(client, answer)
+            data = b"".join(map(client.send, self.steps))
+            data = served.peer.talk(data or wire.frame(wire.PONG), end=True, size=self.piece(data))
+            served.peer.close()
+            record = wire.record(served.finish())
+        size = self.piece(data)
+        for at in range(0, len(data), size):
+            self.feed(client, data[at : at + size])
+        self.judge(client.received)
+        messages = sum(opcode in (TEXT, BINARY) for opcode, _ in self.expected)
+        assert (record["end_id"], record["messages"], record["bytes_out"]) == (
+            self.end, str(messages), str(len(answer + data))), f"seed {self.seed}: {record}"
+
+    def feed(self, client, data):
+        try:
+            client.feed(data)
+        except Exception as error:
+            raise AssertionError(f"seed {self.seed}: {error!r}") from error
+
+    def judge(self, received):
+        """Assert that what an implementation has received is what was expected."""
+        for number, (one, other) in enumerate(zip(received, self.expected)):
+            assert one == other, f"seed {self.seed}, answer {number}: expected {other!r:.200}, received {one!r:.200}"
+        assert len(received) == len(self.expected), (
+            f"seed {self.seed}: {len(self.expected)} answers expected, {len(received)} received")

@@ -1,0 +1,183 @@
+"""Implementations that are not ours judge every frame of random sessions; sessions.py says how to replay one, or a million.
+
+Each is the client: it makes the request and reads the answer, in pieces of any size.
+"""
+
+import os
+import pathlib
+import subprocess
+from unittest import mock
+
+import pytest
+import sessions
+import wire
+from parts import require, require_file, require_module
+from sessions import Close, Fragment, Ping, Pong, Session, Wrong
+from test_clients import listening
+from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+
+BLOCKS, USUAL = range(4), 125  # sessions of each implementation
+
+
+# Python's wsproto, which takes care of the handshake as well.
+
+class Wsproto:
+    def __init__(self, session):
+        from wsproto import ConnectionType, WSConnection, events
+        from wsproto.extensions import PerMessageDeflate
+        from wsproto.frame_protocol import CloseReason
+
+        self.without_code = CloseReason.NO_STATUS_RCVD
+        self.session, self.events, self.received, self.parts = session, events, [], []
+        self.extensions = [] if session.parameters is None else [PerMessageDeflate(**session.parameters)]
+        self.client = WSConnection(ConnectionType.CLIENT)
+
+    def request(self):
+        return self.client.send(self.events.Request(host="localhost:8888", target="/socket", extensions=self.extensions,
+                                                    subprotocols=["chat", "superchat"]))
+
+    def send(self, step):
+        if isinstance(step, Wrong):
+            return step.data
+        if isinstance(step, Fragment):
+            kind = self.events.TextMessage if isinstance(step.part, str) else self.events.BytesMessage
+            return self.client.send(kind(step.part, message_finished=step.fin))
+        if isinstance(step, Close):
+            return self.client.send(self.events.CloseConnection(step.code or self.without_code, step.reason or None))
+        return self.client.send((self.events.Ping if isinstance(step, Ping) else self.events.Pong)(step.payload))
+
+    def feed(self, data):
+        self.client.receive_data(data)
+        for event in self.client.events():
+            self.note(event)
+
+    def note(self, event):
+        if isinstance(event, self.events.Message):
+            self.parts.append(event.data)
+            if event.message_finished:
+                is_text = isinstance(event, self.events.TextMessage)
+                self.received.append((TEXT, "".join(self.parts)) if is_text else (BINARY, b"".join(self.parts)))
+                self.parts = []
+        elif isinstance(event, self.events.Pong):
+            self.received.append((PONG, bytes(event.payload)))
+        elif isinstance(event, self.events.CloseConnection):
+            self.received.append((CLOSE, (int(event.code), event.reason or "")))
+        else:
+            assert isinstance(event, self.events.AcceptConnection), f"seed {self.session.seed}: {event}"
+            assert event.subprotocol == "chat" and event.extensions == self.extensions, f"seed {self.session.seed}: {event}"
+
+
+@pytest.mark.slow("a process for each of many connections")
+@pytest.mark.parametrize("block", BLOCKS)
+def test_random_sessions_as_wsproto_sees_them(block):
+    require_module("wsproto", "python3-wsproto")
+    for seed in sessions.seeds(block, USUAL):
+        session = Session(seed)
+        with mock.patch("os.urandom", session.chosen.randbytes):  # its key, and its masking keys
+            session.hold(Wsproto(session))
+
+
+# Python's websockets, whose frames and extension are used without its connection: it compresses what it is told to.
+
+class Websockets:
+    def __init__(self, session):
+        from websockets import frames
+        from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+        from websockets.streams import StreamReader
+
+        self.session, self.frames, self.received, self.compressed = session, frames, [], []
+        self.factory = session.parameters and ClientPerMessageDeflateFactory(**session.parameters)
+        self.extension = self.parser = None
+        self.reader = StreamReader()
+
+    def request(self):
+        from websockets.headers import build_extension
+
+        if not self.factory:
+            return wire.head()
+        offer = build_extension([(self.factory.name, self.factory.get_request_params())])
+        return wire.head(f"Sec-WebSocket-Extensions: {offer}")
+
+    def open(self, answer):
+        from websockets.headers import parse_extension
+
+        agreed = wire.Answer(answer).fields.get("sec-websocket-extensions")
+        if self.factory:
+            ((name, parameters),) = parse_extension(agreed)
+            assert name == self.factory.name
+            self.extension = self.factory.process_response_params(parameters, [])
+        else:
+            assert agreed is None
+        self.parser = self.parse()
+        next(self.parser)
+
+    def send(self, step):
+        opcode, data, fin, rsv = PONG, b"", True, 0
+        if isinstance(step, Wrong):
+            return step.data
+        if isinstance(step, Close):
+            opcode, data = CLOSE, wire.close_body(step.code, step.reason.encode()) if step.code else b""
+        elif isinstance(step, Fragment):
+            is_text = isinstance(step.part, str)
+            data, fin = step.part.encode() if is_text else step.part, step.fin
+            opcode = (TEXT if is_text else BINARY) if step.first else CONTINUATION
+            if step.compress:
+                frame = self.extension.encode(self.frames.Frame(self.frames.Opcode(opcode), data, fin))
+                data, rsv = bytes(frame.data), frame.rsv1 << 2
+        else:
+            opcode, data = PING if isinstance(step, Ping) else PONG, step.payload
+        return wire.frame(opcode, data, fin=fin, rsv=rsv, key=self.session.chosen.randbytes(4))
+
+    def decode(self, frame, **limits):
+        """In the place of the extension, to see which frames are compressed."""
+        if frame.opcode in (TEXT, BINARY):
+            self.compressed.append(frame.rsv1)
+        return self.extension.decode(frame, **limits) if self.extension else frame
+
+    def parse(self):
+        while True:
+            frame = yield from self.frames.Frame.parse(self.reader.read_exact, mask=False, extensions=[self])
+            assert frame.fin, f"seed {self.session.seed}: a reply in fragments"
+            data = bytes(frame.data)
+            if frame.opcode == CLOSE:
+                close = self.frames.Close.parse(data)
+                self.received.append((CLOSE, (int(close.code), close.reason)))
+            else:
+                self.received.append((int(frame.opcode), data.decode() if frame.opcode == TEXT else data))
+
+    def feed(self, data):
+        if not self.parser:
+            self.open(data)
+            return
+        self.reader.feed_data(data)
+        next(self.parser)
+
+
+@pytest.mark.slow("a process for each of many connections")
+@pytest.mark.parametrize("block", BLOCKS)
+def test_random_sessions_as_python3_websockets_sees_them(block):
+    require_module("websockets", "python3-websockets")
+    for seed in sessions.seeds(block, USUAL):
+        session = Session(seed)
+        client = Websockets(session)
+        session.hold(client)
+        compress = [step.compress for step in session.steps if isinstance(step, Fragment) and step.fin]
+        assert client.compressed == compress, f"seed {seed}: a reply is compressed where its message is not, or not where it is"
+
+
+# Node's ws.
+
+@pytest.mark.slow("a process for each of many connections")
+@pytest.mark.parametrize("options", [[], ["--deflate"]], ids=["plain", "deflate"])
+@pytest.mark.parametrize("block", BLOCKS)
+def test_random_sessions_of_ws_of_node(program, block, options):
+    node = require("node", "nodejs")
+    folder = "/usr/share/nodejs"  # where Debian's packages are, also for a node that is not Debian's
+    require_file(f"{folder}/ws", "node-ws")
+    script = pathlib.Path(__file__).with_name("random_sessions.js")
+    chosen = sessions.seeds(block, USUAL)
+    with listening(program, *options) as url:
+        result = subprocess.run([node, script, url, str(chosen[0]), str(len(chosen)), *options], capture_output=True,
+                                text=True, check=False, env={**os.environ, "NODE_PATH": folder},
+                                timeout=None if sessions.SESSIONS else 4 * wire.LIMIT)
+    assert (result.returncode, result.stderr, result.stdout) == (0, "", f"{len(chosen)} sessions\n"), result
