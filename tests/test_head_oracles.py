@@ -1,0 +1,282 @@
+"""Implementations that are not ours judge request heads: Python's h11 and the server of Node.js, which parses by llhttp.
+
+The heads are valid ones with one or two changes. What ours reads and theirs refuses, or the other way round, has to be a
+difference that is listed here, with who is right and why. What both read is compared: method, target and every field.
+sessions.py says how to replay one, or a million.
+"""
+
+import base64
+import json
+import pathlib
+import random
+import re
+import subprocess
+from typing import NamedTuple
+
+import pytest
+import sessions
+import wire
+from parts import require, require_module
+
+BLOCKS, USUAL = range(4), 200
+
+BASES = [
+    wire.head(),
+    wire.head("Origin: http://localhost:8000", "Sec-WebSocket-Protocol: chat, superchat", "User-Agent: Mozilla/5.0 (X11)",
+              "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits", connection="keep-alive, Upgrade"),
+    b"GET / HTTP/1.1\r\nHost: localhost:8888\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n",
+    b"HEAD / HTTP/1.0\r\nConnection: close\r\n\r\n",
+    b"POST /socket HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 0\r\nX-Empty:\r\nX-Tab:\ta\tb\t\r\n\r\n",
+    b"GET http://example.org:80/socket?a=b HTTP/1.1\r\nhost: example.org\r\nCookie: a=b; c=\"d\"\r\nCookie: e\r\n\r\n",
+]
+BYTES = [bytes([byte]) for byte in b"\0\x01\t\n\r\x1b !\"#%,/:;=?@AZaz{~\x7f\x80\xc3\xff"]
+LINES = [b"GET /socket HTTP/1.1", b"GET * HTTP/1.1", b"OPTIONS * HTTP/1.1", b"CONNECT localhost:80 HTTP/1.1",
+         b"GET ws://a.example/socket HTTP/1.1", b"GET ftp://a/ HTTP/1.1", b"GET http://me@a/ HTTP/1.1", b"GET /a#b HTTP/1.1",
+         b"GET socket HTTP/1.1", b"get /socket HTTP/1.1", b"ANY /socket HTTP/1.1", b"M-SEARCH / HTTP/1.1", b"G@T / HTTP/1.1",
+         b"GET / HTTP/1.0", b"GET / HTTP/1.2", b"GET / HTTP/2.0", b"GET / HTTP/0.9", b"GET /", b"GET / HTTP/1.10",
+         b"GET / http/1.1", b"GET  / HTTP/1.1", b"GET / HTTP/1.1 ", b"GET /\tHTTP/1.1", b"GET /a b HTTP/1.1",
+         b"GET /" + b"a" * 4100 + b" HTTP/1.1", b"PRI * HTTP/2.0", b"", b" GET / HTTP/1.1"]
+FIELDS = [b"Host: localhost", b"Host:", b"Host: a b", b"Host: me@a", b"Host: a/b", b"Host: [::1", b"Host: a:b", b"Host: a, b",
+          b"Host : a", b"Content-Length: 0", b"Content-Length: 5", b"Content-Length: 00", b"Content-Length: +0",
+          b"Content-Length: 0, 0", b"Content-Length: 0x0", b"Content-Length: ", b"Content-Length: 99999999999999999999",
+          b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity", b"Transfer-Encoding: gzip, chunked",
+          b"Transfer-Encoding:", b"Expect: 100-continue", b"Connection: close", b"Connection: ,Upgrade,", b"Upgrade: h2c",
+          b"Upgrade: websocket", b"Sec-WebSocket-Key: x", b"X", b": y", b" X: y", b"\tX: y", b"X Y: z", b"X:y:z", b"X(: y",
+          b"X\xc4: y", b"X: \xc4", b"X: y ", b"X: y\r\n folded", b"X:", b"X: y\nZ: z", b"X: y\rZ: z", b"X: y\0", b"X\0: y",
+          b"\x7f: y", b"X: \x7f", b"!#$%&'*+-.^_`|~: token", b"X: " + b"y" * 17000, b"X: y\r\n" * 100 + b"Z: z", b"\r", b"\n"]
+ENDS = [b"\n", b"\r", b"\r\r\n", b"\n\r\n", b" \r\n", b"\t\r\n", b"\r\n\r\n", b"\r\n ", b""]
+
+
+def changed(chosen, head):
+    """A head with one thing changed."""
+    lines = head.split(b"\r\n")
+    at, line = chosen.randrange(len(head)), chosen.randrange(len(lines) - 1)
+    kind = chosen.randrange(10)
+    if kind == 0:
+        return head[:at] + chosen.choice(BYTES) + head[at + 1 :]
+    if kind == 1:
+        return head[:at] + chosen.choice(BYTES) + head[at:]
+    if kind == 2:
+        return head[:at] + head[at + 1 :]
+    if kind in (3, 4):
+        lines.insert(chosen.randrange(1, len(lines) - 1), chosen.choice(FIELDS))
+    elif kind == 5:
+        lines[0] = chosen.choice(LINES)
+    elif kind == 6:
+        lines.insert(line, lines[chosen.randrange(len(lines) - 2)])
+    elif kind == 7:
+        lines[line] = chosen.choice([lines[line].lower(), lines[line].upper(), lines[line].replace(b" ", b""),
+                                     lines[line].replace(b" ", b"\t ")])
+    elif kind == 8:
+        del lines[line]
+    else:
+        lines[line : line + 2] = [lines[line] + chosen.choice(ENDS) + lines[line + 1]]
+    return b"\r\n".join(lines)
+
+
+def head_of(seed):
+    """A random head. What is behind it completes one whose end was changed."""
+    chosen = random.Random(seed)
+    head = chosen.choice(BASES)
+    for _ in range(chosen.choice([1, 1, 2])):
+        head = changed(chosen, head) or b"\r\n"
+    return (b"\r\n" if chosen.random() < 0.1 else b"") + head + b"\r\n\r\n"
+
+
+# Ours: what the record calls a head that cannot be read; everything else is a judgement of a head that was read.
+
+UNREADABLE = {
+    "line-too-long", "head-too-large", "too-many-fields", "version-unsupported", "tls-hello", "proxy-unexpected", "bare-lf",
+    "bare-cr", "control-byte", "line-malformed", "target-malformed", "field-folded", "field-space", "field-malformed",
+    "host-count", "host-malformed", "content", "transfer-encoding",
+}
+
+
+def ours(head):
+    """A verdict as (None, fields) of a head that was read, (end, None) of one that was refused, or None of a part."""
+    result = wire.run(head, "--verbose", "--path=any")
+    log = result.stderr.decode()
+    record = wire.record(log)
+    if record["end_id"] in ("cut-off", "silence"):
+        return None
+    if record["end_id"] in UNREADABLE:
+        return record["end_id"], None
+    return None, re.findall(r'^ws-echo\[\d+\]: field (.*?): "(.*)"$', log, re.MULTILINE)
+
+
+def logged(fields):
+    """Fields as they are logged: other bytes than printable ASCII escaped, long ones cut."""
+    def escaped(data):
+        cut = re.sub(rb'["\\]|[^ -~]', lambda byte: b"\\" + byte[0] if byte[0] in b'"\\' else b"\\x%02x" % ord(byte[0]), data[:256])
+        return cut.decode() + ("..." if len(data) > 256 else "")
+    return [(escaped(name), escaped(value)) for name, value in fields]
+
+
+def h11_verdicts(heads):
+    import h11
+
+    for head in heads:
+        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
+        connection.receive_data(head)
+        try:
+            event = connection.next_event()
+        except h11.RemoteProtocolError as error:
+            yield str(error), None
+        else:
+            yield (None, list(event.headers.raw_items())) if isinstance(event, h11.Request) else None
+
+
+def node_verdicts(heads):
+    result = subprocess.run([require("node", "nodejs"), "--max-http-header-size=1048576",
+                             pathlib.Path(__file__).with_name("judge_heads.js")],
+                            input=json.dumps([base64.b64encode(head).decode() for head in heads]), capture_output=True,
+                            text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, ""), result
+    for verdict in json.loads(result.stdout):
+        if verdict and "read" in verdict:
+            fields = [field.encode("latin-1") for field in verdict["read"][2]]
+            verdict = None, list(zip(fields[::2], fields[1::2]))
+        elif verdict:
+            verdict = verdict["refused"], None
+        yield verdict
+
+
+JUDGES = {"h11": h11_verdicts, "node": node_verdicts}
+
+
+# Where they differ.
+
+AUTHORITY = rb"(?:\[[0-9a-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9a-f]{2})*)(?::[0-9]*)?"
+TARGET = rb"(?:/[!\"$-~]*|(?:https?|wss?)://(?!:)(?![/? ])" + AUTHORITY + rb"(?:[/?][!\"$-~]*)?)"
+LINE = rb"[!-~]+ [^ \r\n]+ HTTP/[0-9]\.[0-9]\r\n"
+FRONT = rb"^(?:\r\n)?"
+
+
+class Difference(NamedTuple):
+    """`end` is why ours refuses what theirs reads, or None where theirs refuses what ours reads; `pattern` is found in such
+    heads and `example` is one."""
+
+    judges: str
+    end: object
+    pattern: bytes
+    example: bytes
+    right: str
+    why: str
+
+
+HOST = b"Host: a\r\n"
+DIFFERENCES = [
+    # Limits.
+    Difference("h11 node", "line-too-long", FRONT + rb"[^\r\n]{4097}", b"GET /" + b"a" * 4096 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+               "both", "RFC 9112 section 3: 414 where a target is longer than one wishes to parse"),
+    Difference("h11 node", "head-too-large", rb"(?s).{16384}", b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"y" * 16384 + b"\r\n\r\n",
+               "both", "RFC 9110 section 5.4: 4xx where fields are larger than one wishes to process"),
+    Difference("h11 node", "too-many-fields", rb"(?s)(?:\n[^\r\n]+\r){101}", b"GET / HTTP/1.1\r\n" + HOST + b"X: y\r\n" * 100 + b"\r\n",
+               "both", "RFC 9110 section 5.4, as above"),
+    # The request line.
+    Difference("h11 node", "version-unsupported", FRONT + rb"\S+ \S+ HTTP/[02-9]\.[0-9]\r\n", b"GET / HTTP/0.9\r\n" + HOST + b"\r\n",
+               "ours", "RFC 9110 section 15.6.6: 505 where one does not speak the major version"),
+    Difference("h11 node", "target-malformed", rb"(?i)" + FRONT + rb"[^ ]+ (?!" + TARGET + rb" )", b"GET /a#b HTTP/1.1\r\n" + HOST + b"\r\n",
+               "ours", "RFC 9112 section 3.2: a target has no fragment and no other byte than a URI has; 3.2.2: an absolute one of "
+               "another scheme, and 3.2.3 and 3.2.4, CONNECT and *, ask for what is not served"),
+    Difference("node", "line-malformed", FRONT + rb"(?!" + LINE + rb")", b"GET  / HTTP/1.1\r\n" + HOST + b"\r\n",
+               "ours", "RFC 9112 section 3: single spaces; other white space may be accepted, which is how requests are smuggled"),
+    Difference("node", "bare-cr", FRONT + rb"\r[^\n]", b"\rGET / HTTP/1.1\r\n" + HOST + b"\r\n",
+               "ours", "RFC 9112 section 2.2: a CR without LF is no line end, and makes the line invalid"),
+    Difference("node", "bare-lf", FRONT + rb"[^ \r\n]+ [^ \r\n]*\n", b"GET http://a\nb:80/ HTTP/1.1\r\n" + HOST + b"\r\n",
+               "ours", "RFC 9112 section 3: a request line has a version; what ends before it is none of HTTP/1.0 or 1.1"),
+    Difference("h11", None, rb"^\r\n", b"\r\nGET / HTTP/1.1\r\n" + HOST + b"\r\n",
+               "ours", "RFC 9112 section 2.2: at least one empty line in front should be ignored"),
+    Difference("node", None, FRONT + rb"(?!(?:GET|HEAD|POST|OPTIONS) )", b"ANY / HTTP/1.1\r\n" + HOST + b"\r\n",
+               "ours", "RFC 9110 section 9.1: any token is a method; ours reads the head and answers 405"),
+    Difference("node", None, FRONT + rb"[^\r\n]+ HTTP/1\.[2-9]\r\n", b"GET / HTTP/1.2\r\n" + HOST + b"\r\n",
+               "ours", "RFC 9110 section 2.5: a later minor version is read as the highest that one speaks"),
+    # Fields.
+    Difference("h11", "bare-lf", rb"(?<!\r)\n", b"GET / HTTP/1.1\r\nHost: a\n\r\n",
+               "both", "RFC 9112 section 2.2: a recipient may take a single LF for a line end"),
+    Difference("h11", "field-folded", rb"\n[ \t]", b"GET / HTTP/1.1\r\n" + HOST + b"X: y\r\n z\r\n\r\n",
+               "both", "RFC 9112 section 5.2: a folded line is rejected, or replaced by spaces"),
+    Difference("h11", "control-byte", rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]", b"GET / HTTP/1.1\r\n" + HOST + b"X: \x7f\r\n\r\n",
+               "both", "RFC 9110 section 5.5: such a value is invalid, though others than CR, LF and NUL may be retained"),
+    Difference("node", "host-count", rb"(?is)\nhost:.*\nhost:|^(?!.*\nhost:)", b"GET / HTTP/1.1\r\n" + HOST + HOST + b"\r\n",
+               "ours", "RFC 9112 section 3.2: 400 where Host is absent or there twice"),
+    Difference("h11", "host-count", rb"(?is)^(?!.*\nhost:).* HTTP/1\.[2-9]\r\n", b"GET / HTTP/1.2\r\n\r\n",
+               "ours", "RFC 9112 section 3.2 and RFC 9110 section 2.5: HTTP/1.2 is read as HTTP/1.1, which has a Host"),
+    Difference("h11 node", "host-malformed", rb"(?i)\nhost:[ \t]*(?!" + AUTHORITY + rb"[ \t]*\r\n)", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+               "ours", "RFC 9112 section 3.2: 400 where the value of Host is invalid"),
+    Difference("h11 node", "content", rb"(?i)\ncontent-length:(?![ \t]*0+[ \t]*\r\n)",
+               b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\n",
+               "both", "ws-echo(8), HTTP ANSWERS: nothing that is served takes content; RFC 9112 section 6.3 would have it read"),
+    Difference("h11 node", "transfer-encoding", rb"(?i)\ntransfer-encoding:",
+               b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n",
+               "both", "as above; RFC 9112 section 6.1: a server may reject what has it"),
+    Difference("node", None, rb"(?is)\ncontent-length:.*\ncontent-length:",
+               b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n" * 2 + b"\r\n",
+               "both", "RFC 9110 section 8.6: equal ones are rejected, or taken for one"),
+    Difference("h11", None, rb"(?is)\ncontent-length:.*\ncontent-length:",
+               b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\nContent-Length: 00\r\n\r\n",
+               "both", "as above; 0 and 00 are equal"),
+    Difference("node", None, rb"(?i)\ncontent-length:[^\r]*\t", b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 0\t\r\n\r\n",
+               "ours", "RFC 9110 section 5.6.3: white space around a value may be a tab"),
+]
+
+
+def state(verdict):
+    return "part" if verdict is None else "refused" if verdict[0] else "read"
+
+
+def without_equal_lengths(fields):
+    """Fields as h11 gives them: of equal Content-Length fields it keeps the first."""
+    lengths = [at for at, (name, _) in enumerate(fields) if name.lower() == "content-length"]
+    return [field for at, field in enumerate(fields) if at not in lengths[1:]]
+
+
+def unexplained(judge, head, our, their):
+    """What the verdicts differ in without being in the list, or None. Ours need not wait for the rest of a head that it
+    refuses."""
+    states = state(our), state(their)
+    if states == ("read", "read"):
+        fields = without_equal_lengths(our[1]) if judge == "h11" else our[1]
+        return None if fields == logged(their[1]) else f"ours read {fields}, theirs {logged(their[1])}"
+    if states[0] == states[1] or states == ("refused", "part"):
+        return None
+    if "part" not in states and any(judge in row.judges.split() and row.end == our[0] and re.search(row.pattern, head)
+                                    for row in DIFFERENCES):
+        return None
+    return f"ours: {states[0]}, {our and our[0]}; theirs: {states[1]}, {their and their[0]}"
+
+
+def require_judge(judge):
+    if judge == "h11":
+        require_module("h11", "python3-h11")
+        return
+    version = subprocess.run([require("node", "nodejs"), "--print", "process.versions.llhttp"], capture_output=True, text=True,
+                             check=True).stdout
+    if int(version.split(".")[0]) < 9:
+        pytest.skip(f"llhttp 9 judges as the list says; here is {version.strip()}")
+
+
+@pytest.mark.slow("a process for each of many heads")
+@pytest.mark.parametrize("block", BLOCKS)
+def test_random_heads_are_judged_as_others_judge_them_but_for_what_is_listed(block):
+    chosen = sessions.seeds(block, USUAL)
+    heads = [head_of(seed) for seed in chosen]
+    verdicts = [ours(head) for head in heads]
+    for judge, judged in JUDGES.items():
+        require_judge(judge)
+        wrong = [f"{judge}, seed {seed}: {what}: {head[:300]!r}"
+                 for seed, head, our, their in zip(chosen, heads, verdicts, judged(heads))
+                 if (what := unexplained(judge, head, our, their))]
+        assert not wrong, "\n".join(wrong[:10])
+
+
+@pytest.mark.parametrize("judge, row", [
+    pytest.param(judge, row, id=f"{judge}-{row.end or 'read'}-{number}")
+    for number, row in enumerate(DIFFERENCES) for judge in row.judges.split()
+])
+def test_every_difference_that_is_listed_is_one(judge, row):
+    require_judge(judge)
+    (theirs,) = JUDGES[judge]([row.example])
+    assert re.search(row.pattern, row.example)
+    our = ours(row.example)
+    assert (our[0], state(our), state(theirs)) == (row.end, *(("refused", "read") if row.end else ("read", "refused"))), theirs
