@@ -162,7 +162,7 @@ def test_random_sessions_as_python3_websockets_sees_them(block):
         client = Websockets(session)
         session.hold(client)
         compress = [step.compress for step in session.steps if isinstance(step, Fragment) and step.fin]
-        assert client.compressed == compress, f"seed {seed}: a reply is compressed where its message is not, or not where it is"
+        assert client.compressed == compress, f"seed {seed}: a reply is not compressed as its message was"
 
 
 # Node's ws.
