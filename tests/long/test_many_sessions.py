@@ -1,0 +1,43 @@
+"""The random sessions and heads of test_oracles.py and test_head_oracles.py, many more of them, from other seeds on.
+
+SEED and SESSIONS choose others; see sessions.py.
+"""
+
+import pytest
+import sessions
+import test_head_oracles
+import test_oracles
+import wire
+
+SEED = 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def other_seeds(monkeypatch):
+    monkeypatch.setattr(sessions, "SEED", sessions.SEED or SEED)
+
+
+def many(monkeypatch, count):
+    monkeypatch.setattr(sessions, "SESSIONS", sessions.SESSIONS or count)
+
+
+@pytest.mark.parametrize("block", range(4))
+@pytest.mark.parametrize("judge", [test_oracles.test_random_sessions_as_wsproto_sees_them,
+                                   test_oracles.test_random_sessions_as_python3_websockets_sees_them],
+                         ids=["wsproto", "websockets"])
+def test_many_random_sessions_are_what_others_expect(monkeypatch, judge, block):
+    many(monkeypatch, 12_500)
+    judge(block)
+
+
+@pytest.mark.parametrize("block", range(4))
+@pytest.mark.parametrize("options", [[], ["--deflate"]], ids=["plain", "deflate"])
+def test_many_random_sessions_of_ws_of_node(monkeypatch, options, block):
+    many(monkeypatch, 1250)
+    test_oracles.test_random_sessions_of_ws_of_node(wire.PROGRAM, block, options)
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_many_random_heads_are_judged_as_others_judge_them_but_for_what_is_listed(monkeypatch, block):
+    many(monkeypatch, 12_500)
+    test_head_oracles.test_random_heads_are_judged_as_others_judge_them_but_for_what_is_listed(block)
