@@ -1,0 +1,673 @@
+#!/usr/bin/python3
+"""Changes ws-echo.c in one place at a time, and tells whether the tests notice: mutation testing.
+
+    mutants.py                     about 400 mutants, spread over all sections; `make mutants`
+    mutants.py --number=2000       more of them; the first 400 are the same
+    mutants.py --only=utf-8        those of a section, by the beginning of its name, in lower case; or of an id
+    mutants.py --list              prints them, and runs nothing
+    mutants.py --changed=REV       for CI: those on lines that differ from REV, as many as --seconds allow
+    mutants.py --again             runs anew those that no test noticed
+    mutants.py --report            the figures of what has been run, by section, and the survivors
+    mutants.py --units             the directives of units and the like instead, which takes long; as root
+
+A mutant is a small change that a mistake could make: a comparison flipped, a number one more or less, a
+statement left out, a condition turned round or settled, && for ||, + for -, a name swapped for another of its
+kind, a letter of a string changed, a row of a table or a system call of the filter left out, a call added to it.
+Comments and most lines of the preprocessor are left alone. Mutants are found in the text, without a parser
+of C: one that does not compile is none, and one that leaves the object code as it was is equivalent.
+
+Each is compiled alone and meets, until one of them fails, first the tests that concern its section (NOTICED_BY),
+then all others that `make check` runs and that depend on what the program does. A test that fails, or takes
+longer than LIMIT, has noticed the mutant. What cannot be noticed stands in mutants.txt with its reason.
+
+The identity of a mutant is made of the text that it changes, so it outlives changes elsewhere in the file.
+Results are kept in build/mutants/results.jsonl: what has been run is not run again, unless --again or
+--fresh say so. The sample depends on --seed alone. Each of --jobs works on a copy of the tree, below build/ too.
+
+The exit status is 1 if less than 97 % of the mutants that are not equivalent were noticed. With --changed, if REV
+is unknown, as in a shallow clone, or nothing of ws-echo.c has changed since, the sample is spread over all sections.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import dataclasses
+import hashlib
+import itertools
+import json
+import os
+import pathlib
+import queue
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parent
+PLACE = TOP / "build/mutants"
+RESULTS = PLACE / "results.jsonl"
+EQUIVALENT = HERE / "mutants.txt"
+SOURCE = "ws-echo.c"
+LIMIT = 20  # seconds until a test gives up waiting, in place of wire.LIMIT
+STAGE_LIMIT = 600  # seconds for all tests of one stage
+WANTED = 0.97
+
+# The tests that notice most in a section, the quick ones first. "unit" is unit.c alone.
+NOTICED_BY = {
+    "Limits and types": "handshake frames head options record unit page_served proxy_protocol compression",
+    "Addresses": "unit proxy_protocol record options",
+    "UTF-8": "frames unit utf8",
+    "Options": "unit options completion manual handshake page_served",
+    "Clock": "options record system_calls clock closing",
+    "The record": "record options privileges faults gaps",
+    "Start": "options record privileges faults",
+    "Sandbox": "handshake privileges record",
+    "Input and output": "frames cuts faults closing system_calls gaps clock",
+    "PROXY protocol": "unit proxy_protocol head",
+    "Request head": "head unit handshake",
+    "Handshake": "handshake head unit page_served compression record options",
+    "Frames": "frames unit utf8 record compression",
+    "Compression": "compression unit compression_clients system_calls faults",
+    "Echo": "frames record compression options clock system_calls closing faults gaps",
+    "Closing": "frames record head closing faults gaps",
+    "main": "handshake frames record options privileges clock",
+}
+
+# What `make check` runs besides, where it depends on what the program does.
+OTHERS = ("handshake recordings page_served readme clients frames proxy_protocol cuts options head completion manual "
+          "record privileges compression closing faults compression_clients system_calls utf8 clock gaps unit").split()
+
+# Where a real systemd or launcher may notice what the others do not.
+SYSTEM = {"The record", "Start", "Sandbox", "main", "Limits and types"}
+
+
+# ---- Text -------------------------------------------------------------------------------------------------
+
+TOKEN = re.compile(r"""
+    (?P<comment>/\*.*?\*/ | //[^\n]*)
+  | (?P<line>^[ \t]*\#(?:[^\n\\]|\\\n|\\.)*)
+  | (?P<string>"(?:[^"\\\n]|\\.)*")
+  | (?P<char>'(?:[^'\\]|\\.[0-9]*)+')
+  | (?P<number>\b(?:0x[0-9A-Fa-f]+|[0-9]+)[uUlL]*\b)
+  | (?P<name>[A-Za-z_]\w*)
+  | (?P<sign>\.\.\.|<<=|>>=|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|\S)
+""", re.VERBOSE | re.DOTALL | re.MULTILINE)
+
+# A definition of these is a table or an expression of the program, and mutated like it.
+DEFINITION = re.compile(r"[ \t]*#[ \t]*define[ \t]+\w+(?:\([^)]*\))?")
+
+
+@dataclasses.dataclass
+class Token:
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+def tokens_of(source, begin=0, end=None):
+    """All tokens but comments; of a line of the preprocessor only what a #define puts in place of a name."""
+    found = []
+    for match in TOKEN.finditer(source, begin, len(source) if end is None else end):
+        if match.lastgroup == "line":
+            definition = DEFINITION.match(match.group())
+            if definition:
+                found.append(Token("sign", ";", match.start(), match.start()))
+                found += tokens_of(source, match.start() + definition.end(), match.end())
+                found.append(Token("sign", ";", match.end(), match.end()))
+        elif match.lastgroup != "comment" and match.group() != "\\":
+            found.append(Token(match.lastgroup, match.group(), *match.span()))
+    return found
+
+
+def sections_of(source):
+    """(offset, name) of each section; what is before the first is left alone."""
+    return [(match.start(), re.sub(r" \(.*\)$", "", match.group(1)))
+            for match in re.finditer(r"^/\* ---- (.*?) -+ \*/$", source, re.MULTILINE)]
+
+
+# ---- Mutants ----------------------------------------------------------------------------------------------
+
+COMPARISONS = {"==": ["!="], "!=": ["=="], "<": ["<=", ">="], ">": [">=", "<="], "<=": ["<", ">"], ">=": [">", "<"]}
+ARITHMETIC = {"+": "-", "-": "+", "*": "/", "/": "*", "%": "/", "<<": ">>", ">>": "<<", "&": "|", "|": "&", "^": "|",
+              "+=": "-=", "-=": "+=", "|=": "&=", "&=": "|=", "^=": "|=", "*=": "/=", "++": "--", "--": "++",
+              "/=": "*=", "<<=": ">>=", ">>=": "<<="}
+
+# Names of one kind: each is swapped for the next one.
+KINDS = [line.split() for line in """
+    true false
+    GOING_AWAY PROTOCOL_ERROR NO_STATUS ABNORMAL INVALID_PAYLOAD TOO_BIG INTERNAL_ERROR
+    CONTINUATION TEXT BINARY CLOSE PING PONG
+    FIN RSV1 RSV
+    MORE ACCEPTED
+    BYTES END_OF_STREAM DUE STOP LOST
+    AUTO STANDARD_ERROR JOURNAL SYSLOG
+    LOG_ERR LOG_NOTICE LOG_DEBUG LOG_INFO
+    LOG_PID LOG_NDELAY
+    EX_USAGE EX_OSERR EXIT_SUCCESS
+    SIGTERM SIGINT SIGHUP SIGQUIT SIGUSR1 SIGUSR2 SIGCHLD
+    SIGPIPE SIGXFSZ
+    SIG_DFL SIG_IGN
+    STDIN_FILENO STDOUT_FILENO STDERR_FILENO
+    F_GETFL F_SETFL
+    SHUT_WR SHUT_RDWR
+    DRAIN_TIME STOP_TIME LOG_TIME QUIET_TIME TICK
+    CLOCK_MONOTONIC CLOCK_REALTIME
+    AF_INET AF_INET6 AF_UNIX AF_VSOCK
+    EINTR EAGAIN EINVAL EPERM
+    EOPNOTSUPP ENOPROTOOPT
+    ENOENT ESRCH
+    REQUEST_LINE_MAX HEAD_MAX
+    INPUT_SIZE OUTPUT_SIZE DIRECT_READ_SIZE
+    COPY_MAX KEPT_MAX BLOCK_SIZE
+    PREFIX_MAX ORIGIN_MAX CHOICES_MAX FIELDS_MAX SUBPROTOCOLS_MAX
+    REPLY_HEADER_MAX REPLY_ROOM
+    MADV_NOHUGEPAGE MADV_HUGEPAGE MADV_DONTNEED
+    Z_NO_FLUSH Z_SYNC_FLUSH
+    Z_OK Z_STREAM_END Z_BUF_ERROR Z_MEM_ERROR
+    SERVER_NO_CONTEXT_TAKEOVER CLIENT_NO_CONTEXT_TAKEOVER SERVER_MAX_WINDOW_BITS CLIENT_MAX_WINDOW_BITS
+    UTF8_WHOLE UTF8_TAIL_1 UTF8_TAIL_2 UTF8_TAIL_3 UTF8_AFTER_E0 UTF8_AFTER_ED UTF8_AFTER_F0 UTF8_AFTER_F4 UTF8_WRONG
+    RLIMIT_CORE RLIMIT_NPROC
+    READ_FAILED WRITE_FAILED CLOCK_FAILED LINGER_FAILED NO_MEMORY
+    ALLOW_IF ALLOW
+    input_start input_end input_base
+    bytes_in bytes_out
+    input_flags output_flags
+    silent_since started
+    origin user_agent forwarded
+    quiet verbose
+    timeout ping_interval
+""".splitlines() if line]
+NEXT = {name: kind[(i + 1) % len(kind)] for kind in KINDS for i, name in enumerate(kind)}
+
+# What an escaped program would like to call.
+ADDED_CALLS = ["execve", "openat", "connect", "kill", "ptrace", "clone", "socket", "mprotect", "sendmsg", "dup",
+               "ioctl", "prctl", "recvfrom", "accept4", "setuid"]
+
+# A statement that begins with these is a declaration, without which little compiles.
+DECLARING = set("""const static struct enum union unsigned bool char int size_t ssize_t socklen_t uint8_t uint16_t uint32_t
+    uint64_t int64_t va_list typedef sigset_t vector""".split())
+
+OPEN, SHUT = {"(": ")", "{": "}", "[": "]"}, {")", "}", "]"}
+
+
+@dataclasses.dataclass
+class Mutant:
+    """A change of source[start:end]; `old` and `new` are what is shown of it."""
+    operator: str
+    start: int
+    end: int
+    new: str
+    section: str = ""
+    line: int = 0
+    old: str = ""
+    context: str = ""
+    id: str = ""
+
+
+def counterparts(tokens):
+    """The index of the closing bracket for each opening one, and the other way round."""
+    stack, found = [], {}
+    for i, token in enumerate(tokens):
+        if token.kind == "sign" and token.text in OPEN:
+            stack.append(i)
+        elif token.kind == "sign" and token.text in SHUT and stack:
+            begin = stack.pop()
+            found[begin], found[i] = i, begin
+    return found
+
+
+def changed_string(text):
+    """The string with its middle letter or digit changed, but none that belongs to an escape or a conversion."""
+    inner = re.sub(r"\\(x[0-9A-Fa-f]+|.)|%[-+ 0-9.*]*(l|z|h)*[a-zA-Z%]", lambda match: "\0" * len(match.group()), text)
+    places = [match.start() for match in re.finditer(r"[A-Za-z0-9]", inner)]
+    if not places:
+        places = [match.start() for match in re.finditer(r"[^\0\"]", inner)]
+        if not places:
+            return None
+    at = places[len(places) // 2]
+    return text[:at] + ("x" if text[at] not in "xX" else "y") + text[at + 1 :]
+
+
+def neighbours(number):
+    """A number one more and one less."""
+    match = re.match(r"(0x)?([0-9A-Fa-f]+?)([uUlL]*)$", number)
+    value, suffix = int(match.group(2), 16 if match.group(1) else 10), match.group(3)
+    return [(hex(other) if match.group(1) else str(other)) + suffix for other in (value + 1, value - 1) if other >= 0]
+
+
+def end_of_operand(tokens, pair, i, step):
+    """Where the operand of && or || that begins beside token i ends, in the direction of `step`."""
+    at = i + step
+    while 0 <= at < len(tokens):
+        token = tokens[at]
+        if token.kind == "sign" and token.text in (OPEN if step > 0 else SHUT):
+            if at not in pair:
+                return None
+            at = pair[at]
+        elif token.text in {"&&", "||", "?", ":", ";", ",", "=", "return"} | set(OPEN) | SHUT:
+            return at - step
+        at += step
+    return None
+
+
+def of_tokens(tokens, pair):
+    """Mutants of one token, or of what is beside it."""
+    for i, token in enumerate(tokens):
+        before = tokens[i - 1].text if i else ""
+        after = tokens[i + 1].text if i + 1 < len(tokens) else ""
+        spaced = i and i + 1 < len(tokens) and tokens[i - 1].end < token.start and token.end < tokens[i + 1].start
+        if token.kind == "number":
+            for new in neighbours(token.text):
+                yield Mutant("number", token.start, token.end, new)
+        elif token.kind == "char" and len(token.text) == 3:
+            yield Mutant("character", token.start, token.end, f"'{chr(ord(token.text[1]) + 1)}'".replace("'''", "'!'")
+                         .replace("'\\'", "'!'"))
+        elif token.kind == "string":
+            new = changed_string(token.text)
+            if new:
+                yield Mutant("string", token.start, token.end, new)
+        elif token.kind == "name" and token.text in NEXT:
+            yield Mutant("name", token.start, token.end, NEXT[token.text])
+        elif token.text in COMPARISONS and spaced:
+            for new in COMPARISONS[token.text]:
+                yield Mutant("comparison", token.start, token.end, new)
+        elif token.text in ("&&", "||"):
+            yield Mutant("logic", token.start, token.end, "||" if token.text == "&&" else "&&")
+            right, left = end_of_operand(tokens, pair, i, 1), end_of_operand(tokens, pair, i, -1)
+            if right is not None and right > i:
+                yield Mutant("operand", token.start, tokens[right].end, "")
+            if left is not None and left < i:
+                yield Mutant("operand", tokens[left].start, token.end, "")
+        elif token.text == "!" and after != "=":
+            yield Mutant("negation", token.start, token.end, "")
+        elif token.text == "?" and spaced:
+            yield Mutant("choice", token.start, token.end, "&& 0 ?")
+            yield Mutant("choice", token.start, token.end, "|| 1 ?")
+        elif token.text in ARITHMETIC and (spaced or (token.text in ("++", "--") and before != ")")):
+            yield Mutant("arithmetic", token.start, token.end, ARITHMETIC[token.text])
+
+
+def of_statements(tokens, pair):
+    """A statement left out, a condition turned round or settled, a label left out."""
+    blocks, controls = set(), {}
+    depth = 0
+    for i, token in enumerate(tokens):
+        before = tokens[i - 1] if i else None
+        if token.text == "{" and token.kind == "sign":
+            opening = pair.get(i - 1) if before and before.text == ")" else None
+            head = tokens[opening - 1].text if opening else ""
+            if (head in ("if", "for", "while", "switch") or (before and before.text in ("else", "do"))
+                    or (depth == 0 and before.text == ")") or (blocks and before.text in (";", "{", "}") and depth)):
+                blocks.add(i)
+            depth += 1
+        elif token.text == "}" and token.kind == "sign":
+            depth -= 1
+        elif token.text in ("if", "while", "for", "switch") and i + 1 in pair:
+            controls[pair[i + 1]] = i
+            if token.text in ("if", "while"):
+                start, end = tokens[i + 1].end, tokens[pair[i + 1]].start
+                yield Mutant("condition", start, end, "!(%s)")
+                yield Mutant("condition", start, end, "0")
+                if token.text == "if":
+                    yield Mutant("condition", start, end, "1")
+    inside, labels = [], set()
+    for i, token in enumerate(tokens):
+        if token.kind == "sign" and token.text in OPEN:
+            inside.append(i in blocks)
+        elif token.kind == "sign" and token.text in SHUT:
+            if inside:
+                inside.pop()
+        elif inside and inside[-1] and token.kind in ("name", "sign"):
+            before = tokens[i - 1]
+            begins = (before.text in (";", "{", "}", "else", "do") and before.kind in ("sign", "name")
+                      or i - 1 in controls or i - 1 in labels)
+            if not begins or token.text in ("if", "for", "while", "do", "switch", "else", ";", ":", "?"):
+                continue
+            if token.text in ("case", "default"):
+                end = i
+                while tokens[end].text != ":":
+                    end += 1
+                labels.add(end)
+                if token.text == "case":
+                    yield Mutant("label", token.start, tokens[end].end, "")
+                continue
+            if token.text in DECLARING:
+                continue
+            end = i
+            while end < len(tokens) and tokens[end].text != ";":
+                end = pair[end] + 1 if tokens[end].text in OPEN and end in pair else end + 1
+                if end < len(tokens) and tokens[end].text == "}":
+                    end = len(tokens)
+            if end < len(tokens) and tokens[end].start < tokens[end].end:
+                yield Mutant("statement", token.start, tokens[end].end, ";")
+
+
+def of_tables(source, tokens, pair):
+    """An element of braces left out, a call of the filter left out or added."""
+    for i, token in enumerate(tokens):
+        if token.text == "{" and token.kind == "sign" and i in pair:
+            elements, begin, at = [], i + 1, i + 1
+            while at < pair[i]:
+                if tokens[at].text == ";":
+                    elements = []
+                    break
+                if tokens[at].text == ",":
+                    elements.append((begin, at))
+                    begin = at + 1
+                at = pair[at] + 1 if tokens[at].text in OPEN and at in pair else at + 1
+            else:
+                for first, last in elements:
+                    yield Mutant("element", tokens[first].start, tokens[last].end, "")
+        elif token.text in ("ALLOW", "ALLOW_IF", "ALLOW_IF_BOTH") and i + 1 in pair and tokens[i + 2].text != "call":
+            end = pair[i + 1] + 1
+            if tokens[end].text == ",":
+                yield Mutant("call", token.start, tokens[end].end, "")
+            elif tokens[i - 1].text == ",":
+                yield Mutant("call", tokens[i - 1].start, tokens[end - 1].end, "")
+            if token.text != "ALLOW":
+                yield Mutant("call", token.start, tokens[end - 1].end, f"ALLOW({tokens[i + 2].text})")
+    for match in re.finditer(r"^#define (?:ECHO|JOURNAL)_CALLS\s*\\\n\s*", source, re.MULTILINE):
+        for name in ADDED_CALLS:
+            yield Mutant("call", match.end(), match.end(), f"ALLOW({name}), ")
+
+
+def mutants_of(source):
+    tokens = tokens_of(source)
+    pair = counterparts(tokens)
+    sections = sections_of(source)
+    debug = [match.span() for match in re.finditer(r"^#ifdef DEBUG\n.*?^#(?:else|endif)", source, re.M | re.S)]
+    found, seen = [], collections.Counter()
+    for mutant in [*of_tokens(tokens, pair), *of_statements(tokens, pair), *of_tables(source, tokens, pair)]:
+        if mutant.start < sections[0][0] or any(start <= mutant.start < end for start, end in debug):
+            continue
+        mutant.section = [name for start, name in sections if start <= mutant.start][-1]
+        mutant.line = source.count("\n", 0, mutant.start) + 1
+        mutant.old = source[mutant.start : mutant.end]
+        mutant.new = mutant.new.replace("%s", mutant.old) if mutant.operator == "condition" else mutant.new
+        begin = source.rfind("\n", 0, mutant.start) + 1
+        context = source[begin : source.index("\n", mutant.end)]
+        mutant.context = " ".join(context.replace("\\\n", " ").split())
+        key = "|".join([mutant.operator, mutant.context, mutant.old, mutant.new])
+        seen[key] += 1
+        mutant.id = hashlib.sha1(f"{key}|{seen[key]}".encode()).hexdigest()[:8]
+        # The lines stay where they are.
+        mutant.new += "\n" * (mutant.old.count("\n") - mutant.new.count("\n"))
+        if "\\\n" in mutant.old:
+            mutant.new = mutant.new.rstrip("\n") + " \\\n" * mutant.old.count("\n")
+        found.append(mutant)
+    return found
+
+
+def spread(mutants, number, seed):
+    """About so many of them, of each section its share and at least a few; more are these and others."""
+    def rank(mutant):
+        return hashlib.sha1(f"{seed}{mutant.id}".encode()).digest()
+
+    groups = collections.defaultdict(list)
+    for mutant in mutants:
+        groups[mutant.section].append(mutant)
+    ranked = []
+    for group in groups.values():
+        group.sort(key=rank)
+        ranked += [((i + 0.5) / len(group) if i >= 4 else 0, rank(mutant), mutant) for i, mutant in enumerate(group)]
+    ranked.sort(key=lambda entry: entry[:2])
+    return [mutant for _, _, mutant in ranked[:number]]
+
+
+def lines_changed(revision):
+    """The lines of ws-echo.c that differ from a revision; None if that is unknown."""
+    result = subprocess.run(["git", "diff", "-U0", revision, "--", SOURCE], cwd=TOP, capture_output=True, text=True,
+                            check=False)
+    if result.returncode:
+        return None
+    return {line for start, count in re.findall(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", result.stdout, re.MULTILINE)
+            for line in range(int(start), int(start) + int(count or 1))}
+
+
+# ---- Running ----------------------------------------------------------------------------------------------
+
+class Tree:
+    """A copy of the files that git knows, in which one mutant at a time is compiled and tested."""
+
+    def __init__(self, number):
+        self.path = PLACE / f"tree-{number}"
+        shutil.rmtree(self.path, ignore_errors=True)
+        names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=TOP, capture_output=True,
+                               text=True, check=True).stdout.split("\0")
+        for name in filter(None, names):
+            if (TOP / name).is_file():
+                (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(TOP / name, self.path / name)
+        wire = self.path / "tests/wire.py"
+        wire.write_text(re.sub(r"^LIMIT = \d+", f"LIMIT = {LIMIT}", wire.read_text("utf-8"), flags=re.M), "utf-8")
+        self.source = (self.path / SOURCE).read_text("utf-8")
+        (self.path / "build").mkdir(exist_ok=True)
+        if (TOP / "build/launchers").is_dir():
+            (self.path / "build/launchers").symlink_to(TOP / "build/launchers")
+        self.run(["make", "-s", "build/page.h"])
+        self.commands = {program: self.command(program) for program in ("ws-echo", "ws-echo-static")}
+        self.objects = {program: self.compiled(program) for program in self.commands}
+
+    def command(self, program):
+        """The command by which the Makefile makes a program, without optimisation that takes time."""
+        made = self.run(["make", "-nB", program, "CFLAGS=-O0"])[1]
+        line = next(line for line in made.splitlines() if f" -o {program} " in line)
+        return [word for word in shlex.split(line) if not word.startswith(("-W", "-D_FORTIFY")) or word.startswith("-Wl")]
+
+    def run(self, command, limit=STAGE_LIMIT, **environment):
+        """Run a command in the tree: (exit status, what it says); None for the status if it takes too long."""
+        with subprocess.Popen(command, cwd=self.path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, start_new_session=True,
+                              env={**os.environ, **environment}) as process:
+            try:
+                said = process.communicate(timeout=limit)[0]
+                status = process.returncode
+            except subprocess.TimeoutExpired:
+                status = None
+                os.killpg(process.pid, signal.SIGKILL)
+                said = process.communicate()[0]
+        return status, said.decode(errors="replace")
+
+    def compiled(self, program, *more):
+        """The object code of a program; None if it does not compile."""
+        command = self.commands[program]
+        output = self.path / "build/mutant.o"
+        words = command[: command.index("-o")] + list(more) + ["-g0", "-c", "-o", str(output), SOURCE]
+        words = [word for word in words if not word.endswith(".o") or word == str(output)]
+        return output.read_bytes() if self.run(words)[0] == 0 else None
+
+    def linked(self, program):
+        return self.run(self.commands[program])[0] == 0
+
+    def unit(self):
+        command = self.commands["ws-echo"]
+        words = command[: command.index("-o")] + ["-O1", "-o", "build/unit", "tests/unit.c", "-lnettle", "-lz"]
+        if self.run(words)[0] != 0:
+            return "unit.c does not compile"
+        status, said = self.run(["build/unit"], 60)
+        failed = re.search(r"^unit.c:\d+: (\w+)", said, re.M)
+        return None if status == 0 else f"unit.c: {failed.group(1) if failed else f'status {status}'}"
+
+    def pytest(self, files, program, *more):
+        """Run test files; the first test that fails, or None."""
+        names = [name if "/" in name else f"tests/test_{name}.py" for name in files]
+        status, said = self.run([sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-rfE", "-p", "no:cacheprovider",
+                                 *more, *names], WS_ECHO=str(self.path / program), PYTHONDONTWRITEBYTECODE="1")
+        if status == 0:
+            return None
+        failed = re.search(r"^(?:FAILED|ERROR) (?:tests/)?(.*?)(?: - .*)?$", said, re.M)
+        return failed.group(1) if failed else f"{names[0]}: status {status}: {said[-200:]}"
+
+    def noticed(self, mutant, program, system):
+        """The test that notices the mutant which is compiled, or None."""
+        first = NOTICED_BY[mutant.section].split()
+        for is_unit, names in itertools.groupby(first, "unit".__eq__):
+            failed = self.unit() if is_unit else self.pytest(names, program, "-p", "no:xdist")
+            if failed:
+                return failed
+        # Compiled as the tests compile it, so that one whose optimised code is the same costs no more.
+        if self.compiled(program, "-O2") == self.reference(program):
+            return True
+        others = [name for name in OTHERS if name not in first]
+        failed = self.pytest(others, program, "-n4")
+        if not failed and program == "ws-echo":
+            made = self.run(["make", "-B", "ws-echo", "CFLAGS=-O2 -Werror"])[0]
+            failed = None if made == 0 else "a warning of the compiler"
+        if not failed and system and mutant.section in SYSTEM:
+            failed = self.pytest(["tests/system/test_sandbox.py", "tests/system/test_systemd.py",
+                                  "tests/system/test_crowd.py", "tests/system/test_launchers.py"], program)
+        return failed
+
+    def reference(self, program):
+        """The optimised object code of what is not mutated."""
+        mutated = (self.path / SOURCE).read_text("utf-8")
+        (self.path / SOURCE).write_text(self.source, "utf-8")
+        reference = self.compiled(program, "-O2")
+        (self.path / SOURCE).write_text(mutated, "utf-8")
+        return reference
+
+    def judge(self, mutant, system=False):
+        """(result, by what)"""
+        mutated = self.source[: mutant.start] + mutant.new + self.source[mutant.end :]
+        (self.path / SOURCE).write_text(mutated, "utf-8")
+        differs = {}
+        for program, reference in self.objects.items():
+            made = self.compiled(program)
+            if made is None:
+                return "invalid", "it does not compile"
+            differs[program] = made != reference
+            if differs["ws-echo"]:
+                break
+        program = next((program for program, different in differs.items() if different), None)
+        if not program:
+            return "equivalent", "the object code is the same"
+        if not self.linked(program):
+            return "invalid", "it does not link"
+        failed = self.noticed(mutant, program, system)
+        if failed is True:
+            return "equivalent", "the optimised object code is the same"
+        return ("killed", failed) if failed else ("survived", "")
+
+
+def known_equivalents():
+    """Identities in mutants.txt: the first word of each line that does not begin with white space or #."""
+    if not EQUIVALENT.exists():
+        return set()
+    return set(re.findall(r"^([0-9a-f]{8})\b", EQUIVALENT.read_text("utf-8"), re.MULTILINE))
+
+
+def results_so_far():
+    if not RESULTS.exists():
+        return {}
+    lines = RESULTS.read_text("utf-8").splitlines()
+    return {result["id"]: result for result in map(json.loads, lines)}
+
+
+def run_all(mutants, jobs, seconds, system):
+    """Run them until the time is over, and keep each result."""
+    PLACE.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + seconds if seconds else None
+    trees, lock = queue.Queue(), threading.Lock()
+    for number in range(jobs):
+        trees.put(Tree(number))
+
+    def run(mutant):
+        if deadline and time.monotonic() > deadline:
+            return
+        tree, began = trees.get(), time.monotonic()
+        try:
+            result, by = tree.judge(mutant, system)
+        finally:
+            trees.put(tree)
+        entry = {"id": mutant.id, "result": result, "by": by, "seconds": round(time.monotonic() - began, 1)}
+        with lock, RESULTS.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+            print(f"{result:10} {shown(mutant)}  {by}", flush=True)
+
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for done in concurrent.futures.as_completed([pool.submit(run, mutant) for mutant in mutants]):
+            done.result()
+
+
+def shown(mutant):
+    old, new = " ".join(mutant.old.split()), " ".join(mutant.new.split())
+    return f"{mutant.id} {mutant.section}, line {mutant.line}, {mutant.operator}: `{old}` -> `{new}`"
+
+
+def report(mutants):
+    """Print the figures by section and the survivors; returns whether enough was noticed."""
+    results, equivalents = results_so_far(), known_equivalents()
+    table, survivors = collections.defaultdict(collections.Counter), []
+    for mutant in mutants:
+        result = results.get(mutant.id, {}).get("result")
+        if result in ("survived", "equivalent") and mutant.id in equivalents:
+            result = "equivalent"
+        elif result == "survived":
+            survivors.append(mutant)
+        if result in ("killed", "survived", "equivalent"):
+            table[mutant.section][result] += 1
+            table["all"][result] += 1
+    print(f"{'section':18} mutants  equivalent  noticed  survived")
+    for section in sorted(table, key=lambda name: (name == "all", name)):
+        row = table[section]
+        judged = row["killed"] + row["survived"]
+        share = f"{100 * row['killed'] / judged:6.1f} %" if judged else ""
+        print(f"{section:18} {row.total():7}  {row['equivalent']:10}  {row['killed']:7}  {row['survived']:8}  {share}")
+    for mutant in survivors:
+        print(f"survived   {shown(mutant)}\n           {mutant.context[:150]}")
+    row = table["all"]
+    return row["killed"] >= WANTED * (row["killed"] + row["survived"])
+
+
+def main():
+    parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
+    parser.add_argument("--number", type=int, default=400)
+    parser.add_argument("--only", action="append", help="a section or an identity; repeatable")
+    parser.add_argument("--operator", action="append", help="of this operator; repeatable")
+    parser.add_argument("--lines", type=int, nargs=2, help="on these lines, from and to")
+    parser.add_argument("--changed", metavar="REV")
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--system", action="store_true", help="a real systemd may notice a survivor; as root")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--report", action="store_true")
+    options = parser.parse_args()
+
+    mutants = mutants_of((TOP / SOURCE).read_text("utf-8"))
+    if options.only:
+        wanted = tuple(word.lower() for word in options.only)
+        mutants = [mutant for mutant in mutants if mutant.section.lower().startswith(wanted) or mutant.id in wanted]
+    if options.operator:
+        mutants = [mutant for mutant in mutants if mutant.operator in options.operator]
+    if options.lines:
+        mutants = [mutant for mutant in mutants if options.lines[0] <= mutant.line <= options.lines[1]]
+    if options.report:
+        sys.exit(0 if report(mutants) else 1)
+    if options.changed:
+        lines = lines_changed(options.changed) or set()
+        mutants = [mutant for mutant in mutants if mutant.line in lines] or mutants
+        options.seconds = options.seconds or 480
+    known, results = known_equivalents(), results_so_far()
+    sample = spread(mutants, options.number, options.seed)
+    chosen = [mutant for mutant in sample if mutant.id not in known and
+              (options.fresh or mutant.id not in results or (options.again and results[mutant.id]["result"] == "survived"))]
+    if options.list:
+        for mutant in chosen:
+            print(shown(mutant))
+        print(len(chosen), "of", len(mutants))
+        return
+    run_all(chosen, options.jobs, options.seconds, options.system)
+    sys.exit(0 if report(sample) else 1)
+
+
+if __name__ == "__main__":
+    main()
