@@ -7,6 +7,7 @@
     mutants.py --list              prints them, and runs nothing
     mutants.py --changed=REV       for CI: those on lines that differ from REV, as many as --seconds allow
     mutants.py --again             runs anew those that no test noticed
+    mutants.py --first             leaves those open that the first tests do not notice
     mutants.py --report            the figures of what has been run, by section, and the survivors
     mutants.py --units             the directives of units and the like instead, which takes long; as root
 
@@ -59,23 +60,23 @@ WANTED = 0.97
 
 # The tests that notice most in a section, the quick ones first. "unit" is unit.c alone.
 NOTICED_BY = {
-    "Limits and types": "handshake frames head options record unit page_served proxy_protocol compression",
-    "Addresses": "unit proxy_protocol record options",
+    "Limits and types": "handshake frames head unit options record page_served proxy_protocol compression",
+    "Addresses": "unit proxy_protocol record",
     "UTF-8": "frames unit utf8",
-    "Options": "unit options completion manual handshake page_served",
-    "Clock": "options record system_calls clock closing",
-    "The record": "record options privileges faults gaps",
+    "Options": "unit options completion manual",
+    "Clock": "frames options record system_calls clock",
+    "The record": "record options privileges faults",
     "Start": "options record privileges faults",
     "Sandbox": "handshake privileges record",
-    "Input and output": "frames cuts faults closing system_calls gaps clock",
-    "PROXY protocol": "unit proxy_protocol head",
-    "Request head": "head unit handshake",
-    "Handshake": "handshake head unit page_served compression record options",
-    "Frames": "frames unit utf8 record compression",
-    "Compression": "compression unit compression_clients system_calls faults",
-    "Echo": "frames record compression options clock system_calls closing faults gaps",
-    "Closing": "frames record head closing faults gaps",
-    "main": "handshake frames record options privileges clock",
+    "Input and output": "frames cuts faults system_calls closing",
+    "PROXY protocol": "unit proxy_protocol",
+    "Request head": "head unit",
+    "Handshake": "handshake head unit page_served compression record",
+    "Frames": "frames unit record compression",
+    "Compression": "compression unit",
+    "Echo": "frames record compression cuts system_calls faults",
+    "Closing": "frames head record faults closing",
+    "main": "handshake record options privileges clock",
 }
 
 # What `make check` runs besides, where it depends on what the program does.
@@ -504,8 +505,8 @@ class Tree:
         failed = re.search(r"^(?:FAILED|ERROR) (?:tests/)?(.*?)(?: - .*)?$", said, re.M)
         return failed.group(1) if failed else f"{names[0]}: status {status}: {said[-200:]}"
 
-    def noticed(self, mutant, program, system):
-        """The test that notices the mutant which is compiled, or None."""
+    def noticed(self, mutant, program, system, only_first):
+        """The test that notices the mutant which is compiled, or None; True if it is equivalent."""
         first = NOTICED_BY[mutant.section].split()
         for is_unit, names in itertools.groupby(first, "unit".__eq__):
             failed = self.unit() if is_unit else self.pytest(names, program, "-p", "no:xdist")
@@ -514,6 +515,8 @@ class Tree:
         # Compiled as the tests compile it, so that one whose optimised code is the same costs no more.
         if self.compiled(program, "-O2") == self.reference(program):
             return True
+        if only_first:
+            return None
         others = [name for name in OTHERS if name not in first]
         failed = self.pytest(others, program, "-n4")
         if not failed and program == "ws-echo":
@@ -532,7 +535,7 @@ class Tree:
         (self.path / SOURCE).write_text(mutated, "utf-8")
         return reference
 
-    def judge(self, mutant, system=False):
+    def judge(self, mutant, system, only_first):
         """(result, by what)"""
         mutated = self.source[: mutant.start] + mutant.new + self.source[mutant.end :]
         (self.path / SOURCE).write_text(mutated, "utf-8")
@@ -549,10 +552,10 @@ class Tree:
             return "equivalent", "the object code is the same"
         if not self.linked(program):
             return "invalid", "it does not link"
-        failed = self.noticed(mutant, program, system)
+        failed = self.noticed(mutant, program, system, only_first)
         if failed is True:
             return "equivalent", "the optimised object code is the same"
-        return ("killed", failed) if failed else ("survived", "")
+        return ("killed", failed) if failed else ("open" if only_first else "survived", "")
 
 
 def known_equivalents():
@@ -569,7 +572,7 @@ def results_so_far():
     return {result["id"]: result for result in map(json.loads, lines)}
 
 
-def run_all(mutants, jobs, seconds, system):
+def run_all(mutants, jobs, seconds, **how):
     """Run them until the time is over, and keep each result."""
     PLACE.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + seconds if seconds else None
@@ -582,7 +585,7 @@ def run_all(mutants, jobs, seconds, system):
             return
         tree, began = trees.get(), time.monotonic()
         try:
-            result, by = tree.judge(mutant, system)
+            result, by = tree.judge(mutant, **how)
         finally:
             trees.put(tree)
         entry = {"id": mutant.id, "result": result, "by": by, "seconds": round(time.monotonic() - began, 1)}
@@ -608,8 +611,9 @@ def report(mutants):
         result = results.get(mutant.id, {}).get("result")
         if result in ("survived", "equivalent") and mutant.id in equivalents:
             result = "equivalent"
-        elif result == "survived":
+        elif result in ("survived", "open"):
             survivors.append(mutant)
+            result = "survived"
         if result in ("killed", "survived", "equivalent"):
             table[mutant.section][result] += 1
             table["all"][result] += 1
@@ -636,6 +640,7 @@ def main():
     parser.add_argument("--seed", default="1")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--first", action="store_true")
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--system", action="store_true", help="a real systemd may notice a survivor; as root")
     parser.add_argument("--list", action="store_true")
@@ -656,16 +661,17 @@ def main():
         lines = lines_changed(options.changed) or set()
         mutants = [mutant for mutant in mutants if mutant.line in lines] or mutants
         options.seconds = options.seconds or 480
+    undecided = {None, *(["open"] if not options.first else []), *(["open", "survived"] if options.again else [])}
     known, results = known_equivalents(), results_so_far()
     sample = spread(mutants, options.number, options.seed)
     chosen = [mutant for mutant in sample if mutant.id not in known and
-              (options.fresh or mutant.id not in results or (options.again and results[mutant.id]["result"] == "survived"))]
+              (options.fresh or results.get(mutant.id, {}).get("result") in undecided)]
     if options.list:
         for mutant in chosen:
             print(shown(mutant))
         print(len(chosen), "of", len(mutants))
         return
-    run_all(chosen, options.jobs, options.seconds, options.system)
+    run_all(chosen, options.jobs, options.seconds, system=options.system, only_first=options.first)
     sys.exit(0 if report(sample) else 1)
 
 
