@@ -1683,6 +1683,164 @@ static void a_port_is_a_decimal_number_of_at_most_65535(void)
         CHECK(!set_port(&address, wrong[i]), "%s", wrong[i]);
 }
 
+/* ---- Limits ------------------------------------------------------------------------------------------ */
+
+/* Whoever changes one changes what the manual promises, what memory is taken, or how fast it is. */
+static void each_limit_has_its_value(void)
+{
+    static const struct {
+        const char *name;
+        long long due, value;
+    } rows[] = {
+#define LIMIT(name, due) {#name, due, name}
+        LIMIT(REQUEST_LINE_MAX, 4096),
+        LIMIT(HEAD_MAX, 16384),
+        LIMIT(FIELDS_MAX, 100),
+        LIMIT(CHOICES_MAX, 64),
+        LIMIT(PREFIX_MAX, 256),
+        LIMIT(SUBPROTOCOLS_MAX, 64),
+        LIMIT(ORIGIN_MAX, 300),
+        LIMIT(INPUT_SIZE, 256 << 10),
+        LIMIT(OUTPUT_SIZE, 512 << 10),
+        LIMIT(DIRECT_READ_SIZE, 256 << 10),
+        LIMIT(COPY_MAX, 64 << 10),
+        LIMIT(KEPT_MAX, 64 << 10),
+        LIMIT(HUGE_PAGE, 2 << 20),
+        LIMIT(BLOCK_SIZE, 4096),
+        LIMIT(CONTROL_PAYLOAD_MAX, 125),
+        LIMIT(REPLY_HEADER_MAX, 10),
+        LIMIT(REPLY_ROOM, 266),
+        LIMIT(EXTENSION_SIZE, 160),
+        LIMIT(END_NAME_SIZE, 32),
+        LIMIT(SENTENCE_SIZE, 4352),
+        LIMIT(LOGGED_MAX, 256),
+        LIMIT(ESCAPED_SIZE, 1028),
+        LIMIT(TLS_HANDSHAKE, 0x16),
+        LIMIT(PROXY_LINE_MAX, 107),
+        LIMIT(PROXY_BINARY_MAX, 65551),
+        LIMIT(ADDRESS_SIZE, 109),
+        LIMIT(DRAIN_MAX, 64 << 20),
+        LIMIT(DEFLATE_LEVEL, 6),
+        LIMIT(DEFLATE_MEMORY_LEVEL, 8),
+        LIMIT(CODEC_MEMORY, 512 << 10),
+        LIMIT(INFLATE_BLOCK_SIZE, 64 << 10),
+        LIMIT(WINDOW_BITS_MAX, 15),
+        LIMIT(WINDOW_SIZE, 32768),
+        LIMIT(KEY_LENGTH, 24),
+        LIMIT(ACCEPT_LENGTH, 28),
+        LIMIT(SECOND, 1000000),
+        LIMIT(DRAIN_TIME, 2000000),
+        LIMIT(STOP_TIME, 2000000),
+        LIMIT(LOG_TIME, 2000000),
+        LIMIT(QUIET_TIME, 100000),
+        LIMIT(PING_INTERVAL, 20000000),
+        LIMIT(TICK, 20000),
+        LIMIT(NEVER, 0x7fffffffffffffff),
+        LIMIT(DURATION_MAX, 366LL * 86400 * 1000000),
+        LIMIT(MESSAGE_MAX, 1 << 30),
+        LIMIT(sizeof(((struct record *)0)->line), PIPE_BUF - 64),
+        LIMIT(sizeof(((struct record *)0)->text), 12288),
+        LIMIT(COUNT_OF(((struct record *)0)->fields), 24),
+#undef LIMIT
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        CHECK_NUMBER(rows[i].due, rows[i].value, "%s", rows[i].name);
+}
+
+/* ---- Memory ------------------------------------------------------------------------------------------ */
+
+/* Tells whether the mapping that an address lies in has a flag, as the kernel shows them. */
+static bool is_flagged(const void *address, const char *flag)
+{
+    FILE *maps = fopen("/proc/self/smaps", "re");
+    char line[1024];
+    bool here = false, found = false;
+    while (maps && fgets(line, sizeof line, maps)) {
+        uintptr_t first, end;
+        char behind;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR "%c", &first, &end, &behind) == 3 && behind == ' ')
+            here = first <= (uintptr_t)address && (uintptr_t)address < end;
+        else if (here && strncmp(line, "VmFlags:", 8) == 0)
+            found = strstr(line, flag) != NULL;
+    }
+    if (maps)
+        fclose(maps);
+    return found;
+}
+
+static void the_first_four_mebibytes_at_most_are_small_pages_and_what_follows_huge_ones(void)
+{
+    if (access("/sys/kernel/mm/transparent_hugepage", F_OK) < 0 || !is_flagged(&test, " wr "))
+        return; /* this kernel, or an emulator, has none */
+    for (size_t size = 1 << 12; size <= 1 << 24; size <<= 6) {
+        uint8_t *memory = map_memory(size);
+        size_t small = 0;
+        CHECK(is_flagged(memory, " nr ") && is_flagged(memory, " wr ") && !is_flagged(memory, " ex "), "%zu",
+              size);
+        while (small < size && is_flagged(memory + small, " nh "))
+            small += (1 << 21) - (uintptr_t)(memory + small) % (1 << 21);
+        CHECK(size <= 1 << 21 ? small >= size : small > 1 << 21 && small <= 1 << 22,
+              "%zu of %zu bytes in small pages", small, size);
+        CHECK(small >= size || (is_flagged(memory + small, " hg ") && is_flagged(memory + size - 1, " hg ")),
+              "%zu bytes, of which the last are huge pages", size);
+        munmap(memory, size);
+    }
+    errno = 0;
+    CHECK(!map_memory(SIZE_MAX - 65536) && errno == ENOMEM, "more than there is");
+}
+
+static void the_memory_of_a_message_goes_back_but_for_what_is_kept_and_what_is_in_use(void)
+{
+    static const struct {
+        uint64_t length;
+        size_t kept;
+    } rows[] = {
+        {0, 65536},
+        {1, 65536},
+        {65536 - 266, 65536},
+        {65536 - 265, 131072},
+        {131072 - 266, 131072},
+        {131072 - 265, 196608},
+    };
+    const struct options before = options;
+    struct message message = {.memory = NULL};
+    options.max_message = 1 << 20;
+    CHECK(map_message(&message), "memory for a message");
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        size_t kept = 0, size = message_memory_size();
+        memset(message.memory, 1, size);
+        message.length = rows[i].length;
+        message.release_at = 0;
+        release_memory(&message);
+        while (kept < size && message.memory[kept])
+            kept++;
+        CHECK_NUMBER(rows[i].kept, kept, "a message of %zu bytes so far", (size_t)rows[i].length);
+        CHECK(message.memory[size - 1] == 0, "up to the last page");
+        CHECK_NUMBER(NEVER, message.release_at, "nothing more is to be given back");
+    }
+    munmap(message.memory, message_memory_size());
+    options = before;
+}
+
+static void zlib_gets_its_memory_in_whole_cache_lines_as_long_as_there_is_some(void)
+{
+    static const struct {
+        unsigned items, size, taken;
+    } rows[] = {{1, 1, 64}, {1, 64, 64}, {1, 65, 128}, {3, 43, 192}, {2, 32, 64}, {1, 0, 0}};
+    static uint8_t memory[CODEC_MEMORY];
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct arena arena = {.memory = memory, .used = 640};
+        void *piece = take_from_arena(&arena, rows[i].items, rows[i].size);
+        CHECK(piece == memory + 640, "%u times %u bytes", rows[i].items, rows[i].size);
+        CHECK_NUMBER(640 + rows[i].taken, arena.used, "%u times %u bytes", rows[i].items, rows[i].size);
+    }
+    struct arena arena = {.memory = memory, .used = 64};
+    errno = 0;
+    CHECK(!take_from_arena(&arena, 1, CODEC_MEMORY - 63) && errno == ENOMEM && arena.used == 64, "too much");
+    CHECK(take_from_arena(&arena, 1, CODEC_MEMORY - 64) == memory + 64, "all that is left");
+    CHECK(!take_from_arena(&arena, 1, 1), "one byte more");
+}
+
 /* ---- Options ---------------------------------------------------------------------------------------- */
 
 enum { ARGUMENTS_MAX = 80 };
@@ -2249,6 +2407,184 @@ static void each_end_has_its_status_or_close_code_and_its_sentence(void)
     }
 }
 
+static void the_time_is_that_of_the_monotonic_clock_in_microseconds(void)
+{
+    for (int i = 0; i < 1000; i++) {
+        struct timespec before, after;
+        clock_gettime(CLOCK_MONOTONIC, &before);
+        int64_t time = now();
+        clock_gettime(CLOCK_MONOTONIC, &after);
+        CHECK(before.tv_sec * 1000000 + before.tv_nsec / 1000 <= time &&
+                  time <= after.tv_sec * 1000000 + after.tv_nsec / 1000,
+              "%lld microseconds", (long long)time);
+    }
+}
+
+/* Checks the timer, which runs, and so may have less left than it was set to. */
+static void check_timer(int64_t most, int64_t least, int64_t interval, const char *what)
+{
+    struct itimerval timer;
+    getitimer(ITIMER_REAL, &timer);
+    int64_t left = timer.it_value.tv_sec * 1000000 + timer.it_value.tv_usec;
+    CHECK(least <= left && left <= most, "%s: %lld microseconds are left", what, (long long)left);
+    CHECK_NUMBER(interval, timer.it_interval.tv_sec * 1000000 + timer.it_interval.tv_usec, "%s", what);
+}
+
+static void the_timer_expires_after_its_delay_and_then_every_fiftieth_of_a_second(void)
+{
+    CHECK_NUMBER(0, set_timer(3600999999), "an hour");
+    check_timer(3600999999, 3600000000, 20000, "an hour and almost a second");
+    CHECK_NUMBER(0, set_timer(0), "off");
+    check_timer(0, 0, 0, "off");
+}
+
+static void a_signal_that_stops_it_arms_the_timer_unless_that_bounds_the_log(void)
+{
+    signal(SIGALRM, note_expiry);
+    for (timer_bounds_log = 0; timer_bounds_log < 2; timer_bounds_log++) {
+        stopping = expired = 0;
+        set_timer(3600000000);
+        errno = EDOM;
+        request_stop(SIGTERM);
+        CHECK_NUMBER(EDOM, errno, "what is interrupted does not notice");
+        CHECK_NUMBER(1, stopping, "the flag");
+        if (timer_bounds_log)
+            check_timer(3600000000, 3500000000, 20000, "the log's bound stays");
+        else
+            check_timer(20000, 0, 20000, "at once, and then every fiftieth of a second");
+        set_timer(1);
+        while (!expired)
+            pause();
+        CHECK_NUMBER(1, expired, "the other flag");
+        set_timer(0);
+    }
+    timer_bounds_log = stopping = expired = 0;
+    signal(SIGALRM, SIG_DFL);
+}
+
+static void the_timer_is_set_for_an_earlier_deadline_only_or_when_it_has_run_out(void)
+{
+    static struct connection c;
+    const int64_t hour = 3600 * SECOND, begin = now();
+    signal(SIGALRM, note_expiry);
+    armed_for = NEVER;
+    expired = 0;
+    CHECK(arm(&c, begin + 2 * hour), "the first deadline");
+    check_timer(2 * hour, 2 * hour - 60 * SECOND, 20000, "two hours");
+    CHECK(arm(&c, begin + 3 * hour) && armed_for == begin + 2 * hour, "a later deadline");
+    CHECK(arm(&c, begin + hour) && armed_for == begin + hour, "an earlier one");
+    check_timer(hour, hour - 60 * SECOND, 20000, "an hour");
+    set_timer(2 * hour);
+    CHECK(arm(&c, begin + hour), "the same one");
+    check_timer(2 * hour, 2 * hour - 60 * SECOND, 20000, "it is not set anew");
+    expired = 1;
+    CHECK(arm(&c, begin + 3 * hour) && armed_for == begin + 3 * hour && !expired, "when it has expired");
+    check_timer(3 * hour, 3 * hour - 60 * SECOND, 20000, "three hours");
+    expired = 1;
+    CHECK(arm(&c, NEVER) && armed_for == NEVER && !expired, "no deadline");
+    check_timer(0, 0, 0, "off");
+    for (int64_t ago = 0; ago < 2; ago++) {
+        expired = 0;
+        CHECK(arm(&c, now() - ago), "a deadline that has passed");
+        check_timer(20000, 0, 20000, "at once");
+        armed_for = NEVER;
+    }
+    set_timer(0);
+    expired = 0;
+    signal(SIGALRM, SIG_DFL);
+    CHECK_NUMBER(MORE, c.lost, "nothing was lost");
+}
+
+static void an_end_for_each_error_of_a_read_or_write(void)
+{
+    static const int network[] = {ETIMEDOUT,   EACCES, ECONNREFUSED, EHOSTDOWN,  EHOSTUNREACH, ENETDOWN,
+                                  ENETUNREACH, ENONET, ENOPROTOOPT,  EOPNOTSUPP, EPROTO};
+    for (int error = 0; error < 200; error++) {
+        enum end due = error == ECONNRESET || error == EPIPE ? RESET : WRITE_FAILED;
+        for (size_t i = 0; i < COUNT_OF(network); i++)
+            due = error == network[i] ? NETWORK_LOST : due;
+        CHECK_NUMBER(due, end_of_error(error, WRITE_FAILED), "%s", strerror(error));
+    }
+}
+
+static void five_ends_are_local_faults(void)
+{
+    for (size_t end = 0; end < COUNT_OF(ends); end++)
+        CHECK_NUMBER(end == NO_MEMORY || end == READ_FAILED || end == WRITE_FAILED || end == CLOCK_FAILED ||
+                         end == LINGER_FAILED,
+                     is_local_fault((enum end)end), "%s", ends[end].identity);
+}
+
+static void what_has_been_written_and_empty_parts_are_removed_from_the_front(void)
+{
+    static const struct {
+        size_t lengths[3], written;
+        int left;
+        size_t first, offset;
+    } rows[] = {
+        {{3, 4, 5}, 0, 3, 0, 0}, {{3, 4, 5}, 2, 3, 0, 2},  {{3, 4, 5}, 3, 2, 1, 0},  {{3, 4, 5}, 4, 2, 1, 1},
+        {{3, 4, 5}, 7, 1, 2, 0}, {{3, 4, 5}, 11, 1, 2, 4}, {{3, 4, 5}, 12, 0, 0, 0}, {{0, 4, 5}, 0, 2, 1, 0},
+        {{3, 0, 5}, 3, 1, 2, 0}, {{3, 0, 0}, 3, 0, 0, 0},  {{0, 0, 0}, 0, 0, 0, 0},
+    };
+    static uint8_t bytes[16];
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct iovec parts[3], *rest = parts;
+        int count = 3;
+        for (size_t part = 0; part < 3; part++)
+            parts[part] = (struct iovec){bytes + 5 * part, rows[i].lengths[part]};
+        CHECK_NUMBER(rows[i].left > 0, advance(&rest, &count, rows[i].written), "row %zu", i);
+        CHECK_NUMBER(rows[i].left, count, "row %zu", i);
+        if (count == 0)
+            continue;
+        CHECK(rest == parts + rows[i].first, "row %zu", i);
+        CHECK(rest->iov_base == bytes + 5 * rows[i].first + rows[i].offset, "row %zu", i);
+        CHECK_NUMBER(rows[i].lengths[rows[i].first] - rows[i].offset, rest->iov_len, "row %zu", i);
+    }
+}
+
+static void what_does_not_fit_is_left_out_of_a_record_as_a_whole(void)
+{
+    static struct record record;
+    static char filler[sizeof record.text];
+    memset(filler, 'x', sizeof filler);
+    for (size_t over = 0; over < 2; over++) {
+        begin_record(&record);
+        CHECK(record.line_length == 0 && record.used == 0 && record.field_count == 0, "an empty record");
+        add_to_line(&record, "%.*s", (int)(sizeof record.line - 5), filler);
+        add_to_line(&record, over ? "%.5s" : "%.4s", "abcde");
+        CHECK_NUMBER(sizeof record.line - (over ? 5 : 1), record.line_length, "a NUL has to fit as well");
+        CHECK_STRING(over ? "xxxx" : "abcd", record.line + record.line_length - 4, "the end of the line");
+        add_to_line(&record, "%s", "");
+        CHECK_NUMBER(strlen(record.line), record.line_length, "the line");
+
+        add_field(&record, "%.*s", (int)(sizeof record.text - 6), filler);
+        add_field(&record, over ? "%.5s" : "%.4s", "abcde");
+        CHECK_NUMBER(over ? 1 : 2, record.field_count, "fields");
+        CHECK_BYTES(filler, sizeof record.text - 6, record.fields[0].iov_base, record.fields[0].iov_len, "0");
+        if (!over)
+            CHECK_BYTES("abcd", 4, record.fields[1].iov_base, record.fields[1].iov_len, "1");
+        CHECK_NUMBER(sizeof record.text - (over ? 5 : 0), record.used, "each field has a NUL behind it");
+    }
+    begin_record(&record);
+    for (size_t i = 0; i < COUNT_OF(record.fields) + 2; i++)
+        add_field(&record, "%zu", i);
+    CHECK_NUMBER(COUNT_OF(record.fields), record.field_count, "fields");
+}
+
+static void a_value_or_a_number_goes_into_the_line_and_the_fields(void)
+{
+    static struct record record;
+    begin_record(&record);
+    add_value(&record, "key", "NAME", (struct text){"a\"b", 3});
+    add_value(&record, "none", "NONE", (struct text){"", 0});
+    add_number(&record, "count", "COUNT", UINT64_MAX);
+    CHECK_STRING(" key=\"a\\\"b\" count=18446744073709551615", record.line, "the line");
+    CHECK_NUMBER(2, record.field_count, "fields");
+    CHECK_BYTES("NAME=a\\\"b", 9, record.fields[0].iov_base, record.fields[0].iov_len, "the value");
+    CHECK_BYTES("COUNT=18446744073709551615", 26, record.fields[1].iov_base, record.fields[1].iov_len,
+                "the number");
+}
+
 static void a_ping_or_the_end_is_due_whichever_is_first(void)
 {
     static const struct {
@@ -2397,6 +2733,19 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(what_is_logged_is_printable_ascii_without_quotes)                                                      \
     X(what_is_logged_is_cut_after_256_bytes)                                                                 \
     X(each_end_has_its_status_or_close_code_and_its_sentence)                                                \
+    X(each_limit_has_its_value)                                                                              \
+    X(the_first_four_mebibytes_at_most_are_small_pages_and_what_follows_huge_ones)                           \
+    X(the_memory_of_a_message_goes_back_but_for_what_is_kept_and_what_is_in_use)                             \
+    X(zlib_gets_its_memory_in_whole_cache_lines_as_long_as_there_is_some)                                    \
+    X(the_time_is_that_of_the_monotonic_clock_in_microseconds)                                               \
+    X(the_timer_expires_after_its_delay_and_then_every_fiftieth_of_a_second)                                 \
+    X(a_signal_that_stops_it_arms_the_timer_unless_that_bounds_the_log)                                      \
+    X(the_timer_is_set_for_an_earlier_deadline_only_or_when_it_has_run_out)                                  \
+    X(an_end_for_each_error_of_a_read_or_write)                                                              \
+    X(five_ends_are_local_faults)                                                                            \
+    X(what_has_been_written_and_empty_parts_are_removed_from_the_front)                                      \
+    X(what_does_not_fit_is_left_out_of_a_record_as_a_whole)                                                  \
+    X(a_value_or_a_number_goes_into_the_line_and_the_fields)                                                 \
     X(a_ping_or_the_end_is_due_whichever_is_first)                                                           \
     X(silence_brings_a_ping_every_interval_and_ends_at_the_timeout)                                          \
     X(without_a_timeout_pings_go_on_for_ever)
