@@ -1,0 +1,180 @@
+"""What reaches the journal, the service manager and syslog, to the last field, where nothing but sockets is there.
+
+Each test has a mount namespace of its own, in which these sockets are where the libraries look for them.
+"""
+
+import contextlib
+import os
+import re
+import socket
+
+import parts
+import pytest
+import wire
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has a mount namespace without becoming another user")
+
+STATIC = "-static"  # it has no libsystemd
+
+
+class Sockets:
+    """The datagram sockets that the program finds: `journal`, `manager` and `syslog`."""
+
+    PLACES = {"journal": "run/systemd/journal/socket", "manager": "run/notify", "syslog": "dev/log"}
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.bound = {}
+        for name, place in self.PLACES.items():
+            path = folder / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.bound[name] = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self.bound[name].bind(str(path))
+            self.bound[name].setblocking(False)
+            path.chmod(0o777)
+
+    def started(self, script=":"):
+        """A wrapper: start the program among them, as systemd does, after a script."""
+        return [parts.require("unshare", "util-linux"), "-m", "/bin/sh", "-c",
+                f"mount --bind {self.folder}/run /run && mount --bind {self.folder}/dev /dev || exit 99\n"
+                f'export NOTIFY_SOCKET=/run/notify SYSTEMD_EXEC_PID=$$; {script}; exec "$@"', "sh"]
+
+    def received(self, name):
+        """All datagrams that have come."""
+        found = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                found.append(self.bound[name].recv(1 << 16).decode("ascii"))
+        return found
+
+
+@pytest.fixture
+def sockets(tmp_path, monkeypatch):
+    for name in ("REMOTE_ADDR", "REMOTE_PORT", "TCPREMOTEIP", "SOCAT_PEERADDR", "REMOTE_HOST", "LISTEN_FDS", "TZ"):
+        monkeypatch.delenv(name, raising=False)
+    made = Sockets(tmp_path)
+    yield made
+    for bound in made.bound.values():
+        bound.close()
+
+
+def served(sockets, data, *options, status=0, script=":", **env):
+    """Let the program answer `data`; returns what it wrote on standard error."""
+    with wire.Served(*options, wrapper=sockets.started(script), pair=wire.holding(data), env=env) as program:
+        answer = b""
+        with contextlib.suppress(OSError) if status else contextlib.nullcontext():  # it may be gone already
+            program.peer.end()
+            answer = program.peer.rest()
+        program.peer.close()
+        log = program.process.communicate(timeout=wire.LIMIT)[1].decode("ascii")
+        assert program.process.returncode == status, (program.process.returncode, log)
+    return answer, log
+
+
+REQUEST = wire.head("Origin: http://x", "Sec-WebSocket-Protocol: chat", "User-Agent: a", "Forwarded: for=b",
+                    "Sec-WebSocket-Extensions: permessage-deflate")
+FRAMES = wire.text("hi") + wire.close(3000, b"bye")
+PEER = {"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "5"}
+
+
+def test_the_journal_gets_the_record_as_fields_and_as_a_line(sockets):
+    answer, log = served(sockets, REQUEST + FRAMES, "--deflate", **PEER)
+    if wire.PROGRAM.endswith(STATIC):
+        assert sockets.received("journal") == [] and log.startswith("<5>peer=192.0.2.1:5 "), log
+        return
+    (entry,), said = sockets.received("journal"), len(answer)
+    fields = dict(line.split("=", 1) for line in entry.splitlines())
+    duration = fields.pop("WS_DURATION_USEC")
+    fields["MESSAGE"] = fields["MESSAGE"].replace(f"seconds={int(duration) // 1000000}.{int(duration) % 1000000:06}", "-")
+    assert log == "" and fields == {
+        "REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "5", "WS_PATH": "/socket", "WS_STATUS": "101",
+        "WS_CLOSE_CODE": "3000", "WS_CLOSE_REASON": "bye", "WS_END": "closed by the peer", "WS_END_ID": "closed-by-peer",
+        "WS_MESSAGES": "1", "WS_BYTES_IN": str(len(REQUEST + FRAMES)), "WS_BYTES_OUT": str(said), "WS_ORIGIN": "http://x",
+        "WS_SUBPROTOCOL": "chat", "WS_EXTENSIONS": "permessage-deflate", "WS_USER_AGENT": "a", "WS_FORWARDED": "for=b",
+        "SYSLOG_IDENTIFIER": "ws-echo", "PRIORITY": "5",
+        "MESSAGE": 'peer=192.0.2.1:5 path="/socket" status=101 close=3000 reason="bye" end="closed by the peer" '
+                   f"end_id=closed-by-peer messages=1 bytes_in={len(REQUEST + FRAMES)} bytes_out={said} - "
+                   'origin="http://x" subprotocol="chat" extension="permessage-deflate" agent="a" forwarded="for=b"',
+    }
+
+
+def test_the_manager_is_told_what_the_connection_does(sockets):
+    served(sockets, REQUEST + FRAMES, **PEER)
+    expected = [] if wire.PROGRAM.endswith(STATIC) else [
+        "STATUS=192.0.2.1 /socket: echoing", "STATUS=192.0.2.1 /socket: closing"]
+    assert sockets.received("manager") == expected
+
+
+def test_the_manager_is_told_nothing_of_what_opens_no_websocket(sockets):
+    served(sockets, wire.head(path="/other"))
+    assert sockets.received("manager") == []
+
+
+@pytest.mark.parametrize("data, options, status, priority", [
+    (wire.head(), [], 0, "5"),
+    (wire.head(path="/other"), [], 0, "5"),
+    (b"OPTIONS / HTTP/1.0\r\n\r\n", ["--verbose"], 0, "7"),
+    (b"", ["--bogus"], 64, "3"),
+])
+def test_the_priority_is_that_of_a_notice_a_debug_message_or_an_error(sockets, data, options, status, priority):
+    log = served(sockets, data, *options, status=status)[1]
+    entries = sockets.received("journal")
+    if wire.PROGRAM.endswith(STATIC):
+        assert log.splitlines()[-1].startswith(f"<{priority}>"), log
+    else:
+        assert f"\nPRIORITY={priority}\n" in entries[-1] and log == "", (entries, log)
+
+
+@pytest.mark.parametrize("script", ["SYSTEMD_EXEC_PID=1", "unset SYSTEMD_EXEC_PID", "SYSTEMD_EXEC_PID=1$$"])
+def test_what_systemd_started_for_another_process_is_not_for_this_one(sockets, script):
+    """As for the children of an xinetd that is a service."""
+    log = served(sockets, wire.head() + FRAMES, script=script)[1]
+    assert re.match(r"ws-echo\[\d+\]: peer=", log), log
+    assert sockets.received("journal") == sockets.received("manager") == []
+
+
+def test_standard_error_has_priorities_where_systemd_reads_it_and_the_manager_is_told_nothing(sockets):
+    log = served(sockets, wire.head() + FRAMES, "--log=stderr")[1]
+    assert re.fullmatch(r"<5>peer=[ -~]+\n", log), log
+    assert sockets.received("journal") == sockets.received("manager") == []
+
+
+def test_a_check_says_what_is_wrong_on_standard_error(sockets):
+    """Whoever runs it by hand reads that."""
+    log = served(sockets, b"", "--check", "--path=x", status=64)[1]
+    assert log.startswith("<3>--path=x: ") and sockets.received("journal") == []
+
+
+@pytest.mark.parametrize("options, script", [
+    ([], "unset SYSTEMD_EXEC_PID; exec 2>&0"),
+    (["--log=syslog"], ":"),
+    (["--log=syslog"], "unset SYSTEMD_EXEC_PID"),
+], ids=["where-standard-error-is-the-connection", "under-systemd", "elsewhere"])
+def test_syslog_gets_the_record_as_a_notice_of_a_daemon(sockets, options, script):
+    answer, log = served(sockets, wire.head() + FRAMES, *options, script=script, TZ="UTC")
+    assert answer.startswith(wire.switching()) and log == ""
+    (line,) = sockets.received("syslog")
+    assert re.fullmatch(r"<29>[A-Z][a-z]{2} [ 1-3]\d \d\d:\d\d:\d\d ws-echo\[\d+\]: peer=[ -~]+\n?", line), line
+    assert sockets.received("journal") == []
+
+
+def test_syslog_gets_what_is_wrong_with_the_options_as_an_error(sockets):
+    served(sockets, b"", "--bogus", status=64, script="unset SYSTEMD_EXEC_PID; exec 2>&0")
+    (line,) = sockets.received("syslog")
+    assert re.fullmatch(r"<27>.*: unknown option --bogus; see ws-echo --help\n?", line), line
+
+
+def test_standard_error_as_the_log_is_refused_in_syslog_where_it_is_the_connection(sockets):
+    served(sockets, b"", "--log=stderr", status=64, script="unset SYSTEMD_EXEC_PID; exec 2>&0")
+    (line,) = sockets.received("syslog")
+    assert re.fullmatch(r"<27>.*: --log=stderr: standard error is the connection; use syslog\n?", line), line
+
+
+def test_the_journal_as_the_log_gets_the_record_whoever_started_it(sockets):
+    log = served(sockets, wire.head() + FRAMES, "--log=journal", script="unset SYSTEMD_EXEC_PID",
+                 status=71 if wire.PROGRAM.endswith(STATIC) else 0)[1]
+    if wire.PROGRAM.endswith(STATIC):
+        assert re.fullmatch(r"ws-echo\[\d+\]: --log=journal: there is no libsystemd; use syslog or stderr\n", log), log
+        return
+    (entry,) = sockets.received("journal")
+    assert "\nWS_CLOSE_CODE=3000\n" in entry and log == "" and sockets.received("manager") == []
