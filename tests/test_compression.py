@@ -417,6 +417,8 @@ def wrong_cuts():
     for cut in range(2, 25):
         yield f"stored-{cut}", (b"\x00\x14\x00\xeb\xff" + b"x" * 20)[:cut]
     yield "two-bits-behind-a-block", hello[:-1]
+    yield "one-bit-left-behind-a-block", bytes.fromhex("9a3071d2e429894900")
+    yield "two-bits-left-behind-a-block", bytes.fromhex("9a3071d2e4c42400")
     yield "header-behind-a-final-block", final(b"x", end=b"\x02")
     yield "header-of-another-block", bits((0b010, 3), (0, 7), (0b010, 3))
     yield "two-octets-behind-a-block", hello + b"\0"
