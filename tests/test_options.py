@@ -492,6 +492,31 @@ def test_signals_that_were_ignored_or_blocked_are_set_afresh(number, inherited):
         assert wire.close_code(served.peer.rest()) == 1001
 
 
+def test_every_signal_has_a_known_state_whatever_was_inherited():
+    """Caught are those that stop it and that of the timer; ignored are those for which a call fails instead."""
+    with open(wire.PROGRAM, "rb") as program:
+        if program.read(4) != b"\x7fELF":
+            pytest.skip("an emulator has signals of its own")
+    caught = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM}
+    ignored = {signal.SIGPIPE, signal.SIGXFSZ}
+
+    def spoil():
+        for number in caught | {signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD}:
+            signal.signal(number, signal.SIG_IGN)
+        for number in ignored:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+    def mask(numbers):
+        return f"{sum(1 << (number - 1) for number in numbers):016x}"
+
+    with wire.Served(preexec_fn=spoil) as served:
+        served.peer.open()
+        with open(f"/proc/{served.process.pid}/status", encoding="ascii") as status:
+            found = dict(re.findall(r"^(Sig(?:Blk|Ign|Cgt)):\t(\w+)$", status.read(), re.MULTILINE))
+    assert found == {"SigBlk": mask([]), "SigIgn": mask(ignored), "SigCgt": mask(caught)}
+
+
 def test_a_broken_pipe_is_no_signal_even_where_sigpipe_was_default():
     reading, writing = os.pipe()
     os.close(reading)

@@ -120,6 +120,20 @@ def test_the_whole_answer_to_one_read_is_one_write(counted):
     assert reads <= 3, reads
 
 
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_large_reply_leaves_in_one_write_with_what_was_gathered_before_it(counted, pair):
+    """Though it is not copied to where that was gathered."""
+    part = bytes(50_000)
+    sent = wire.head() + wire.text("a") + wire.frame(BINARY, part, fin=False) + wire.frame(wire.CONTINUATION, part)
+    expected = wire.switching() + wire.echo("a") + wire.reply(BINARY, part * 2)
+
+    def read(peer):
+        wire.same(peer.receive(len(expected)), expected)
+
+    _, writes, _ = counted(read, wire.holding(sent, pair))
+    assert writes == 2, f"the answers and the record: {writes}"
+
+
 # Memory.
 
 def resident(process):
