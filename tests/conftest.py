@@ -17,7 +17,7 @@ PROGRAMS = {"ordinary": wire.TOP / "ws-echo", "static": wire.TOP / "ws-echo-stat
 
 # What concerns the source, the Makefile or a document needs one run.
 ONCE = {"test_build.py", "test_completion.py", "test_instructions.py", "test_manual.py", "test_page.py",
-        "test_readme.py", "test_rules.py", "test_unit.py", "test_versions.py"}
+        "test_readme.py", "test_rules.py", "test_unit.py", "test_units.py", "test_versions.py"}
 
 # What preloads a library needs a program that takes one.
 DYNAMIC = {"test_gaps.py"}
