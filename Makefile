@@ -65,7 +65,7 @@ missing = { echo "$(1) is missing: install the package $(2), or run 'make deps'"
 tool = @command -v $(1) >/dev/null || $(call missing,$(1),$(2))
 library = @$(PKG_CONFIG) --exists $(1) || $(call missing,$(1),$(2))
 
-.PHONY: all help static run deps check deps-system check-system deps-packages check-packages deps-bench bench
+.PHONY: all help static run deps check deps-system check-system deps-packages check-packages deps-bench bench mutants
 .PHONY: install uninstall deb rpm container dist clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -83,6 +83,8 @@ help:
 	@echo '                the same for real launchers, a real systemd and real browsers; as root'
 	@echo 'make deps-bench, make bench'
 	@echo '                compare the speed with that of cat and of other servers'
+	@echo 'make mutants    change the program in one place at a time and tell whether the tests notice: on demand, for'
+	@echo '                hours; N= how many, ONLY= a section such as frames'
 	@echo 'make install    install below PREFIX=$(PREFIX), and into SYSCONFDIR=$(SYSCONFDIR); below DESTDIR, if set.'
 	@echo '                Also: SBINDIR UNITDIR SYSUSERSDIR MANDIR COMPLETIONDIR ROOTDIR LOADERDIR; see the Makefile'
 	@echo 'make uninstall  remove what was installed, but for an xinetd entry that was edited'
@@ -170,6 +172,9 @@ bench: ws-echo ws-echo-static
 	$(PYTHON) tests/bench/bench.py
 	$(PYTHON) tests/bench/compression.py
 	[ $$(id -u) != 0 ] || $(PYTHON) tests/system/measure.py
+
+mutants:
+	nice -n 15 $(PYTHON) tests/mutants.py $(N:%=--number=%) $(ONLY:%=--only="%")
 
 # The files in the tree are as for PREFIX=/usr; $(call here,FILE) writes one with the paths of this installation, and
 # $(call put,FILE,TARGET) installs that.

@@ -9,7 +9,8 @@
     mutants.py --again             runs anew those that no test noticed
     mutants.py --first             leaves those open that the first tests do not notice
     mutants.py --report            the figures of what has been run, by section, and the survivors
-    mutants.py --units             the directives of units and the like instead, which takes long; as root
+    mutants.py --units             the settings of units and the like instead; with --system, whether a real systemd
+                                   notices what the list of settings does not; as root, for hours
 
 A mutant is a small change that a mistake could make: a comparison flipped, a number one more or less, a
 statement left out, a condition turned round or settled, && for ||, + for -, a name swapped for another of its
@@ -32,6 +33,7 @@ is unknown, as in a shallow clone, or nothing of ws-echo.c has changed since, th
 import argparse
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -87,6 +89,9 @@ SLOW_UNITS = ("utf8_", "payload_", "masked_", "text_payload", "the_masking", "ev
 # What `make check` runs besides, where it depends on what the program does.
 OTHERS = ("handshake texts channels recordings page_served readme clients frames proxy_protocol cuts options head completion manual "
           "record privileges compression closing faults compression_clients system_calls utf8 clock gaps unit").split()
+
+UNITS = ["ws-echo.socket", "ws-echo@.service", "ws-echo-sandbox.service", "ws-echo-crowd.service", "ws-echo.xinetd",
+         "ws-echo.sysusers"]
 
 # Where a real systemd or launcher may notice what the others do not.
 SYSTEM = {"The record", "Start", "Sandbox", "main", "Limits and types"}
@@ -214,6 +219,7 @@ class Mutant:
     old: str = ""
     context: str = ""
     id: str = ""
+    file: str = SOURCE
 
 
 def counterparts(tokens):
@@ -383,6 +389,33 @@ def of_tables(source, tokens, pair):
             yield Mutant("call", match.end(), match.end(), f"ALLOW({name}), ")
 
 
+def changed_setting(line):
+    """What a setting may become by mistake: another number, the opposite, or a word less."""
+    name, separator, value = re.match(r"([^=]*?)(\s*=\s*)(.*)", line).groups()
+    number = re.search(r"\d+", value)
+    if number:
+        yield name + separator + value[: number.start()] + str(int(number.group()) + 1) + value[number.end() :]
+    if value in ("yes", "no"):
+        yield name + separator + {"yes": "no", "no": "yes"}[value]
+    words = value.split()
+    for i in range(len(words) if len(words) > 1 else 0):
+        yield name + separator + " ".join(words[:i] + words[i + 1 :])
+
+
+def mutants_of_units():
+    """Settings left out or changed, in all that is shipped for a launcher."""
+    found = []
+    for name in UNITS:
+        text = (TOP / name).read_text("utf-8")
+        for match in re.finditer(r"^(?!#)[^\n=]+=.*$", text, re.MULTILINE):
+            for operator, new in [("setting left out", ""), *[("setting", new) for new in changed_setting(match.group())]]:
+                mutant = Mutant(operator, *match.span(), new, name, text.count("\n", 0, match.start()) + 1, match.group(),
+                                match.group(), file=name)
+                mutant.id = hashlib.sha1(f"{name}|{operator}|{mutant.old}|{new}".encode()).hexdigest()[:8]
+                found.append(mutant)
+    return found
+
+
 def mutants_of(source):
     tokens = tokens_of(source)
     pair = counterparts(tokens)
@@ -477,9 +510,17 @@ class Tree:
                 status = process.returncode
             except subprocess.TimeoutExpired:
                 status = None
-                os.killpg(process.pid, signal.SIGKILL)
+                self.end(process)
                 said = process.communicate()[0]
+            finally:
+                self.end(process)
         return status, said.decode(errors="replace")
+
+    @staticmethod
+    def end(process):
+        """A mutant that spins would go on after the test that has given it up."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
     def compiled(self, program, *more):
         """The object code of a program; None if it does not compile."""
@@ -559,6 +600,8 @@ class Tree:
 
     def judge(self, mutant, system, only_first):
         """(result, by what)"""
+        if mutant.file != SOURCE:
+            return self.judge_unit(mutant, system)
         mutated = self.source[: mutant.start] + mutant.new + self.source[mutant.end :]
         (self.path / SOURCE).write_text(mutated, "utf-8")
         differs = {}
@@ -578,6 +621,20 @@ class Tree:
         if failed is True:
             return "equivalent", "the optimised object code is the same"
         return ("killed", failed) if failed else ("open" if only_first else "survived", "")
+
+
+    def judge_unit(self, mutant, system):
+        path = self.path / mutant.file
+        text = path.read_text("utf-8")
+        path.write_text(text[: mutant.start] + mutant.new + text[mutant.end :], "utf-8")
+        try:
+            self.run(["make", "-s", "ws-echo", "ws-echo-static"])
+            failed = self.pytest(["units", "manual", "readme"], "ws-echo", "-p", "no:xdist")
+            if not failed and system:
+                failed = self.pytest(["tests/system"], "ws-echo")
+        finally:
+            path.write_text(text, "utf-8")
+        return ("killed", failed) if failed else ("survived", "")
 
 
 def known_equivalents():
@@ -665,11 +722,14 @@ def main():
     parser.add_argument("--first", action="store_true")
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--system", action="store_true", help="a real systemd may notice a survivor; as root")
+    parser.add_argument("--units", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--report", action="store_true")
     options = parser.parse_args()
 
     mutants = mutants_of((TOP / SOURCE).read_text("utf-8"))
+    if options.units:
+        mutants = mutants_of_units()
     if options.only:
         wanted = tuple(word.lower() for word in options.only)
         mutants = [mutant for mutant in mutants if mutant.section.lower().startswith(wanted) or mutant.id in wanted]
