@@ -10,9 +10,12 @@ import subprocess
 import pytest
 import wire
 from parts import require
+from test_privileges import reachable_by_everybody  # noqa: F401: the fixture "anybodys"
 from wire import BINARY
 
 MIB = 1 << 20
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
 
 READS, WRITES = "read,readv,recvfrom,recvmsg", "write,writev,sendto,sendmsg"
 
@@ -150,7 +153,7 @@ def test_what_the_peer_does_not_read_and_cannot_be_discarded_is_a_local_fault(tm
 
 # Before the connection is served.
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+@as_root
 def test_a_list_of_users_that_cannot_be_read_is_a_local_fault(tmp_path):
     """As far as the C library tells: to glibc, nobody is in a file that it cannot read."""
     command = [require("strace", "strace"), "-o", tmp_path / "trace", "-P", "/etc/passwd",
@@ -166,11 +169,49 @@ def test_a_list_of_users_that_cannot_be_read_is_a_local_fault(tmp_path):
     ("prctl:error=EPERM:when=2", "cannot enter the sandbox: "),
     ("setrlimit,prlimit64:error=EPERM", "cannot enter the sandbox: "),
     ("prctl:error=EACCES:when=3", "cannot install the system call filter: "),
-], ids=["no-delay", "dumpable", "new-privileges", "limits", "filter"])
+    ("prctl:error=EINVAL:when=3", "cannot install the system call filter: "),
+    ("setrlimit,prlimit64:error=EPERM:when=2", "cannot enter the sandbox: "),
+    pytest.param("setgroups:error=EPERM", "cannot become user nobody: ", marks=as_root),
+    pytest.param("setgid:error=EPERM", "cannot become user nobody: ", marks=as_root),
+    pytest.param("setuid:error=EAGAIN", "cannot become user nobody: ", marks=as_root),
+], ids=["no-delay", "dumpable", "new-privileges", "limits", "filter", "filter-unknown", "second-limit", "groups", "group",
+        "user"])
 def test_it_does_not_serve_without_what_it_promises(fault, words, tmp_path):
     with Faulty(tmp_path / "trace", fault, "--quiet", everywhere=True) as served:
         served.peer.end()
         one_line(served.ended(71), words)
+
+
+def test_a_kernel_without_filters_is_no_fault(tmp_path):
+    """It knows neither how to install one nor how to tell of one."""
+    with Faulty(tmp_path / "trace", "prctl:error=EINVAL:when=3+", everywhere=True) as served:
+        served.peer.end()
+        assert wire.record(served.ended(0))["sandbox"] == "partial"
+
+
+@as_root
+@pytest.mark.parametrize("error, status", [("EPERM", 0), ("EIO", 71)])
+def test_groups_that_somebody_may_drop_but_cannot_are_a_local_fault(error, status, anybodys):
+    command = [require("setpriv", "util-linux"), "--reuid=daemon", "--regid=daemon", "--clear-groups",
+               require("strace", "strace"), "-o", "/dev/null", "-e", f"inject=setgroups:error={error}", wire.PROGRAM,
+               "--check"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=wire.LIMIT, check=False)
+    assert result.returncode == status, result
+    if status:
+        one_line(result.stderr, "cannot drop supplementary groups: ")
+
+
+def test_a_connection_that_cannot_be_made_to_block_is_a_local_fault(tmp_path):
+    client, server = wire.tcp_pair()
+    server.setblocking(False)
+    with client, server:
+        command = [require("strace", "strace"), "-o", tmp_path / "trace", "-e", "inject=fcntl:error=EIO:when=3",
+                   wire.PROGRAM]
+        result = subprocess.run(command, stdin=server, stdout=server, stderr=subprocess.PIPE, text=True, check=False,
+                                timeout=wire.LIMIT)
+    assert "F_SETFL" in (tmp_path / "trace").read_text(), "the third one clears the flag"
+    assert result.returncode == 71, result
+    one_line(result.stderr, "cannot make the connection block: ")
 
 
 @pytest.fixture(name="full")

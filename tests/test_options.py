@@ -339,8 +339,12 @@ def test_listen_fds_of_this_process_means_that_descriptor_3_is_the_connection():
         assert served.peer.receive(len(wire.echo("three"))) == wire.echo("three")
 
 
-def test_listen_fds_of_another_process_is_ignored():
-    wrapper = shell("exec 3</dev/null; export LISTEN_FDS=1 LISTEN_PID=1")
+@pytest.mark.parametrize("variables", [
+    "export LISTEN_FDS=1 LISTEN_PID=1", "export LISTEN_FDS=1 LISTEN_PID=1$$", "export LISTEN_FDS=2 LISTEN_PID=1",
+    "export LISTEN_FDS=0 LISTEN_PID=$$", "export LISTEN_FDS=1; unset LISTEN_PID", "export LISTEN_PID=$$; unset LISTEN_FDS",
+])
+def test_listen_fds_of_another_process_or_of_none_is_ignored(variables):
+    wrapper = shell(f"exec 3</dev/null; {variables}")
     with wire.Served(wrapper=wrapper) as served:
         served.peer.open().send(wire.text("zero"))
         assert served.peer.receive(len(wire.echo("zero"))) == wire.echo("zero")
@@ -373,8 +377,9 @@ def test_a_closed_standard_descriptor_is_no_connection(script):
     refusal_to_start(shell(script), subprocess.DEVNULL)
 
 
-def test_nothing_is_taken_for_the_connection_where_standard_error_is_closed_too():
-    result = subprocess.run([*shell("exec 0<&- 2>&-"), wire.PROGRAM], timeout=wire.LIMIT, check=False)
+@pytest.mark.parametrize("script", ["exec 0<&- 2>&-", "exec 1>&- 2>&-", "exec 0<&- 1>&- 2>&-"])
+def test_nothing_is_taken_for_the_connection_where_standard_error_is_closed_too(script):
+    result = subprocess.run([*shell(script), wire.PROGRAM], stdin=subprocess.DEVNULL, timeout=wire.LIMIT, check=False)
     assert result.returncode == 64
 
 
@@ -419,14 +424,19 @@ def test_what_the_system_refuses_is_71_and_says_so(tmp_path, stdin, stdout):
 
 def test_descriptors_that_are_not_ours_are_closed():
     reading, writing = os.pipe()
-    with wire.Served(pass_fds=[writing], wrapper=shell("exec 9</dev/zero")) as served:
+    with wire.Served(pass_fds=[writing], wrapper=shell("exec 3</dev/zero 9</dev/zero")) as served:
         os.close(writing)
         served.peer.open()
         assert select.select([reading], [], [], wire.LIMIT)[0], "the leaked end of a pipe is still open"
         assert os.read(reading, 1) == b""
-        folder = f"/proc/{served.process.pid}/fd"
-        assert "/dev/zero" not in [os.readlink(f"{folder}/{number}") for number in os.listdir(folder)]
+        assert sorted(os.listdir(f"/proc/{served.process.pid}/fd")) == ["0", "1", "2"]
     os.close(reading)
+
+
+def test_a_reply_does_not_wait_for_the_acknowledgement_of_the_one_before():
+    with wire.Served(watched=True) as served:
+        served.peer.open()
+        assert served.watched.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 @pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
