@@ -2585,6 +2585,176 @@ static void a_value_or_a_number_goes_into_the_line_and_the_fields(void)
                 "the number");
 }
 
+static void a_write_is_interrupted_after_a_quarter_of_the_timeout_or_when_the_time_to_stop_is_over(void)
+{
+    static struct connection c;
+    const struct options before = options;
+    signal(SIGALRM, note_expiry);
+    for (int64_t timeout = 0; timeout <= 4000; timeout += 1000)
+        for (stopping = 0; stopping < 2; stopping++) {
+            c = (struct connection){.time = now(), .stop_deadline = NEVER};
+            options.timeout = timeout * SECOND;
+            armed_for = NEVER;
+            expired = 1;
+            int64_t begin = now();
+            CHECK(arm_for_write(&c), "timeout %d", (int)timeout);
+            if (stopping) {
+                CHECK(begin + 2 * SECOND <= armed_for && armed_for <= now() + 2 * SECOND, "two seconds");
+                CHECK_NUMBER(armed_for, c.stop_deadline, "when it is over");
+                CHECK(arm_for_write(&c) && c.stop_deadline == armed_for, "no later one");
+            } else {
+                CHECK_NUMBER(timeout ? c.time + timeout * SECOND / 4 : NEVER, armed_for, "timeout %d",
+                             (int)timeout);
+                CHECK_NUMBER(NEVER, c.stop_deadline, "nothing stops it");
+            }
+            c.lost = RESET;
+            CHECK(!arm_for_write(&c), "a connection that is lost");
+        }
+    stopping = expired = 0;
+    set_timer(0);
+    armed_for = NEVER;
+    signal(SIGALRM, SIG_DFL);
+    options = before;
+}
+
+static void a_peer_that_takes_nothing_has_the_timeout_from_when_it_last_took_something(void)
+{
+    static const struct {
+        const char *what;
+        int64_t timeout, looked, taken, stop; /* seconds ago; stop: from now */
+        size_t written;
+        bool waits;
+        int64_t taken_after;
+    } rows[] = {
+        {"it takes something", 60, 15, 200, 1000, 1, true, 0},
+        {"the first look", 60, 15, -1, 1000, 0, true, 0},
+        {"it took something a while ago", 60, 15, 59, 1000, 0, true, 59},
+        {"it has had its time", 60, 15, 60, 1000, 0, false, 60},
+        {"this process was stopped for a while", 60, 32, 90, 1000, 0, true, 0},
+        {"the look comes late, but not by so much", 60, 30, 90, 1000, 0, false, 90},
+        {"without a timeout", 0, 0, 100000, 1000, 0, true, 100000},
+        {"it stops", 60, 15, 15, 0, 1, false, 0},
+        {"it stops soon", 60, 15, 15, 1, 1, true, 0},
+    };
+    static struct connection c;
+    const struct options before = options;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int64_t begin = now(), taken = rows[i].taken < 0 ? NEVER : begin - rows[i].taken * SECOND;
+        options.timeout = rows[i].timeout * SECOND;
+        c.time = begin - rows[i].looked * SECOND;
+        c.stop_deadline = begin + rows[i].stop * SECOND;
+        CHECK_NUMBER(rows[i].waits, may_wait_on(&c, rows[i].written, &taken), "%s", rows[i].what);
+        CHECK(begin <= c.time && c.time <= now(), "%s: the time", rows[i].what);
+        CHECK(rows[i].taken_after ? taken == begin - rows[i].taken_after * SECOND : taken == c.time,
+              "%s: when it took something", rows[i].what);
+    }
+    options = before;
+}
+
+static void what_does_not_fit_into_the_output_leaves_first(void)
+{
+    static struct connection c = {.lost = RESET}; /* so that nothing is written */
+    for (size_t length = 0; length < 3; length++) {
+        c.output_used = OUTPUT_SIZE - 1;
+        CHECK(output_room(&c, length) == c.output + (length < 2 ? OUTPUT_SIZE - 1 : 0), "%zu bytes", length);
+    }
+}
+
+static void a_name_is_kept_up_to_its_size_and_shown_without_what_could_spoil_a_line(void)
+{
+    static const struct {
+        const char *name;
+        size_t size;
+        const char *due;
+    } rows[] = {
+        {"/run/a", 6, "/run/a"},
+        {"/run/a", 5, "/run/"},
+        {"/run/a", 100, "/run/a"},
+        {"a b\"\\\n\x7f\xff", 20, "a?b?????"},
+        {"", 1, ""},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct address address = {.host = "before", .port = "1"};
+        set_name(&address, rows[i].name, rows[i].size);
+        CHECK_STRING(rows[i].due, address.host, "row %zu", i);
+        CHECK_STRING("", address.port, "a name has no port");
+    }
+    char longest[ADDRESS_SIZE + 1];
+    struct address address;
+    memset(longest, 'a', sizeof longest);
+    for (size_t size = ADDRESS_SIZE - 2; size <= ADDRESS_SIZE + 1; size++) {
+        set_name(&address, longest, size);
+        CHECK_NUMBER(size < ADDRESS_SIZE ? size : ADDRESS_SIZE - 1, strlen(address.host), "%zu bytes", size);
+    }
+}
+
+static void an_end_has_the_name_of_its_identity_in_lower_case_with_hyphens(void)
+{
+    char name[END_NAME_SIZE];
+    name_end(END_OF_INPUT, name);
+    CHECK_STRING("end-of-input", name, "END_OF_INPUT");
+    name_end(VERSION_NOT_13, name);
+    CHECK_STRING("version-not-13", name, "VERSION_NOT_13");
+}
+
+static void only_a_sentence_that_names_a_path_has_the_first_one(void)
+{
+    static const struct choices any = {.any = true}, two = {.count = 2, .names = {"/a", "/b"}};
+    char sentence[SENTENCE_SIZE];
+    make_sentence(SOCKET_ELSEWHERE, &two, sentence);
+    CHECK_STRING("There is no WebSocket at this path; connect to /a instead.", sentence, "two paths");
+    make_sentence(PATH_TOLD, &any, sentence);
+    CHECK_STRING("Connect a WebSocket to /.", sentence, "any path");
+    make_sentence(IDLE, &two, sentence);
+    CHECK_STRING("nothing received in time", sentence, "no path");
+}
+
+static void a_log_that_took_too_long_is_blocked_for_good(void)
+{
+    signal(SIGALRM, note_expiry);
+    for (int64_t took = LOG_TIME - SECOND; took <= LOG_TIME; took += SECOND)
+        for (int blocked = 0; blocked < 2; blocked++) {
+            struct log log = {.blocked = blocked};
+            armed_for = 5;
+            int64_t began = bound_begin();
+            CHECK_NUMBER(1, timer_bounds_log, "the timer is the log's");
+            check_timer(2000000, 1000000, 20000, "the bound");
+            bound_end(&log, began - took);
+            CHECK_NUMBER(blocked || took == LOG_TIME, log.blocked, "%lld microseconds", (long long)took);
+            CHECK(!timer_bounds_log && armed_for == NEVER, "the timer is free");
+            check_timer(0, 0, 0, "off");
+        }
+    signal(SIGALRM, SIG_DFL);
+}
+
+static void an_address_from_the_environment_is_in_brackets_or_not_and_has_a_port_or_not(void)
+{
+    static const struct {
+        const char *host, *port, *due_host, *due_port;
+    } rows[] = {
+        {"192.0.2.1", "5", "192.0.2.1", "5"},
+        {"[2001:DB8::1]", "65535", "2001:db8::1", "65535"},
+        {"[2001:db8::1]:7", "5", "2001:db8::1", "5"},
+        {"::ffff:192.0.2.1", "0", "192.0.2.1", "0"},
+        {"client.example", "5", "client.example", "5"},
+        {"192.0.2.1", "65536", "192.0.2.1", ""},
+        {"192.0.2.1", NULL, "192.0.2.1", ""},
+        {"a]b", "5", "a", "5"},
+        {"", "5", "-", ""},
+    };
+    static const char *const others[] = {"REMOTE_ADDR", "TCPREMOTEIP", "SOCAT_PEERADDR", "REMOTE_HOST"};
+    for (size_t i = 0; i < COUNT_OF(others); i++)
+        unsetenv(others[i]);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct address peer;
+        setenv("TCPREMOTEIP", rows[i].host, 1);
+        rows[i].port ? setenv("TCPREMOTEPORT", rows[i].port, 1) : unsetenv("TCPREMOTEPORT");
+        find_peer(&peer);
+        CHECK_STRING(rows[i].due_host, peer.host, "%s", rows[i].host);
+        CHECK_STRING(rows[i].due_port, peer.port, "%s", rows[i].host);
+    }
+}
+
 static void a_ping_or_the_end_is_due_whichever_is_first(void)
 {
     static const struct {
@@ -2746,6 +2916,14 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(what_has_been_written_and_empty_parts_are_removed_from_the_front)                                      \
     X(what_does_not_fit_is_left_out_of_a_record_as_a_whole)                                                  \
     X(a_value_or_a_number_goes_into_the_line_and_the_fields)                                                 \
+    X(a_write_is_interrupted_after_a_quarter_of_the_timeout_or_when_the_time_to_stop_is_over)                \
+    X(a_peer_that_takes_nothing_has_the_timeout_from_when_it_last_took_something)                            \
+    X(what_does_not_fit_into_the_output_leaves_first)                                                        \
+    X(a_name_is_kept_up_to_its_size_and_shown_without_what_could_spoil_a_line)                               \
+    X(an_end_has_the_name_of_its_identity_in_lower_case_with_hyphens)                                        \
+    X(only_a_sentence_that_names_a_path_has_the_first_one)                                                   \
+    X(a_log_that_took_too_long_is_blocked_for_good)                                                          \
+    X(an_address_from_the_environment_is_in_brackets_or_not_and_has_a_port_or_not)                           \
     X(a_ping_or_the_end_is_due_whichever_is_first)                                                           \
     X(silence_brings_a_ping_every_interval_and_ends_at_the_timeout)                                          \
     X(without_a_timeout_pings_go_on_for_ever)
