@@ -65,8 +65,8 @@ missing = { echo "$(1) is missing: install the package $(2), or run 'make deps'"
 tool = @command -v $(1) >/dev/null || $(call missing,$(1),$(2))
 library = @$(PKG_CONFIG) --exists $(1) || $(call missing,$(1),$(2))
 
-.PHONY: all help static run deps check deps-system check-system deps-packages check-packages deps-bench bench mutants
-.PHONY: install uninstall deb rpm container dist clean
+.PHONY: all help static run install uninstall deb rpm container dist clean
+.PHONY: deps check fuzz mutants deps-system check-system deps-packages check-packages deps-bench bench
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -79,6 +79,8 @@ help:
 	@echo 'make run        serve on all addresses until Ctrl-C; PORT=8888 chooses the port, ARGS= options'
 	@echo 'make deps       install what building and testing need, by apt-get (with run: only what that needs)'
 	@echo 'make check      run the tests that need no privileges, with both programs'
+	@echo 'make fuzz       search for inputs that break a rule, TIME=60 seconds for each target in tests/corpora; what is'
+	@echo '                new goes to build/corpora'
 	@echo 'make deps-system, make check-system'
 	@echo '                the same for real launchers, a real systemd and real browsers; as root'
 	@echo 'make deps-bench, make bench'
@@ -147,6 +149,22 @@ check: ws-echo ws-echo-static
 	@$(PYTHON) -c 'import pytest' 2>/dev/null || $(call missing,pytest,python3-pytest)
 	@$(PYTHON) -c 'import xdist' 2>/dev/null || $(call missing,pytest-xdist,python3-pytest-xdist)
 	$(PYTEST) --numprocesses=$$(($$(nproc) * 5)) --durations=10 --durations-min=3 tests/test_*.py
+
+# Each target starts from its corpus, and counts its executions.  A finding is a file build/corpora/TARGET-crash-...
+TIME = 60
+SANITIZERS = -O1 -U_FORTIFY_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+build/fuzz build/connection: build/%: tests/%.c tests/fuzz.h ws-echo.c build/page.h Makefile
+	$(call tool,clang,clang)
+	clang $(OURS) $(SANITIZERS) -g -pie -o $@ $< -lnettle -lz
+
+fuzz: build/fuzz build/connection
+	@for target in $(notdir $(wildcard tests/corpora/*)); do \
+		program=build/fuzz; [ $$target != connection ] || program=build/connection; \
+		found=build/corpora/$$target; mkdir -p $$found; \
+		TARGET=$$target $$program -max_total_time=$(TIME) -timeout=60 -dict=tests/fuzz.dict -print_final_stats=1 \
+			-artifact_prefix=$$found- $$found tests/corpora/$$target >$$found.log 2>&1 || \
+			{ tail -n 40 $$found.log; exit 1; }; \
+		sed -n "s/^stat::number_of_executed_units: */$$target: executions /p" $$found.log; done
 
 deps-system: deps
 	@packaging/install-deps system

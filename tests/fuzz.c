@@ -1,32 +1,14 @@
 /*
- * A fuzzer of the pure functions of ws-echo.c, which is included to call them
+ * A fuzzer of the pure functions of ws-echo.c: see fuzz.h
  *
- * The first byte of an input chooses what is fuzzed, by the letter in the table at the end: h a request head,
- * p a PROXY header, f a frame, u UTF-8, d a compressed message, o a command line.  The result of a function
- * must be consistent, and must depend neither on where its bytes are cut nor on what stands behind them.
- *
- *     clang -fsanitize=fuzzer,address,undefined    libFuzzer searches for inputs until it is stopped
- *     cc -DSTANDALONE                              runs the files named as arguments, and thousands of
- *                                                  changed copies of each, the same in every run
+ * The result of a function must be consistent, and must depend neither on where its bytes are cut nor on what
+ * stands behind them.
  */
 #define main ws_echo_main
 #include "../ws-echo.c"
 #undef main
 
-static const uint8_t *running; /* the input */
-static size_t running_length;
-
-/* Aborts, as a sanitizer does, unless a condition holds. */
-#define HOLDS(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "fuzz.c:%d: does not hold: %s\ninput:", __LINE__, #condition);                   \
-            for (size_t byte_ = 0; byte_ < running_length; byte_++)                                          \
-                fprintf(stderr, " %02x", running[byte_]);                                                    \
-            fputc('\n', stderr);                                                                             \
-            abort();                                                                                         \
-        }                                                                                                    \
-    } while (0)
+#include "fuzz.h"
 
 /* Takes the first two bytes as the place where the rest is cut. */
 static size_t take_place(const uint8_t **bytes, size_t *length)
@@ -116,9 +98,21 @@ static void judge_readable(const struct head *head, const char *bytes, size_t le
     }
 }
 
+/* Tells whether two heads that were parsed from the same bytes are the same. */
+static bool is_same_head(const struct head *one, const struct head *other)
+{
+    bool same = one->scanned == other->scanned && one->field_count == other->field_count &&
+                one->minor_version == other->minor_version && is_same_text(one->method, other->method) &&
+                is_same_text(one->target, other->target) && is_same_text(one->path, other->path);
+    for (size_t i = 0; same && i < one->field_count; i++)
+        same = is_same_text(one->fields[i].name, other->fields[i].name) &&
+               is_same_text(one->fields[i].value, other->fields[i].value);
+    return same;
+}
+
 static void fuzz_head(const uint8_t *input, size_t length)
 {
-    struct head whole = {0}, parts = {0};
+    struct head whole = {0}, parts = {0}, byte_by_byte = {0};
     size_t place = take_place(&input, &length);
     char *bytes = copy_of(input, length), *cut_off = copy_of(input, place);
     enum end answer = parse_head(&whole, bytes, length);
@@ -129,12 +123,11 @@ static void fuzz_head(const uint8_t *input, size_t length)
     HOLDS(parts.scanned <= place);
     if (first == MORE)
         HOLDS(parse_head(&parts, bytes, length) == answer);
-    HOLDS(whole.scanned == parts.scanned && whole.field_count == parts.field_count);
-    HOLDS(whole.minor_version == parts.minor_version && is_same_text(whole.method, parts.method));
-    HOLDS(is_same_text(whole.target, parts.target) && is_same_text(whole.path, parts.path));
-    for (size_t i = 0; i < whole.field_count; i++)
-        HOLDS(is_same_text(whole.fields[i].name, parts.fields[i].name) &&
-              is_same_text(whole.fields[i].value, parts.fields[i].value));
+    HOLDS(is_same_head(&whole, &parts));
+    enum end last = MORE;
+    for (size_t i = 1; last == MORE && i <= length; i++)
+        last = parse_head(&byte_by_byte, bytes, i);
+    HOLDS(last == answer && is_same_head(&whole, &byte_by_byte));
     HOLDS(answer == MORE || answer == ACCEPTED || ends[answer].code >= 400);
     HOLDS(answer != MORE || (whole.scanned == length && length <= HEAD_MAX));
     if (answer == ACCEPTED)
@@ -148,9 +141,10 @@ static void fuzz_head(const uint8_t *input, size_t length)
 static void fuzz_proxy_header(const uint8_t *input, size_t length)
 {
     const struct address before = {.host = "192.0.2.1", .port = "1"};
-    struct address peer = before, peer_of_part = before;
+    struct address peer = before, peer_of_part = before, peer_by_byte = before;
     size_t place = take_place(&input, &length);
     char *bytes = copy_of(input, length), *part = copy_of(input, place);
+    ssize_t byte_by_byte = 0;
     ssize_t taken = parse_proxy_header(bytes, length, &peer);
     ssize_t taken_of_part = parse_proxy_header(part, place, &peer_of_part);
     HOLDS(taken >= -1 && taken <= (ssize_t)length && taken <= PROXY_BINARY_MAX);
@@ -162,6 +156,12 @@ static void fuzz_proxy_header(const uint8_t *input, size_t length)
     HOLDS(is_visible(TEXT_OF(peer.host), "\"\\"));
     HOLDS(taken > 0 || (strcmp(peer.host, before.host) == 0 && strcmp(peer.port, before.port) == 0));
     HOLDS(taken_of_part != taken || strcmp(peer.host, peer_of_part.host) == 0);
+    for (size_t i = 1; byte_by_byte == 0 && i <= length; i++) {
+        byte_by_byte = parse_proxy_header(bytes, i, &peer_by_byte);
+        HOLDS(byte_by_byte <= 0 || byte_by_byte == (ssize_t)i);
+    }
+    HOLDS(byte_by_byte == taken);
+    HOLDS(strcmp(peer.host, peer_by_byte.host) == 0 && strcmp(peer.port, peer_by_byte.port) == 0);
     free(bytes);
     free(part);
 }
@@ -169,6 +169,36 @@ static void fuzz_proxy_header(const uint8_t *input, size_t length)
 /* ---- Frame ------------------------------------------------------------------------------------------ */
 
 enum { CLIENT_HEADER_MAX = 14 /* bytes, section 5.2: two, eight of length, four of key */ };
+
+/* Judges a header by the rules of section 5.2, 5.4 and 5.5, as far as `length` bytes of it allow. */
+static enum end header_verdict(const uint8_t *bytes, size_t length, bool in_message, bool extended)
+{
+    unsigned opcode = length > 0 ? bytes[0] & 15 : 0, kind = length > 1 ? bytes[1] & 127 : 0;
+    bool control = opcode & 8, data_begins = opcode == 1 || opcode == 2;
+    size_t size = kind == 127 ? 8 : kind == 126 ? 2 : 0;
+    uint64_t announced = 0;
+    for (size_t i = 2; i < 2 + size && i < length; i++)
+        announced = announced * 256 + bytes[i];
+    if (length == 0)
+        return MORE;
+    if (bytes[0] & 0x30 || (bytes[0] & 0x40 && !(extended && data_begins)))
+        return RSV_SET;
+    if ((opcode & 7) > 2)
+        return OPCODE_RESERVED;
+    if (control && bytes[0] < 128)
+        return CONTROL_FRAGMENTED;
+    if (!control && data_begins == in_message)
+        return in_message ? MESSAGE_UNFINISHED : NO_MESSAGE;
+    if (length > 1 && bytes[1] < 128)
+        return UNMASKED;
+    if (control && kind > 125)
+        return CONTROL_TOO_LONG;
+    if (size == 8 && length > 2 && bytes[2] > 127)
+        return LENGTH_TOP_BIT;
+    if (size > 0 && length >= 2 + size && announced < (size == 2 ? 126 : 65536))
+        return LENGTH_NOT_MINIMAL;
+    return length < 2 + size + 4 ? MORE : ACCEPTED;
+}
 
 static void fuzz_frame(const uint8_t *input, size_t length)
 {
@@ -179,6 +209,11 @@ static void fuzz_frame(const uint8_t *input, size_t length)
     enum end ending = decode_frame_header(bytes, length, in_message, extended, &frame);
     enum end ending_of_part = decode_frame_header(part, place, in_message, extended, &frame_of_part);
     HOLDS(ending_of_part == MORE || ending_of_part == ending);
+    for (size_t i = 0; i <= length && i <= CLIENT_HEADER_MAX; i++) {
+        struct frame frame_so_far = {0};
+        HOLDS(decode_frame_header(bytes, i, in_message, extended, &frame_so_far) ==
+              header_verdict(bytes, i, in_message, extended));
+    }
     HOLDS(ending == MORE || ending == ACCEPTED || ends[ending].code == PROTOCOL_ERROR);
     HOLDS(ending != MORE || length < CLIENT_HEADER_MAX);
     HOLDS(ending != ACCEPTED || frame.header_length <= length);
@@ -325,6 +360,66 @@ static void fuzz_compressed_message(const uint8_t *input, size_t length)
 
 /* ---- Command line ----------------------------------------------------------------------------------- */
 
+/* Tells whether the choices of a repeatable option are the same. */
+static bool is_same_choices(const struct choices *one, const struct choices *other)
+{
+    bool same = one->any == other->any && one->none == other->none && one->count == other->count;
+    for (unsigned i = 0; same && i < one->count; i++)
+        same = strcmp(one->names[i], other->names[i]) == 0;
+    return same;
+}
+
+/* Writes an option as a word, printf-like, and adds it to the words. */
+__attribute__((format(printf, 3, 4))) static void add_word(char **words, int *count, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    HOLDS(vasprintf(&words[(*count)++], format, arguments) > 0);
+    va_end(arguments);
+}
+
+static void add_choices(char **words, int *count, const char *name, const struct choices *choices)
+{
+    if (choices->any || choices->none)
+        add_word(words, count, "--%s=%s", name, choices->any ? "any" : "none");
+    for (unsigned i = 0; i < choices->count; i++)
+        add_word(words, count, "--%s=%s", name, choices->names[i]);
+}
+
+static void add_duration(char **words, int *count, const char *name, int64_t duration)
+{
+    add_word(words, count, "--%s=%" PRId64 ".%06" PRId64, name, duration / SECOND, duration % SECOND);
+}
+
+/* Writes options out in their long form, and parses that: the result must be the same. */
+static void judge_written_options(const struct options *options_read)
+{
+    char *words[3 * CHOICES_MAX + 16] = {"ws-echo"}, complaint[LOGGED_MAX], prefix[3 * PREFIX_MAX + 1] = "";
+    int count = 1;
+    struct options again = options;
+    for (size_t i = 0; i < options_read->prefix.length; i++)
+        sprintf(prefix + 3 * i, "%%%02x", (uint8_t)options_read->prefix.bytes[i]);
+    add_choices(words, &count, "path", &options_read->paths);
+    add_choices(words, &count, "origin", &options_read->origins);
+    add_choices(words, &count, "subprotocol", &options_read->subprotocols);
+    add_word(words, &count, "--prefix=%s", prefix);
+    add_word(words, &count, "--max-message=%" PRIu64, options_read->max_message);
+    add_duration(words, &count, "handshake-timeout", options_read->handshake_timeout);
+    add_duration(words, &count, "ping-interval", options_read->ping_interval);
+    add_duration(words, &count, "timeout", options_read->timeout);
+    HOLDS(parse_options(count, words, &again, complaint));
+    HOLDS(is_same_choices(&again.paths, &options_read->paths));
+    HOLDS(is_same_choices(&again.origins, &options_read->origins));
+    HOLDS(is_same_choices(&again.subprotocols, &options_read->subprotocols));
+    HOLDS(again.prefix.length == options_read->prefix.length &&
+          memcmp(again.prefix.bytes, options_read->prefix.bytes, again.prefix.length) == 0);
+    HOLDS(again.max_message == options_read->max_message && again.timeout == options_read->timeout);
+    HOLDS(again.handshake_timeout == options_read->handshake_timeout);
+    HOLDS(again.ping_interval == options_read->ping_interval);
+    while (count > 1)
+        free(words[--count]);
+}
+
 /* Each word ends with a NUL byte, the last one with the input. */
 static void fuzz_options(const uint8_t *input, size_t length)
 {
@@ -346,6 +441,7 @@ static void fuzz_options(const uint8_t *input, size_t length)
         HOLDS(into.paths.any == (into.paths.count == 0) && into.origins.any == (into.origins.count == 0));
         HOLDS((into.subprotocols.any || into.subprotocols.none) == (into.subprotocols.count == 0));
         HOLDS(!(into.quiet && into.verbose) && *into.user);
+        judge_written_options(&into);
     } else {
         HOLDS(*complaint && memchr(complaint, '\0', sizeof complaint));
     }
@@ -354,102 +450,5 @@ static void fuzz_options(const uint8_t *input, size_t length)
     free(bytes);
 }
 
-/* ---- Start ------------------------------------------------------------------------------------------ */
-
-static const struct {
-    uint8_t letter;
-    void (*fuzz)(const uint8_t *input, size_t length);
-} targets[] = {
-    {'h', fuzz_head}, {'p', fuzz_proxy_header},       {'f', fuzz_frame},
-    {'u', fuzz_utf8}, {'d', fuzz_compressed_message}, {'o', fuzz_options},
-};
-
-/* What libFuzzer calls for every input. */
-int LLVMFuzzerTestOneInput(const uint8_t *input, size_t length);
-
-int LLVMFuzzerTestOneInput(const uint8_t *input, size_t length)
-{
-    running = input;
-    running_length = length;
-    for (size_t i = 0; length > 0 && i < sizeof targets / sizeof *targets; i++)
-        if (input[0] == targets[i].letter)
-            targets[i].fuzz(input + 1, length - 1);
-    return 0;
-}
-
-#ifdef STANDALONE
-enum {
-    INPUT_MAX = 1 << 17,
-    CHANGED = 5000, /* copies of each input */
-    CHANGES_MAX = 4,
-};
-
-/* Returns a number below `limit`, which looks random and is the same in every run: xorshift64*. */
-static size_t random_below(size_t limit)
-{
-    static uint64_t state = 0x9e3779b97f4a7c15;
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (size_t)((state * 0x2545f4914f6cdd1d >> 20) % limit);
-}
-
-/* Changes an input somewhere behind its first byte.  Returns its new length. */
-static size_t change(uint8_t *input, size_t length)
-{
-    static const uint8_t bytes[] = "\0\r\n\t :,/?#%%-=0A\x7f\x80\xbf\xc2\xe0\xed\xf0\xf4\xff";
-    size_t place = 1 + random_below(length), count = 1 + random_below(random_below(8) ? 4 : 64);
-    uint8_t byte = random_below(2) ? bytes[random_below(sizeof bytes)] : (uint8_t)random_below(256);
-    if (count > length - place)
-        count = length - place;
-    switch (random_below(5)) {
-    case 0: /* insert */
-        if (length == INPUT_MAX)
-            break;
-        memmove(input + place + 1, input + place, length - place);
-        input[place] = byte;
-        return length + 1;
-    case 1: /* remove */
-        memmove(input + place, input + place + count, length - place - count);
-        return length - count;
-    case 2: /* repeat */
-        if (length + count > INPUT_MAX)
-            break;
-        memmove(input + place + count, input + place, length - place);
-        return length + count;
-    case 3: /* flip */
-        if (count > 0)
-            input[place] ^= (uint8_t)(1 << random_below(8));
-        break;
-    case 4: /* replace */
-        if (count > 0)
-            input[place] = byte;
-        break;
-    }
-    return length;
-}
-
-int main(int argc, char **argv)
-{
-    static uint8_t input[INPUT_MAX], changed[INPUT_MAX];
-    for (int i = 1; i < argc; i++) {
-        FILE *file = fopen(argv[i], "rb");
-        if (!file) {
-            perror(argv[i]);
-            return EXIT_FAILURE;
-        }
-        size_t length = fread(input, 1, sizeof input, file);
-        fclose(file);
-        LLVMFuzzerTestOneInput(input, length);
-        for (int round = 0; round < CHANGED && length > 0; round++) {
-            size_t changed_length = length;
-            memcpy(changed, input, length);
-            for (size_t changes = 1 + random_below(CHANGES_MAX); changes > 0; changes--)
-                changed_length = change(changed, changed_length);
-            LLVMFuzzerTestOneInput(changed, changed_length);
-        }
-    }
-    printf("%d inputs, each in %d changes\n", argc - 1, CHANGED);
-    return EXIT_SUCCESS;
-}
-#endif
+TARGETS({"head", fuzz_head}, {"proxy", fuzz_proxy_header}, {"frame", fuzz_frame}, {"utf8", fuzz_utf8},
+        {"deflate", fuzz_compressed_message}, {"options", fuzz_options})

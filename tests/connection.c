@@ -1,0 +1,1336 @@
+/*
+ * A fuzzer of a whole connection: see fuzz.h
+ *
+ * ws-echo.c is included, and each of its calls to the outside reaches a world that the input describes: the
+ * options, what the peer sends, how much each read and write moves, when signals come and the clock jumps,
+ * which call fails.  A small model, which has nothing of the program but its limits and names, decides from
+ * what the peer has sent what the answer has to be, and how the connection has to end.
+ *
+ * An input is a struct setting, the bytes that the peer sends, and the steps: one byte for each read or
+ * write, see enum step.  After the last one everything goes well, and the peer ends or is silent.
+ */
+#define _GNU_SOURCE
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sanitizer/asan_interface.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+static ssize_t world_read(int descriptor, void *buffer, size_t size);
+static ssize_t world_write(int descriptor, const void *bytes, size_t length);
+static ssize_t world_writev(int descriptor, const struct iovec *parts, int count);
+static int world_setitimer(int which, const struct itimerval *timer, void *old);
+static int world_clock_gettime(clockid_t which, struct timespec *time);
+static int world_fcntl(int descriptor, int command, ...);
+static int world_shutdown(int descriptor, int how);
+static int world_close(int descriptor);
+static int world_setsockopt(int descriptor, int level, int name, const void *value, socklen_t length);
+static void *world_mmap(void *at, size_t size, int protection, int flags, int descriptor, off_t offset);
+static int world_madvise(void *at, size_t size, int advice);
+static void world_syslog(int priority, const char *format, ...);
+static _Noreturn void world_exit(int status);
+
+#define main ws_echo_main
+#define read(...) world_read(__VA_ARGS__)
+#define write(...) world_write(__VA_ARGS__)
+#define writev(...) world_writev(__VA_ARGS__)
+#define setitimer(...) world_setitimer(__VA_ARGS__)
+#define clock_gettime(...) world_clock_gettime(__VA_ARGS__)
+#define fcntl(...) world_fcntl(__VA_ARGS__)
+#define shutdown(...) world_shutdown(__VA_ARGS__)
+#define close(...) world_close(__VA_ARGS__)
+#define setsockopt(...) world_setsockopt(__VA_ARGS__)
+#define mmap(...) world_mmap(__VA_ARGS__)
+#define madvise(...) world_madvise(__VA_ARGS__)
+#define syslog(...) world_syslog(__VA_ARGS__)
+#define exit(...) world_exit(__VA_ARGS__)
+#include "../ws-echo.c"
+#undef main
+#undef read
+#undef write
+#undef writev
+#undef setitimer
+#undef clock_gettime
+#undef fcntl
+#undef shutdown
+#undef close
+#undef setsockopt
+#undef mmap
+#undef madvise
+#undef syslog
+#undef exit
+
+/* ---- Input ------------------------------------------------------------------------------------------ */
+
+/* The first bytes of an input. */
+struct setting {
+    uint8_t switches;      /* enum switch_bit */
+    uint8_t more_switches; /* enum more_switch_bit */
+    uint8_t sizes;         /* of messages and the prefix: see begin_options */
+    uint8_t times;         /* of waiting */
+    uint8_t names;         /* paths, origins and subprotocols */
+    uint8_t beginning;     /* of what the peer sends: see beginnings */
+    uint8_t fault;         /* which call fails (enum fault), and the how manieth */
+    uint8_t signal_at;     /* SIGTERM comes in the how manieth call; 0: in none */
+    uint8_t step_count;
+};
+
+enum switch_bit {
+    PROXY = 1,
+    NO_PAGE = 2,
+    DEFLATE = 4,
+    QUIET = 8,
+    VERBOSE = 16,
+    SOCKETS = 32,
+    SILENT = 64,
+    BLOCKED_LOG = 128
+};
+enum more_switch_bit { CHANNEL = 3, UNDER_SYSTEMD = 4, SANDBOXED = 8 };
+
+enum fault {
+    NO_FAULT,
+    TIMER_FAULT,
+    MEMORY_FAULT,
+    FLAGS_FAULT,
+    LINGER_FAULT,
+    SHUTDOWN_FAULT,
+    ADVICE_FAULT,
+    FAULTS,
+};
+
+/* What happens in a read or write: the lower half of a step.  The upper half is an argument. */
+enum step {
+    WHOLE,       /* it moves all there is */
+    FEW,         /* it moves as many bytes as the argument says, and one */
+    PART,        /* the same, times 64 */
+    LONG,        /* a write moves sixteenths; before a read the last byte comes thousands of times more */
+    INTERRUPT,   /* a signal that means nothing interrupts it */
+    ALARM,       /* so does SIGALRM */
+    TERMINATE,   /* SIGTERM comes, after which it goes on */
+    WAIT,        /* it blocks until the timer expires */
+    WAIT_AFTER,  /* it moves a few bytes, or one, and then blocks */
+    JUMP,        /* the clock jumps before it */
+    FAIL,        /* it fails: see failures */
+    NONBLOCKING, /* somebody has set O_NONBLOCK */
+    END,         /* the peer has ended */
+    STEPS,
+};
+
+#define GET "GET /socket HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+#define REST "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+#define EXTENSION "Sec-WebSocket-Extensions: permessage-deflate"
+#define ACCEPT "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" /* section 1.3 */
+
+static const char *const beginnings[] = {
+    GET REST "\r\n",
+    "",
+    GET REST EXTENSION "\r\n\r\n",
+    GET REST EXTENSION "; server_no_context_takeover; client_no_context_takeover\r\n\r\n",
+    GET REST EXTENSION "; server_max_window_bits=9; client_max_window_bits=9\r\n\r\n",
+    GET REST EXTENSION "; client_no_context_takeover; server_max_window_bits=15\r\n\r\n",
+    GET REST
+    "Sec-WebSocket-Protocol: a, chat\r\nOrigin: null\r\nUser-Agent: \"x\"\r\nForwarded: for=y\r\n\r\n",
+    GET,
+};
+
+static const struct failure {
+    int error;
+    enum end end; /* FAILED stands for READ_FAILED or WRITE_FAILED */
+} failures[16] = {
+#define FAILED READ_FAILED
+    {ECONNRESET, RESET},
+    {EPIPE, RESET},
+    {ETIMEDOUT, NETWORK_LOST},
+    {EHOSTUNREACH, NETWORK_LOST},
+    {ENETUNREACH, NETWORK_LOST},
+    {ECONNREFUSED, NETWORK_LOST},
+    {EACCES, NETWORK_LOST},
+    {EPROTO, NETWORK_LOST},
+    {EIO, FAILED},
+    {ENOMEM, FAILED},
+    {ENOBUFS, FAILED},
+    {EPERM, FAILED},
+    {EBADF, FAILED},
+    {EFAULT, FAILED},
+    {EINVAL, FAILED},
+    {ENOSPC, FAILED},
+};
+
+/* ---- World ------------------------------------------------------------------------------------------ */
+
+enum { EXITED = 1, IGNORED = 2 };
+
+enum {
+    SENT_MAX = 1 << 19,     /* bytes that the peer sends */
+    RECEIVED_MAX = 1 << 24, /* bytes that it receives */
+    POOL_SIZE = 1 << 21,    /* bytes of one mapping */
+    CALLS_MAX = 200,        /* between two that move bytes, or wait */
+    WAITS_MAX = 1000,
+    SILENT_WAITS_MAX = 40, /* then the peer ends */
+    SLACK = 100 * 1000,    /* microseconds that calls take, and ticks */
+};
+
+static struct world {
+    jmp_buf over; /* all that follows begins with zeros */
+
+    /* What happens: what is left of the input. */
+    struct setting setting;
+    const uint8_t *bytes, *steps;
+    size_t bytes_left, steps_left, repeated;
+    unsigned faults[FAULTS]; /* calls that could have failed */
+
+    /* Time, in microseconds; NEVER: it has not come. */
+    int64_t time, began;
+    int64_t expiry, interval; /* of the timer */
+    int64_t lost_time;        /* in which the program could not do anything */
+    int64_t heard;            /* when the peer was heard, or had taken a write that had to go on */
+    int64_t caught_up;        /* when it had taken one since the last read */
+    int64_t write_began;      /* or when it last moved something */
+    int64_t terminated_at, shut_at;
+    int64_t writing_stops_at; /* for SIGTERM has come */
+
+    /* What the program does. */
+    unsigned calls; /* since something has moved, or time has passed */
+    unsigned all_calls, waits, silent_waits, write_calls, maps, blocked_logs, records;
+    size_t sent, sent_before_shut; /* bytes of the peer that were read */
+    size_t received;               /* bytes that the peer got */
+    bool write_unfinished;         /* a write has moved less than all, and has to go on */
+    bool stream_ended;             /* the program has read the end of what the peer sends */
+    bool lost;                     /* a write has failed, or a timer: output may be torn */
+    bool local_fault;              /* one has happened, which has to be reported */
+    bool refused;                  /* memory was refused */
+    bool lingering;                /* what is unread is discarded */
+    bool flags_due;                /* O_NONBLOCK has to be removed */
+    enum end failure;              /* of the read or write that failed */
+    int exit_status;
+    enum end end; /* as the record says; MORE: there is none */
+} w;
+
+static uint8_t sent[SENT_MAX], received[RECEIVED_MAX];
+static _Alignas(HUGE_PAGE) uint8_t pools[2][POOL_SIZE];
+static size_t pool_sizes[2];
+
+/* Ends an input that is too much for the arrays here. */
+static _Noreturn void ignore(void)
+{
+    longjmp(w.over, IGNORED);
+}
+
+static void judge_so_far(void);
+static void judge_record(const char *line);
+
+/* Whatever is called passes here: time goes on, and signals come. */
+static void pass(void)
+{
+    w.time++;
+    w.all_calls++;
+    HOLDS(++w.calls < CALLS_MAX);
+    if (w.setting.signal_at > 0 && w.all_calls == w.setting.signal_at && w.terminated_at == NEVER) {
+        w.terminated_at = w.time;
+        request_stop(SIGTERM);
+    }
+    if (w.time >= w.expiry) {
+        w.expiry = w.interval > 0 ? w.time + w.interval : NEVER;
+        note_expiry(SIGALRM);
+    }
+}
+
+/* Tells whether this call is the one that fails. */
+static bool fails(enum fault kind)
+{
+    return w.setting.fault % FAULTS == kind && ++w.faults[kind] == 1u + w.setting.fault / FAULTS;
+}
+
+static int fail_with(int error)
+{
+    errno = error;
+    return -1;
+}
+
+/* Blocks until the timer expires, which has to be before a time. */
+static void wait_until(int64_t latest)
+{
+    HOLDS(++w.waits < WAITS_MAX);
+    HOLDS(latest == NEVER || w.expiry <= latest + w.lost_time + SLACK);
+    if (w.time < w.expiry)
+        w.time = w.expiry;
+    w.calls = 0;
+    pass();
+}
+
+/* Takes the next step. */
+static uint8_t next_step(void)
+{
+    if (w.steps_left == 0)
+        return WHOLE;
+    w.steps_left--;
+    w.calls = 0;
+    return *w.steps++;
+}
+
+static void jump(unsigned argument)
+{
+    int64_t far = (INT64_C(1) << argument) * 10000;
+    w.time += far;
+    w.lost_time += far;
+    pass();
+}
+
+static void terminate(void)
+{
+    if (w.terminated_at == NEVER)
+        w.terminated_at = w.time;
+    request_stop(SIGTERM);
+    pass();
+}
+
+/* Fails a read or write for good.  After our last word a local fault alone is reported. */
+static ssize_t fail_transfer(unsigned argument, enum end fault)
+{
+    const struct failure *failure = &failures[argument];
+    enum end end = failure->end == FAILED ? fault : failure->end;
+    if (end == fault)
+        w.local_fault = true;
+    if (end == fault || w.shut_at == NEVER)
+        w.failure = end;
+    if (fault == WRITE_FAILED)
+        w.lost = true;
+    return fail_with(failure->error);
+}
+
+static int set_nonblocking(void)
+{
+    w.flags_due = true;
+    return fail_with(EAGAIN);
+}
+
+/* Delivers at most `size` bytes, and no others can be read from there. */
+static size_t deliver(uint8_t *buffer, size_t size)
+{
+    size_t most = size < SENT_MAX - w.sent ? size : SENT_MAX - w.sent;
+    bool repeat = w.bytes_left == 0;
+    size_t *left = repeat ? &w.repeated : &w.bytes_left, count = *left < most ? *left : most;
+    w.stream_ended = w.shut_at == NEVER ? count == 0 : w.stream_ended;
+    if (count == 0)
+        return 0;
+    if (repeat)
+        memset(buffer, w.sent > 0 ? sent[w.sent - 1] : 0, count);
+    else
+        memcpy(buffer, w.bytes, count);
+    w.bytes += repeat ? 0 : count;
+    *left -= count;
+    memcpy(sent + w.sent, buffer, count);
+    w.sent += count;
+    if (w.shut_at == NEVER) {
+        w.sent_before_shut = w.sent;
+        w.heard = w.time;
+    }
+    return count;
+}
+
+/* Returns until when a read may wait: NEVER if there is no reason to end. */
+static int64_t latest_return(void)
+{
+    if (w.shut_at != NEVER)
+        return w.shut_at + DRAIN_TIME;
+    HOLDS(w.terminated_at == NEVER || w.expiry <= w.time + TICK);
+    if (w.received == 0)
+        return w.began + options.handshake_timeout;
+    int64_t wait = options.ping_interval > 0 ? options.ping_interval : options.timeout;
+    return wait > 0 ? w.time + wait : NEVER;
+}
+
+/* Waits for bytes that do not come.  Without a timer the peer ends. */
+static ssize_t wait_for_bytes(void)
+{
+    int64_t latest = latest_return();
+    w.silent_waits++;
+    if (latest == NEVER && w.expiry == NEVER) {
+        w.bytes_left = w.repeated = 0;
+        return (ssize_t)deliver(NULL, 0);
+    }
+    HOLDS(w.shut_at != NEVER || w.received == 0 || options.timeout == 0 ||
+          w.time - w.heard <= options.timeout + w.lost_time + SLACK);
+    wait_until(latest);
+    return fail_with(EINTR);
+}
+
+static ssize_t world_read(int descriptor, void *buffer, size_t size)
+{
+    uint8_t step, argument, *to = buffer, *input = connection.input;
+    bool into_input = to >= input && to < input + sizeof connection.input;
+    size_t count = size;
+    HOLDS(descriptor == STDIN_FILENO && size > 0 && !w.lost && !w.write_unfinished && !w.flags_due);
+    HOLDS(!into_input || size <= (size_t)(input + sizeof connection.input - to));
+    HOLDS(w.shut_at != NEVER || !w.stream_ended);
+    pass();
+    w.write_began = NEVER;
+    if (w.shut_at == NEVER) {
+        judge_so_far();
+        w.heard = w.caught_up > w.heard ? w.caught_up : w.heard;
+    }
+    for (;;) {
+        step = next_step();
+        argument = step >> 4;
+        switch (step % 16) {
+        case FEW: count = argument + 1u; break;
+        case PART: count = 64 * (argument + 1u); break;
+        case LONG: w.repeated += 2048 * (argument + 1u); continue;
+        case INTERRUPT: return fail_with(EINTR);
+        case ALARM: note_expiry(SIGALRM); return fail_with(EINTR);
+        case TERMINATE: /* the call goes on, until the timer expires */
+            terminate();
+            wait_until(w.time);
+            return fail_with(EINTR);
+        case WAIT: return wait_for_bytes();
+        case JUMP:
+            jump(argument);
+            if (expired)
+                return fail_with(EINTR);
+            continue;
+        case FAIL: return fail_transfer(argument, READ_FAILED);
+        case NONBLOCKING: return set_nonblocking();
+        case END: w.bytes_left = w.repeated = 0; break;
+        default: break;
+        }
+        break;
+    }
+    if (w.bytes_left == 0 && w.repeated == 0 && step % 16 != END && w.setting.switches & SILENT &&
+        w.silent_waits < SILENT_WAITS_MAX)
+        return wait_for_bytes();
+    if (into_input)
+        ASAN_UNPOISON_MEMORY_REGION(to, size);
+    count = deliver(to, count < size ? count : size);
+    if (into_input) /* a sanitizer notices if what has not come is read */
+        ASAN_POISON_MEMORY_REGION(to + count, size - count);
+    return (ssize_t)count;
+}
+
+/* Takes what the program says to the log. */
+static void take_log(const char *line, size_t length, bool one_line)
+{
+    pass();
+    HOLDS(length > 0 && length <= PIPE_BUF && w.interval > 0 && w.expiry <= w.time + LOG_TIME);
+    for (size_t i = 0; i < length - one_line; i++)
+        HOLDS(line[i] >= ' ' && line[i] <= '~');
+    HOLDS(w.blocked_logs == 0 || w.records == 0);
+    const char *record = strstr(line, "peer=");
+    HOLDS(w.blocked_logs == 0 || record); /* a log that blocks gets nothing but the record */
+    if (record)
+        judge_record(record);
+    w.calls = 0;
+    if (!w.write_unfinished)
+        w.write_began = NEVER;
+    if (w.setting.switches & BLOCKED_LOG) {
+        w.blocked_logs++;
+        w.lost_time += LOG_TIME; /* which is no silence of the peer */
+        wait_until(w.time + LOG_TIME);
+    }
+}
+
+/* Takes at most `size` bytes of a write of `whole` bytes. */
+static ssize_t take_bytes(const struct iovec *parts, int count, size_t size, size_t whole)
+{
+    size_t taken = 0;
+    for (int i = 0; i < count && taken < size; i++) {
+        size_t part = parts[i].iov_len < size - taken ? parts[i].iov_len : size - taken;
+        if (w.received + part > RECEIVED_MAX)
+            ignore();
+        memcpy(received + w.received, parts[i].iov_base, part);
+        w.received += part;
+        taken += part;
+    }
+    if (taken == whole && w.write_calls > 1)
+        w.caught_up = w.time;
+    w.write_unfinished = taken < whole;
+    w.write_began = w.write_unfinished ? w.time : NEVER;
+    return (ssize_t)taken;
+}
+
+/* Waits until a write can go on.  Returns false if nothing limits that: then the peer reads. */
+static bool wait_for_peer(void)
+{
+    int64_t latest = options.timeout > 0 ? w.time + options.timeout / 4 : NEVER;
+    if (w.terminated_at != NEVER && w.writing_stops_at == NEVER)
+        w.writing_stops_at = w.time + STOP_TIME;
+    if (w.writing_stops_at != NEVER)
+        latest = w.writing_stops_at;
+    if (latest == NEVER && w.expiry == NEVER)
+        return false;
+    /* A jump of half the timeout gives the peer all of it again. */
+    HOLDS(options.timeout == 0 ||
+          w.time - w.write_began <= options.timeout + options.timeout / 2 + 3 * w.lost_time + SLACK);
+    wait_until(latest > w.time ? latest : w.time);
+    return true;
+}
+
+static ssize_t world_writev(int descriptor, const struct iovec *parts, int count)
+{
+    size_t whole = 0, size;
+    HOLDS(descriptor == STDOUT_FILENO && w.shut_at == NEVER && !w.lost && !w.flags_due);
+    for (int i = 0; i < count; i++)
+        whole += parts[i].iov_len;
+    HOLDS(whole > 0);
+    pass();
+    w.write_calls = w.write_unfinished ? w.write_calls + 1 : 1;
+    w.write_unfinished = true;
+    if (w.write_began == NEVER)
+        w.write_began = w.time;
+    for (;;) {
+        uint8_t step = next_step(), argument = step >> 4;
+        size = whole;
+        switch (step % 16) {
+        case FEW: size = argument + 1u; break;
+        case PART: size = 64 * (argument + 1u); break;
+        case LONG: size = 1 + whole / 16 * argument; break;
+        case INTERRUPT: return fail_with(EINTR);
+        case ALARM: note_expiry(SIGALRM); return fail_with(EINTR);
+        case TERMINATE: terminate(); continue;
+        case WAIT:
+            if (!wait_for_peer())
+                continue;
+            return fail_with(EINTR);
+        case WAIT_AFTER: {
+            if (whole == 1)
+                break;
+            ssize_t taken = take_bytes(parts, count, 1, whole);
+            wait_for_peer();
+            return taken;
+        }
+        case JUMP: jump(argument); continue;
+        case FAIL: return fail_transfer(argument, WRITE_FAILED);
+        case NONBLOCKING: return set_nonblocking();
+        default: break;
+        }
+        break;
+    }
+    w.calls = 0;
+    return take_bytes(parts, count, size < whole ? size : whole, whole);
+}
+
+static ssize_t world_write(int descriptor, const void *bytes, size_t length)
+{
+    if (descriptor != STDERR_FILENO)
+        return world_writev(descriptor, &(struct iovec){(void *)(uintptr_t)bytes, length}, 1);
+    char line[PIPE_BUF + 1];
+    HOLDS(connection.log.channel != SYSLOG && length < sizeof line &&
+          ((const char *)bytes)[length - 1] == '\n');
+    memcpy(line, bytes, length);
+    line[length] = '\0';
+    take_log(line, length, true);
+    return (ssize_t)length;
+}
+
+static void world_syslog(int priority, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    const char *line = va_arg(arguments, const char *);
+    va_end(arguments);
+    HOLDS(priority >= LOG_ERR && priority <= LOG_DEBUG && strcmp(format, "%s") == 0);
+    take_log(line, strlen(line), false);
+}
+
+static int world_journal(const struct iovec *fields, int count)
+{
+    const char *message = NULL;
+    for (int i = 0; i < count; i++) {
+        const char *field = fields[i].iov_base;
+        HOLDS(strlen(field) == fields[i].iov_len && strchr(field, '='));
+        HOLDS(strspn(field, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == (size_t)(strchr(field, '=') - field));
+        if (strncmp(field, "MESSAGE=", 8) == 0)
+            message = field + 8;
+    }
+    HOLDS(message);
+    take_log(message, strlen(message), false);
+    return 0;
+}
+
+static int world_notify(int unset, const char *status)
+{
+    HOLDS(unset == 0 && strncmp(status, "STATUS=", 7) == 0 && w.blocked_logs == 0);
+    pass();
+    return 1;
+}
+
+static int world_setitimer(int which, const struct itimerval *timer, void *old)
+{
+    HOLDS(which == ITIMER_REAL && !old && timer->it_value.tv_sec >= 0 && timer->it_value.tv_usec >= 0);
+    HOLDS(timer->it_value.tv_usec < SECOND);
+    int64_t delay = timer->it_value.tv_sec * SECOND + timer->it_value.tv_usec;
+    pass();
+    if (!timer_bounds_log && delay > 1 && fails(TIMER_FAULT)) {
+        w.local_fault = true;
+        w.lost = w.shut_at == NEVER;
+        return fail_with(EPERM);
+    }
+    w.interval = timer->it_interval.tv_sec * SECOND + timer->it_interval.tv_usec;
+    w.expiry = delay > 0 ? w.time + delay : NEVER;
+    pass(); /* a signal may come before the program goes on */
+    return 0;
+}
+
+static int world_clock_gettime(clockid_t which, struct timespec *time)
+{
+    pass();
+    *time = (struct timespec){.tv_sec = w.time / SECOND, .tv_nsec = w.time % SECOND * 1000};
+    HOLDS(which == CLOCK_MONOTONIC || which == CLOCK_REALTIME);
+    if (which ==
+        CLOCK_REALTIME) /* for an answer, which may be the page: then the input is where it is made */
+        ASAN_UNPOISON_MEMORY_REGION(connection.input, sizeof connection.input);
+    return 0;
+}
+
+static int world_fcntl(int descriptor, int command, ...)
+{
+    va_list arguments;
+    va_start(arguments, command);
+    int flags = va_arg(arguments, int);
+    va_end(arguments);
+    HOLDS((descriptor == STDIN_FILENO || descriptor == STDOUT_FILENO) && command == F_SETFL &&
+          flags == O_RDWR);
+    HOLDS(w.flags_due);
+    pass();
+    w.flags_due = false;
+    if (!fails(FLAGS_FAULT))
+        return 0;
+    fail_transfer(11, descriptor == STDIN_FILENO ? READ_FAILED : WRITE_FAILED);
+    return fail_with(EPERM);
+}
+
+/* The program ends its output. */
+static void shut(void)
+{
+    if (w.shut_at == NEVER)
+        w.shut_at = w.time;
+}
+
+static int world_shutdown(int descriptor, int how)
+{
+    HOLDS(descriptor == STDOUT_FILENO && (how == SHUT_WR || how == SHUT_RDWR) &&
+          w.setting.switches & SOCKETS);
+    pass();
+    shut();
+    return fails(SHUTDOWN_FAULT) ? fail_with(ENOTCONN) : 0;
+}
+
+static int world_close(int descriptor)
+{
+    HOLDS(descriptor == STDOUT_FILENO && !(w.setting.switches & SOCKETS) && w.shut_at == NEVER);
+    pass();
+    shut();
+    return 0;
+}
+
+static int world_setsockopt(int descriptor, int level, int name, const void *value, socklen_t length)
+{
+    const struct linger *linger = value;
+    HOLDS(descriptor == STDOUT_FILENO && level == SOL_SOCKET && name == SO_LINGER &&
+          length == sizeof *linger);
+    HOLDS(linger->l_onoff == 1 && linger->l_linger == 0);
+    pass();
+    w.lingering = true;
+    if (!fails(LINGER_FAULT))
+        return 0;
+    w.local_fault = true;
+    return fail_with(EINVAL);
+}
+
+static void *world_mmap(void *at, size_t size, int protection, int flags, int descriptor, off_t offset)
+{
+    HOLDS(!at && protection == (PROT_READ | PROT_WRITE) && descriptor == -1 && offset == 0);
+    HOLDS(flags == (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE));
+    pass();
+    if (fails(MEMORY_FAULT)) {
+        w.refused = w.local_fault = true;
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    HOLDS(w.maps < COUNT_OF(pools) && size < POOL_SIZE);
+    pool_sizes[w.maps] = size;
+    ASAN_POISON_MEMORY_REGION(pools[w.maps] + size, POOL_SIZE - size < 4096 ? POOL_SIZE - size : 4096);
+    return pools[w.maps++];
+}
+
+static int world_madvise(void *at, size_t size, int advice)
+{
+    const uint8_t *from = at;
+    unsigned pool = from >= pools[1];
+    HOLDS(pool < w.maps && from >= pools[pool] && from + size <= pools[pool] + pool_sizes[pool]);
+    HOLDS((uintptr_t)at % 4096 == 0);
+    pass();
+    if (fails(ADVICE_FAULT))
+        return fail_with(EINVAL);
+    return advice == MADV_DONTNEED ? madvise(at, size, advice) : 0;
+}
+
+static _Noreturn void world_exit(int status)
+{
+    w.exit_status = status;
+    longjmp(w.over, EXITED);
+}
+
+/* ---- Model of the answer ---------------------------------------------------------------------------- */
+
+enum {
+    EXPECTED_MAX = 1 << 23, /* bytes of messages that are to be echoed */
+    REPLIES_MAX = 1 << 17,
+};
+
+/* A frame that the peer has to get. */
+struct reply {
+    uint8_t opcode;
+    bool compressed;
+    size_t begin, length; /* in `expected` */
+};
+
+/* Decodes UTF-8 byte by byte: how many bytes the character needs still, and the range of the next one. */
+struct character {
+    unsigned needed;
+    uint8_t low, high;
+};
+
+static struct model {
+    int status; /* of the answer; 0: there is none yet */
+    bool deflate, server_resets, client_resets;
+    enum end verdict;   /* what ends the connection because of the peer's frames; MORE: nothing yet */
+    enum end said;      /* what our Close says; MORE: there is none yet */
+    size_t fed, judged; /* bytes of `sent` and `received` */
+
+    unsigned header_length;
+    uint8_t header[14];
+    bool in_payload, in_message, compressed;
+    uint8_t opcode;        /* of the message */
+    uint64_t length, left; /* of the frame */
+    size_t begin, end;     /* of the message, in `expected` */
+    struct character character;
+    bool octet_ends; /* a block of a compressed message has ended with an octet */
+    uint8_t control[CONTROL_PAYLOAD_MAX];
+
+    size_t reply_count, reply_judged;
+    uint64_t messages;
+} m;
+
+static uint8_t expected[EXPECTED_MAX];
+static struct reply replies[REPLIES_MAX];
+static z_stream peer_inflater, model_inflater; /* of what was received, of what was sent */
+static const uint8_t deflate_tail[] = {0x00, 0x00, 0xff, 0xff};
+
+static bool take_character(struct character *character, uint8_t byte)
+{
+    if (character->needed > 0) {
+        bool fits = byte >= character->low && byte <= character->high;
+        character->needed--;
+        character->low = 0x80;
+        character->high = 0xbf;
+        return fits;
+    }
+    character->needed = byte < 0x80 ? 0 : byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
+    character->low = byte == 0xe0 ? 0xa0 : byte == 0xf0 ? 0x90 : 0x80;
+    character->high = byte == 0xed ? 0x9f : byte == 0xf4 ? 0x8f : 0xbf;
+    return byte < 0x80 || (byte >= 0xc2 && byte <= 0xf4);
+}
+
+static void expect(uint8_t opcode, bool compressed, size_t begin, size_t length)
+{
+    if (m.reply_count == REPLIES_MAX)
+        ignore();
+    replies[m.reply_count++] = (struct reply){opcode, compressed, begin, length};
+}
+
+/* Adds a byte to the message.  Returns what is wrong with it. */
+static enum end take_message_byte(uint8_t byte)
+{
+    if (m.end == EXPECTED_MAX)
+        ignore();
+    expected[m.end++] = byte;
+    if (m.opcode == TEXT && !take_character(&m.character, byte))
+        return TEXT_NOT_UTF8;
+    return m.end - m.begin > options.max_message ? MESSAGE_TOO_BIG : MORE;
+}
+
+/* Inflates bytes, and adds them to the message. */
+static enum end take_compressed(const uint8_t *bytes, size_t length)
+{
+    static uint8_t inflated[512], window[WINDOW_SIZE];
+    z_stream *z = &model_inflater;
+    int result;
+    z->next_in = bytes;
+    z->avail_in = (unsigned)length;
+    do {
+        z->next_out = inflated;
+        z->avail_out = sizeof inflated;
+        result = inflate(z, Z_SYNC_FLUSH);
+        for (const uint8_t *next = inflated; next < z->next_out; next++) {
+            enum end wrong = take_message_byte(*next);
+            if (wrong != MORE)
+                return wrong;
+        }
+        m.octet_ends = result == Z_STREAM_END || (z->data_type & 128 && (z->data_type & 63) == 0);
+        if (result == Z_STREAM_END) { /* the next block may refer to this one's bytes */
+            unsigned size = 0;
+            inflateGetDictionary(z, window, &size);
+            inflateReset(z);
+            inflateSetDictionary(z, window, size);
+        } else if (result != Z_OK && result != Z_BUF_ERROR) {
+            return INFLATE_FAILED;
+        }
+    } while (z->avail_in > 0 || z->avail_out == 0);
+    return MORE;
+}
+
+/* Tells whether a block without compression that has the byte x could end the compressed message too. */
+static bool may_end_with_other_block(void)
+{
+    static const uint8_t block[] = {0x01, 0x00, 0xfe, 0xff, 'x'};
+    uint8_t inflated[2];
+    z_stream copy;
+    HOLDS(inflateCopy(&copy, &model_inflater) == Z_OK);
+    copy.next_in = block;
+    copy.avail_in = sizeof block;
+    copy.next_out = inflated;
+    copy.avail_out = sizeof inflated;
+    inflate(&copy, Z_SYNC_FLUSH);
+    inflateEnd(&copy);
+    return copy.avail_in == 0 && copy.avail_out == 1 && inflated[0] == 'x';
+}
+
+/*
+ * Ends a compressed message: section 7.2.2 of RFC 7692.  What ends with a whole block, and an octet, needs no
+ * tail.  Otherwise the header of a block without compression has to be there.
+ */
+static enum end end_compressed(void)
+{
+    size_t before = m.end;
+    if (m.octet_ends)
+        return MORE;
+    bool other = may_end_with_other_block();
+    enum end wrong = take_compressed(deflate_tail, sizeof deflate_tail);
+    return wrong == MORE && other && m.octet_ends && m.end == before ? MORE : INFLATE_UNFINISHED;
+}
+
+/* Judges a whole header and begins the payload. */
+static enum end begin_payload(void)
+{
+    uint8_t opcode = m.header[0] & 15;
+    m.in_payload = true;
+    m.left = m.length;
+    if (opcode == CLOSE && m.length == 1)
+        return CLOSE_TRUNCATED;
+    if (opcode & 8) {
+        if (opcode == CLOSE)
+            m.character = (struct character){0};
+        return MORE;
+    }
+    if (opcode != CONTINUATION) {
+        m.in_message = true;
+        m.opcode = opcode;
+        m.compressed = m.header[0] & RSV1;
+        m.begin = m.end;
+        m.character = (struct character){0};
+        m.octet_ends = true;
+        if (m.compressed && m.client_resets)
+            inflateReset(&model_inflater);
+    }
+    return !m.compressed && m.length > options.max_message - (m.end - m.begin) ? MESSAGE_TOO_BIG : MORE;
+}
+
+/* Judges the next byte of a header: section 5.2, 5.4, 5.5. */
+static enum end take_header_byte(uint8_t byte)
+{
+    m.header[m.header_length++] = byte;
+    unsigned opcode = m.header[0] & 15, kind = m.header[1] & 127, at = m.header_length;
+    bool control = opcode & 8, begins = opcode == TEXT || opcode == BINARY;
+    unsigned size = at < 2 ? 0 : kind == 127 ? 8 : kind == 126 ? 2 : 0;
+    if (at == 1) {
+        if (byte & 0x30 || (byte & RSV1 && !(m.deflate && begins)))
+            return RSV_SET;
+        if ((opcode & 7) > 2)
+            return OPCODE_RESERVED;
+        if (control)
+            return byte & FIN ? MORE : CONTROL_FRAGMENTED;
+        return begins != m.in_message ? MORE : begins ? MESSAGE_UNFINISHED : NO_MESSAGE;
+    }
+    if (at == 2) {
+        m.length = size > 0 ? 0 : kind;
+        return byte < 0x80 ? UNMASKED : control && kind > CONTROL_PAYLOAD_MAX ? CONTROL_TOO_LONG : MORE;
+    }
+    if (at == 3 && size == 8 && byte & 0x80)
+        return LENGTH_TOP_BIT;
+    if (at <= 2 + size)
+        m.length = m.length << 8 | byte;
+    if (at == 2 + size && m.length < (size == 2 ? 126 : 65536))
+        return LENGTH_NOT_MINIMAL;
+    return at == 2 + size + 4 ? begin_payload() : MORE;
+}
+
+/* Judges the next byte of a payload. */
+static enum end take_payload_byte(uint8_t byte)
+{
+    uint64_t at = m.length - m.left--;
+    byte ^= m.header[m.header_length - 4 + at % 4];
+    if (!(m.header[0] & 8))
+        return m.compressed ? take_compressed(&byte, 1) : take_message_byte(byte);
+    m.control[at] = byte;
+    unsigned code = (unsigned)(m.control[0] << 8 | byte);
+    if ((m.header[0] & 15) != CLOSE || at == 0)
+        return MORE;
+    if (at == 1)
+        return (code >= 1000 && code < 1004) || (code > 1006 && code < 1015) || (code > 2999 && code < 5000)
+                   ? MORE
+                   : CLOSE_CODE_INVALID;
+    return take_character(&m.character, byte) ? MORE : CLOSE_NOT_UTF8;
+}
+
+/* Judges a message that is whole, and expects its echo. */
+static enum end end_message(void)
+{
+    enum end wrong = m.compressed ? end_compressed() : MORE;
+    if (wrong != MORE)
+        return wrong;
+    if (m.opcode == TEXT && m.character.needed > 0)
+        return TEXT_NOT_UTF8;
+    expect(m.opcode, m.compressed, m.begin, m.end - m.begin);
+    m.in_message = false;
+    return MORE;
+}
+
+/* Ends a frame, whose payload is whole. */
+static enum end end_frame(void)
+{
+    uint8_t opcode = m.header[0] & 15;
+    m.in_payload = false;
+    m.header_length = 0;
+    if (opcode == PING) { /* its payload is put behind all messages, and in front of the one that goes on */
+        size_t length = (size_t)m.length, moved = m.in_message ? m.end - m.begin : 0, at = m.end - moved;
+        if (m.end > EXPECTED_MAX - CONTROL_PAYLOAD_MAX)
+            ignore();
+        memmove(expected + at + length, expected + at, moved);
+        memcpy(expected + at, m.control, length);
+        m.begin += m.in_message ? length : 0;
+        m.end += length;
+        expect(PONG, false, at, length);
+    }
+    if (opcode == CLOSE)
+        return m.character.needed > 0 ? CLOSE_NOT_UTF8 : CLOSED_BY_PEER;
+    return opcode & 8 || !(m.header[0] & FIN) ? MORE : end_message();
+}
+
+/* Judges what has been sent, up to a place. */
+static void feed(size_t until)
+{
+    for (; m.verdict == MORE && m.fed < until; m.fed++) {
+        m.verdict = m.in_payload ? take_payload_byte(sent[m.fed]) : take_header_byte(sent[m.fed]);
+        if (m.verdict == MORE && m.in_payload && m.left == 0)
+            m.verdict = end_frame();
+    }
+}
+
+/* ---- Judgement -------------------------------------------------------------------------------------- */
+
+/* Returns what the program's own parsers say of the request when it is there at once, and its length. */
+static enum end request_end(struct head *head, size_t *length)
+{
+    struct address peer = {.host = "-"};
+    struct agreement agreed;
+    ssize_t proxy = 0;
+    *head = (struct head){0};
+    if (options.proxy_protocol) {
+        proxy = parse_proxy_header((const char *)sent, w.sent_before_shut, &peer);
+        if (proxy < 0)
+            return sent[0] == 0x16 ? TLS_HELLO : PROXY_MALFORMED;
+        if (proxy == 0)
+            return MORE;
+    }
+    enum end end = parse_head(head, (const char *)sent + proxy, w.sent_before_shut - (size_t)proxy);
+    *length = (size_t)proxy + head->scanned;
+    return end == ACCEPTED ? judge_request(head, &options, &agreed) : end;
+}
+
+/* Finds the end of a head: behind its empty line, which is not one before the first line. */
+static size_t end_of_head(const uint8_t *bytes, size_t length)
+{
+    size_t begin = length > 2 && bytes[0] == '\r' ? 2 : 0;
+    const uint8_t *end = memmem(bytes + begin, length - begin, "\r\n\r\n", 4);
+    return end ? (size_t)(end - bytes) + 4 : 0;
+}
+
+/* Returns where a head has some bytes, or NULL. */
+static const char *find_in_head(size_t head_length, const char *wanted)
+{
+    return memmem(received, head_length, wanted, strlen(wanted));
+}
+
+/* Judges the head of the answer, and prepares for its frames. */
+static void judge_answer(void)
+{
+    size_t length = end_of_head(received, w.received), request = 0;
+    if (m.status > 0 || length == 0)
+        return;
+    HOLDS(strncmp((const char *)received, "HTTP/1.1 ", 9) == 0);
+    m.status = atoi((const char *)received + 9);
+    m.judged = length;
+    if (m.status != 101)
+        return;
+    if (options.proxy_protocol)
+        request = sent[0] == 'P' ? (size_t)((uint8_t *)memchr(sent, '\n', w.sent) - sent) + 1
+                                 : 16u + (unsigned)(sent[14] << 8 | sent[15]);
+    m.fed = request + end_of_head(sent + request, w.sent - request);
+    if (strstr(beginnings[w.setting.beginning % COUNT_OF(beginnings)], REST) && !options.proxy_protocol)
+        HOLDS(find_in_head(length, ACCEPT));
+    const char *bits = find_in_head(length, "server_max_window_bits=");
+    m.deflate = find_in_head(length, EXTENSION);
+    m.server_resets = find_in_head(length, "server_no_context_takeover");
+    m.client_resets = find_in_head(length, "client_no_context_takeover");
+    HOLDS(!m.deflate || options.deflate);
+    if (m.deflate) {
+        inflateReset2(&peer_inflater, bits ? -atoi(bits + strlen("server_max_window_bits=")) : -15);
+        inflateReset(&model_inflater);
+    }
+}
+
+/* Inflates the payload of a reply.  Returns its length. */
+static size_t inflate_reply(const uint8_t *payload, size_t length, uint8_t *into, size_t size)
+{
+    z_stream *z = &peer_inflater;
+    if (m.server_resets)
+        inflateReset(z);
+    z->next_in = payload;
+    z->avail_in = (unsigned)length;
+    z->next_out = into;
+    z->avail_out = (unsigned)size;
+    HOLDS(length > 0 && inflate(z, Z_SYNC_FLUSH) == Z_OK && z->avail_in == 0);
+    z->next_in = deflate_tail;
+    z->avail_in = sizeof deflate_tail;
+    HOLDS(inflate(z, Z_SYNC_FLUSH) == Z_OK && z->avail_in == 0 && z->avail_out > 0);
+    HOLDS(z->data_type == 128); /* between two blocks */
+    return (size_t)(z->next_out - into);
+}
+
+/* Judges a frame that is no Ping and no Close. */
+static void judge_reply(uint8_t first, const uint8_t *payload, size_t length)
+{
+    static uint8_t inflated[PREFIX_MAX + POOL_SIZE];
+    HOLDS(m.reply_judged < m.reply_count);
+    const struct reply *reply = &replies[m.reply_judged++];
+    size_t prefix = reply->opcode == TEXT ? options.prefix.length : 0;
+    HOLDS(first == (FIN | reply->opcode | (reply->compressed ? RSV1 : 0)));
+    if (reply->compressed) {
+        length = inflate_reply(payload, length, inflated, sizeof inflated);
+        payload = inflated;
+    }
+    HOLDS(length == prefix + reply->length);
+    HOLDS(memcmp(payload, options.prefix.bytes, prefix) == 0);
+    HOLDS(memcmp(payload + prefix, expected + reply->begin, reply->length) == 0);
+    m.messages += reply->opcode != PONG;
+}
+
+/* Judges our Close: it says what the peer's frames have deserved, or what has happened in the world. */
+static void judge_close(const uint8_t *payload, size_t length)
+{
+    for (enum end end = ACCEPTED + 1; end < COUNT_OF(ends) && m.said == MORE && length > 2; end++)
+        if (ends[end].code == (payload[0] << 8 | payload[1]) && strlen(ends[end].sentence) == length - 2 &&
+            memcmp(ends[end].sentence, payload + 2, length - 2) == 0)
+            m.said = end;
+    if (m.said == MORE) {
+        size_t code = m.length >= 2 ? 2 : 0;
+        HOLDS(m.verdict == CLOSED_BY_PEER && length == code && memcmp(payload, m.control, code) == 0);
+        m.said = CLOSED_BY_PEER;
+    }
+    HOLDS((m.said == NO_MEMORY) == w.refused);
+    HOLDS(m.said != IDLE || (options.timeout > 0 && w.time - w.heard >= options.timeout));
+    HOLDS(m.said != STOPPED || w.terminated_at != NEVER);
+    HOLDS(m.said == NO_MEMORY || m.said == (m.verdict != MORE ? m.verdict : m.said == IDLE ? IDLE : STOPPED));
+    HOLDS(m.said == NO_MEMORY || m.reply_judged == m.reply_count);
+}
+
+/* Judges all whole frames that the peer has got. */
+static void judge_frames(void)
+{
+    for (;;) {
+        const uint8_t *frame = received + m.judged;
+        size_t available = w.received - m.judged, header = 2;
+        if (available < 2)
+            return;
+        uint64_t length = frame[1];
+        HOLDS(frame[0] & FIN && !(frame[0] & 0x30) && length < 0x80 && m.said == MORE);
+        if (length > 125)
+            header += length == 126 ? 2 : 8;
+        if (available < header)
+            return;
+        if (header > 2)
+            length = 0;
+        for (size_t i = 2; i < header; i++)
+            length = length << 8 | frame[i];
+        HOLDS(header == 2 || length >= (header == 4 ? 126 : 65536));
+        if (available - header < length)
+            return;
+        m.judged += header + (size_t)length;
+        if (frame[0] == (FIN | PING))
+            HOLDS(length == 0 && options.ping_interval > 0 && w.time - w.heard >= options.ping_interval);
+        else if (frame[0] == (FIN | CLOSE))
+            judge_close(frame + header, (size_t)length);
+        else
+            judge_reply(frame[0], frame + header, (size_t)length);
+    }
+}
+
+/* Judges the answer before the program reads more: nothing may be left to be done. */
+static void judge_so_far(void)
+{
+    judge_answer();
+    HOLDS(w.received == 0 || m.status == 101);
+    if (m.status != 101)
+        return;
+    feed(w.sent);
+    judge_frames();
+    HOLDS(m.verdict == MORE && m.said == MORE && w.failure == MORE && !w.refused);
+    HOLDS(m.judged == w.received && m.reply_judged == m.reply_count);
+    size_t begun = m.in_message ? m.end - m.begin : 0;
+    memmove(expected, expected + m.begin, begun);
+    m.begin = 0;
+    m.end = begun;
+    m.reply_count = m.reply_judged = 0;
+}
+
+/* Returns the number behind a key in the record; 0: it is not there. */
+static uint64_t number_in(const char *record, const char *key)
+{
+    const char *found = strstr(record, key);
+    return found ? strtoull(found + strlen(key), NULL, 10) : 0;
+}
+
+/* Copies a record without what stands in quotes, which the peer may have chosen. */
+static void take_out_quoted(const char *record, char *into)
+{
+    for (bool quoted = false; *record; record++) {
+        if (*record == '"')
+            quoted = !quoted;
+        else if (*record == '\\')
+            record++;
+        else if (!quoted)
+            *into++ = *record;
+    }
+    HOLDS(record[-1] != '\\');
+    *into = '\0';
+}
+
+/* Judges the record, and takes the end from it. */
+static void judge_record(const char *line)
+{
+    char record[PIPE_BUF + 1];
+    take_out_quoted(line, record);
+    char name[END_NAME_SIZE + sizeof " end_id= "];
+    for (enum end end = ACCEPTED + 1; end < COUNT_OF(ends); end++) {
+        strcpy(name, " end_id=");
+        name_end(end, name + strlen(name));
+        strcat(name, " ");
+        if (strstr(record, name))
+            w.end = end;
+    }
+    HOLDS(w.end != MORE && ++w.records == 1);
+    HOLDS(number_in(record, " bytes_in=") == w.sent && number_in(record, " bytes_out=") == w.received);
+    judge_answer();
+    HOLDS(m.status == (int)number_in(record, " status=") || w.lost || w.write_unfinished);
+}
+
+/* Judges an answer that is not 101. */
+static void judge_refusal(const struct head *head, enum end request)
+{
+    const char *length = find_in_head(m.judged, "Content-Length: ");
+    HOLDS(find_in_head(m.judged, "\r\nDate: ") && find_in_head(m.judged, "close\r\n"));
+    HOLDS((m.status == 204) == !length);
+    HOLDS(w.received - m.judged ==
+          (length && !text_is(head->method, "HEAD") ? strtoul(length + 16, NULL, 10) : 0));
+    if (request != MORE)
+        HOLDS(m.status == ends[request].code);
+    else
+        HOLDS(m.status == (w.stream_ended ? 400 : 408));
+}
+
+/* Tells whether a write could be given up. */
+static bool may_be_given_up(void)
+{
+    return w.write_unfinished && ((options.timeout > 0 && w.time - w.write_began >= options.timeout) ||
+                                  (w.terminated_at != NEVER && w.time - w.terminated_at >= STOP_TIME));
+}
+
+/* Tells whether an end is one that the world has caused. */
+static bool is_caused(enum end end, enum end request)
+{
+    switch (end) {
+    case SILENCE:
+    case CUT_OFF:
+        return request == MORE &&
+               (w.stream_ended || (end == SILENCE && w.time >= w.began + options.handshake_timeout));
+    case HEAD_TIMEOUT: return request == MORE && w.time >= w.began + options.handshake_timeout;
+    case STOPPED_IN_HEAD: return request == MORE && w.terminated_at != NEVER;
+    case END_OF_INPUT: return m.status == 101 && m.verdict == MORE && w.stream_ended;
+    case NOT_READ: return may_be_given_up() && (w.lingering || !(w.setting.switches & SOCKETS));
+    case LINGER_FAILED: return w.lingering && w.local_fault;
+    case CLOCK_FAILED: return w.faults[TIMER_FAULT] > 0 && w.local_fault;
+    case RESET:
+    case NETWORK_LOST:
+    case READ_FAILED:
+    case WRITE_FAILED: return w.failure == end;
+    default: return ends[end].code >= 1000 ? m.said == end || w.lost || w.write_unfinished : request == end;
+    }
+}
+
+/* Judges the connection when the program has ended. */
+static void judge_end(void)
+{
+    static struct head head;
+    size_t length = 0;
+    enum end request = request_end(&head, &length);
+    bool cut = w.lost || (w.write_unfinished && may_be_given_up());
+    HOLDS(w.exit_status == (w.local_fault ? EX_OSERR : EXIT_SUCCESS));
+    HOLDS(cut || !w.write_unfinished);
+    judge_answer();
+    HOLDS(w.received == 0 || m.status > 0 || cut);
+    if (m.status == 101) {
+        HOLDS(request == ACCEPTED && (m.fed > length || m.fed == length));
+        feed(w.sent_before_shut);
+        judge_frames();
+        HOLDS(cut || m.judged == w.received);
+        HOLDS(cut || m.said != MORE || (m.verdict == MORE && m.reply_judged == m.reply_count));
+        HOLDS(cut || m.said != MORE || w.stream_ended || w.failure != MORE);
+    } else if (m.status > 0 && !cut) {
+        judge_refusal(&head, request);
+    } else if (!cut) {
+        HOLDS(w.failure != MORE || (request == MORE && (w.stream_ended || w.terminated_at != NEVER ||
+                                                        w.time >= w.began + options.handshake_timeout)));
+    }
+    HOLDS(w.end == MORE || is_caused(w.end, request));
+    HOLDS(w.records == 1 || w.setting.switches & QUIET || m.status == 200 || m.status == 204 ||
+          (m.status == 0 && head.scanned == 0));
+}
+
+/* ---- Start ------------------------------------------------------------------------------------------ */
+
+static void choose_names(struct choices *choices, const char *const names[static 3])
+{
+    for (size_t i = 0; i < 3 && names[i]; i++)
+        HOLDS(choose(choices, names[i], true));
+}
+
+/* Sets the options that an input chooses. */
+static void begin_options(const struct setting *setting)
+{
+    static const uint64_t sizes[] = {65536, 1, 2, 125, 1000, 100000, 300000, 400000};
+    static const char *const prefixes[] = {"server:%20", "", "%c3%a4", NULL};
+    static const int64_t timeouts[] = {60 * SECOND, 0, 1 * SECOND, 3 * SECOND};
+    static const int64_t intervals[] = {PING_INTERVAL_UNSET, 0, SECOND / 3, SECOND * 9 / 10};
+    static const int64_t handshakes[] = {10 * SECOND, 1 * SECOND, SECOND / 2, 1};
+    static const char *const paths[][3] = {{NULL}, {"any"}, {"/<&\"", "/socket"}, {"/"}};
+    static const char *const origins[][3] = {
+        {NULL}, {"null", "https://a.example"}, {"any"}, {"http://b.example"}};
+    static const char *const subprotocols[][3] = {{NULL}, {"none"}, {"chat", "b"}, {"any"}};
+    char complaint[LOGGED_MAX], long_prefix[PREFIX_MAX + 1] = "";
+    const char *prefix = prefixes[setting->sizes >> 3 & 3];
+    options = (struct options){
+        .max_message = sizes[setting->sizes & 7],
+        .timeout = timeouts[setting->times & 3],
+        .ping_interval = intervals[setting->times >> 2 & 3],
+        .handshake_timeout = handshakes[setting->times >> 4 & 3],
+        .proxy_protocol = setting->switches & PROXY,
+        .no_page = setting->switches & NO_PAGE,
+        .deflate = setting->switches & DEFLATE,
+        .quiet = setting->switches & QUIET,
+        .verbose = setting->switches & VERBOSE && !(setting->switches & QUIET),
+    };
+    choose_names(&options.paths, paths[setting->names & 3]);
+    choose_names(&options.origins, origins[setting->names >> 2 & 3]);
+    choose_names(&options.subprotocols, subprotocols[setting->names >> 4 & 3]);
+    memset(long_prefix, 'p', PREFIX_MAX);
+    HOLDS(parse_prefix(prefix ? prefix : long_prefix, &options.prefix));
+    HOLDS(complete_options(&options, complaint));
+}
+
+/* Begins a world, and the connection in it. */
+static void begin_world(const uint8_t *input, size_t length)
+{
+    static const enum channel channels[] = {STANDARD_ERROR, JOURNAL, SYSLOG, STANDARD_ERROR};
+    struct connection *c = &connection;
+    size_t steps;
+    memset(&w.setting, 0, sizeof w - offsetof(struct world, setting));
+    memset(&m, 0, sizeof m);
+    memcpy(&w.setting, input, sizeof w.setting);
+    steps = w.setting.step_count;
+    if (steps > length - sizeof w.setting)
+        steps = length - sizeof w.setting;
+    w.steps = input + length - steps;
+    w.steps_left = steps;
+    w.bytes = input + sizeof w.setting;
+    w.bytes_left = length - sizeof w.setting - steps;
+    w.time = w.began = w.heard = 1000 * SECOND;
+    w.expiry = w.write_began = w.terminated_at = w.shut_at = w.writing_stops_at = NEVER;
+    begin_options(&w.setting);
+
+    memset(c, 0, offsetof(struct connection, input));
+    stopping = expired = timer_bounds_log = 0;
+    armed_for = NEVER;
+    c->log.channel = channels[w.setting.more_switches & CHANNEL];
+    c->log.under_systemd = w.setting.more_switches & UNDER_SYSTEMD;
+    c->log.journal_sendv = world_journal;
+    c->log.notify = world_notify;
+    c->sockets = w.setting.switches & SOCKETS;
+    c->sandboxed = w.setting.more_switches & SANDBOXED;
+    c->input_flags = c->output_flags = O_RDWR;
+    strcpy(c->peer.host, "2001:db8::1");
+}
+
+/* Does what main does after the start. */
+static _Noreturn void serve(struct connection *c)
+{
+    c->started = c->time = now();
+    c->stop_deadline = c->message.release_at = NEVER;
+    enum end end = read_request(c);
+    if (end == ACCEPTED) {
+        send_switching(c);
+        if (options.verbose)
+            log_head(c);
+        notify_status(c, "echoing");
+        end = echo_messages(c);
+    }
+    conclude(c, end);
+}
+
+static void fuzz_connection(const uint8_t *input, size_t length)
+{
+    static uint8_t whole[INPUT_SIZE];
+    if (length < sizeof(struct setting) || length > sizeof whole - 1024)
+        return;
+    const char *beginning = beginnings[input[offsetof(struct setting, beginning)] % COUNT_OF(beginnings)];
+    size_t begun = strlen(beginning);
+    memcpy(whole, input, sizeof(struct setting));
+    memcpy(whole + sizeof(struct setting), beginning, begun);
+    memcpy(whole + sizeof(struct setting) + begun, input + sizeof(struct setting),
+           length - sizeof(struct setting));
+    if (!peer_inflater.state)
+        HOLDS(inflateInit2(&peer_inflater, -15) == Z_OK && inflateInit2(&model_inflater, -15) == Z_OK);
+    begin_world(whole, length + begun);
+    int over = setjmp(w.over);
+    if (over == 0)
+        serve(&connection);
+    if (over == EXITED)
+        judge_end();
+    for (unsigned i = 0; i < w.maps; i++)
+        ASAN_UNPOISON_MEMORY_REGION(pools[i], POOL_SIZE);
+    ASAN_UNPOISON_MEMORY_REGION(connection.input, sizeof connection.input);
+}
+
+TARGETS({"connection", fuzz_connection})
