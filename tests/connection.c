@@ -103,7 +103,7 @@ enum switch_bit {
     SILENT = 64,
     BLOCKED_LOG = 128
 };
-enum more_switch_bit { CHANNEL = 3, UNDER_SYSTEMD = 4, SANDBOXED = 8 };
+enum more_switch_bit { CHANNEL = 3, UNDER_SYSTEMD = 4, SANDBOXED = 8, VERSION_4 = 16 };
 
 enum fault {
     NO_FAULT,
@@ -179,10 +179,10 @@ static const struct failure {
 enum { EXITED = 1, IGNORED = 2 };
 
 enum {
-    SENT_MAX = 1 << 19,     /* bytes that the peer sends */
-    RECEIVED_MAX = 1 << 24, /* bytes that it receives */
-    POOL_SIZE = 1 << 21,    /* bytes of one mapping */
-    CALLS_MAX = 200,        /* between two that move bytes, or wait */
+    SENT_MAX = 1 << 19,        /* bytes that the peer sends */
+    RECEIVED_MAX = 1 << 24,    /* bytes that it receives */
+    POOL_SIZE = 2 * HUGE_PAGE, /* bytes, for one mapping */
+    CALLS_MAX = 200,           /* between two that move bytes, or wait */
     WAITS_MAX = 1000,
     SILENT_WAITS_MAX = 40, /* then the peer ends */
     SLACK = 100 * 1000,    /* microseconds that calls take, and ticks */
@@ -227,6 +227,12 @@ static struct world {
 static uint8_t sent[SENT_MAX], received[RECEIVED_MAX];
 static _Alignas(HUGE_PAGE) uint8_t pools[2][POOL_SIZE];
 static size_t pool_sizes[2];
+
+/* Returns where a mapping begins: shortly before a huge page. */
+static uint8_t *pool_of(unsigned number)
+{
+    return pools[number] + HUGE_PAGE - 65536;
+}
 
 /* Ends an input that is too much for the arrays here. */
 static _Noreturn void ignore(void)
@@ -424,18 +430,18 @@ static ssize_t world_read(int descriptor, void *buffer, size_t size)
     return (ssize_t)count;
 }
 
-/* Takes what the program says to the log. */
-static void take_log(const char *line, size_t length, bool one_line)
+/* Takes a line that the program says to the log; on standard error it has an end, and something before it. */
+static void take_log(const char *line, size_t length, bool with_end)
 {
     pass();
     HOLDS(length > 0 && length <= PIPE_BUF && w.interval > 0 && w.expiry <= w.time + LOG_TIME);
-    for (size_t i = 0; i < length - one_line; i++)
+    for (size_t i = 0; i < length - with_end; i++)
         HOLDS(line[i] >= ' ' && line[i] <= '~');
-    HOLDS(w.blocked_logs == 0 || w.records == 0);
-    const char *record = strstr(line, "peer=");
+    const char *text = *line == '<' ? strchr(line, '>') + 1 : with_end ? strstr(line, "]: ") + 3 : line;
+    bool record = strncmp(text, "peer=", 5) == 0;
     HOLDS(w.blocked_logs == 0 || record); /* a log that blocks gets nothing but the record */
     if (record)
-        judge_record(record);
+        judge_record(text);
     w.calls = 0;
     if (!w.write_unfinished)
         w.write_began = NEVER;
@@ -664,17 +670,17 @@ static void *world_mmap(void *at, size_t size, int protection, int flags, int de
         errno = ENOMEM;
         return MAP_FAILED;
     }
-    HOLDS(w.maps < COUNT_OF(pools) && size < POOL_SIZE);
+    HOLDS(w.maps < COUNT_OF(pools) && size < HUGE_PAGE - 4096);
     pool_sizes[w.maps] = size;
-    ASAN_POISON_MEMORY_REGION(pools[w.maps] + size, POOL_SIZE - size < 4096 ? POOL_SIZE - size : 4096);
-    return pools[w.maps++];
+    ASAN_POISON_MEMORY_REGION(pool_of(w.maps) + size, 4096);
+    return pool_of(w.maps++);
 }
 
 static int world_madvise(void *at, size_t size, int advice)
 {
     const uint8_t *from = at;
     unsigned pool = from >= pools[1];
-    HOLDS(pool < w.maps && from >= pools[pool] && from + size <= pools[pool] + pool_sizes[pool]);
+    HOLDS(pool < w.maps && from >= pool_of(pool) && from + size <= pool_of(pool) + pool_sizes[pool]);
     HOLDS((uintptr_t)at % 4096 == 0);
     pass();
     if (fails(ADVICE_FAULT))
@@ -1028,7 +1034,7 @@ static size_t inflate_reply(const uint8_t *payload, size_t length, uint8_t *into
 /* Judges a frame that is no Ping and no Close. */
 static void judge_reply(uint8_t first, const uint8_t *payload, size_t length)
 {
-    static uint8_t inflated[PREFIX_MAX + POOL_SIZE];
+    static uint8_t inflated[PREFIX_MAX + HUGE_PAGE];
     HOLDS(m.reply_judged < m.reply_count);
     const struct reply *reply = &replies[m.reply_judged++];
     size_t prefix = reply->opcode == TEXT ? options.prefix.length : 0;
@@ -1298,7 +1304,8 @@ static void begin_world(const uint8_t *input, size_t length)
     c->sockets = w.setting.switches & SOCKETS;
     c->sandboxed = w.setting.more_switches & SANDBOXED;
     c->input_flags = c->output_flags = O_RDWR;
-    strcpy(c->peer.host, "2001:db8::1");
+    c->peer = w.setting.more_switches & VERSION_4 ? (struct address){"192.0.2.1", "7"}
+                                                  : (struct address){"2001:db8::1", ""};
 }
 
 /* Does what main does after the start. */
