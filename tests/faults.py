@@ -1,0 +1,627 @@
+"""Faults in the system calls that the program makes, and how a connection may end then.
+
+The calls are those of a run without a fault, as inject.c reports them.  ERRORS has what each of them can fail with,
+ROWS by class of fault the ends that are right.
+"""
+
+import dataclasses
+import errno
+import os
+import pathlib
+import re
+import select
+import signal
+import socket
+import subprocess
+import zlib
+
+import pytest
+import wire
+from parts import require
+from wire import BINARY, CLOSE, CONTINUATION, PING, PONG
+
+X86_64 = 62  # in an ELF header
+
+# By call, as the manual's section 2 has them; where that has no page of this name, PAGES names those that are meant.
+ERRORS = {call: errors.split() for call, errors in {
+    "access": "EACCES EBADF EFAULT EINVAL EIO ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EPERM EROFS ETXTBSY",
+    "arch_prctl": "EFAULT EINVAL ENODEV EPERM",
+    "brk": "",
+    "clock_gettime": "EACCES EFAULT EINVAL ENODEV ENOTSUP EPERM",
+    "close": "EBADF EINTR EIO ENOSPC",
+    "close_range": "EINVAL EMFILE ENOMEM",
+    "connect": "EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECONNREFUSED EFAULT EINPROGRESS "
+               "EINTR EISCONN ENETUNREACH ENOTSOCK EPROTOTYPE ETIMEDOUT",
+    "dup2": "EBADF EBUSY EINTR EINVAL EMFILE",
+    "exit_group": "",
+    "fcntl": "EACCES EAGAIN EBADF EBUSY EDEADLK EFAULT EINTR EINVAL EMFILE ENOLCK ENOTDIR EPERM",
+    "fstat": "EACCES EBADF EFAULT EINVAL ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EOVERFLOW",
+    "futex": "EACCES EAGAIN EDEADLK EFAULT EINTR EINVAL ENFILE ENOMEM ENOSYS EPERM ESRCH ETIMEDOUT EWOULDBLOCK",
+    "getegid": "",
+    "geteuid": "",
+    "getgid": "",
+    "getpeername": "EBADF EFAULT EINVAL ENOBUFS ENOTCONN ENOTSOCK",
+    "getpid": "",
+    "getrandom": "EAGAIN EFAULT EINTR EINVAL ENOSYS",
+    "getsockopt": "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK",
+    "getuid": "",
+    "ioctl": "EBADF EFAULT EINVAL ENOTTY",
+    "lseek": "EBADF EINVAL ENXIO EOVERFLOW ESPIPE",
+    "madvise": "EACCES EAGAIN EBADF EBUSY EFAULT EHWPOISON EINVAL EIO ENOMEM EPERM",
+    "mmap": "EACCES EAGAIN EBADF EEXIST EINVAL ENFILE ENODEV ENOMEM EOVERFLOW EPERM ETXTBSY",
+    "mprotect": "EACCES EFAULT EINVAL ENOMEM",
+    "munmap": "EACCES EAGAIN EBADF EEXIST EINVAL ENFILE ENODEV ENOMEM EOVERFLOW EPERM ETXTBSY",
+    "newfstatat": "EACCES EBADF EFAULT EINVAL ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EOVERFLOW",
+    "open": "EACCES EBADF EBUSY EDQUOT EEXIST EFAULT EFBIG EINTR EINVAL EISDIR ELOOP EMFILE ENAMETOOLONG ENFILE "
+            "ENODEV ENOENT ENOMEM ENOSPC ENOTDIR ENXIO EOPNOTSUPP EOVERFLOW EPERM EROFS ETXTBSY EWOULDBLOCK",
+    "openat": "EACCES EBADF EBUSY EDQUOT EEXIST EFAULT EFBIG EINTR EINVAL EISDIR ELOOP EMFILE ENAMETOOLONG ENFILE "
+              "ENODEV ENOENT ENOMEM ENOSPC ENOTDIR ENXIO EOPNOTSUPP EOVERFLOW EPERM EROFS ETXTBSY EWOULDBLOCK",
+    "prctl": "EACCES EBADF EBUSY EFAULT EINVAL ENODEV ENXIO EOPNOTSUPP EPERM ERANGE",
+    "pread64": "EAGAIN EBADF EFAULT EINTR EINVAL EIO EISDIR ENXIO EOVERFLOW ESPIPE",
+    "prlimit64": "EFAULT EINVAL EPERM ESRCH",
+    "read": "EAGAIN EBADF ECONNREFUSED EFAULT EINTR EINVAL EIO EISDIR ENOMEM ENOTCONN ENOTSOCK",
+    "rseq": "",
+    "rt_sigaction": "EFAULT EINVAL",
+    "rt_sigprocmask": "EFAULT EINVAL",
+    "sendmsg": "EACCES EAGAIN EALREADY EBADF ECONNRESET EDESTADDRREQ EFAULT EINTR EINVAL EISCONN EMSGSIZE ENOBUFS "
+               "ENOMEM ENOTCONN ENOTSOCK EOPNOTSUPP EPIPE",
+    "sendto": "EACCES EAGAIN EALREADY EBADF ECONNRESET EDESTADDRREQ EFAULT EINTR EINVAL EISCONN EMSGSIZE ENOBUFS "
+              "ENOMEM ENOTCONN ENOTSOCK EOPNOTSUPP EPIPE",
+    "set_robust_list": "EFAULT EINVAL EPERM ESRCH",
+    "set_tid_address": "",
+    "setgid": "EINVAL EPERM",
+    "setgroups": "EFAULT EINVAL ENOMEM EPERM",
+    "setitimer": "EFAULT EINVAL",
+    "setsockopt": "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK",
+    "setuid": "EAGAIN EINVAL EPERM",
+    "shutdown": "EBADF EINVAL ENOTCONN ENOTSOCK",
+    "socket": "EACCES EAFNOSUPPORT EINVAL EMFILE ENFILE ENOBUFS EPROTONOSUPPORT",
+    "write": "EACCES EAGAIN EALREADY EBADF ECONNRESET EDESTADDRREQ EDQUOT EFAULT EFBIG EINTR EINVAL EIO EISCONN "
+             "EMSGSIZE ENOBUFS ENOMEM ENOSPC ENOTCONN ENOTSOCK EOPNOTSUPP EPERM EPIPE",
+    "writev": "EACCES EAGAIN EALREADY EBADF ECONNRESET EDESTADDRREQ EDQUOT EFAULT EFBIG EINTR EINVAL EIO EISCONN "
+              "EMSGSIZE ENOBUFS ENOMEM ENOSPC ENOTCONN ENOTSOCK EOPNOTSUPP EPERM EPIPE",
+}.items()}
+PAGES = {
+    "fstat": ["stat"], "newfstatat": ["stat"], "openat": ["open"], "pread64": ["pread", "read", "lseek"],
+    "prlimit64": ["getrlimit"], "read": ["read", "recv"], "rt_sigaction": ["sigaction"],
+    "rt_sigprocmask": ["sigprocmask"], "write": ["write", "send"], "writev": ["write", "writev", "send"],
+}
+# No page names any; the C library knows how the call fails.
+UNNAMED = {"brk": ["ENOMEM"], "rseq": ["ENOSYS"], "set_tid_address": ["ENOSYS"]}
+
+# What the kernel tells when the peer or the network has ended a connection: tcp(7), ip(7), icmp(7).
+NETWORK = ["ECONNRESET", "EPIPE", "ETIMEDOUT", "EACCES", "ECONNREFUSED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN",
+           "ENETUNREACH", "ENONET", "ENOPROTOOPT", "EOPNOTSUPP", "EPROTO"]
+TRANSIENT = ["EINTR", "EAGAIN"]
+
+
+
+
+def number_of(error):
+    return {"EHWPOISON": 133}.get(error) or getattr(errno, error)
+
+
+# What is served while something fails.
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """An exchange, how the program is started for it, and how it goes without a fault."""
+
+    name: str
+    sent: bytes
+    answer: bytes | None  # None: an HTTP answer, as it comes
+    options: tuple = ()
+    pair: object = wire.tcp_pair
+    log: str = "stderr"
+    status: int = 0
+    phases: tuple = ("loading", "starting", "serving", "closing")  # whose calls fail
+
+    def __str__(self):
+        return self.name
+
+
+LARGE = bytes(range(256)) * 2400  # is read straight to its place, and written from there
+
+
+def deflated(payload):
+    """A compressed message as RFC 7692 section 7.2.1 wants it."""
+    deflater = zlib.compressobj(wbits=-15)
+    return (deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def closed(code):
+    return wire.reply(CLOSE, wire.close_body(code))
+
+
+FRAMES = (wire.text("Hello") + wire.text("fr€", fin=False) + wire.frame(PING, b"ping")
+          + wire.frame(CONTINUATION, "ägment".encode()) + wire.frame(BINARY, bytes(200)) + wire.close(1000, b"bye"))
+ANSWERS = (wire.echo("Hello") + wire.reply(PONG, b"ping") + wire.echo("fr€ägment") + wire.reply(BINARY, bytes(200))
+           + closed(1000))
+BRIEF = wire.text("hi") + wire.close(1000)
+EXTENSION = "permessage-deflate; server_no_context_takeover"
+SERVING = ("serving", "closing")  # what comes before is the same as elsewhere
+STARTED = ("starting", *SERVING)
+PROXY = b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 8888\r\n"
+
+SCENARIOS = [
+    Scenario("echo", wire.head() + FRAMES, wire.switching() + ANSWERS),
+    Scenario("pipes", wire.head() + FRAMES, wire.switching() + ANSWERS, pair=wire.pipe_pair, phases=STARTED),
+    Scenario("xinetd", wire.head() + BRIEF, wire.switching() + wire.echo("hi") + closed(1000), ("--verbose",), log="syslog",
+             phases=STARTED),
+    Scenario("journal", wire.head() + FRAMES, wire.switching() + ANSWERS, log="journal", phases=STARTED),
+    Scenario("verbose", wire.head() + BRIEF, wire.switching() + wire.echo("hi") + closed(1000), ("--verbose",), pair=wire.unix_pair,
+             phases=SERVING),
+    Scenario("refusal", wire.head(method="POST"), None, phases=SERVING),
+    Scenario("page", b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", None, ("--verbose",), phases=SERVING),
+    Scenario("proxy", PROXY + wire.head() + FRAMES, wire.switching() + ANSWERS, ("--proxy-protocol",),
+             phases=SERVING),
+    Scenario("large", wire.head() + wire.frame(BINARY, LARGE) + wire.text("on") + wire.close(1000),
+             wire.switching() + wire.reply(BINARY, LARGE) + wire.echo("on") + closed(1000), pair=wire.unix_pair,
+             phases=SERVING),
+    Scenario("compressed", wire.head(f"Sec-WebSocket-Extensions: {EXTENSION}")
+             + wire.frame(BINARY, deflated(LARGE), rsv=4) + wire.close(1000),
+             wire.switching(extension=EXTENSION) + wire.reply(BINARY, deflated(LARGE), rsv=4) + closed(1000),
+             ("--deflate",), phases=SERVING),
+    Scenario("silence", wire.head(), wire.switching() + wire.reply(PING)
+             + wire.reply(CLOSE, wire.close_body(1001, b"nothing received in time")),
+             ("--ping-interval=0.02", "--timeout=0.05"), phases=SERVING),
+    Scenario("violation", wire.head() + wire.text("Hello") + wire.frame(3),
+             wire.switching() + wire.echo("Hello") + wire.reply(CLOSE, wire.close_body(1002, b"reserved opcode")),
+             phases=SERVING),
+]
+
+
+# How a run went.
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One call of a run: what it was, and its number among those of its name."""
+
+    name: str
+    number: int
+    arguments: tuple
+    result: int
+    faulty: bool
+    phase: str
+
+    def role(self):
+        """What its descriptor is."""
+        return {0: "input", 1: "output", 2: "log"}.get(self.arguments[0], "other")
+
+
+@dataclasses.dataclass
+class Run:
+    scenario: Scenario
+    answer: bytes
+    log: str
+    status: int
+    calls: list
+
+    def record(self):
+        """Without what differs from run to run; None if there is none."""
+        if " end_id=" not in self.log:
+            return None
+        record = wire.record(self.log)
+        differing = {"seconds", "peer"} | ({"bytes_out"} if self.scenario.name == "silence" else set())  # by its Pings
+        return {name: value for name, value in record.items() if name not in differing}
+
+    def complaints(self):
+        """The lines in the log that are neither the record nor what --verbose tells."""
+        told = re.compile(r"ws-echo\[\d+\]: (peer=|field |received |sent |inflated |deflated )")
+        return [line for line in self.log.splitlines() if not told.match(line)]
+
+
+class Injector:
+    """Runs scenarios with faults; `folder` is for what it needs."""
+
+    def __init__(self, folder):
+        with open(wire.PROGRAM, "rb") as program:
+            header = program.read(20)
+        if not header.startswith(wire.ELF_64) or int.from_bytes(header[18:], "little") != X86_64:
+            pytest.skip("inject.c knows the registers of x86-64 alone")
+        self.folder, self.inject = folder, folder / "inject"
+        compiler = require("cc", "gcc")
+        subprocess.run([compiler, "-O2", "-o", self.inject, wire.TOP / "tests/inject.c"], check=True,
+                       timeout=wire.LIMIT)
+        headers = subprocess.run([compiler, "-E", "-dM", "-"], input="#include <sys/syscall.h>", text=True,
+                                 capture_output=True, check=True, timeout=wire.LIMIT).stdout
+        self.numbers = {name: int(number) for name, number in re.findall(r"__NR_(\w+) (\d+)", headers)}
+        self.names = {number: name for name, number in self.numbers.items()}
+        self.listening = {}
+
+    def close(self):
+        for listener in self.listening.values():
+            listener.close()
+
+    def listen(self, log):
+        """Stand in for a daemon, where root can hide the real one.  Returns the folder to bind where."""
+        place, name = {"syslog": ("/dev", "log"), "journal": ("/run", "systemd/journal/socket")}[log]
+        folder = self.folder / log
+        if log not in self.listening:
+            (folder / name).parent.mkdir(parents=True)
+            folder.chmod(0o755)
+            self.listening[log] = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self.listening[log].bind(str(folder / name))
+            (folder / name).chmod(0o777)
+            self.listening[log].setblocking(False)
+        return f"{folder}={place}"
+
+    def heard(self, log):
+        """What the daemon got, as lines of a log."""
+        lines = []
+        while select.select([self.listening[log]], [], [], 0)[0]:
+            data = self.listening[log].recv(1 << 16).decode()
+            if log == "syslog":
+                lines.append(data[data.index("ws-echo[") :].rstrip("\n"))  # musl's sends one
+            elif message := re.search("^MESSAGE=(.*)$", data, re.MULTILINE):
+                lines.append("ws-echo[1]: " + message[1])
+        return "".join(line + "\n" for line in lines)
+
+    def run(self, scenario, faults="", limit=5000):
+        """Serve it.  Returns how it went."""
+        report, bound = self.folder / "report", ""
+        env = {name: value for name, value in os.environ.items()
+               if name not in ("SYSTEMD_EXEC_PID", "LISTEN_PID", "NOTIFY_SOCKET")}
+        if scenario.log == "journal":
+            env["SYSTEMD_EXEC_PID"] = "0"
+        if scenario.log != "stderr" and os.geteuid() == 0:
+            bound = self.listen(scenario.log)
+        client, server = scenario.pair()
+        with server:
+            stdin, stdout = getattr(server, "reading", server), getattr(server, "writing", server)
+            process = subprocess.Popen(
+                [self.inject, report, str(limit), bound, faults, wire.PROGRAM, *scenario.options], env=env,
+                stdin=stdin, stdout=stdout, stderr=stdout if scenario.log == "syslog" else subprocess.PIPE)
+        try:
+            answer = converse(client, scenario.sent)
+            log = (process.communicate(timeout=wire.LIMIT)[1] or b"").decode()
+        finally:
+            client.close()
+            process.kill()
+            process.wait()
+        log = re.sub("^<[0-7]>", "ws-echo[1]: ", log, flags=re.MULTILINE)  # as systemd wants it, without libsystemd
+        if bound:
+            log += self.heard(scenario.log)
+        if scenario.name == "silence":  # how many Pings fit in depends on the machine
+            answer = re.sub(b"(?:\x89\0)+", b"\x89\0", answer)
+        return Run(scenario, re.sub(rb"\nDate: [^\r]*", b"\nDate: ", answer), log, process.returncode,
+                   self.calls(report.read_text()))
+
+    def calls(self, report):
+        phase, seen, calls = "loading", {}, []
+        for line in report.splitlines():
+            number, *arguments, result, faulty = [int(word) for word in [*line.split(), "0", "0"][:7]]
+            name = self.names[number]
+            seen[name] = seen.get(name, 0) + 1
+            if phase == "loading" and name == "setitimer":
+                phase = "starting"
+            elif phase == "starting" and name == "setitimer":  # for the head
+                phase = "serving"
+            calls.append(Call(name, seen[name], tuple(arguments), result, bool(faulty), phase))
+            if phase == "serving" and name in ("shutdown", "close") and arguments[0] == 1:
+                phase = "closing"
+        return calls
+
+    def fault(self, call, kind, value, onwards=False):
+        """A fault of this call in another run."""
+        number = self.numbers[call.name]
+        return f"{number}:{call.number}{'+' if onwards else ''}:{kind}={value}"
+
+
+def converse(client, data):
+    """Send, read up to the end of the stream, and close.  Returns what was read."""
+    answer = []
+    if isinstance(client, wire.PipeEnd):
+        client.settimeout(wire.LIMIT)
+        receiving, sending = client.reading, client.writing
+        send, receive = (lambda part: os.write(sending.fileno(), part)), lambda: os.read(receiving.fileno(), 1 << 18)
+        os.set_blocking(sending.fileno(), False)
+    else:
+        client.setblocking(False)
+        receiving = sending = client
+        send, receive = client.send, lambda: client.recv(1 << 18)
+    data = memoryview(data)
+    while True:
+        readable, writable, _ = select.select([receiving], [sending] if data else [], [], wire.LIMIT)
+        assert readable or writable, "it hangs"
+        try:
+            if writable:
+                data = data[send(data) :]
+            if readable:
+                part = receive()
+                if not part:
+                    break
+                answer.append(part)
+        except BrokenPipeError:
+            data = data[:0]
+        except ConnectionResetError:
+            break
+    client.close()
+    return b"".join(answer)
+
+
+# How it may end.
+
+def whole_frames(answer):
+    """Whether it consists of whole frames, or of nothing."""
+    while answer:
+        at = 2 if answer[1] < 126 else 4 if answer[1] == 126 else 10
+        length = answer[1] if at == 2 else int.from_bytes(answer[2:at], "big")
+        if len(answer) < at + length:
+            return False
+        answer = answer[at + length :]
+    return True
+
+
+def is_beginning(answer, of):
+    """Whether an answer is the beginning of another one, up to the end of a frame or of an HTTP answer."""
+    if answer in (b"", of):
+        return True
+    head = of.index(b"\r\n\r\n") + 4
+    return of.startswith(b"HTTP/1.1 101 ") and len(answer) >= head and of.startswith(answer) and whole_frames(
+        answer[head:])
+
+
+LOCAL = "cannot read: |cannot write: |cannot set the timer: |cannot discard what |no memory for the message: "
+AT_THE_START = "cannot |--log=journal: there is no libsystemd"
+LOCAL_ENDS = {"read-failed", "write-failed", "clock-failed", "linger-failed", "no-memory"}
+
+
+def complains(run, words):
+    """Where the log can be read at all, one line says what the matter is."""
+    if not run.complaints() and run.scenario.log != "stderr":
+        return True
+    return len(run.complaints()) == 1 and re.match(rf"ws-echo\[\d+\]: ({words})", run.complaints()[0])
+
+
+def right(run, usual):
+    """As without a fault."""
+    return (run.answer, run.status, run.record(), run.complaints()) == (
+        usual.answer, usual.status, usual.record(), usual.complaints())
+
+
+def unlogged(run, usual):
+    """As without a fault, but for what the log lacks."""
+    return (run.answer, run.status) == (usual.answer, usual.status) and not run.complaints()
+
+
+def partial(run, usual):
+    """As without a fault, on a kernel that has no seccomp."""
+    return ((run.answer, run.status, run.record()) == (usual.answer, 0, usual.record() | {"sandbox": "partial"})
+            and all("no system call filter" in line for line in run.complaints()))
+
+
+def local(run, usual):
+    """A fault of this machine: said so, 71, nothing cut off, and nobody else blamed."""
+    record = run.record()
+    return (run.status == 71 and is_beginning(run.answer, usual.answer) and complains(run, LOCAL)
+            and (record is None or record["end_id"] in LOCAL_ENDS))
+
+
+def no_memory(run, usual):
+    """The same, and the peer is told by a Close 1011."""
+    reason = wire.reply(CLOSE, wire.close_body(1011, b"no memory for the message"))
+    said = run.answer.removesuffix(reason)
+    return (run.status == 71 and said != run.answer and is_beginning(said, usual.answer)
+            and complains(run, "no memory for the message: ") and run.record()["end_id"] == "no-memory")
+
+
+def not_started(run, _):
+    """71, before a byte of the peer was read."""
+    return run.status == 71 and run.answer == b"" and run.record() is None and complains(run, AT_THE_START)
+
+
+def misused(run, _):
+    """64, before a byte of the peer was read: that is what it looks like."""
+    return run.status == 64 and run.answer == b"" and run.record() is None and len(run.complaints()) <= 1
+
+
+def not_loaded(run, _):
+    """It is not the program that speaks: the loader has given up, and said nothing to the peer."""
+    return run.status in (127, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGTRAP) and run.answer == b""
+
+
+def network(run, usual):
+    """The peer or the network has ended the connection, and is called that."""
+    return (run.status == 0 and is_beginning(run.answer, usual.answer) and not run.complaints()
+            and (run.answer == b"" if run.record() is None else run.record()["end_id"] in ("reset", "network-lost")))
+
+
+def stopped(run, usual):
+    """SIGTERM: before the handshake nothing is said, later a Close 1001, and no frame is cut off."""
+    said = run.answer.removesuffix(wire.reply(CLOSE, wire.close_body(1001, b"server is stopping")))
+    return (run.status == 0 and is_beginning(said, usual.answer) and not run.complaints()
+            and (run.record() is None or run.record()["end_id"] in ("stopped", "stopped-in-head", "page-served")))
+
+
+def killed(run, _):
+    """SIGTERM, before there is a handler for it."""
+    return run.status == -signal.SIGTERM and run.answer == b"" and run.log == ""
+
+
+ANY = None
+CONNECTION = ["read", "write", "writev"]
+FILES = ["open", "openat", "newfstatat", "fstat", "read", "lseek", "close", "fcntl", "mmap", "munmap", "brk", "getrandom",
+         "socket", "connect", "pread64", "mprotect", "futex", "access", "ioctl", "prctl"]
+LOGGING = ["socket", "connect", "sendto", "sendmsg", "getsockopt", "setsockopt", "close"]
+
+# Phase, calls, what the descriptor is, errors, and the ends that are right; the first row that fits is meant.
+ROWS = [
+    ("loading", ANY, ANY, ANY, [right, not_loaded]),
+    # What is asked for, and does without an answer.
+    ("starting", ["setitimer", "rt_sigaction", "rt_sigprocmask", "close_range", "ioctl"], ANY, ANY, [right]),
+    ("starting", ["getpeername"], ANY, ANY, [right]),
+    ("starting", ["getsockopt"], ["input", "output"], ANY, [right]),
+    ("starting", ["fcntl", "dup2"], ["log"], ANY, [right, unlogged]),
+    # Whether standard error is the connection: if in doubt it is, for nothing of the log may reach the peer.
+    ("starting", ["newfstatat", "fstat"], ["input", "output", "log"], ANY, [right, unlogged]),
+    ("starting", ["fcntl"], ["input", "output"], ANY, [misused]),
+    ("starting", ["setsockopt"], ["output"], ["EOPNOTSUPP", "ENOPROTOOPT"], [right]),
+    ("starting", ["setsockopt"], ["output"], ANY, [not_started]),
+    # What is promised before the first byte of the peer is read.
+    ("starting", ["prctl"], ANY, ["EINVAL"], [not_started, partial, right]),
+    ("starting", ["setgroups", "setgid", "setuid", "prlimit64", "prctl"], ANY, ANY, [not_started, right]),
+    # Libraries, users and the log: with them, without them or not at all.
+    ("starting", FILES, ANY, ANY, [right, unlogged, not_started, misused]),
+    # The connection.
+    ("serving", CONNECTION, ["input", "output"], TRANSIENT, [right]),
+    ("serving", CONNECTION, ["input", "output"], NETWORK, [network]),
+    ("serving", CONNECTION, ["input", "output"], ANY, [local]),
+    ("closing", CONNECTION, ["input"], [*TRANSIENT, *NETWORK], [right]),
+    ("closing", CONNECTION, ["input"], ANY, [local]),
+    ("serving", ["setitimer"], ANY, ANY, [right, local]),
+    ("closing", ["setitimer"], ANY, ANY, [right, local]),
+    ("serving", ["mmap", "brk"], ANY, ANY, [right, no_memory]),
+    # The end of the stream reaches the peer with that of the process, if not before.
+    (ANY, ["shutdown", "close"], ["output"], ANY, [right]),
+    # What would have spared some memory, or found the time zone.
+    (ANY, ["madvise", "munmap", "openat", "open", "newfstatat", "fstat", "brk"], ANY, ANY, [right]),
+    # The log is no reason to fail.
+    (ANY, ["write", "writev"], ["log"], ANY, [unlogged]),
+    (ANY, LOGGING, ANY, ANY, [unlogged]),
+]
+
+
+def row_of(call, error):
+    """The row of ROWS for such a fault."""
+    for row in ROWS:
+        phase, names, roles, errors, _ = row
+        if ((phase in (ANY, call.phase)) and (names is ANY or call.name in names)
+                and (roles is ANY or call.role() in roles) and (errors is ANY or error in errors)):
+            return row
+    raise AssertionError(f"no row for {error} of {call}")
+
+
+def errors_of(call):
+    """What a call of a run may fail with."""
+    if call.name in ("clock_gettime", "exit_group", "getpid", "getuid", "geteuid", "getgid", "getegid", "rt_sigreturn"):
+        return []  # with these clocks the first cannot fail, and the others never can
+    errors = UNNAMED.get(call.name, ERRORS[call.name])
+    if call.name in CONNECTION and call.role() in ("input", "output"):
+        return sorted({*errors, *NETWORK, "EIO", "ENOBUFS", "EPERM"})
+    return errors
+
+
+def judge(run, usual, ends):
+    """What is wrong with how a run ended; None if nothing is."""
+    if any(end(run, usual) for end in ends):
+        return None
+    names = " or ".join(end.__name__ for end in ends)
+    return f"expected {names}, got {run.status}, {run.answer[-200:]!r} of {len(run.answer)} bytes, {run.log!r}"
+
+
+# Cases.
+
+SIZES = [1, 2, 3, 10, 125, 126, 4095, 4096, 65535, 65536, 262143, 262144]
+
+
+def scenarios():
+    """Those that the program can play."""
+    static = wire.PROGRAM.endswith("-static")
+    return [scenario for scenario in SCENARIOS if not (static and scenario.log == "journal")]
+
+
+def swept(usual):
+    """The calls of a run that are swept."""
+    return [call for call in usual.calls if call.phase in usual.scenario.phases and call.name != "exit_group"]
+
+
+def failing_cases(injector, usual):
+    """Every call that fails with every error, once and from then on: (faults, ends)."""
+    calls = swept(usual)
+    for number, call in enumerate(calls):
+        for error in errors_of(call):
+            yield injector.fault(call, "error", number_of(error)), row_of(call, error)[-1]
+            # No kernel interrupts a call for ever.
+            if not (call.name in CONNECTION and error in TRANSIENT):
+                later = [other for other in calls[number:] if other.name == call.name]
+                ends = [end for other in later for end in row_of(other, error)[-1]]
+                yield injector.fault(call, "error", number_of(error), onwards=True), ends
+
+
+def short_cases(injector, usual):
+    """Every read and write of the connection that moves less than it could: all lengths, or some of many."""
+    for call in usual.calls:
+        if call.phase not in SERVING or call.name not in CONNECTION or call.role() not in ("input", "output"):
+            continue
+        small = call.result <= 600
+        for size in range(1, call.result) if small else [*SIZES, call.result - 1]:
+            if size < call.result:
+                yield injector.fault(call, "size", size), [right]
+        for size in [1, 2, 3, 7, 61, 1000, 65536]:
+            if size < call.result < 5000 * size:
+                yield injector.fault(call, "size", size, onwards=True), [right]
+
+
+def signal_cases(injector, usual):
+    """SIGTERM at every call."""
+    handled = next(number for number, call in enumerate(usual.calls)
+                   if call.name == "rt_sigaction" and call.arguments[0] == signal.SIGTERM)
+    for number, call in enumerate(usual.calls):
+        if call.phase in usual.scenario.phases and call.name != "exit_group":
+            ends = [killed] if number < handled else [stopped] if call.phase == "starting" else [stopped, right]
+            yield injector.fault(call, "signal", int(signal.SIGTERM)), ends
+
+
+def clock_cases(injector, usual):
+    """Every look at a clock that has jumped meanwhile: the time of day to and fro, the other one forward."""
+    for call in usual.calls:
+        if call.name == "clock_gettime":
+            time_of_day = call.arguments[0] == 0
+            for seconds in [1, 3, 100, 366 * 24 * 3600, *([-1, -3600, -20 * 366 * 24 * 3600] if time_of_day else [])]:
+                yield injector.fault(call, "jump", seconds, onwards=True), [right] if time_of_day else [right, unlogged]
+
+
+def combined_cases(injector, usual):
+    """What takes two faults: the connection does not block any more and cannot be made to; SIGTERM while a frame
+    is written piece by piece."""
+    calls_before = sum(call.name == "fcntl" for call in usual.calls)
+    for call in usual.calls:
+        if call.phase == "serving" and call.name in CONNECTION and call.role() in ("input", "output"):
+            blocks_not = injector.fault(call, "error", errno.EAGAIN)
+            for error in ["EBADF", "EPERM", "EINVAL"]:
+                unchanged = f"{injector.numbers['fcntl']}:{calls_before + 1}:error={number_of(error)}"
+                yield f"{blocks_not},{unchanged}", [local]
+            if call.role() == "output":
+                for number in range(2, 8):
+                    pieces = f"{injector.numbers[call.name]}:{call.number}+:size=50000"
+                    later = f"{injector.numbers[call.name]}:{call.number + number}:signal={int(signal.SIGTERM)}"
+                    yield f"{later},{pieces}", [stopped, right]
+
+
+def class_cases(injector, usual):
+    """One call of each name for each row that has it, with the first of the row's errors."""
+    tried_already = set()
+    for call in swept(usual):
+        for error in errors_of(call):
+            row = row_of(call, error)
+            what = ROWS.index(row), call.name, call.role(), call.phase
+            if what not in tried_already:
+                tried_already.add(what)
+                yield injector.fault(call, "error", number_of(error)), row[-1]
+
+
+KINDS = {"errors": failing_cases, "lengths": short_cases, "signals": signal_cases, "clocks": clock_cases,
+         "pairs": combined_cases}
+
+
+def tried(injector, usual, cases):
+    """Try cases.  Returns what is wrong with each that is, and how many there were."""
+    wrong, count = [], 0
+    limit = 2 * len(usual.calls) + 200  # beyond which it would spin
+    for faults, ends in cases:
+        count += 1
+        pieces = re.search(r"\+:size=(\d+)", faults)
+        longer = 3 * (len(usual.scenario.sent) + len(usual.answer)) // int(pieces[1]) if pieces else 0
+        run = injector.run(usual.scenario, faults, limit + longer)
+        faulty = [call for call in run.calls if call.faulty]
+        if usual.scenario.name == "silence":  # its calls come as the machine is fast
+            names = [errno.errorcode.get(int(number)) for number in re.findall("error=([0-9]+)", faults)]
+            ends = [end for call in faulty for name in names for end in row_of(call, name)[-1]] or [*ends, right]
+        elif not faulty:
+            wrong.append(f"{usual.scenario} {faults}: the fault has not come to pass")
+            continue
+        if fault := judge(run, usual, ends):
+            at = "; ".join(f"{call.name} {call.number} {call.role()}, {call.phase}" for call in faulty[:1])
+            wrong.append(f"{usual.scenario} {faults} ({at}): {fault}")
+    return wrong, count
