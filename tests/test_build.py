@@ -32,7 +32,7 @@ BUILDERS = {
     "optimised-as-a-whole": {"CFLAGS": "-O3 -flto"},
     "fortified-by-CPPFLAGS": {"CPPFLAGS": "-D_FORTIFY_SOURCE=3"},
     "fortified-by-CFLAGS": {"CFLAGS": "-O2 -D_FORTIFY_SOURCE=3"},
-    "fortified-by-the-compiler": {"CC": "gcc -D_FORTIFY_SOURCE=3"},
+    "fortified-by-the-compiler": {"CC": "{} -D_FORTIFY_SOURCE=3"},
     "not-fortified": {"CPPFLAGS": "-U_FORTIFY_SOURCE"},
 }
 CLANG = ["as-shipped", "for-debugging", "not-optimised", "fortified-by-CPPFLAGS"]
@@ -81,6 +81,13 @@ def built(tree, target, **variables):
     return tree / target
 
 
+def built_by(tree, compiler, builder):
+    """The same, by a compiler that has the name of its package, with what the builder brings."""
+    parts.require(compiler, compiler)
+    variables = {"CC": "{}", **builder}
+    return built(tree, "ws-echo", **{**variables, "CC": variables["CC"].format(compiler)})
+
+
 def files(folder):
     """Everything but directories below a folder, as absolute paths without it."""
     return {"/" + str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or path.is_file()}
@@ -94,14 +101,12 @@ def test_help_names_every_target(tree):
 
 @pytest.mark.parametrize("builder", BUILDERS)
 def test_gcc_builds_it_without_a_warning(tree, builder):
-    parts.require("gcc", "gcc")
-    built(tree, "ws-echo", **{"CC": "gcc", **BUILDERS[builder]})
+    built_by(tree, "gcc", BUILDERS[builder])
 
 
 @pytest.mark.parametrize("builder", CLANG)
 def test_clang_builds_it_without_a_warning(tree, builder):
-    parts.require("clang", "clang")
-    built(tree, "ws-echo", **{"CC": "clang", **BUILDERS[builder]})
+    built_by(tree, "clang", BUILDERS[builder])
 
 
 @pytest.mark.parametrize("builder", STATIC)
@@ -109,12 +114,17 @@ def test_the_static_flavour_is_built_without_a_warning(tree, builder):
     built(tree, "ws-echo-static", **BUILDERS[builder])
 
 
-def test_it_is_built_without_a_warning_by_the_flags_of_debians_packages(tree):
+def packagers():
+    """What builders of Debian's packages bring."""
     buildflags = parts.require("dpkg-buildflags", "dpkg-dev")
     said = subprocess.run([buildflags, "--export=cmdline"], capture_output=True, check=True, timeout=wire.LIMIT,
                           env={**environment(), "DEB_BUILD_MAINT_OPTIONS": "hardening=+all"}, text=True).stdout
     variables = dict(word.split("=", 1) for word in shlex.split(said))
-    built(tree, "ws-echo", **{name: variables[name] for name in ("CPPFLAGS", "CFLAGS", "LDFLAGS")})
+    return {name: variables[name] for name in ("CPPFLAGS", "CFLAGS", "LDFLAGS")}
+
+
+def test_it_is_built_without_a_warning_by_the_flags_of_debians_packages(tree):
+    built_by(tree, "gcc", packagers())
 
 
 def test_the_builder_decides_how_it_is_fortified(tree):
