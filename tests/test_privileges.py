@@ -292,6 +292,7 @@ def test_without_a_filter_check_and_verbose_say_so_and_it_is_no_fault(compiled):
     assert WITHOUT in wire.run(b"", "--verbose").stderr.decode()
 
 
+@pytest.mark.of_the_filter
 def test_with_a_filter_nothing_is_said_of_it():
     result = wire.run(b"", "--verbose")
     assert "sandbox" not in wire.record(result.stderr.decode()) and WITHOUT not in result.stderr.decode(), result
