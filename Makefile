@@ -65,8 +65,8 @@ missing = { echo "$(1) is missing: install the package $(2), or run 'make deps'"
 tool = @command -v $(1) >/dev/null || $(call missing,$(1),$(2))
 library = @$(PKG_CONFIG) --exists $(1) || $(call missing,$(1),$(2))
 
-.PHONY: all help static run install uninstall deb rpm container dist clean
-.PHONY: deps check fuzz mutants deps-system check-system deps-packages check-packages deps-bench bench
+.PHONY: all help static run install uninstall deb rpm container dist clean deps check fuzz mutants deps-system check-system
+.PHONY: deps-packages check-packages deps-elsewhere check-elsewhere deps-bench bench
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -83,6 +83,9 @@ help:
 	@echo '                new goes to build/corpora'
 	@echo 'make deps-system, make check-system'
 	@echo '                the same for real launchers, a real systemd and real browsers; as root'
+	@echo 'make deps-elsewhere, make check-elsewhere'
+	@echo '                run the first of these in fresh roots of other Debians, natively for i386, and for s390x'
+	@echo '                in an emulator; ONLY= chooses, also among five architectures (see README.md); as root'
 	@echo 'make deps-bench, make bench'
 	@echo '                compare the speed with that of cat and of other servers'
 	@echo 'make mutants    change the program in one place at a time and tell whether the tests notice: on demand, for'
@@ -182,6 +185,14 @@ deps-packages: deps
 
 check-packages: ws-echo
 	$(PYTEST) tests/packaging
+
+deps-elsewhere: deps
+	@packaging/install-deps elsewhere
+
+# Two roots at a time: one waits for the network while the other computes.  What each has passed is shown.
+ONLY = debian-13 or sid or i386 or s390x
+check-elsewhere: ws-echo
+	$(PYTEST) -rP --durations=0 --durations-min=1 --numprocesses=2 --dist=loadgroup tests/elsewhere -k '$(ONLY)'
 
 deps-bench: deps
 	@packaging/install-deps bench

@@ -274,7 +274,8 @@ def test_the_archive_of_the_source_has_what_is_under_version_control_and_always_
 
 def test_whatever_a_test_needs_is_installed_by_make_deps():
     groups = dict(re.findall(r"^(\w+)='(.*?)'$", (wire.TOP / "packaging/install-deps").read_text(), re.M | re.S))
-    for folder, installed in [("tests", "build static check"), ("tests/system", "build static check system")]:
+    for folder, installed in [("tests", "build static check"), ("tests/system", "build static check system"),
+                              ("tests/elsewhere", "build static check elsewhere")]:
         packages = {package for group in installed.split() for package in groups[group].split()} | {"bash", "dpkg", "make"}
         for file in (wire.TOP / folder).glob("*.py"):
             needed = re.findall(r'\brequire(?:_module|_file)?\([^()]*?,\s*"([a-z0-9+.-]+)"\)', file.read_text())
