@@ -1782,11 +1782,10 @@ static uint8_t *output_room(struct connection *c, size_t length)
     return c->output + c->output_used;
 }
 
-/* Flushes the output, moves the rest of the input to its base, and reads more behind it.  As receive. */
+/* Moves the rest of the input to its base, and reads more behind it.  As receive. */
 static enum arrival receive_input(struct connection *c, int64_t deadline)
 {
     size_t left = c->input_end - c->input_start, count = 0;
-    flush(c);
     if (c->input_start > c->input_base) {
         memmove(c->input + c->input_base, c->input + c->input_start, left);
         c->input_start = c->input_base;
