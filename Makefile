@@ -65,8 +65,9 @@ missing = { echo "$(1) is missing: install the package $(2), or run 'make deps'"
 tool = @command -v $(1) >/dev/null || $(call missing,$(1),$(2))
 library = @$(PKG_CONFIG) --exists $(1) || $(call missing,$(1),$(2))
 
-.PHONY: all help static run install uninstall deb rpm container dist clean deps check fuzz mutants deps-system check-system
-.PHONY: deps-packages check-packages deps-elsewhere check-elsewhere deps-bench bench
+.PHONY: all help static run install uninstall deb rpm container dist clean
+.PHONY: deps check deps-system check-system deps-packages check-packages deps-elsewhere check-elsewhere
+.PHONY: deps-long check-long coverage fuzz mutants deps-bench bench
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -79,6 +80,9 @@ help:
 	@echo 'make run        serve on all addresses until Ctrl-C; PORT=8888 chooses the port, ARGS= options'
 	@echo 'make deps       install what building and testing need, by apt-get (with run: only what that needs)'
 	@echo 'make check      run the tests that need no privileges, with both programs'
+	@echo 'make deps-long, make check-long'
+	@echo '                run the tests that take minutes: each fault, other builds, other analysers'
+	@echo 'make coverage   say which lines and branches no test reaches'
 	@echo 'make fuzz       search for inputs that break a rule, TIME=60 seconds for each target in tests/corpora; what is'
 	@echo '                new goes to build/corpora'
 	@echo 'make deps-system, make check-system'
@@ -168,6 +172,15 @@ fuzz: build/fuzz build/connection
 			-artifact_prefix=$$found- $$found tests/corpora/$$target >$$found.log 2>&1 || \
 			{ tail -n 40 $$found.log; exit 1; }; \
 		sed -n "s/^stat::number_of_executed_units: */$$target: executions /p" $$found.log; done
+
+deps-long: deps
+	@packaging/install-deps long
+
+check-long: ws-echo ws-echo-static
+	$(PYTEST) --numprocesses=$$(nproc) --durations=10 tests/long
+
+coverage: ws-echo
+	$(PYTHON) tests/coverage.py all
 
 deps-system: deps
 	@packaging/install-deps system
