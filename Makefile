@@ -93,7 +93,7 @@ help:
 	@echo 'make deps-bench, make bench'
 	@echo '                compare the speed with that of cat and of other servers'
 	@echo 'make mutants    change the program in one place at a time and tell whether the tests notice: on demand, for'
-	@echo '                hours; N= how many, ONLY= a section such as frames'
+	@echo '                hours; N= how many, SECTION= one such as frames'
 	@echo 'make install    install below PREFIX=$(PREFIX), and into SYSCONFDIR=$(SYSCONFDIR); below DESTDIR, if set.'
 	@echo '                Also: SBINDIR UNITDIR SYSUSERSDIR MANDIR COMPLETIONDIR ROOTDIR LOADERDIR; see the Makefile'
 	@echo 'make uninstall  remove what was installed, but for an xinetd entry that was edited'
@@ -203,9 +203,9 @@ deps-elsewhere: deps
 	@packaging/install-deps elsewhere
 
 # Two roots at a time: one waits for the network while the other computes.  What each has passed is shown.
+ONLY = debian-13 or sid or i386 or s390x
 check-elsewhere: ws-echo
-	$(PYTEST) -rP --durations=0 --durations-min=1 --numprocesses=2 --dist=loadgroup tests/elsewhere \
-		-k '$(or $(ONLY),debian-13 or sid or i386 or s390x)'
+	$(PYTEST) -rP --durations=0 --durations-min=1 --numprocesses=2 --dist=loadgroup tests/elsewhere -k '$(ONLY)'
 
 deps-bench: deps
 	@packaging/install-deps bench
@@ -216,7 +216,7 @@ bench: ws-echo ws-echo-static
 	[ $$(id -u) != 0 ] || $(PYTHON) tests/system/measure.py
 
 mutants:
-	nice -n 15 $(PYTHON) tests/mutants.py $(N:%=--number=%) $(ONLY:%=--only="%")
+	nice -n 15 $(PYTHON) tests/mutants.py $(N:%=--number=%) $(SECTION:%=--only="%")
 
 # The files in the tree are as for PREFIX=/usr; $(call here,FILE) writes one with the paths of this installation, and
 # $(call put,FILE,TARGET) installs that.
