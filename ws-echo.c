@@ -1007,9 +1007,10 @@ static void add_number(struct record *record, const char *key, const char *name,
 /* Limits the time of what follows, up to bound_end: a log that blocks is interrupted.  Returns the time. */
 static int64_t bound_begin(void)
 {
+    int64_t began = now(); /* before the timer, or its expiry could look too early to be one */
     timer_bounds_log = 1;
     set_timer(LOG_TIME);
-    return now();
+    return began;
 }
 
 /* Ends what bound_begin began, and notes whether the log took too long. */
