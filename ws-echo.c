@@ -3138,6 +3138,22 @@ static void release_memory(struct message *message)
     message->release_at = NEVER;
 }
 
+/* Gives back the whole pages between two addresses; no page is larger than KEPT_MAX. */
+static void release_between(uint8_t *begin, uint8_t *end)
+{
+    begin += -(uintptr_t)begin % KEPT_MAX;
+    end -= (uintptr_t)end % KEPT_MAX;
+    if (begin < end)
+        madvise(begin, (size_t)(end - begin), MADV_DONTNEED);
+}
+
+/* Gives back what large messages took of the buffers, where nothing waits in them. */
+static void release_buffers(struct connection *c)
+{
+    release_between(c->input + c->input_end, c->input + sizeof c->input);
+    release_between(c->output + c->output_used, c->output + sizeof c->output);
+}
+
 /* Makes the frame of a reply around the gathered message.  Returns it, and its length. */
 static uint8_t *frame_message(struct message *message, size_t *length)
 {
@@ -3321,6 +3337,7 @@ static enum end receive_more(struct connection *c)
     if (c->time >= c->message.release_at) {
         release_codec(c);
         release_memory(&c->message);
+        release_buffers(c);
     }
     int64_t deadline = next_deadline(c);
     switch (direct ? receive(c, to, size, deadline, &count) : receive_input(c, deadline)) {

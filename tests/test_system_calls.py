@@ -2,6 +2,8 @@
 
 import re
 import select
+import signal
+import socket
 
 import pytest
 import wire
@@ -163,6 +165,21 @@ def test_memory_goes_back_after_a_large_message(pair, parts):
         expected = wire.reply(BINARY, payload * parts)
         wire.same(served.peer.receive(len(expected)), expected)
         wire.wait_until(lambda: resident(served.process) < before + MIB // 2, "the memory is given back")
+
+
+def test_memory_of_the_buffers_goes_back_too():
+    small, many = bytes(100), 20_000
+    with wire.Served() as served:
+        peer = served.peer.open()
+        before = warmed_up(served)
+        peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MIB)
+        served.stop(signal.SIGSTOP)  # so that one read finds as much as it can take
+        peer.send(wire.frame(BINARY, small) * many)
+        served.stop(signal.SIGCONT)
+        wire.same(peer.receive(many * len(wire.reply(BINARY, small))), wire.reply(BINARY, small) * many)
+        assert resident(served.process) > before + MIB // 3
+        large_message_echoed(peer, LARGE[: MIB])
+        wire.wait_until(lambda: resident(served.process) < before + MIB // 3, "the memory is given back")
 
 
 LARGE = bytes(range(256)) * (16 * MIB // 256)
