@@ -64,19 +64,7 @@ static _Noreturn void world_exit(int status);
 #endif
 
 #undef main
-#undef read
-#undef write
-#undef writev
-#undef setitimer
-#undef clock_gettime
-#undef fcntl
-#undef shutdown
-#undef close
-#undef setsockopt
-#undef mmap
 #undef madvise
-#undef syslog
-#undef exit
 
 /* ---- Input ------------------------------------------------------------------------------------------ */
 
@@ -90,6 +78,7 @@ struct setting {
     uint8_t beginning;     /* of what the peer sends: see beginnings */
     uint8_t fault;         /* which call fails (enum fault), and the how manieth */
     uint8_t signal_at;     /* SIGTERM comes in the how manieth call; 0: in none */
+    uint8_t stall;         /* for how long the program is stopped (stalls), and before the how manieth call */
     uint8_t step_count;
 };
 
@@ -246,9 +235,14 @@ static void judge_record(const char *line);
 /* Whatever is called passes here: time goes on, and signals come. */
 static void pass(void)
 {
+    static const int64_t stalls[] = {0, 1000, 3 * SECOND, 100 * SECOND};
+    unsigned stall = w.setting.stall;
     w.time++;
-    w.all_calls++;
     HOLDS(++w.calls < CALLS_MAX);
+    if (w.all_calls++ == stall / COUNT_OF(stalls)) {
+        w.time += stalls[stall % COUNT_OF(stalls)];
+        w.lost_time += stalls[stall % COUNT_OF(stalls)];
+    }
     if (w.setting.signal_at > 0 && w.all_calls == w.setting.signal_at && w.terminated_at == NEVER) {
         w.terminated_at = w.time;
         request_stop(SIGTERM);
