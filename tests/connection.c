@@ -107,7 +107,7 @@ enum fault {
 
 /* What happens in a read or write: the lower half of a step.  The upper half is an argument. */
 enum step {
-    WHOLE,       /* it moves all there is */
+    WHOLE,       /* it moves all there is; the first read brings at least the beginning */
     FEW,         /* it moves as many bytes as the argument says, and one */
     PART,        /* the same, times 64 */
     LONG,        /* a write moves sixteenths; before a read the last byte comes thousands of times more */
@@ -173,6 +173,7 @@ enum {
     POOL_SIZE = 2 * HUGE_PAGE, /* bytes, for one mapping */
     CALLS_MAX = 200,           /* between two that move bytes, or wait */
     WAITS_MAX = 1000,
+    SHORT_WAITS_MAX = 8,   /* in a row, of a tick or less */
     SILENT_WAITS_MAX = 40, /* then the peer ends */
     SLACK = 100 * 1000,    /* microseconds that calls take, and ticks */
 };
@@ -183,22 +184,25 @@ static struct world {
     /* What happens: what is left of the input. */
     struct setting setting;
     const uint8_t *bytes, *steps;
-    size_t bytes_left, steps_left, repeated;
+    size_t beginning_left, bytes_left, steps_left, repeated;
     unsigned faults[FAULTS]; /* calls that could have failed */
 
     /* Time, in microseconds; NEVER: it has not come. */
     int64_t time, began;
     int64_t expiry, interval; /* of the timer */
+    bool expired;             /* since it was set */
     int64_t lost_time;        /* in which the program could not do anything */
     int64_t heard;            /* when the peer was heard, or had taken a write that had to go on */
     int64_t caught_up;        /* when it had taken one since the last read */
+    int64_t given_back;       /* when memory was */
+    int64_t excused;          /* since when a peer may be blamed for not taking anything */
     int64_t write_began;      /* or when it last moved something */
     int64_t terminated_at, shut_at;
     int64_t writing_stops_at; /* for SIGTERM has come */
 
     /* What the program does. */
     unsigned calls; /* since something has moved, or time has passed */
-    unsigned all_calls, waits, silent_waits, write_calls, maps, blocked_logs, records;
+    unsigned all_calls, waits, short_waits, silent_waits, write_calls, pings, maps, blocked_logs, records;
     size_t sent, sent_before_shut; /* bytes of the peer that were read */
     size_t received;               /* bytes that the peer got */
     bool write_unfinished;         /* a write has moved less than all, and has to go on */
@@ -207,6 +211,7 @@ static struct world {
     bool local_fault;              /* one has happened, which has to be reported */
     bool refused;                  /* memory was refused */
     bool lingering;                /* what is unread is discarded */
+    bool owes_memory;              /* of a large message */
     bool flags_due;                /* O_NONBLOCK has to be removed */
     enum end failure;              /* of the read or write that failed */
     int exit_status;
@@ -232,6 +237,19 @@ static _Noreturn void ignore(void)
 static void judge_so_far(void);
 static void judge_record(const char *line);
 
+/* Lets time pass in which the program is stopped. */
+static void lose_time(int64_t time)
+{
+    w.time += time;
+    w.lost_time += time;
+}
+
+static void expire(void)
+{
+    w.expired = true;
+    note_expiry(SIGALRM);
+}
+
 /* Whatever is called passes here: time goes on, and signals come. */
 static void pass(void)
 {
@@ -239,17 +257,15 @@ static void pass(void)
     unsigned stall = w.setting.stall;
     w.time++;
     HOLDS(++w.calls < CALLS_MAX);
-    if (w.all_calls++ == stall / COUNT_OF(stalls)) {
-        w.time += stalls[stall % COUNT_OF(stalls)];
-        w.lost_time += stalls[stall % COUNT_OF(stalls)];
-    }
+    if (w.all_calls++ == stall / COUNT_OF(stalls))
+        lose_time(stalls[stall % COUNT_OF(stalls)]);
     if (w.setting.signal_at > 0 && w.all_calls == w.setting.signal_at && w.terminated_at == NEVER) {
         w.terminated_at = w.time;
         request_stop(SIGTERM);
     }
     if (w.time >= w.expiry) {
         w.expiry = w.interval > 0 ? w.time + w.interval : NEVER;
-        note_expiry(SIGALRM);
+        expire();
     }
 }
 
@@ -269,6 +285,8 @@ static int fail_with(int error)
 static void wait_until(int64_t latest)
 {
     HOLDS(++w.waits < WAITS_MAX);
+    w.short_waits = w.expiry <= w.time + TICK ? w.short_waits + 1 : 0;
+    HOLDS(w.short_waits < SHORT_WAITS_MAX);
     HOLDS(latest == NEVER || w.expiry <= latest + w.lost_time + SLACK);
     if (w.time < w.expiry)
         w.time = w.expiry;
@@ -286,11 +304,13 @@ static uint8_t next_step(void)
     return *w.steps++;
 }
 
+/* Stops the program in a read or write.  A peer is not blamed for a long time. */
 static void jump(unsigned argument)
 {
-    int64_t far = (INT64_C(1) << argument) * 10000;
-    w.time += far;
-    w.lost_time += far;
+    int64_t time = (INT64_C(1) << argument) * 10000;
+    lose_time(time);
+    if (time > options.timeout / 2 + options.timeout / 4 + SECOND)
+        w.excused = w.time;
     pass();
 }
 
@@ -298,6 +318,7 @@ static void terminate(void)
 {
     if (w.terminated_at == NEVER)
         w.terminated_at = w.time;
+    w.short_waits = 0;
     request_stop(SIGTERM);
     pass();
 }
@@ -328,6 +349,7 @@ static size_t deliver(uint8_t *buffer, size_t size)
     size_t most = size < SENT_MAX - w.sent ? size : SENT_MAX - w.sent;
     bool repeat = w.bytes_left == 0;
     size_t *left = repeat ? &w.repeated : &w.bytes_left, count = *left < most ? *left : most;
+    w.beginning_left = 0;
     w.stream_ended = w.shut_at == NEVER ? count == 0 : w.stream_ended;
     if (count == 0)
         return 0;
@@ -342,6 +364,7 @@ static size_t deliver(uint8_t *buffer, size_t size)
     if (w.shut_at == NEVER) {
         w.sent_before_shut = w.sent;
         w.heard = w.time;
+        w.pings = 0;
     }
     return count;
 }
@@ -369,6 +392,7 @@ static ssize_t wait_for_bytes(void)
     }
     HOLDS(w.shut_at != NEVER || w.received == 0 || options.timeout == 0 ||
           w.time - w.heard <= options.timeout + w.lost_time + SLACK);
+    HOLDS(w.shut_at != NEVER || !w.owes_memory || w.expiry <= w.time + QUIET_TIME + SLACK);
     wait_until(latest);
     return fail_with(EINTR);
 }
@@ -385,17 +409,20 @@ static ssize_t world_read(int descriptor, void *buffer, size_t size)
     w.write_began = NEVER;
     if (w.shut_at == NEVER) {
         judge_so_far();
-        w.heard = w.caught_up > w.heard ? w.caught_up : w.heard;
+        if (w.caught_up > w.heard) {
+            w.heard = w.caught_up;
+            w.pings = 0;
+        }
     }
     for (;;) {
         step = next_step();
         argument = step >> 4;
         switch (step % 16) {
-        case FEW: count = argument + 1u; break;
-        case PART: count = 64 * (argument + 1u); break;
+        case FEW: count = w.beginning_left + argument + 1u; break;
+        case PART: count = w.beginning_left + 64 * (argument + 1u); break;
         case LONG: w.repeated += 2048 * (argument + 1u); continue;
         case INTERRUPT: return fail_with(EINTR);
-        case ALARM: note_expiry(SIGALRM); return fail_with(EINTR);
+        case ALARM: expire(); return fail_with(EINTR);
         case TERMINATE: /* the call goes on, until the timer expires */
             terminate();
             wait_until(w.time);
@@ -502,7 +529,7 @@ static ssize_t world_writev(int descriptor, const struct iovec *parts, int count
         case PART: size = 64 * (argument + 1u); break;
         case LONG: size = 1 + whole / 16 * argument; break;
         case INTERRUPT: return fail_with(EINTR);
-        case ALARM: note_expiry(SIGALRM); return fail_with(EINTR);
+        case ALARM: expire(); return fail_with(EINTR);
         case TERMINATE: terminate(); continue;
         case WAIT:
             if (!wait_for_peer())
@@ -582,6 +609,9 @@ static int world_setitimer(int which, const struct itimerval *timer, void *old)
         w.lost = w.shut_at == NEVER;
         return fail_with(EPERM);
     }
+    /* It is set when it has to expire earlier, or has expired, so that most reads cost no call. */
+    HOLDS(timer_bounds_log || delay <= 1 || w.expired || w.time + delay < w.expiry);
+    w.expired = delay <= 1 || expired; /* disarmed, set by a handler, or expired while it was set */
     w.interval = timer->it_interval.tv_sec * SECOND + timer->it_interval.tv_usec;
     w.expiry = delay > 0 ? w.time + delay : NEVER;
     pass(); /* a signal may come before the program goes on */
@@ -679,6 +709,10 @@ static int world_madvise(void *at, size_t size, int advice)
     pass();
     if (fails(ADVICE_FAULT))
         return fail_with(EINVAL);
+    if (advice == MADV_DONTNEED) {
+        w.owes_memory = false;
+        w.given_back = w.time;
+    }
     return advice == MADV_DONTNEED ? madvise(at, size, advice) : 0;
 }
 
@@ -726,7 +760,6 @@ static struct model {
     uint8_t control[CONTROL_PAYLOAD_MAX];
 
     size_t reply_count, reply_judged;
-    uint64_t messages;
 } m;
 
 static uint8_t expected[EXPECTED_MAX];
@@ -1040,7 +1073,8 @@ static void judge_reply(uint8_t first, const uint8_t *payload, size_t length)
     HOLDS(length == prefix + reply->length);
     HOLDS(memcmp(payload, options.prefix.bytes, prefix) == 0);
     HOLDS(memcmp(payload + prefix, expected + reply->begin, reply->length) == 0);
-    m.messages += reply->opcode != PONG;
+    if (w.given_back <= w.heard)
+        w.owes_memory = w.owes_memory || reply->compressed || reply->length > KEPT_MAX;
 }
 
 /* Judges our Close: it says what the peer's frames have deserved, or what has happened in the world. */
@@ -1057,6 +1091,7 @@ static void judge_close(const uint8_t *payload, size_t length)
     }
     HOLDS((m.said == NO_MEMORY) == w.refused);
     HOLDS(m.said != IDLE || (options.timeout > 0 && w.time - w.heard >= options.timeout));
+    HOLDS(m.said != IDLE || options.ping_interval == 0 || w.pings > 0);
     HOLDS(m.said != STOPPED || w.terminated_at != NEVER);
     HOLDS(m.said == NO_MEMORY || m.said == (m.verdict != MORE ? m.verdict : m.said == IDLE ? IDLE : STOPPED));
     HOLDS(m.said == NO_MEMORY || m.reply_judged == m.reply_count);
@@ -1085,7 +1120,8 @@ static void judge_frames(void)
             return;
         m.judged += header + (size_t)length;
         if (frame[0] == (FIN | PING))
-            HOLDS(length == 0 && options.ping_interval > 0 && w.time - w.heard >= options.ping_interval);
+            HOLDS(length == 0 && options.ping_interval > 0 &&
+                  w.time - w.heard >= ++w.pings * options.ping_interval);
         else if (frame[0] == (FIN | CLOSE))
             judge_close(frame + header, (size_t)length);
         else
@@ -1172,7 +1208,8 @@ static void judge_refusal(const struct head *head, enum end request)
 /* Tells whether a write could be given up. */
 static bool may_be_given_up(void)
 {
-    return w.write_unfinished && ((options.timeout > 0 && w.time - w.write_began >= options.timeout) ||
+    int64_t since = w.write_began > w.excused ? w.write_began : w.excused;
+    return w.write_unfinished && ((options.timeout > 0 && w.time - since >= options.timeout) ||
                                   (w.terminated_at != NEVER && w.time - w.terminated_at >= STOP_TIME));
 }
 
@@ -1223,8 +1260,8 @@ static void judge_end(void)
                                                         w.time >= w.began + options.handshake_timeout)));
     }
     HOLDS(w.end == MORE || is_caused(w.end, request));
-    HOLDS(w.records == 1 || w.setting.switches & QUIET || m.status == 200 || m.status == 204 ||
-          (m.status == 0 && head.scanned == 0));
+    HOLDS(w.records == 1 || w.setting.switches & QUIET || ends[request].code == 200 ||
+          ends[request].code == 204 || (m.status == 0 && head.scanned == 0));
 }
 
 /* ---- Start ------------------------------------------------------------------------------------------ */
@@ -1269,7 +1306,7 @@ static void begin_options(const struct setting *setting)
 }
 
 /* Begins a world, and the connection in it. */
-static void begin_world(const uint8_t *input, size_t length)
+static void begin_world(const uint8_t *input, size_t length, size_t beginning)
 {
     static const enum channel channels[] = {STANDARD_ERROR, JOURNAL, SYSLOG, STANDARD_ERROR};
     struct connection *c = &connection;
@@ -1283,6 +1320,7 @@ static void begin_world(const uint8_t *input, size_t length)
     w.steps = input + length - steps;
     w.steps_left = steps;
     w.bytes = input + sizeof w.setting;
+    w.beginning_left = beginning;
     w.bytes_left = length - sizeof w.setting - steps;
     w.time = w.began = w.heard = 1000 * SECOND;
     w.expiry = w.write_began = w.terminated_at = w.shut_at = w.writing_stops_at = NEVER;
@@ -1331,7 +1369,7 @@ static void fuzz_connection(const uint8_t *input, size_t length)
            length - sizeof(struct setting));
     if (!peer_inflater.state)
         HOLDS(inflateInit2(&peer_inflater, -15) == Z_OK && inflateInit2(&model_inflater, -15) == Z_OK);
-    begin_world(whole, length + begun);
+    begin_world(whole, length + begun, begun);
     int over = setjmp(w.over);
     if (over == 0)
         serve(&connection);
