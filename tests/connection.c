@@ -55,6 +55,7 @@ static _Noreturn void world_exit(int status);
 #define setsockopt(...) world_setsockopt(__VA_ARGS__)
 #define mmap(...) world_mmap(__VA_ARGS__)
 #define madvise(...) world_madvise(__VA_ARGS__)
+#undef syslog /* a macro already, in some libraries */
 #define syslog(...) world_syslog(__VA_ARGS__)
 #define exit(...) world_exit(__VA_ARGS__)
 #include "../ws-echo.c"
@@ -226,6 +227,16 @@ static size_t pool_sizes[2];
 static uint8_t *pool_of(unsigned number)
 {
     return pools[number] + HUGE_PAGE - 65536;
+}
+
+/* Tells whether bytes lie in one mapping. */
+static bool is_mapped(const uint8_t *bytes, size_t length)
+{
+    for (unsigned i = 0; i < COUNT_OF(pools); i++)
+        if (bytes >= pool_of(i) && bytes <= pool_of(i) + pool_sizes[i] &&
+            length <= (size_t)(pool_of(i) + pool_sizes[i] - bytes))
+            return true;
+    return false;
 }
 
 /* Ends an input that is too much for the arrays here. */
@@ -403,7 +414,7 @@ static ssize_t world_read(int descriptor, void *buffer, size_t size)
     bool into_input = to >= input && to < input + sizeof connection.input;
     size_t count = size;
     HOLDS(descriptor == STDIN_FILENO && size > 0 && !w.lost && !w.write_unfinished && !w.flags_due);
-    HOLDS(!into_input || size <= (size_t)(input + sizeof connection.input - to));
+    HOLDS(into_input ? size <= (size_t)(input + sizeof connection.input - to) : is_mapped(to, size));
     HOLDS(w.shut_at != NEVER || !w.stream_ended);
     pass();
     w.write_began = NEVER;
@@ -702,10 +713,7 @@ static void *world_mmap(void *at, size_t size, int protection, int flags, int de
 
 static int world_madvise(void *at, size_t size, int advice)
 {
-    const uint8_t *from = at;
-    unsigned pool = from >= pools[1];
-    HOLDS(pool < w.maps && from >= pool_of(pool) && from + size <= pool_of(pool) + pool_sizes[pool]);
-    HOLDS((uintptr_t)at % 4096 == 0);
+    HOLDS(is_mapped(at, size) && (uintptr_t)at % 4096 == 0);
     pass();
     if (fails(ADVICE_FAULT))
         return fail_with(EINVAL);
@@ -1313,6 +1321,7 @@ static void begin_world(const uint8_t *input, size_t length, size_t beginning)
     size_t steps;
     memset(&w.setting, 0, sizeof w - offsetof(struct world, setting));
     memset(&m, 0, sizeof m);
+    memset(pool_sizes, 0, sizeof pool_sizes);
     memcpy(&w.setting, input, sizeof w.setting);
     steps = w.setting.step_count;
     if (steps > length - sizeof w.setting)
