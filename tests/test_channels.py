@@ -7,6 +7,8 @@ import contextlib
 import os
 import re
 import socket
+import struct
+import subprocess
 
 import parts
 import pytest
@@ -178,3 +180,19 @@ def test_the_journal_as_the_log_gets_the_record_whoever_started_it(sockets):
         return
     (entry,) = sockets.received("journal")
     assert "\nWS_CLOSE_CODE=3000\n" in entry and log == "" and sockets.received("manager") == []
+
+
+def test_a_note_tells_packagers_that_the_library_of_the_journal_is_loaded(tmp_path):
+    """https://systemd.io/ELF_DLOPEN_METADATA/"""
+    if not wire.filtered():
+        pytest.skip("its bytes are in the order of another architecture, or an emulator has none of its own")
+    note = tmp_path / "note"
+    copied = subprocess.run([parts.require("objcopy", "binutils"), "-O", "binary", "--only-section=.note.dlopen",
+                             wire.PROGRAM, note], check=False, capture_output=True)
+    if wire.PROGRAM.endswith(STATIC):
+        assert copied.returncode or not note.exists() or note.read_bytes() == b""
+        return
+    described = (b'[{"feature":"journal","description":"Structured records and unit status",'
+                 b'"priority":"recommended","soname":["libsystemd.so.0"]}]\0')
+    assert note.read_bytes().rstrip(b"\0") == (
+        struct.pack("=III4s", 4, len(described), 0x407C0C0A, b"FDO\0") + described).rstrip(b"\0")

@@ -88,6 +88,19 @@ def test_the_process_ends_although_the_peer_keeps_the_connection_open():
         served.finish()
 
 
+@pytest.mark.parametrize("pair", PAIRS[:2])
+def test_nothing_more_is_taken_from_the_peer_although_somebody_holds_the_connection(pair):
+    """As a service manager does."""
+    with wire.Served(pair=pair, watched=True) as served:
+        served.peer.open().send(wire.close(1000))
+        assert served.peer.rest() == CLOSING
+        served.finish()
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            for _ in range(1000):
+                served.peer.send(b"more")
+                select.select([], [], [], 0.001)  # the answer to it takes a moment
+
+
 # Half-closed connections and their ends.
 
 @pytest.mark.parametrize("pair", PAIRS)

@@ -63,6 +63,9 @@ WITHOUT_ADDRESS = {
     "version-2-local-with-tlvs": version_2(LOCAL, UNSPECIFIED, TLVS),
     "version-2-unspecified": version_2(PROXY, UNSPECIFIED, b""),
     "version-2-unspecified-with-more": version_2(PROXY, UNSPECIFIED, bytes(50)),
+    "version-2-unix-without-a-name": version_2(PROXY, UNIX, bytes(216)),
+    **{f"version-2-family-{family:02x}": version_2(PROXY, family, bytes(12))
+       for family in (0x01, 0x02, 0x10, 0x12, 0x20, 0x22, 0x30, 0x32)},  # no stream, or of no known kind
 }
 
 MALFORMED = {
