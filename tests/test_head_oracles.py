@@ -164,6 +164,7 @@ class Difference(NamedTuple):
     example: bytes
     right: str
     why: str
+    mended: bool = False  # in later versions of theirs
 
 
 def request(line=b"GET / HTTP/1.1", *fields):
@@ -243,7 +244,7 @@ DIFFERENCES = [
                "both", "as above; 0 and 00 are equal"),
     Difference("node", None, rb"(?i)\ncontent-length:[^\r]*\t",
                request(b"GET / HTTP/1.1", b"Content-Length: 0\t"),
-               "ours", "RFC 9110 section 5.6.3: white space around a value may be a tab"),
+               "ours", "RFC 9110 section 5.6.3: white space around a value may be a tab", mended=True),
 ]
 
 
@@ -266,7 +267,8 @@ def unexplained(judge, head, our, their):
         return None if fields == logged(their[1]) else f"ours read {fields}, theirs {logged(their[1])}"
     if states[0] == states[1] or states == ("refused", "part"):
         return None
-    if "part" not in states and any(judge in row.judges.split() and row.end == our[0] and re.search(row.pattern, head)
+    end = head.find(b"\r\n\r\n", 2) + 4  # no pattern looks at what is behind
+    if "part" not in states and any(judge in row.judges.split() and row.end == our[0] and re.search(row.pattern, head[:end])
                                     for row in DIFFERENCES):
         return None
     return f"ours: {states[0]}, {our and our[0]}; theirs: {states[1]}, {their and their[0]}"
@@ -306,4 +308,5 @@ def test_every_difference_that_is_listed_is_one(judge, row):
     (theirs,) = JUDGES[judge]([row.example])
     assert re.search(row.pattern, row.example)
     our, states = ours(row.example), ("refused", "read") if row.end else ("read", "refused")
-    assert (our[0], state(our), state(theirs)) == (row.end, *states), theirs
+    assert (our[0], state(our)) == (row.end, states[0])
+    assert state(theirs) == states[1] or row.mended and state(theirs) == states[0], theirs
