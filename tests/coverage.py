@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""Usage: tests/coverage.py corpus
+"""Usage: tests/coverage.py corpus|all
 
-Print by section of ws-echo.c how many of its lines are reached, and which are not, by
+Print by section of ws-echo.c how many of its lines and branches are reached, and which are not, by
   corpus   the corpora of the fuzzers alone
+  all      the tests of make check
 """
 
 import json
@@ -39,32 +40,45 @@ def compiled(source, folder, *more):
 
 
 def counts(folder):
-    """How often each line of ws-echo.c was reached, by all programs that were compiled in a folder."""
-    total = {}
+    """How often each line of ws-echo.c was reached, and each branch of it, by all programs that were compiled in a
+    folder."""
+    lines, branches = {}, {}
     for data in folder.glob("*.gcda"):
-        said = subprocess.run(["gcov", "--json-format", "--stdout", data], cwd=folder, capture_output=True, check=True)
+        said = subprocess.run(["gcov", "--json-format", "--branch-counts", "--stdout", data], cwd=folder,
+                              capture_output=True, check=True)
         for file in json.loads(said.stdout)["files"]:
             if pathlib.Path(folder, file["file"]).resolve() == PROGRAM:
                 for line in file["lines"]:
                     number = line["line_number"]
-                    total[number] = total.get(number, 0) + line["count"]
-    return total
+                    lines[number] = lines.get(number, 0) + line["count"]
+                    for branch, taken in enumerate(line["branches"]):
+                        branches[number, branch] = branches.get((number, branch), 0) + taken["count"]
+    return lines, branches
 
 
-def report(total):
-    """Print the counts by section."""
-    sections = {"": []}
-    for number, text in enumerate(PROGRAM.read_text().splitlines(), 1):
+def report(lines, branches):
+    """Print the counts by section, and the branches that are not taken from lines that are reached."""
+    source, sections = PROGRAM.read_text().splitlines(), {"": []}
+    for number, text in enumerate(source, 1):
         if heading := SECTION.match(text):
             sections[heading[1]] = []
-        if number in total:
+        if number in lines:
             list(sections.values())[-1].append(number)
-    for name, lines in sections.items():
-        missed = [number for number in lines if not total[number]]
-        if lines:
-            reached = len(lines) - len(missed)
-            print(f"{name:34} {reached:5} of {len(lines):5} lines {100 * reached / len(lines):6.1f} %", end="")
-            print(f"  but for {ranges(missed)}" if missed else "")
+    for name, numbers in sections.items():
+        if numbers:
+            missed = [number for number in numbers if not lines[number]]
+            taken = [bool(count) for (number, _), count in branches.items() if number in numbers]
+            print(f"{name:34} {share(len(numbers) - len(missed), len(numbers), 'lines')}"
+                  f" {share(sum(taken), len(taken), 'branches')}", f" but for {ranges(missed)}" if missed else "")
+    print("\nBranches that are not taken from lines that are reached:")
+    for number in sorted(lines):
+        ways = [count for (line, _), count in branches.items() if line == number]
+        if lines[number] and not all(ways):
+            print(f"{number:5} {ways.count(0)} of {len(ways):2}  {source[number - 1].strip()}")
+
+
+def share(part, whole, what):
+    return f"{part:5} of {whole:5} {what} {100 * part / max(whole, 1):6.1f} %"
 
 
 def ranges(numbers):
@@ -88,7 +102,28 @@ def corpus(folder):
                                check=True)
 
 
-RUNS = {"corpus": corpus}
+def tests(folder):
+    """Run the tests that start the program, and those in C that include it."""
+    folder.chmod(0o777)
+    os.umask(0)  # it becomes somebody else, who adds to the same counts
+    program, script = compiled("ws-echo.c", folder), folder / "start"
+    script.write_text(f'#!/bin/bash -p\nexec -a "$0" {program} "$@"\n')
+    script.chmod(0o755)
+    subprocess.run([program, "--version"], stdout=subprocess.DEVNULL, check=True)  # that there is a file
+    sys.path.insert(0, str(TOP / "tests"))
+    import conftest
+    names = {path.name for path in TOP.glob("tests/test_*.py")} - conftest.ONCE - TRACED
+    # A script has no filter, as wire.filtered() says; but what traces or preloads needs the program itself.
+    for start, files in ((script, names), (program, TRACED)):
+        subprocess.run([sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider",
+                        f"--numprocesses={os.cpu_count()}", *[f"tests/{name}" for name in sorted(files)]],
+                       cwd=TOP, env={**os.environ, "WS_ECHO": str(start)}, check=False)
+    subprocess.run([compiled("tests/unit.c", folder)], stdout=subprocess.DEVNULL, check=True)
+    corpus(folder)
+
+
+TRACED = {"test_fault_classes.py", "test_gaps.py"}
+RUNS = {"corpus": corpus, "all": tests}
 
 
 def main():
@@ -96,7 +131,7 @@ def main():
         sys.exit(__doc__)
     with tempfile.TemporaryDirectory() as folder:
         RUNS[sys.argv[1]](pathlib.Path(folder))
-        report(counts(pathlib.Path(folder)))
+        report(*counts(pathlib.Path(folder)))
 
 
 main()

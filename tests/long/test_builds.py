@@ -1,0 +1,97 @@
+"""The tests of the connection with other builds of the program: under sanitizers, and some under valgrind.
+
+Neither can run behind the filter of system calls, so these builds are without: -DWITHOUT_FILTER.  A script starts them,
+by which wire.filtered() knows.  What they find goes to files, since standard error is often the connection.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+
+import conftest
+import pytest
+import test_unit
+import wire
+from parts import require
+
+HERE = wire.TOP / "tests"
+
+# What cannot run so, and why.  Beside these, each test that needs the filter is skipped, as on a machine without it, and
+# what concerns the source or a document runs once: conftest.ONCE, where test_instructions.py counts for the one build.
+SHADOW = "the sanitizers reserve terabytes of address space, and that is limited here"
+START = "counts calls of the start, and the script and the sanitizers make some too"
+UNFIT = {
+    "test_gaps.py": "preloads a library, which has to come behind that of the sanitizers",
+    "test_faults.py::test_a_message_for_which_there_is_no_memory_is_1011_and_a_local_fault": SHADOW,
+    "test_faults.py::test_a_peer_that_goes_without_waiting_for_the_1011_does_not_hide_the_fault": SHADOW,
+    "test_faults.py::test_a_compressed_message_for_whose_reply_there_is_no_memory_is_1011_too": SHADOW,
+    "test_faults.py::test_it_does_not_serve_without_what_it_promises": START,
+    "test_faults.py::test_what_the_peer_does_not_read_and_cannot_be_discarded_is_a_local_fault":
+        "the message has to be read within a fifth of a second",
+    "test_privileges.py::test_nobody_but_root_may_look_into_the_process": "a build for debuggers lets them",
+}
+
+# What valgrind runs, for it takes seconds for each megabyte.
+CHOSEN = ["test_handshake.py", "test_closing.py", "test_utf8.py", "test_proxy_protocol.py", "test_recordings.py"]
+
+
+@pytest.fixture(name="build")
+def that_compiles(tmp_path):
+    """A function that compiles the program, and makes it start behind other words."""
+    def build(*flags, before=(), **environment):
+        program, script = tmp_path / "program", tmp_path / "ws-echo"
+        subprocess.run(["make", "-s", "build/page.h"], cwd=wire.TOP, check=True, timeout=wire.LIMIT)
+        subprocess.run([require("gcc", "gcc"), *test_unit.flags(), "-U_FORTIFY_SOURCE", "-g", "-DWITHOUT_FILTER", *flags,
+                        "-pie", "-o", program, "ws-echo.c", "-lnettle", "-lz", "-ldl"], cwd=wire.TOP, check=True,
+                       timeout=2 * wire.LIMIT)
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+        # Its name is that of the script, as it is called.
+        start = shlex.join([*before, str(program)]) if before else f'-a "$0" {program}'
+        script.write_text("\n".join(["#!/bin/bash -p", *lines, f'exec {start} "$@"\n']))
+        script.chmod(0o755)
+        tmp_path.chmod(0o755)
+        return script
+    return build
+
+
+def passes(program, found, files, *arguments):
+    """Run tests with a program, which must leave nothing in the folder `found`."""
+    unfit = [f"--deselect=tests/{name}" for name in UNFIT if "::" in name]
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", f"--numprocesses={os.cpu_count()}",
+         *unfit, *arguments, *[f"tests/{name}" for name in files]],
+        cwd=wire.TOP, env={**os.environ, "WS_ECHO": str(program)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, check=False)
+    print(result.stdout[-400:])
+    said = {path.name: path.read_text(errors="replace")[:2000] for path in found.iterdir() if path.stat().st_size}
+    assert not said, said
+    assert result.returncode == 0, result.stdout[-6000:]
+    assert " passed" in result.stdout
+
+
+def files_of_the_connection():
+    return sorted(path.name for path in HERE.glob("test_*.py") if path.name not in conftest.ONCE | set(UNFIT))
+
+
+@pytest.fixture(name="found")
+def folder_of_findings(tmp_path):
+    folder = tmp_path / "found"
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder
+
+
+def test_everything_passes_with_sanitizers_too(build, found):
+    sanitizers = "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1"
+    options = f"log_path={found}/sanitizer:exitcode=99"
+    # Looking for leaks takes a process, which the program may not start.
+    program = build(*sanitizers, ASAN_OPTIONS=options + ":detect_leaks=0", UBSAN_OPTIONS=options + ":print_stacktrace=1")
+    passes(program, found, files_of_the_connection())
+
+
+def test_a_chosen_part_passes_under_valgrind(build, found):
+    valgrind = [require("valgrind", "valgrind"), "--quiet", "--error-exitcode=99", f"--log-file={found}/%p"]
+    passes(build("-O1", before=valgrind), found, CHOSEN)
+
+
