@@ -116,12 +116,11 @@ enum step {
     ALARM,       /* so does SIGALRM */
     TERMINATE,   /* SIGTERM comes, after which it goes on */
     WAIT,        /* it blocks until the timer expires */
-    WAIT_AFTER,  /* it moves a few bytes, or one, and then blocks */
-    JUMP,        /* the clock jumps before it */
+    WAIT_AFTER,  /* a write moves one byte, and then blocks */
+    JUMP,        /* the program is stopped in it for a while */
     FAIL,        /* it fails: see failures */
     NONBLOCKING, /* somebody has set O_NONBLOCK */
     END,         /* the peer has ended */
-    STEPS,
 };
 
 #define GET "GET /socket HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -752,6 +751,7 @@ enum {
 struct reply {
     uint8_t opcode;
     bool compressed;
+    bool gathered;        /* the message came in several reads or frames */
     size_t begin, length; /* in `expected` */
 };
 
@@ -770,7 +770,7 @@ static struct model {
 
     unsigned header_length;
     uint8_t header[14];
-    bool in_payload, in_message, compressed;
+    bool in_payload, in_message, compressed, gathered;
     uint8_t opcode;        /* of the message */
     uint64_t length, left; /* of the frame */
     size_t begin, end;     /* of the message, in `expected` */
@@ -805,7 +805,7 @@ static void expect(uint8_t opcode, bool compressed, size_t begin, size_t length)
 {
     if (m.reply_count == REPLIES_MAX)
         ignore();
-    replies[m.reply_count++] = (struct reply){opcode, compressed, begin, length};
+    replies[m.reply_count++] = (struct reply){opcode, compressed, m.gathered, begin, length};
 }
 
 /* Adds a byte to the message.  Returns what is wrong with it. */
@@ -895,6 +895,7 @@ static enum end begin_payload(void)
     if (opcode != CONTINUATION) {
         m.in_message = true;
         m.opcode = opcode;
+        m.gathered = !(m.header[0] & FIN);
         m.compressed = m.header[0] & RSV1;
         m.begin = m.end;
         m.character = (struct character){0};
@@ -986,9 +987,10 @@ static enum end end_frame(void)
     return opcode & 8 || !(m.header[0] & FIN) ? MORE : end_message();
 }
 
-/* Judges what has been sent, up to a place. */
+/* Judges what a read has brought, up to a place. */
 static void feed(size_t until)
 {
+    m.gathered = m.gathered || (m.in_payload && m.in_message);
     for (; m.verdict == MORE && m.fed < until; m.fed++) {
         m.verdict = m.in_payload ? take_payload_byte(sent[m.fed]) : take_header_byte(sent[m.fed]);
         if (m.verdict == MORE && m.in_payload && m.left == 0)
@@ -1092,8 +1094,8 @@ static void judge_reply(uint8_t first, const uint8_t *payload, size_t length)
     HOLDS(length == prefix + reply->length);
     HOLDS(memcmp(payload, options.prefix.bytes, prefix) == 0);
     HOLDS(memcmp(payload + prefix, expected + reply->begin, reply->length) == 0);
-    if (w.given_back <= w.heard)
-        w.owes_memory = w.owes_memory || reply->compressed || reply->length > KEPT_MAX;
+    if (w.given_back <= w.heard && (reply->compressed || (reply->gathered && reply->length > KEPT_MAX)))
+        w.owes_memory = true;
 }
 
 /* Judges our Close: it says what the peer's frames have deserved, or what has happened in the world. */
