@@ -182,6 +182,18 @@ def test_the_journal_as_the_log_gets_the_record_whoever_started_it(sockets):
     assert "\nWS_CLOSE_CODE=3000\n" in entry and log == "" and sockets.received("manager") == []
 
 
+@pytest.mark.parametrize("options, status, said", [
+    ([], 0, r"<5>peer=[ -~]+\n"),
+    (["--log=journal"], 71, r"<3>--log=journal: there is no libsystemd; use syslog or stderr\n"),
+])
+def test_where_there_is_no_libsystemd_standard_error_gets_the_record(sockets, options, status, said):
+    listed = subprocess.run(["/sbin/ldconfig", "-p"], check=True, capture_output=True, text=True).stdout
+    hidden = re.findall(r"libsystemd\.so\.0 .*=> (\S+)", listed)
+    script = "; ".join(["mount --bind /dev/log " + path for path in hidden] + [":"])
+    assert re.fullmatch(said, served(sockets, wire.head() + FRAMES, *options, status=status, script=script)[1])
+    assert sockets.received("journal") == sockets.received("manager") == []
+
+
 def test_a_note_tells_packagers_that_the_library_of_the_journal_is_loaded(tmp_path):
     """https://systemd.io/ELF_DLOPEN_METADATA/"""
     if not wire.filtered():

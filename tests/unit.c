@@ -1683,6 +1683,74 @@ static void a_port_is_a_decimal_number_of_at_most_65535(void)
         CHECK(!set_port(&address, wrong[i]), "%s", wrong[i]);
 }
 
+/* ---- Bytes ------------------------------------------------------------------------------------------ */
+
+static void each_byte_is_of_the_classes_that_the_rfcs_name(void)
+{
+    static const char digits[] = "0123456789", hex_digits[] = "0123456789abcdef",
+                      letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+                      token[] = "!#$%&'*+-.^_`|~"; /* RFC 9110 section 5.6.2, besides digits and letters */
+    for (int number = 0; number < 256; number++) {
+        const char byte = (char)number, lower = (char)(number >= 'A' && number <= 'Z' ? number + 32 : number);
+        const struct text text = {&byte, 1};
+        const char *place = number ? strchr(hex_digits, lower) : NULL;
+        bool digit = number && strchr(digits, byte), letter = number && strchr(letters, byte);
+        CHECK_NUMBER(place ? place - hex_digits : -1, hex_digit(byte), "%02x", number);
+        CHECK_NUMBER(digit, is_number(text), "%02x", number);
+        CHECK_NUMBER(digit || letter, is_alphanumeric_or(byte, ""), "%02x", number);
+        CHECK_NUMBER(digit || letter || byte == '-' || byte == '/', is_alphanumeric_or(byte, "-/"), "%02x",
+                     number);
+        CHECK_NUMBER(digit || letter || (number && strchr(token, byte)), is_token(text), "%02x", number);
+        CHECK_NUMBER(number >= 0x21 && number <= 0x7e, is_visible(text, ""), "%02x", number);
+        CHECK_NUMBER(number >= 0x21 && number <= 0x7e && byte != '?', is_visible(text, "?"), "%02x", number);
+        for (int other = 1; other < 256; other++) {
+            const char string[] = {(char)other, '\0'};
+            bool same = other == number || (letter && (other ^ number) == 0x20);
+            CHECK_NUMBER(other == number, text_is(text, string), "%02x and %02x", number, other);
+            CHECK_NUMBER(same, text_is_any_case(text, string), "%02x and %02x", number, other);
+        }
+    }
+    CHECK(!is_number((struct text){"", 0}) && !is_token((struct text){"", 0}), "nothing is neither");
+    CHECK(is_number((struct text){"10", 2}) && !is_number((struct text){"1a", 2}), "all bytes count");
+    CHECK(is_token((struct text){"ab", 2}) && !is_token((struct text){"a b", 3}), "all bytes count");
+    CHECK(is_visible((struct text){"", 0}, "") && !is_visible((struct text){"a b", 3}, ""),
+          "all bytes count");
+    CHECK(!text_is((struct text){"ab", 2}, "a") && !text_is((struct text){"a", 1}, "ab"),
+          "the length counts");
+    CHECK(!text_is_any_case((struct text){"Ab", 2}, "a"), "the length counts");
+}
+
+static void a_name_of_a_host_may_have_whole_percent_encoded_bytes(void)
+{
+    static const struct {
+        const char *host;
+        bool due;
+    } rows[] = {{"%00", true}, {"%0a", true},   {"%f0", true},   {"a%9Fb", true},
+                {"%", false},  {"%4", false},   {"%g0", false},  {"%0g", false},
+                {"a%", false}, {"%%41", false}, {"%41%", false}, {"%41%4", false}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        CHECK_NUMBER(rows[i].due, is_host(TEXT_OF(rows[i].host)), "%s", rows[i].host);
+}
+
+static void a_number_of_window_bits_has_no_leading_zero_and_two_digits_at_most(void)
+{
+    char string[4];
+    for (int length = 0; length <= 3; length++)
+        for (int number = 0; number < 13 * 13 * 13; number++) {
+            static const char bytes[] = "/0123456789:a";
+            int digits[] = {number % 13, number / 13 % 13, number / 169}, due = 0;
+            bool right = length > 0 && length < 3;
+            for (int i = 0; i < length; i++) {
+                string[i] = bytes[digits[i]];
+                right = right && digits[i] >= (i ? 1 : 2) && digits[i] <= 10;
+                due = 10 * due + digits[i] - 1;
+            }
+            CHECK_NUMBER(right ? due : 0, parse_window_bits((struct text){string, (size_t)length}), "%.*s",
+                         length, string);
+        }
+    CHECK_NUMBER(15, parse_window_bits((struct text){"\\1\\5", 4}), "escaped");
+}
+
 /* ---- Limits ------------------------------------------------------------------------------------------ */
 
 /* Whoever changes one changes what the manual promises, what memory is taken, or how fast it is. */
@@ -1946,6 +2014,10 @@ static void a_ping_interval_that_is_not_given_is_a_third_of_a_shorter_timeout(vo
     CHECK(PARSE("--timeout=61") && into.ping_interval == 20000000, "%s", complaint);
     CHECK(PARSE("--timeout=3600") && into.ping_interval == 20000000, "%s", complaint);
     CHECK(PARSE("--timeout=60") && into.ping_interval == 20000000, "%s", complaint);
+    CHECK(PARSE("--timeout=0.000001") && into.ping_interval == 0, "%s", complaint);
+    CHECK(PARSE("--timeout=0.000002") && into.ping_interval == 0, "%s", complaint);
+    CHECK(PARSE("--timeout=0.000003") && into.ping_interval == 1, "%s", complaint);
+    CHECK(PARSE("--timeout=0.000004") && into.ping_interval == 2, "%s", complaint);
 }
 
 /* Rounded down, the last Ping would leave a moment before the end, too late for any answer. */
@@ -2112,6 +2184,8 @@ static void a_size_is_1_byte_to_1g(void)
         {"0x10", 0},
         {"1.5M", 0},
         {"1e3", 0},
+        {"/1", 0},
+        {":1", 0},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         uint64_t size = 0;
@@ -2161,6 +2235,11 @@ static void a_duration_is_seconds_with_an_optional_fraction(void)
         {"inf", -1},
         {"nan", -1},
         {"1,5", -1},
+        {"1:", -1},
+        {"1/", -1},
+        {"1.:", -1},
+        {"1.5/", -1},
+        {":", -1},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         int64_t duration = 0;
@@ -2926,6 +3005,9 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(only_a_sentence_that_names_a_path_has_the_first_one)                                                   \
     X(a_log_that_took_too_long_is_blocked_for_good)                                                          \
     X(an_address_from_the_environment_is_in_brackets_or_not_and_has_a_port_or_not)                           \
+    X(each_byte_is_of_the_classes_that_the_rfcs_name)                                                        \
+    X(a_name_of_a_host_may_have_whole_percent_encoded_bytes)                                                 \
+    X(a_number_of_window_bits_has_no_leading_zero_and_two_digits_at_most)                                    \
     X(a_ping_or_the_end_is_due_whichever_is_first)                                                           \
     X(silence_brings_a_ping_every_interval_and_ends_at_the_timeout)                                          \
     X(without_a_timeout_pings_go_on_for_ever)
