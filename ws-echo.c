@@ -672,10 +672,9 @@ static bool parse_size(const char *value, void *into)
     char *end;
     if (*value < '0' || *value > '9')
         return false;
-    errno = 0;
-    unsigned long long number = strtoull(value, &end, 10);
+    unsigned long long number = strtoull(value, &end, 10); /* the largest one there is, if it is larger */
     unsigned shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
-    if (errno || end[shift ? 1 : 0] || number < 1 || number > MESSAGE_MAX >> shift)
+    if (end[shift ? 1 : 0] || number < 1 || number > MESSAGE_MAX >> shift)
         return false;
     *size = (uint64_t)number << shift;
     return true;
