@@ -228,7 +228,10 @@ here = sed 's|/usr/sbin/|$(SBINDIR)/|g; s|/usr/lib/ws-echo|$(ROOTDIR)|g; s|/usr/
 	$(if $(LOADERDIR),s| /usr/lib -/usr/lib64| $(LOADERDIR)|)' $(1)
 put = install -D -m 644 $(1) $(DESTDIR)$(2) && $(call here,$(1)) >$(DESTDIR)$(2)
 
+# Nobody installs what is built for valgrind, gcov or the sanitizers.
+UNFILTERED = $(findstring -DWITHOUT_FILTER,$(CPPFLAGS) $(CFLAGS) $(CC))
 install: ws-echo
+	$(if $(UNFILTERED),$(error $(UNFILTERED) builds a program for tests, which is not installed))
 	install -D -m 755 ws-echo $(DESTDIR)$(SBINDIR)/ws-echo
 	$(foreach unit,$(UNITS),$(call put,$(unit),$(UNITDIR)/$(unit)) &&) :
 	$(call put,ws-echo-crowd,$(ROOTDIR)-crowd) && chmod 755 $(DESTDIR)$(ROOTDIR)-crowd

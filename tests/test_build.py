@@ -146,6 +146,13 @@ def test_a_warning_does_not_end_the_build(tree):
         assert "of_no_use" in make(tree, target).stderr
 
 
+@pytest.mark.parametrize("variable", ["CPPFLAGS", "CFLAGS"])
+def test_what_is_built_without_the_filter_is_not_installed(tree, tmp_path, variable):
+    result = make(tree, "install", f"{variable}=-DWITHOUT_FILTER", f"DESTDIR={tmp_path}", check=False)
+    assert result.returncode != 0 and "-DWITHOUT_FILTER" in result.stderr, result
+    assert files(tmp_path) == set()
+
+
 def test_what_is_installed_is_removed(tree, tmp_path):
     make(tree, "install", f"DESTDIR={tmp_path}", "PREFIX=/usr")
     assert files(tmp_path) >= {
@@ -274,7 +281,8 @@ def test_the_archive_of_the_source_has_what_is_under_version_control_and_always_
 
 def test_whatever_a_test_needs_is_installed_by_make_deps():
     groups = dict(re.findall(r"^(\w+)='(.*?)'$", (wire.TOP / "packaging/install-deps").read_text(), re.M | re.S))
-    for folder, installed in [("tests", "build static check"), ("tests/system", "build static check system"),
+    for folder, installed in [("tests", "build static check"), ("tests/long", "build static check long"),
+                              ("tests/system", "build static check system"),
                               ("tests/elsewhere", "build static check elsewhere")]:
         packages = {package for group in installed.split() for package in groups[group].split()} | {"bash", "dpkg", "make"}
         for file in (wire.TOP / folder).glob("*.py"):
