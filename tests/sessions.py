@@ -16,6 +16,7 @@ SEED, SESSIONS = int(os.environ.get("SEED", "0")), int(os.environ.get("SESSIONS"
 
 WORDS = "the message that is being gathered, and “the one” that was sent before it: ä, €, 😀".split()
 LENGTHS = [0, 1, 20, 117, 118, 125, 126, 300, 3000, 30_000]
+UNHURRIED = ("--handshake-timeout=1000", "--timeout=0", "--ping-interval=0")  # however long a busy machine takes
 PREFIXES = {"server: ": (), "": ("--prefix=",), "ä%": ("--prefix=%C3%A4%25",)}
 
 # What ends a session with our Close, without an answer before it, by the end that the record names.  Compression makes
@@ -77,7 +78,7 @@ class Session:
         self.chosen = chosen = random.Random(seed)
         self.steps, self.expected, before = [], [], []
         prefix = chosen.choice(list(PREFIXES))
-        self.options = PREFIXES[prefix]
+        self.options = UNHURRIED + PREFIXES[prefix]
         self.parameters = None
         if chosen.random() < 0.6:
             self.options += ("--deflate",)

@@ -6,6 +6,7 @@ sessions.py says how to replay one, or a million.
 """
 
 import base64
+import functools
 import json
 import pathlib
 import random
@@ -18,7 +19,7 @@ import sessions
 import wire
 from parts import require, require_module
 
-BLOCKS, USUAL, BATCH = range(4), 200, 1000
+BLOCKS, USUAL, BATCH = range(4), 125, 1000
 
 BASES = [
     wire.head(),
@@ -274,14 +275,18 @@ def unexplained(judge, head, our, their):
     return f"ours: {states[0]}, {our and our[0]}; theirs: {states[1]}, {their and their[0]}"
 
 
+@functools.cache
+def version_of_llhttp():
+    command = [require("node", "nodejs"), "--print", "process.versions.llhttp"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def require_judge(judge):
     if judge == "h11":
         require_module("h11", "python3-h11")
         return
-    command = [require("node", "nodejs"), "--print", "process.versions.llhttp"]
-    version = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if int(version.split(".")[0]) < 9:
-        pytest.skip(f"llhttp 9 judges as the list says; here is {version.strip()}")
+    if int(version_of_llhttp().split(".")[0]) < 9:
+        pytest.skip(f"llhttp 9 judges as the list says; here is {version_of_llhttp()}")
 
 
 @pytest.mark.slow("a process for each of many heads")
@@ -299,13 +304,18 @@ def test_random_heads_are_judged_as_others_judge_them_but_for_what_is_listed(blo
             assert not wrong, "\n".join(wrong[:10])
 
 
-@pytest.mark.parametrize("judge, row", [
-    pytest.param(judge, row, id=f"{judge}-{row.end or 'read'}-{number}")
+@functools.cache
+def verdicts_of_examples(judge):
+    return list(JUDGES[judge]([row.example for row in DIFFERENCES]))
+
+
+@pytest.mark.parametrize("judge, number", [
+    pytest.param(judge, number, id=f"{judge}-{row.end or 'read'}-{number}")
     for number, row in enumerate(DIFFERENCES) for judge in row.judges.split()
 ])
-def test_every_difference_that_is_listed_is_one(judge, row):
+def test_every_difference_that_is_listed_is_one(judge, number):
     require_judge(judge)
-    (theirs,) = JUDGES[judge]([row.example])
+    row, theirs = DIFFERENCES[number], verdicts_of_examples(judge)[number]
     assert re.search(row.pattern, row.example)
     our, states = ours(row.example), ("refused", "read") if row.end else ("read", "refused")
     assert (our[0], state(our)) == (row.end, states[0])

@@ -16,7 +16,7 @@ from sessions import Close, Fragment, Ping, Pong, Session, Wrong
 from test_clients import listening
 from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 
-BLOCKS, USUAL = range(4), 125  # sessions of each implementation
+BLOCKS, USUAL = range(4), 75  # sessions of each implementation
 
 
 # Python's wsproto, which takes care of the handshake as well.
