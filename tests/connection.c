@@ -631,7 +631,7 @@ static int world_setitimer(int which, const struct itimerval *timer, void *old)
 static int world_clock_gettime(clockid_t which, struct timespec *time)
 {
     pass();
-    *time = (struct timespec){.tv_sec = w.time / SECOND, .tv_nsec = w.time % SECOND * 1000};
+    *time = (struct timespec){.tv_sec = (time_t)(w.time / SECOND), .tv_nsec = (long)(w.time % SECOND * 1000)};
     HOLDS(which == CLOCK_MONOTONIC || which == CLOCK_REALTIME);
     if (which ==
         CLOCK_REALTIME) /* for an answer, which may be the page: then the input is where it is made */

@@ -94,9 +94,11 @@ def test_the_journal_gets_the_record_as_fields_and_as_a_line(sockets):
         "WS_MESSAGES": "1", "WS_BYTES_IN": str(len(REQUEST + FRAMES)), "WS_BYTES_OUT": str(said), "WS_ORIGIN": "http://x",
         "WS_SUBPROTOCOL": "chat", "WS_EXTENSIONS": "permessage-deflate", "WS_USER_AGENT": "a", "WS_FORWARDED": "for=b",
         "SYSLOG_IDENTIFIER": "ws-echo", "PRIORITY": "5",
+        **{f"WS_{name.upper()}": value for name, value in wire.unfiltered_fields().items()},
         "MESSAGE": 'peer=192.0.2.1:5 path="/socket" status=101 close=3000 reason="bye" end="closed by the peer" '
                    f"end_id=closed-by-peer messages=1 bytes_in={len(REQUEST + FRAMES)} bytes_out={said} - "
-                   'origin="http://x" subprotocol="chat" extension="permessage-deflate" agent="a" forwarded="for=b"',
+                   'origin="http://x" subprotocol="chat" extension="permessage-deflate" agent="a" forwarded="for=b"'
+                   + "".join(f" {name}={value}" for name, value in wire.unfiltered_fields().items()),
     }
 
 

@@ -172,9 +172,9 @@ def test_a_list_of_users_that_cannot_be_read_is_a_local_fault(tmp_path):
     ("prctl:error=EACCES:when=3", "cannot install the system call filter: "),
     ("prctl:error=EINVAL:when=3", "cannot install the system call filter: "),
     ("setrlimit,prlimit64:error=EPERM:when=2", "cannot enter the sandbox: "),
-    pytest.param("setgroups:error=EPERM", "cannot become user nobody: ", marks=as_root),
-    pytest.param("setgid:error=EPERM", "cannot become user nobody: ", marks=as_root),
-    pytest.param("setuid:error=EAGAIN", "cannot become user nobody: ", marks=as_root),
+    pytest.param("setgroups,?setgroups32:error=EPERM", "cannot become user nobody: ", marks=as_root),
+    pytest.param("setgid,?setgid32:error=EPERM", "cannot become user nobody: ", marks=as_root),
+    pytest.param("setuid,?setuid32:error=EAGAIN", "cannot become user nobody: ", marks=as_root),
 ], ids=["no-delay", "dumpable", "new-privileges", "limits", "filter", "filter-unknown", "second-limit", "groups", "group",
         "user"])
 def test_it_does_not_serve_without_what_it_promises(fault, words, tmp_path):
@@ -187,6 +187,8 @@ def test_it_does_not_serve_without_what_it_promises(fault, words, tmp_path):
 
 def test_a_kernel_without_filters_is_no_fault(tmp_path):
     """It knows neither how to install one nor how to tell of one."""
+    if not wire.filtered():
+        pytest.skip("nothing is installed on this architecture or in an emulator")
     with Faulty(tmp_path / "trace", "prctl:error=EINVAL:when=3+", everywhere=True) as served:
         served.peer.end()
         assert wire.record(served.ended(0))["sandbox"] == "partial"
@@ -196,19 +198,19 @@ def test_a_kernel_without_filters_is_no_fault(tmp_path):
 @pytest.mark.parametrize("error, status", [("EPERM", 0), ("EIO", 71)])
 def test_groups_that_somebody_may_drop_but_cannot_are_a_local_fault(error, status, anybodys):
     command = [require("setpriv", "util-linux"), "--reuid=daemon", "--regid=daemon", "--clear-groups",
-               require("strace", "strace"), "-o", "/dev/null", "-e", f"inject=setgroups:error={error}", wire.PROGRAM,
+               require("strace", "strace"), "-o", "/dev/null", "-e", f"inject=setgroups,?setgroups32:error={error}", wire.PROGRAM,
                "--check"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=wire.LIMIT, check=False)
     assert result.returncode == status, result
     if status:
-        one_line(result.stderr, "cannot drop supplementary groups: ")
+        one_line(wire.but_for_the_notice(result.stderr.encode()).decode(), "cannot drop supplementary groups: ")
 
 
 def test_a_connection_that_cannot_be_made_to_block_is_a_local_fault(tmp_path):
     client, server = wire.tcp_pair()
     server.setblocking(False)
     with client, server:
-        command = [require("strace", "strace"), "-o", tmp_path / "trace", "-e", "inject=fcntl:error=EIO:when=3",
+        command = [require("strace", "strace"), "-o", tmp_path / "trace", "-e", "inject=fcntl,?fcntl64:error=EIO:when=3",
                    wire.PROGRAM]
         result = subprocess.run(command, stdin=server, stdout=server, stderr=subprocess.PIPE, text=True, check=False,
                                 timeout=wire.LIMIT)

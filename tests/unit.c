@@ -2495,8 +2495,8 @@ static void the_time_is_that_of_the_monotonic_clock_in_microseconds(void)
         clock_gettime(CLOCK_MONOTONIC, &before);
         int64_t time = now();
         clock_gettime(CLOCK_MONOTONIC, &after);
-        CHECK(before.tv_sec * 1000000 + before.tv_nsec / 1000 <= time &&
-                  time <= after.tv_sec * 1000000 + after.tv_nsec / 1000,
+        CHECK((int64_t)before.tv_sec * 1000000 + before.tv_nsec / 1000 <= time &&
+                  time <= (int64_t)after.tv_sec * 1000000 + after.tv_nsec / 1000,
               "%lld microseconds", (long long)time);
     }
 }
@@ -2506,7 +2506,7 @@ static void check_timer(int64_t most, int64_t least, int64_t interval, const cha
 {
     struct itimerval timer;
     getitimer(ITIMER_REAL, &timer);
-    int64_t left = timer.it_value.tv_sec * 1000000 + timer.it_value.tv_usec;
+    int64_t left = (int64_t)timer.it_value.tv_sec * 1000000 + timer.it_value.tv_usec;
     CHECK(least <= left && left <= most, "%s: %lld microseconds are left", what, (long long)left);
     CHECK_NUMBER(interval, timer.it_interval.tv_sec * 1000000 + timer.it_interval.tv_usec, "%s", what);
 }

@@ -97,6 +97,7 @@ def run(root, *words, limit=INSTALLING):
 
 def inside(root, words):
     """Runs as process 1 of the new namespaces: mounts, starts the command, and waits for it."""
+    machine.mount("--bind", root, root)  # what makes namespaces of its own there expects a mount at its root
     machine.mount("-t", "proc", "proc", root / "proc")
     machine.mount("-t", "sysfs", "-o", "ro", "sysfs", root / "sys")
     machine.mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", root / "dev")
