@@ -2836,6 +2836,33 @@ static void an_address_from_the_environment_is_in_brackets_or_not_and_has_a_port
     }
 }
 
+static void what_is_due_for_memory_brings_no_ping_where_none_are_wanted(void)
+{
+    static struct connection c;
+    const struct options before = options;
+    options.ping_interval = 0;
+    for (options.timeout = 0; options.timeout <= 60 * SECOND; options.timeout += 60 * SECOND) {
+        c.time = SECOND / 10;
+        CHECK_NUMBER(ACCEPTED, note_silence(&c, SECOND / 10), "a tenth of a second");
+        CHECK_NUMBER(0, c.output_used, "bytes of Pings");
+    }
+    options = before;
+}
+
+static void memory_is_due_a_tenth_of_a_second_after_a_compressed_message(void)
+{
+    static struct connection c;
+    CHECK(map_message(&c.message) && begin_inflating(&c), "memory");
+    c.time = 1000;
+    c.message.opcode = TEXT;
+    c.message.compressed = true;
+    c.message.utf8 = UTF8_WHOLE;
+    c.message.release_at = NEVER;
+    CHECK_NUMBER(ACCEPTED, echo_gathered(&c), "an empty message");
+    CHECK_NUMBER(101000, c.message.release_at, "microseconds");
+    CHECK(c.messages == 1 && c.message.opcode == CONTINUATION && c.message.length == 0, "it is done");
+}
+
 static void a_ping_or_the_end_is_due_whichever_is_first(void)
 {
     static const struct {
@@ -3008,6 +3035,8 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(each_byte_is_of_the_classes_that_the_rfcs_name)                                                        \
     X(a_name_of_a_host_may_have_whole_percent_encoded_bytes)                                                 \
     X(a_number_of_window_bits_has_no_leading_zero_and_two_digits_at_most)                                    \
+    X(what_is_due_for_memory_brings_no_ping_where_none_are_wanted)                                           \
+    X(memory_is_due_a_tenth_of_a_second_after_a_compressed_message)                                          \
     X(a_ping_or_the_end_is_due_whichever_is_first)                                                           \
     X(silence_brings_a_ping_every_interval_and_ends_at_the_timeout)                                          \
     X(without_a_timeout_pings_go_on_for_ever)
