@@ -5,7 +5,7 @@
     mutants.py --number=2000       more of them; the first 400 are the same
     mutants.py --only=utf-8        those of a section, by the beginning of its name, in lower case; or of an id
     mutants.py --list              prints them, and runs nothing
-    mutants.py --changed=REV       for CI: those on lines that differ from REV, as many as --seconds allow
+    mutants.py --changed=REV       for CI: those on lines that differ from REV, as many as begin in --seconds, or 400
     mutants.py --again             runs anew those that no test noticed
     mutants.py --first             leaves those open that the first tests do not notice
     mutants.py --report            the figures of what has been run, by section, and the survivors
@@ -742,7 +742,7 @@ def main():
     if options.changed:
         lines = lines_changed(options.changed) or set()
         mutants = [mutant for mutant in mutants if mutant.line in lines] or mutants
-        options.seconds = options.seconds or 480
+        options.seconds = options.seconds or 400
     undecided = {None, *(["open"] if not options.first else []), *(["open", "survived"] if options.again else [])}
     known, results = known_equivalents(), results_so_far()
     sample = spread(mutants, options.number, options.seed)
