@@ -1892,6 +1892,18 @@ static void the_memory_of_a_message_goes_back_but_for_what_is_kept_and_what_is_i
     options = before;
 }
 
+static void there_is_address_space_for_the_largest_message_and_the_largest_compressed_reply(void)
+{
+    const struct options before = options;
+    for (options.max_message = 1; options.max_message <= MESSAGE_MAX; options.max_message <<= 10) {
+        size_t message = (size_t)options.max_message, prefixed = 256 + message;
+        CHECK_NUMBER(10 + 256 + message + 1, message_memory_size(), "a message of %zu bytes", message);
+        CHECK_NUMBER(10 + prefixed + prefixed / 8 + prefixed / 64 + 64, deflated_size(),
+                     "a message of %zu bytes", message);
+    }
+    options = before;
+}
+
 static void zlib_gets_its_memory_in_whole_cache_lines_as_long_as_there_is_some(void)
 {
     static const struct {
@@ -3017,6 +3029,7 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(each_limit_has_its_value)                                                                              \
     X(the_first_four_mebibytes_at_most_are_small_pages_and_what_follows_huge_ones)                           \
     X(the_memory_of_a_message_goes_back_but_for_what_is_kept_and_what_is_in_use)                             \
+    X(there_is_address_space_for_the_largest_message_and_the_largest_compressed_reply)                       \
     X(zlib_gets_its_memory_in_whole_cache_lines_as_long_as_there_is_some)                                    \
     X(the_time_is_that_of_the_monotonic_clock_in_microseconds)                                               \
     X(the_timer_expires_after_its_delay_and_then_every_fiftieth_of_a_second)                                 \
