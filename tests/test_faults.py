@@ -185,6 +185,14 @@ def test_it_does_not_serve_without_what_it_promises(fault, words, tmp_path):
         one_line(served.ended(71), words)
 
 
+@pytest.mark.parametrize("error", ["EOPNOTSUPP", "ENOPROTOOPT"])
+def test_a_socket_without_the_option_of_tcp_is_no_fault(error, tmp_path):
+    """As those of other kinds."""
+    with Faulty(tmp_path / "trace", f"setsockopt:error={error}:when=1", "--quiet", everywhere=True) as served:
+        served.peer.end()
+        assert served.ended(0) == ""
+
+
 def test_a_kernel_without_filters_is_no_fault(tmp_path):
     """It knows neither how to install one nor how to tell of one."""
     if not wire.filtered():
