@@ -688,7 +688,7 @@ def report(mutants):
     table, survivors = collections.defaultdict(collections.Counter), []
     for mutant in mutants:
         result = results.get(mutant.id, {}).get("result")
-        if result in ("survived", "equivalent") and mutant.id in equivalents:
+        if result in ("survived", "open") and mutant.id in equivalents:
             result = "equivalent"
         elif result in ("survived", "open"):
             survivors.append(mutant)

@@ -545,6 +545,7 @@ def test_the_channel_that_is_named_gets_the_record(tmp_path, channel, place):
 def test_where_standard_error_is_closed_it_serves_all_the_same():
     with wire.Served(wrapper=["/bin/sh", "-c", 'exec "$@" 2>&-', "sh"]) as served:
         peer = served.peer.open()
+        assert os.readlink(f"/proc/{served.process.pid}/fd/2") == "/dev/null"
         peer.send(wire.text("hi") + wire.close(1000))
         assert peer.rest() == wire.echo("hi") + wire.reply(CLOSE, wire.close_body(1000))
 

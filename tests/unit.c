@@ -1806,6 +1806,8 @@ static void each_limit_has_its_value(void)
         LIMIT(NEVER, 0x7fffffffffffffff),
         LIMIT(DURATION_MAX, 366LL * 86400 * 1000000),
         LIMIT(MESSAGE_MAX, 1 << 30),
+        LIMIT(sizeof(((struct connection *)0)->input), 65551 + 16384 + 1 + (256 << 10)),
+        LIMIT(sizeof(((struct connection *)0)->output), 512 << 10),
         LIMIT(sizeof(((struct record *)0)->line), PIPE_BUF - 64),
         LIMIT(sizeof(((struct record *)0)->text), 12288),
         LIMIT(COUNT_OF(((struct record *)0)->fields), 24),
@@ -2878,6 +2880,24 @@ static void memory_is_due_a_tenth_of_a_second_after_a_compressed_message(void)
     CHECK(c.messages == 1 && c.message.opcode == CONTINUATION && c.message.length == 0, "it is done");
 }
 
+static void the_state_of_zlib_goes_back_where_no_later_message_needs_it(void)
+{
+    static struct connection c;
+    for (int row = 0; row < 8; row++) {
+        bool server = row & 1, client = row & 2, inside = row & 4;
+        CHECK(map_message(&c.message) && begin_inflating(&c), "memory");
+        c.agreed.compression.parameters[SERVER_NO_CONTEXT_TAKEOVER] = server;
+        c.agreed.compression.parameters[CLIENT_NO_CONTEXT_TAKEOVER] = client;
+        c.message.opcode = inside ? TEXT : CONTINUATION;
+        c.message.compressed = true;
+        c.codec.inflater_memory.used = c.codec.deflater_memory.used = 64;
+        release_codec(&c);
+        CHECK_NUMBER(server ? 0 : 64, c.codec.deflater_memory.used, "server %d", server);
+        CHECK_NUMBER(client && !inside ? 0 : 64, c.codec.inflater_memory.used, "client %d, inside %d", client,
+                     inside);
+    }
+}
+
 static void a_ping_or_the_end_is_due_whichever_is_first(void)
 {
     static const struct {
@@ -3053,6 +3073,7 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(a_number_of_window_bits_has_no_leading_zero_and_two_digits_at_most)                                    \
     X(what_is_due_for_memory_brings_no_ping_where_none_are_wanted)                                           \
     X(memory_is_due_a_tenth_of_a_second_after_a_compressed_message)                                          \
+    X(the_state_of_zlib_goes_back_where_no_later_message_needs_it)                                           \
     X(a_ping_or_the_end_is_due_whichever_is_first)                                                           \
     X(silence_brings_a_ping_every_interval_and_ends_at_the_timeout)                                          \
     X(without_a_timeout_pings_go_on_for_ever)
