@@ -669,4 +669,5 @@ def test_compressed_messages_cost_one_read_and_one_write_each(tmp_path):
     reads, writes = names.count("read"), names.count("write")
     others = [name for name in names if name not in ("read", "write")]
     assert count <= reads <= count + 5 + others.count("setitimer") and count <= writes <= count + 5, (reads, writes)
-    assert set(others) <= {"mmap", "mmap2", "madvise", "setitimer", "rt_sigreturn", "shutdown", "exit_group", "getpid", "---"}, others
+    assert set(others) <= {"mmap", "mmap2", "madvise", "setitimer", "rt_sigreturn", "sigreturn", "shutdown",
+                           "exit_group", "getpid", "---"}, others

@@ -48,6 +48,7 @@ LEFT_OUT = {
         "test_it_does_not_serve_without_what_it_promises",
         "test_a_connection_that_cannot_be_made_to_block_is_a_local_fault",
     ]},
+    "test_channels.py::test_where_there_is_no_libsystemd_standard_error_gets_the_record": "it is in the foreign root",
     "test_fault_classes.py": "faults would be injected into the emulator's calls",
     "test_rules.py": "a document",
     "test_texts.py": "the program would be called by the emulator's name",
