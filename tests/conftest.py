@@ -6,12 +6,14 @@ WS_ECHO=PROGRAM tests another one instead. Tests that take long start early, so 
 import itertools
 import os
 import pathlib
+import sys
 
 import parts
 import pytest
 import wire
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path += [str(HERE / "system"), str(HERE / "bench")]  # tests/long has modules of both
 DEFAULT = wire.PROGRAM
 PROGRAMS = {"ordinary": wire.TOP / "ws-echo", "static": wire.TOP / "ws-echo-static"}
 
