@@ -37,6 +37,7 @@ class Sockets:
 
     def started(self, script=":"):
         """A wrapper: start the program among them, as systemd does, after a script."""
+        parts.require("mount", "mount")
         return [parts.require("unshare", "util-linux"), "-m", "/bin/sh", "-c",
                 f"mount --bind {self.folder}/run /run && mount --bind {self.folder}/dev /dev || exit 99\n"
                 f'export NOTIFY_SOCKET=/run/notify SYSTEMD_EXEC_PID=$$; {script}; exec "$@"', "sh"]
