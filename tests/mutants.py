@@ -75,7 +75,7 @@ NOTICED_BY = {
     "PROXY protocol": "unit proxy_protocol",
     "Request head": "unit head",
     "Handshake": "unit handshake page_served head proxy_protocol record texts compression",
-    "Frames": "whole-unit frames record",
+    "Frames": "whole-unit frames conformance record",
     "Compression": "unit compression record",
     "Echo": "unit frames compression record system_calls faults",
     "Closing": "unit frames head record faults closing",
@@ -87,8 +87,9 @@ STEADY = tuple(f"tests/test_{name}.py" for name in ("texts", "head", "handshake"
 SLOW_UNITS = ("utf8_", "payload_", "masked_", "text_payload", "the_masking", "every_byte_of_a_masking")
 
 # What `make check` runs besides, where it depends on what the program does.
-OTHERS = ("handshake texts channels recordings page_served readme clients frames proxy_protocol cuts options head completion manual "
-          "record privileges compression closing faults compression_clients system_calls utf8 clock gaps unit").split()
+OTHERS = ("handshake texts channels recordings page_served readme clients frames conformance proxy_protocol cuts options head "
+          "completion manual record privileges compression closing faults fault_classes compression_clients oracles "
+          "head_oracles system_calls utf8 clock gaps unit").split()
 
 UNITS = ["ws-echo.socket", "ws-echo@.service", "ws-echo-sandbox.service", "ws-echo-crowd.service", "ws-echo.xinetd",
          "ws-echo.sysusers"]
