@@ -1838,6 +1838,29 @@ static bool is_flagged(const void *address, const char *flag)
     return found;
 }
 
+static void only_what_is_between_two_addresses_is_given_back_and_all_of_it_but_at_the_edges(void)
+{
+    static const size_t more[] = {0, 1, 4096, KEPT_MAX - 1};
+    size_t size = 8 * KEPT_MAX;
+    for (size_t i = 0; i < COUNT_OF(more) * COUNT_OF(more); i++) {
+        uint8_t *memory = map_memory(size);
+        size_t begin = KEPT_MAX + more[i % COUNT_OF(more)], end = 6 * KEPT_MAX + more[i / COUNT_OF(more)];
+        memset(memory, 1, size);
+        release_between(memory + begin, memory + end);
+        size_t first = 0, last = size; /* of what is given back */
+        while (first < size && memory[first] == 1)
+            first++;
+        while (last > first && memory[last - 1] == 1)
+            last--;
+        CHECK(begin <= first && first < begin + KEPT_MAX, "from %zu: %zu", begin, first);
+        CHECK(last <= end && end < last + KEPT_MAX, "up to %zu: %zu", end, last);
+        release_between(memory + 100, memory + 200);
+        release_between(memory + 200, memory + 100);
+        CHECK_NUMBER(1, memory[150], "no whole page");
+        munmap(memory, size);
+    }
+}
+
 static void the_first_four_mebibytes_at_most_are_small_pages_and_what_follows_huge_ones(void)
 {
     if (access("/sys/kernel/mm/transparent_hugepage", F_OK) < 0 || !is_flagged(&test, " wr "))
@@ -3047,6 +3070,7 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(what_is_logged_is_cut_after_256_bytes)                                                                 \
     X(each_end_has_its_status_or_close_code_and_its_sentence)                                                \
     X(each_limit_has_its_value)                                                                              \
+    X(only_what_is_between_two_addresses_is_given_back_and_all_of_it_but_at_the_edges)                       \
     X(the_first_four_mebibytes_at_most_are_small_pages_and_what_follows_huge_ones)                           \
     X(the_memory_of_a_message_goes_back_but_for_what_is_kept_and_what_is_in_use)                             \
     X(there_is_address_space_for_the_largest_message_and_the_largest_compressed_reply)                       \
