@@ -44,7 +44,7 @@ def counts(folder):
     folder."""
     lines, branches = {}, {}
     for data in folder.glob("*.gcda"):
-        said = subprocess.run(["gcov", "--json-format", "--branch-counts", "--stdout", data], cwd=folder,
+        said = subprocess.run(["gcov", "--json-format", "--branch-probabilities", "--stdout", data], cwd=folder,
                               capture_output=True, check=True)
         for file in json.loads(said.stdout)["files"]:
             if pathlib.Path(folder, file["file"]).resolve() == PROGRAM:

@@ -280,3 +280,11 @@ def test_random_frames_end_with_at_most_one_close_and_exit_status_0(seed):
     assert received.startswith(expected), (expected, received)
     opcodes = [opcode for _, opcode, _ in wire.frames(received)]
     assert CLOSE not in opcodes[:-1], received
+
+
+def test_answers_that_are_many_times_as_long_as_what_was_read_come_whole_and_in_order():
+    """They do not fit into the output at once."""
+    prefix = "p" * 255 + ":"
+    texts = [str(number % 10) for number in range(30_000)]
+    expected = b"".join(wire.echo(string, prefix.encode()) for string in texts)
+    wire.same(wire.exchange(b"".join(map(wire.text, texts)), f"--prefix={prefix}"), expected)

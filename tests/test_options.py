@@ -372,6 +372,28 @@ def test_a_count_of_descriptors_that_is_none_is_refused(count):
     assert f"LISTEN_FDS={count}," in line
 
 
+def test_a_descriptor_that_is_passed_but_closed_is_no_connection():
+    """Whatever standard input and output are."""
+    client, server = wire.tcp_pair()
+    with client, server:
+        line = refusal_to_start(shell("exec 3<&-; export LISTEN_FDS=1 LISTEN_PID=$$"), server)
+    assert "standard input and output must be the connection" in line
+
+
+def test_a_socket_that_is_no_stream_is_refused():
+    client, server = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with client, server:
+        assert "not a stream socket" in refusal_to_start([], server)
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_that_cannot_be_written_is_a_local_fault(option):
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run([wire.PROGRAM, option], stdout=full, stderr=subprocess.PIPE, timeout=wire.LIMIT,
+                                check=False)
+    assert result.returncode == 71 and b"cannot write: " in result.stderr, result
+
+
 @pytest.mark.parametrize("script", ["exec 0<&-", "exec 1>&-", "exec 0<&- 1>&-"])
 def test_a_closed_standard_descriptor_is_no_connection(script):
     refusal_to_start(shell(script), subprocess.DEVNULL)

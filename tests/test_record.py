@@ -255,6 +255,21 @@ def test_otherwise_the_sockets_own_address_is_shown(bind, connect, peer):
         assert wire.record(served.finish())["peer"] == f"{peer}:{port}"
 
 
+def test_of_a_unix_socket_that_has_a_name_this_is_shown(tmp_path):
+    def pair():
+        client = socket.socket(socket.AF_UNIX)
+        client.bind(str(tmp_path / "client"))
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(tmp_path / "server"))
+            listener.listen()
+            client.connect(str(tmp_path / "server"))
+            return client, listener.accept()[0]
+
+    with wire.Served(pair=pair) as served:
+        served.peer.open().close()
+        assert wire.record(served.finish())["peer"] == str(tmp_path / "client")
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "[::ffff:127.0.0.1]"])
 @pytest.mark.parametrize("name", [address for address, _ in LAUNCHERS])
 def test_a_launchers_address_without_a_port_gets_the_sockets_port_where_both_name_one_host(name, address):
