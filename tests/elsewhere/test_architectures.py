@@ -50,6 +50,7 @@ LEFT_OUT = {
     ]},
     "test_channels.py::test_where_there_is_no_libsystemd_standard_error_gets_the_record": "it is in the foreign root",
     "test_fault_classes.py": "faults would be injected into the emulator's calls",
+    "test_record.py::test_where_standard_error_is_closed_it_serves_all_the_same": "/dev/null is that of the foreign root",
     "test_rules.py": "a document",
     "test_texts.py": "the program would be called by the emulator's name",
     "test_units.py": "documents",
