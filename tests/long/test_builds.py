@@ -32,8 +32,19 @@ UNFIT = {
     "test_privileges.py::test_nobody_but_root_may_look_into_the_process": "a build for debuggers lets them",
 }
 
-# What valgrind runs, for it takes seconds for each megabyte.
-CHOSEN = ["test_handshake.py", "test_closing.py", "test_utf8.py", "test_proxy_protocol.py", "test_recordings.py"]
+# What valgrind runs, for each start of the program takes it half a second, and each megabyte more.
+CHOSEN = [
+    "test_recordings.py", "test_handshake.py", "test_frames.py::test_every_ping_is_answered_in_order",
+    "test_frames.py::test_a_message_of_exactly_the_largest_size_is_echoed",
+    "test_frames.py::test_a_payload_is_unmasked_wherever_in_memory_it_begins_and_ends",
+    "test_frames.py::test_fragmented_and_whole_messages_may_follow_each_other",
+    "test_compression.py::test_a_character_may_be_cut_by_blocks_fragments_and_the_buffers",
+    "test_compression.py::test_a_large_message_is_taken_as_it_comes",
+    "test_compression.py::test_compressed_and_plain_fragmented_messages_may_follow_each_other",
+    "test_compression.py::test_messages_share_a_window_unless_it_was_agreed_otherwise",
+    "test_closing.py::test_what_was_complete_before_the_end_of_the_stream_is_answered_before_it",
+    "test_closing.py::test_the_answer_to_a_close_comes_behind_a_large_echo",
+]
 
 
 @pytest.fixture(name="build")
