@@ -102,7 +102,7 @@ def test_everything_passes_with_sanitizers_too(build, found):
 
 
 def test_a_chosen_part_passes_under_valgrind(build, found):
-    valgrind = [require("valgrind", "valgrind"), "--quiet", "--error-exitcode=99", f"--log-file={found}/%p"]
+    valgrind = [require("valgrind", "valgrind"), "--quiet", "--vgdb=no", "--error-exitcode=99", f"--log-file={found}/%p"]
     passes(build("-O1", before=valgrind), found, CHOSEN)
 
 
