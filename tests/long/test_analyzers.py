@@ -11,8 +11,8 @@ from parts import require
 
 # The findings that are none: the check, a part of the line that it names, and why.  .clang-tidy has the checks that are
 # not asked.
-NO_BODY = ("a Close comes here with its body: answer_control and send_control log it, and the others log data, for which "
-           "it is not looked at")
+NO_BODY = ("a Close comes here with its body: answer_control and send_control log it, and the others log data, for "
+           "which it is not looked at")
 EXPLAINED = [
     ("-Wanalyzer-null-dereference", "body[0] << 8 | body[1]", NO_BODY),
     ("clang-analyzer-core.NullDereference", "body[0] << 8 | body[1]", NO_BODY),
@@ -58,8 +58,8 @@ def explained(findings, checks):
 
 
 def test_the_compilers_analyzer_finds_nothing_unexplained(flags):
-    command = [require("gcc", "gcc"), *flags, "-O2", "-fanalyzer", "-fdiagnostics-plain-output", "-c", "-o", "/dev/null",
-               "ws-echo.c"]
+    command = [require("gcc", "gcc"), *flags, "-O2", "-fanalyzer", "-fdiagnostics-plain-output", "-c", "-o",
+               "/dev/null", "ws-echo.c"]
     findings = re.findall(r"^ws-echo\.c:(\d+):\d+: warning: .*?\[?(-W[\w-]+)(?:=.*)?\]", said(command), re.M)
     explained(findings, "-Wanalyzer.*")
 
