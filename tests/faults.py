@@ -548,7 +548,8 @@ def short_cases(injector, usual):
         for size in range(1, call.result) if small else [*SIZES, call.result - 1]:
             if size < call.result:
                 yield injector.fault(call, "size", size), [right]
-        for size in [1, 2, 3, 7, 61, 1000, 65536]:
+        # A Ping that takes two writes has had to wait, and the peer that took it is not silent.
+        for size in [1, 2, 3, 7, 61, 1000, 65536][usual.scenario.name == "silence" :]:
             if size < call.result and len(usual.answer) < 5000 * size:
                 yield injector.fault(call, "size", size, onwards=True), [right]
 
