@@ -40,10 +40,12 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(items):
-    """Of the first quarter of the tests pytest-xdist gives each worker a piece; each gets as many slow ones."""
+    """Of the first quarter of the tests pytest-xdist gives each worker a piece; each gets as many slow ones of each kind."""
     slow, fast = [], []
     for item in items:
         (slow if item.get_closest_marker("slow") else fast).append(item)
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = list(itertools.chain.from_iterable(slow[worker::workers] for worker in range(workers)))
     between = len(items) // 4 // len(slow) if slow else 0
     items[:] = [*itertools.chain.from_iterable(
         [item, *fast[number * between:(number + 1) * between]] for number, item in enumerate(slow)),
