@@ -13,7 +13,7 @@ import pytest
 import wire
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path += [str(HERE / "system"), str(HERE / "bench")]  # tests/long has modules of both
+sys.path += [str(HERE / "system"), str(HERE / "bench")]  # folders beside these have modules of both
 DEFAULT = wire.PROGRAM
 PROGRAMS = {"ordinary": wire.TOP / "ws-echo", "static": wire.TOP / "ws-echo-static"}
 

@@ -31,9 +31,19 @@ def require_file(path, package):
         missing(path, package)
 
 
+def require_root():
+    """The same for privileges, which namespaces of their own need."""
+    if os.geteuid() != 0:
+        refuse("namespaces of its own need root")
+
+
 def missing(what, package):
     """Skips, or fails on CI, because `what` is not there."""
-    reason = f"{what} is missing: install the package {package}"
+    refuse(f"{what} is missing: install the package {package}")
+
+
+def refuse(reason):
+    """Skips, or fails on CI."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason, allow_module_level=True)

@@ -1,20 +1,10 @@
-"""The tests in other roots: the way to the modules beside, and the privileges that they need."""
-
-import os
-import pathlib
-import sys
-
-import pytest
-
-TESTS = pathlib.Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(TESTS), str(TESTS / "system")]
+"""The tests in other roots: what they need."""
 
 import parts
+import pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
 def privileges():
-    if os.geteuid() != 0:
-        reason = "roots and namespaces of their own need root"
-        pytest.fail(reason, pytrace=False) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    parts.require_root()
     parts.require("mmdebstrap", "mmdebstrap")

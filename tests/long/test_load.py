@@ -129,6 +129,7 @@ SLICE = r"system-ws\x2decho.slice"
 
 @pytest.fixture(name="machine", scope="module")
 def booted_machine():
+    parts.require_root()
     with machines.Machine() as machine:
         machine.install()
         machine.systemctl("start", "ws-echo.socket")

@@ -7,20 +7,16 @@ import contextlib
 import http.server
 import json
 import os
-import pathlib
 import re
 import signal
 import socket
 import socketserver
 import subprocess
-import sys
 import threading
 
+import parts
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-import parts  # noqa: E402
-import wire  # noqa: E402
+import wire
 
 parts.require_module("websocket", "python3-websocket")
 from browsers import DOWN, ENTER, SHIFT, TAB, UP, Chromium, Firefox  # noqa: E402
