@@ -623,7 +623,6 @@ class Tree:
             return "equivalent", "the optimised object code is the same"
         return ("killed", failed) if failed else ("open" if only_first else "survived", "")
 
-
     def judge_unit(self, mutant, system):
         path = self.path / mutant.file
         text = path.read_text("utf-8")

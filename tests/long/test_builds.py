@@ -120,5 +120,3 @@ def test_a_chosen_part_passes_under_valgrind(build, found):
     valgrind = [require("valgrind", "valgrind"), "--quiet", "--vgdb=no", "--error-exitcode=99",
                 f"--log-file={found}/%p"]
     passes(build("-O1", before=valgrind), found, CHOSEN)
-
-

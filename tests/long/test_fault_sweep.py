@@ -11,8 +11,6 @@ import wire
 from parts import require_file
 
 
-
-
 @pytest.fixture(name="injector", scope="module")
 def that_injects_faults(tmp_path_factory, program):
     injector = faults.Injector(tmp_path_factory.mktemp("faults"))
