@@ -137,7 +137,7 @@ FLOODS = [
     ("messages of 16 MiB", [], flood(frame(BINARY, bytes(LARGEST)), 1024)),
     ("text of 16 MiB", [], flood(frame(TEXT, "ä€".encode() * (LARGEST // 5)), 1024)),
     ("fragments of 0 bytes", [], flood(frame(CONTINUATION, fin=False) * 20_000, 100, frame(BINARY, fin=False))),
-    ("fragments of 1 byte", [], flood(frame(CONTINUATION, b"a", fin=False) * 20_000, 16, frame(BINARY, fin=False))),
+    ("fragments of 1 byte", [], flood(frame(CONTINUATION, b"a", fin=False) * 20_000, 100, frame(BINARY, fin=False))),
     ("16 MiB of zeros, compressed", ["--deflate"], flood(compressed(bytes(LARGEST)), 1, extension=DEFLATE)),
     ("16 MiB of two letters, compressed", ["--deflate"], flood(compressed(costly(LARGEST)), 1, extension=DEFLATE)),
     ("16 MiB of noise, compressed", ["--deflate"],
