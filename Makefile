@@ -155,7 +155,7 @@ PYTEST = $(PYTHON) -m pytest -q
 check: ws-echo ws-echo-static
 	@$(PYTHON) -c 'import pytest' 2>/dev/null || $(call missing,pytest,python3-pytest)
 	@$(PYTHON) -c 'import xdist' 2>/dev/null || $(call missing,pytest-xdist,python3-pytest-xdist)
-	$(PYTEST) --numprocesses=$$(($$(nproc) * 5)) --durations=10 --durations-min=3 tests/test_*.py
+	$(PYTEST) --numprocesses=$$(($$(nproc) * 4)) --durations=10 --durations-min=3 tests/test_*.py
 
 # Each target starts from its corpus, and counts its executions.  A finding is a file build/corpora/TARGET-crash-...
 TIME = 60
