@@ -2005,6 +2005,7 @@ static void every_option_is_taken_in_its_long_and_short_form(void)
     CHECK(PARSE("-o", "any") && into.origins.any, "%s", complaint);
     CHECK(PARSE("--subprotocol=chat", "-s", "v1.b") && into.subprotocols.count == 2 && !into.subprotocols.any,
           "%s", complaint);
+    CHECK(PARSE("-sAny", "-sNone") && into.subprotocols.count == 2, "%s", complaint);
     CHECK(PARSE("-snone") && into.subprotocols.none && !into.subprotocols.any, "%s", complaint);
     CHECK(PARSE("--max-message=64K") && into.max_message == 65536, "%s", complaint);
     CHECK(PARSE("-m1") && into.max_message == 1, "%s", complaint);
@@ -2122,6 +2123,7 @@ static void a_wrong_command_line_is_answered_with_what_is_wrong_and_what_would_b
         {{""}, "argument", "ws-echo --help"},
         {{"--", "-q"}, "-q", "ws-echo --help"},
         {{"-q", "word", "-v"}, "word", "ws-echo --help"},
+        {{"word", "-x"}, "argument word", "ws-echo --help"},
         {{"-"}, "argument -", "ws-echo --help"},
         {{"-xq"}, "unknown option -x", "ws-echo --help"},
         {{"--no-page", "-xq"}, "unknown option -x", "ws-echo --help"},
@@ -2251,6 +2253,8 @@ static void a_duration_is_seconds_with_an_optional_fraction(void)
         {"1.0000009", 1000000},
         {"2.999999", 2999999},
         {"31622400", INT64_C(31622400000000)},
+        {"31622400.0", INT64_C(31622400000000)},
+        {"31622400.000001", -1},
         {"31622401", -1},
         {"18446744073709551617", -1},
         {"99999999999999999999999999999999", -1},
@@ -2358,6 +2362,8 @@ static void an_origin_is_a_scheme_and_a_host_or_null(void)
         {"http://localhost:8888", true},
         {"http://[::1]:80", true},
         {"chrome-extension://abcdef", true},
+        {"Null", false},
+        {"Any", false},
         {"", false},
         {"*", false},
         {"example.org", false},
@@ -2876,6 +2882,117 @@ static void an_address_from_the_environment_is_in_brackets_or_not_and_has_a_port
     }
 }
 
+static void two_descriptors_are_one_stream_if_device_and_number_say_so(void)
+{
+    const int proc = open("/proc", O_RDONLY), terminals = open("/dev/pts", O_RDONLY), copy = dup(proc);
+    struct stat one = {0}, other = {0};
+    fstat(proc, &one);
+    fstat(terminals, &other);
+    CHECK(is_same_stream(proc, copy), "a copy");
+    CHECK(one.st_ino != other.st_ino || !is_same_stream(proc, terminals), "two with one number");
+    close(copy);
+    CHECK(!is_same_stream(proc, copy), "the other one is closed");
+    CHECK(is_same_stream(copy, proc), "nobody knows");
+    close(proc);
+    close(terminals);
+}
+
+/* What getpeername gives here, in the place of the C library's. */
+static union {
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    struct sockaddr_un un;
+    struct sockaddr_vm vm;
+} kernels_peer;
+static socklen_t kernels_length; /* 0: there is no peer */
+
+int getpeername(int descriptor, __SOCKADDR_ARG address, socklen_t *restrict length)
+{
+    (void)descriptor;
+    *length = kernels_length;
+    memcpy(*(struct sockaddr **)&address, &kernels_peer, kernels_length);
+    return kernels_length > 0 ? 0 : -1;
+}
+
+static void check_kernels_peer(socklen_t length, const char *host, const char *port)
+{
+    struct address peer;
+    kernels_length = length;
+    find_peer(&peer);
+    CHECK_STRING(host, peer.host, "family %d, %u bytes", kernels_peer.un.sun_family, length);
+    CHECK_STRING(port, peer.port, "%s", host);
+    kernels_length = 0;
+}
+
+static void without_an_environment_the_peer_is_what_the_kernel_says(void)
+{
+    const socklen_t nameless = offsetof(struct sockaddr_un, sun_path);
+    char longest[sizeof kernels_peer.un.sun_path + 1] = "";
+    unsetenv("TCPREMOTEIP");
+    check_kernels_peer(0, "-", "");
+    kernels_peer.in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(258)};
+    inet_pton(AF_INET, "192.0.2.1", &kernels_peer.in.sin_addr);
+    check_kernels_peer(sizeof kernels_peer.in, "192.0.2.1", "258");
+    kernels_peer.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(65535)};
+    inet_pton(AF_INET6, "2001:db8::1", &kernels_peer.in6.sin6_addr);
+    check_kernels_peer(sizeof kernels_peer.in6, "2001:db8::1", "65535");
+    inet_pton(AF_INET6, "::ffff:192.0.2.1", &kernels_peer.in6.sin6_addr);
+    check_kernels_peer(sizeof kernels_peer.in6, "192.0.2.1", "65535");
+    kernels_peer.vm = (struct sockaddr_vm){.svm_family = AF_VSOCK, .svm_cid = 3, .svm_port = UINT32_MAX};
+    check_kernels_peer(sizeof kernels_peer.vm, "vsock-3", "4294967295");
+    kernels_peer.un = (struct sockaddr_un){.sun_family = AF_UNIX, .sun_path = "/run/a"};
+    check_kernels_peer(nameless + sizeof "/run/a", "/run/a", "");
+    check_kernels_peer(nameless, "-", "");
+    memset(longest, 'a', sizeof longest - 1);
+    memcpy(kernels_peer.un.sun_path, longest, sizeof longest - 1);
+    check_kernels_peer(sizeof kernels_peer.un, longest, "");
+    kernels_peer.un.sun_path[0] = '\0'; /* of the abstract namespace */
+    check_kernels_peer(sizeof kernels_peer.un, "-", "");
+}
+
+static char journal[1024]; /* the names of the fields that it has got, with blanks behind them */
+
+/* In the place of sd_journal_sendv. */
+static int journal_takes(const struct iovec *fields, int count)
+{
+    char *end = journal;
+    for (int i = 0; i < count; i++)
+        end += sprintf(end, "%.*s ", (int)strcspn(fields[i].iov_base, "="), (char *)fields[i].iov_base);
+    return 0;
+}
+
+static void check_journal(struct connection *c, const char *names)
+{
+    c->log = (struct log){.channel = JOURNAL, .journal_sendv = journal_takes};
+    log_connection(c, IDLE, LOG_NOTICE);
+    CHECK(strcmp(journal, names) == 0, "%s", journal);
+}
+
+static void the_journal_gets_every_field_of_the_longest_record(void)
+{
+    static char bytes[LOGGED_MAX + 1];
+    const struct text longest = {memset(bytes, 0xff, sizeof bytes), sizeof bytes};
+    static struct connection c;
+    c.peer = (struct address){.host = "2001:db8::1", .port = "65535"};
+    c.head.path = c.agreed.subprotocol = c.origin = c.user_agent = c.forwarded = c.close_reason = longest;
+    c.status = 101;
+    c.close_code = 1000;
+    strcpy(c.extension, "permessage-deflate");
+    check_journal(
+        &c, "REMOTE_ADDR REMOTE_PORT WS_PATH WS_STATUS WS_CLOSE_CODE WS_CLOSE_REASON WS_END WS_END_ID "
+            "WS_MESSAGES WS_BYTES_IN WS_BYTES_OUT WS_DURATION_USEC WS_ORIGIN WS_SUBPROTOCOL WS_EXTENSIONS "
+            "WS_USER_AGENT WS_FORWARDED WS_SANDBOX SYSLOG_IDENTIFIER PRIORITY MESSAGE ");
+}
+
+static void the_journal_gets_no_field_without_a_value(void)
+{
+    static struct connection c;
+    strcpy(c.peer.host, "-");
+    c.sandboxed = true;
+    check_journal(&c, "REMOTE_ADDR WS_END WS_END_ID WS_MESSAGES WS_BYTES_IN WS_BYTES_OUT WS_DURATION_USEC "
+                      "SYSLOG_IDENTIFIER PRIORITY MESSAGE ");
+}
+
 static void what_is_due_for_memory_brings_no_ping_where_none_are_wanted(void)
 {
     static struct connection c;
@@ -3095,6 +3212,10 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(each_byte_is_of_the_classes_that_the_rfcs_name)                                                        \
     X(a_name_of_a_host_may_have_whole_percent_encoded_bytes)                                                 \
     X(a_number_of_window_bits_has_no_leading_zero_and_two_digits_at_most)                                    \
+    X(without_an_environment_the_peer_is_what_the_kernel_says)                                               \
+    X(the_journal_gets_no_field_without_a_value)                                                             \
+    X(the_journal_gets_every_field_of_the_longest_record)                                                    \
+    X(two_descriptors_are_one_stream_if_device_and_number_say_so)                                            \
     X(what_is_due_for_memory_brings_no_ping_where_none_are_wanted)                                           \
     X(memory_is_due_a_tenth_of_a_second_after_a_compressed_message)                                          \
     X(the_state_of_zlib_goes_back_where_no_later_message_needs_it)                                           \
