@@ -1,8 +1,10 @@
 """The command line and everything else that the program is handed when it starts."""
 
 import fcntl
+import functools
 import grp
 import html
+import operator
 import os
 import pty
 import pwd
@@ -234,6 +236,13 @@ def test_check_says_what_is_wrong_as_always(options):
     assert said.partition(": ")[2] == said_without.partition(": ")[2]  # the process number stands before
 
 
+@pytest.mark.parametrize("option, expected", [("--help", (0, b"")), ("--version", (0, b"")), ("--bogus", (64, b"unknown"))])
+def test_on_a_terminal_too_an_option_is_answered_first(option, expected):
+    result = on_a_terminal(wire.PROGRAM, option)
+    status, said = expected
+    assert (result.returncode, len(result.stderr.splitlines())) == (status, bool(said)) and said in result.stderr, result
+
+
 def test_check_works_on_a_terminal():
     result = on_a_terminal(wire.PROGRAM, "--check")
     assert (result.returncode, result.stdout, wire.but_for_the_notice(result.stderr)) == (0, b"", b"")
@@ -243,6 +252,11 @@ def test_check_works_on_a_terminal():
 def test_check_judges_the_user_as_well():
     assert "nobody-of-that-name" in usage("--check", "--user=nobody-of-that-name")
     assert "root" in usage("--check", "--user=root")
+
+
+@as_root
+def test_check_says_so_on_standard_error_whatever_channel_the_record_has():
+    assert "root" in usage("--check", "--user=root", "--log=syslog")
 
 
 def largest(options, size):
@@ -380,10 +394,20 @@ def test_a_descriptor_that_is_passed_but_closed_is_no_connection():
     assert "standard input and output must be the connection" in line
 
 
-def test_a_socket_that_is_no_stream_is_refused():
-    client, server = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_SEQPACKET])
+def test_a_socket_that_is_no_stream_is_refused(kind):
+    client, server = socket.socketpair(socket.AF_UNIX, kind)
     with client, server:
         assert "not a stream socket" in refusal_to_start([], server)
+
+
+def test_a_socket_that_is_no_stream_is_refused_as_the_output_too():
+    """Where the input is none, but a file."""
+    client, server = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with client, server:
+        result = subprocess.run([wire.PROGRAM], stdin=subprocess.DEVNULL, stdout=server, stderr=subprocess.PIPE,
+                                timeout=wire.LIMIT, check=False)
+    assert result.returncode == 64 and b"not a stream socket" in result.stderr, result
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
@@ -466,12 +490,12 @@ def test_an_inherited_o_nonblock_is_cleared(pair):
     def nonblocking():
         client, server = pair()
         for end in {getattr(server, "reading", server), getattr(server, "writing", server)}:
-            os.set_blocking(end.fileno(), False)
+            fcntl.fcntl(end, fcntl.F_SETFL, os.O_NONBLOCK | os.O_APPEND)
         return client, server
 
     with wire.Served(pair=nonblocking, watched=True) as served:
         served.peer.open()
-        assert not fcntl.fcntl(served.watched, fcntl.F_GETFL) & os.O_NONBLOCK
+        assert fcntl.fcntl(served.watched, fcntl.F_GETFL) & (os.O_NONBLOCK | os.O_APPEND) == os.O_APPEND
         served.peer.send(wire.frame(wire.BINARY, bytes(4 << 20)))
         expected = wire.reply(wire.BINARY, bytes(4 << 20))
         assert served.peer.receive(len(expected)) == expected
@@ -479,15 +503,19 @@ def test_an_inherited_o_nonblock_is_cleared(pair):
 
 @pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
 def test_an_o_nonblock_that_somebody_else_sets_later_makes_it_neither_end_nor_spin(pair, tmp_path):
-    """Whoever else holds the connection shares this flag."""
+    """Whoever else holds the connection shares this flag, and all others, which stay as they were."""
     trace, held = tmp_path / "trace", []
     wrapper = [parts.require("strace", "strace"), "-o", str(trace)]
 
     def shared():
         client, server = pair()
-        ends = {getattr(server, "reading", server), getattr(server, "writing", server)}
+        ends = dict.fromkeys([getattr(server, "reading", server), getattr(server, "writing", server)])
+        fcntl.fcntl([*ends][-1], fcntl.F_SETFL, os.O_NONBLOCK | os.O_APPEND)
         held.extend(os.dup(end.fileno()) for end in ends)
         return client, server
+
+    def flags():
+        return functools.reduce(operator.or_, [fcntl.fcntl(end, fcntl.F_GETFL) for end in held])
 
     with wire.Served("--ping-interval=0", pair=shared, wrapper=wrapper) as served, wire.Clock(1) as clock:
         peer = served.peer.open()
@@ -495,11 +523,14 @@ def test_an_o_nonblock_that_somebody_else_sets_later_makes_it_neither_end_nor_sp
             os.set_blocking(end, False)
         for message in [b"some", b"more", bytes(4 << 20), b"last"]:
             peer.send(wire.frame(wire.BINARY, message))
+            if len(message) > 4:  # more than a pipe has room for
+                wire.wait_until(lambda: not flags() & os.O_NONBLOCK, "both ends block again")
             expected = wire.reply(wire.BINARY, message)
             wire.same(peer.receive(len(expected)), expected)
         wire.wait_until(clock.over, "some time has passed")
         peer.send(wire.close(1000))
         assert peer.receive(4) == wire.reply(wire.CLOSE, wire.close_body(1000))
+        assert flags() & os.O_APPEND
         for end in held:
             os.close(end)
         peer.close()
