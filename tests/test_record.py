@@ -320,6 +320,25 @@ def test_a_record_that_is_too_long_leaves_values_out_and_cuts_none():
     assert {"path", "close", "end_id", "origin"} < set(wire.record(log.decode()))
 
 
+def test_the_longest_line_goes_into_a_pipe_as_a_whole_and_without_what_would_make_it_longer():
+    """64 bytes of the pipe's are for what stands in front."""
+    long, begun = "\x80" * 256, "\x80" * 120
+    fields = [f"Origin: {long}", f"Sec-WebSocket-Protocol: {'s' * 256}", f"User-Agent: {long}"]
+    reason = wire.close(1000, b"\xc2\x80" * 61)
+
+    def line(forwarded):
+        data = wire.head(*fields, f"Forwarded: {begun}{forwarded}", path="/" + "\\" * 400) + reason
+        log = wire.run(data, "--path=any").stderr
+        assert len(log) <= select.PIPE_BUF and log.endswith(b"\n"), len(log)
+        return log.partition(b": ")[2]
+
+    room = select.PIPE_BUF - 64 - len(line("f"))
+    assert 0 < room < 100, f"a value that is not cut fills these {room} bytes"
+    longest = line("f" * (room + 1))
+    assert len(longest) == select.PIPE_BUF - 64 and b" forwarded=" in longest, longest
+    assert b" forwarded=" not in line("f" * (room + 2))
+
+
 # What never gets into it.
 
 HOSTILE = b"\x1b[2J\xff\x80\xc2\x9b\"\\\t'x"
