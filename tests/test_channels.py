@@ -5,10 +5,12 @@ Each test has a mount namespace of its own, in which these sockets are where the
 
 import contextlib
 import os
+import pathlib
 import re
 import socket
 import struct
 import subprocess
+import time
 
 import parts
 import pytest
@@ -150,6 +152,13 @@ def test_a_check_says_what_is_wrong_on_standard_error(sockets):
     assert log.startswith("<3>--path=x: ") and sockets.received("journal") == []
 
 
+def test_the_journal_gets_the_record_also_where_standard_error_is_the_connection(sockets):
+    answer, log = served(sockets, wire.head() + FRAMES, script="exec 2>&0")
+    assert answer == wire.switching() + wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(3000)) and log == ""
+    assert (len(sockets.received("journal")), len(sockets.received("syslog"))) == (
+        (0, 1) if wire.PROGRAM.endswith(STATIC) else (1, 0))
+
+
 @pytest.mark.parametrize("options, script", [
     ([], "unset SYSTEMD_EXEC_PID; exec 2>&0"),
     (["--log=syslog"], ":"),
@@ -161,6 +170,18 @@ def test_syslog_gets_the_record_as_a_notice_of_a_daemon(sockets, options, script
     (line,) = sockets.received("syslog")
     assert re.fullmatch(r"<29>[A-Z][a-z]{2} [ 1-3]\d \d\d:\d\d:\d\d ws-echo\[\d+\]: peer=[ -~]+\n?", line), line
     assert sockets.received("journal") == []
+
+
+def test_a_line_in_syslog_has_the_time_of_day_of_this_place(sockets, tmp_path):
+    """Its zone is read before the sandbox forbids that. The static program's C library writes UTC."""
+    east = 0 if wire.PROGRAM.endswith(STATIC) else 45000
+    counts, kind = struct.pack(">6I", 0, 0, 0, 0, 1, 4), struct.pack(">iBB", 45000, 0, 0)
+    (tmp_path / "zone").write_bytes(b"TZif" + bytes(16) + counts + kind + b"+12\0")  # RFC 8536 section 3
+    before = int(time.time())
+    served(sockets, wire.head(), "--log=syslog", TZ=f":{tmp_path}/zone")
+    after = time.time()
+    (line,) = sockets.received("syslog")
+    assert line[4:19] in [time.strftime("%b %e %T", time.gmtime(at + east)) for at in range(before, int(after) + 1)], line
 
 
 def test_syslog_gets_what_is_wrong_with_the_options_as_an_error(sockets):
@@ -197,7 +218,7 @@ def test_where_there_is_no_libsystemd_standard_error_gets_the_record(sockets, op
     assert sockets.received("journal") == sockets.received("manager") == []
 
 
-def test_a_note_tells_packagers_that_the_library_of_the_journal_is_loaded(tmp_path):
+def test_a_note_tells_packagers_which_library_of_the_journal_is_loaded(tmp_path):
     """https://systemd.io/ELF_DLOPEN_METADATA/"""
     if not wire.filtered():
         pytest.skip("its bytes are in the order of another architecture, or an emulator has none of its own")
@@ -207,6 +228,7 @@ def test_a_note_tells_packagers_that_the_library_of_the_journal_is_loaded(tmp_pa
     if wire.PROGRAM.endswith(STATIC):
         assert copied.returncode or not note.exists() or note.read_bytes() == b""
         return
+    assert b"libsystemd.so.0\0" in pathlib.Path(wire.PROGRAM).read_bytes()
     described = (b'[{"feature":"journal","description":"Structured records and unit status",'
                  b'"priority":"recommended","soname":["libsystemd.so.0"]}]\0')
     assert note.read_bytes().rstrip(b"\0") == (

@@ -96,6 +96,15 @@ def test_the_close_code_is_the_peers_or_ours_1005_without_one_and_1006_without_a
         assert unescape(record["reason"]) == reason, record
 
 
+def test_the_seconds_are_those_up_to_the_end_and_not_to_the_last_byte_that_came():
+    with wire.Served("--ping-interval=0") as served:
+        served.peer.open()
+        with wire.Clock(0.3) as clock:
+            wire.wait_until(clock.over, "some time has passed")
+        served.peer.close()
+        assert float(wire.record(served.finish())["seconds"]) >= 0.3
+
+
 def test_a_signal_is_recorded_as_1001():
     with wire.Served() as served:
         peer = served.peer.open()
@@ -553,12 +562,31 @@ def test_not_even_a_wrong_option_reaches_the_peer():
         assert served.process.wait(wire.LIMIT) == 64
 
 
-def test_stderr_as_the_log_is_refused_where_it_is_the_connection():
-    client, server = wire.tcp_pair()
-    with server:
-        process = subprocess.Popen([wire.PROGRAM, "--log=stderr"], stdin=server, stdout=server, stderr=server)
-    with client:
-        assert wire.Peer(client).rest() == b""
+@pytest.mark.parametrize("end", [0, 1], ids=["input", "output"])
+def test_standard_error_is_the_connection_also_where_it_is_one_end_of_two(end):
+    client, server = zip(wire.unix_pair(), wire.unix_pair())
+    with contextlib.ExitStack() as opened:
+        for one in [*client, *server]:
+            opened.enter_context(one)
+        client[0].sendall(wire.head(path="/other"))
+        client[0].shutdown(socket.SHUT_WR)
+        subprocess.run([wire.PROGRAM, "--verbose"], stdin=server[0], stdout=server[1], stderr=server[end], check=True,
+                       timeout=wire.LIMIT)
+        for one in server:
+            one.close()
+        wire.refused(wire.Peer(client[1]).rest(), 404)
+        assert wire.Peer(client[0]).rest() == b""
+
+
+@pytest.mark.parametrize("end", [0, 1], ids=["input", "output"])
+def test_stderr_as_the_log_is_refused_where_it_is_the_connection(end):
+    (client, server), (other, others) = wire.tcp_pair(), wire.tcp_pair()
+    with server, others:
+        ends = [others, others]
+        ends[end] = server
+        process = subprocess.Popen([wire.PROGRAM, "--log=stderr"], stdin=ends[0], stdout=ends[1], stderr=server)
+    with client, other:
+        assert wire.Peer(client).rest() == wire.Peer(other).rest() == b""
     assert process.wait(wire.LIMIT) == 64
 
 
