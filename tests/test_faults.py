@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -202,6 +203,20 @@ def test_a_kernel_without_filters_is_no_fault(tmp_path):
     with Faulty(tmp_path / "trace", "prctl:error=EINVAL:when=3+", everywhere=True) as served:
         served.peer.end()
         assert wire.record(served.ended(0))["sandbox"] == "partial"
+
+
+@pytest.mark.parametrize("which", ["1+", "2+2"], ids=["each", "other"])
+def test_where_nobody_can_say_what_standard_error_is_it_may_be_the_connection(which, tmp_path):
+    """So not one byte of the log reaches the peer. Each is compared with standard error, which is asked for first."""
+    client, server = wire.holding(wire.head(path="/other"))()
+    with client, server:
+        client.shutdown(socket.SHUT_WR)
+        command = [require("strace", "strace"), "-o", tmp_path / "trace", "-P", os.readlink(f"/proc/self/fd/{server.fileno()}"),
+                   "-e", f"inject=%fstat:error=EIO:when={which}", wire.PROGRAM, "--verbose"]
+        subprocess.run(command, stdin=server, stdout=server, stderr=server, check=True, timeout=wire.LIMIT)
+        server.close()
+        wire.refused(wire.Peer(client).rest(), 404)
+    assert "(INJECTED)" in (tmp_path / "trace").read_text(), "the fault has not come to pass"
 
 
 @as_root
