@@ -302,25 +302,36 @@ def test_deadlines_hold_after_a_line_of_the_log(pair):
         assert wire.close_code(peer.rest()) == 1001
 
 
-def logged_with_a_signal_in_it(pair):
-    """Its log, where SIGTERM came while it waited to write the first line.
-
-    None where this machine has stood still for so long that the line may have been given up.
-    """
+def full_pipe():
+    """Both ends of a pipe that has room for no line of the log, and what is in it."""
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     room = b"" if wire.filtered() else b"ws-echo[4194304]: " + wire.NOTICE  # which comes before the connection
-    full = bytes(4096 - len(room))
-    os.write(writing, full)
+    os.write(writing, full := bytes(4096 - len(room)))
+    return reading, writing, full
+
+
+def at_the_bound_of_the_first_line(how):
+    """A wrapper, by which this happens at the call that sets the timer: for the third time, or later by the notice."""
+    return [require("strace", "strace"), "-e", f"inject=setitimer:{how}:when={3 if wire.filtered() else 5}", "-o"]
+
+
+def logged_with_a_signal_in_it(pair, wrapper=()):
+    """Its log, where SIGTERM came while it waited to write the first line, unless the wrapper sends it.
+
+    None where this machine has stood still for so long that the line may have been given up.
+    """
+    reading, writing, full = full_pipe()
     client, server = pair()
     with wire.Clock(1.5) as clock, server, open(reading, "rb") as log:
-        process = subprocess.Popen([wire.PROGRAM, "--verbose"], stdin=getattr(server, "reading", server),
+        process = subprocess.Popen([*wrapper, wire.PROGRAM, "--verbose"], stdin=getattr(server, "reading", server),
                                    stdout=getattr(server, "writing", server), stderr=writing)
         server.close()
         os.close(writing)
         peer = wire.Peer(client).open()
-        wire.wait_until(lambda: state(process) == "S", "it waits for the log")
-        process.send_signal(signal.SIGTERM)
+        if not wrapper:
+            wire.wait_until(lambda: state(process) == "S", "it waits for the log")
+            process.send_signal(signal.SIGTERM)
         let_pass(0.1)  # in which what the signal has set off comes too
         assert log.read(len(full)) == full
         in_time = not clock.over()
@@ -332,13 +343,35 @@ def logged_with_a_signal_in_it(pair):
 
 
 @every_connection
-def test_a_signal_while_a_line_of_the_log_is_written_is_not_lost_and_cuts_no_line(pair):
-    while (log := logged_with_a_signal_in_it(pair)) is None:
+@pytest.mark.parametrize("when", ["while-it-waits", "when-the-bound-is-set"])
+def test_a_signal_while_a_line_of_the_log_is_written_is_not_lost_and_cuts_no_line(pair, when, tmp_path):
+    wrapper = [] if when == "while-it-waits" else [*at_the_bound_of_the_first_line("signal=SIGTERM"), tmp_path / "trace"]
+    while (log := logged_with_a_signal_in_it(pair, wrapper)) is None:
         pass
     lines = [re.sub(r"^ws-echo\[\d+\]: ", "", line) for line in log.splitlines()]
     assert [line for line in lines if line.startswith("field ")] == [
         re.sub("(.*?): (.*)", r'field \1: "\2"', field) for field in wire.head().decode().split("\r\n")[1:-2]]
     assert wire.record(log)["end_id"] == "stopped"
+
+
+@pytest.mark.slow("a log has two seconds to take a line, and here it does not")
+def test_a_log_that_blocks_is_not_asked_again_however_late_this_process_goes_on(tmp_path):
+    """It is asked for the first line and the record."""
+    reading, writing, _ = full_pipe()
+    trace = tmp_path / "trace"
+    client, server = wire.tcp_pair()
+    with server:
+        process = subprocess.Popen([*at_the_bound_of_the_first_line("delay_exit=1000000"), trace, wire.PROGRAM, "--verbose"],
+                                   stdin=server, stdout=server, stderr=writing)
+    with client:
+        wire.Peer(client).open()
+        wire.wait_until(lambda: re.search(r"^write\(2, .*ERESTART", trace.read_text(), re.MULTILINE), "it has given up")
+        os.read(reading, 4096)
+    os.close(writing)
+    with open(reading, "rb") as log:
+        assert wire.record(log.read().decode())["status"] == "101"
+    assert process.wait(wire.LIMIT) == 0
+    assert len(re.findall(r"^write\(2, ", trace.read_text(), re.MULTILINE)) == 2 + (not wire.filtered())
 
 
 # What is inherited.

@@ -644,6 +644,8 @@ def test_a_log_that_blocks_is_not_asked_again_and_the_connection_goes_on():
         for _ in range(100):  # each with two lines, which would take 400 s
             peer.send(wire.text("on"))
             assert peer.receive(len(wire.echo("on"))) == wire.echo("on")
+        assert os.read(reading, 4096) == bytes(4096)
     assert process.wait(wire.LIMIT) == 0
-    os.close(reading)
     os.close(writing)
+    with open(reading, "rb") as log:
+        assert wire.record(log.read().decode())["messages"] == "100", "but the record it gets all the same"
