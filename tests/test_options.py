@@ -451,6 +451,39 @@ def test_two_files_may_be_the_connection(tmp_path):
     assert answer.read_bytes() == expected
 
 
+def two_streams(first, second):
+    """A pair of which each direction is a socket or a pipe of its own, made of what `os.pipe` or `wire.tcp_pair` return."""
+    (stdin, sending), (receiving, stdout) = [[getattr(end, "detach", lambda end=end: end)() for end in ends]
+                                             for ends in (first, second)]
+    return wire.PipeEnd(receiving, sending), wire.PipeEnd(stdin, stdout)
+
+
+@pytest.mark.parametrize("input_is_socket", [True, False], ids=["socket-pipe", "pipe-socket"])
+def test_a_socket_and_a_pipe_may_be_the_connection(input_is_socket):
+    """The peer is that of the input. Nobody waits for its end, as for that of a socket."""
+    connection, pipe = wire.tcp_pair(), os.pipe()
+    address = "{}:{}".format(*connection[1].getsockname())
+    with wire.Served(pair=lambda: two_streams(*[connection, pipe][:: 1 if input_is_socket else -1])) as served:
+        peer = served.peer.open()
+        with wire.Clock(1.5) as clock:
+            peer.send(wire.text("hi") + wire.close(1000))
+            assert peer.rest() == wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(1000))
+            assert clock.outlasts(served.process)
+        assert wire.record(served.finish())["peer"] == (address if input_is_socket else "-")
+
+
+def test_two_sockets_may_be_the_connection():
+    first, second = wire.tcp_pair(), wire.tcp_pair()
+    address, output = "{}:{}".format(*first[1].getsockname()), second[1].dup()
+    with output, wire.Served(pair=lambda: two_streams(first, second)) as served:
+        peer = served.peer.open()
+        assert output.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        peer.send(wire.text("hi") + wire.close(1000))
+        assert peer.rest() == wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(1000))
+        peer.close()
+        assert wire.record(served.finish())["peer"] == address
+
+
 @pytest.mark.parametrize("stdin, stdout", [("request", "/dev/full"), ("/", "/dev/null")])
 def test_what_the_system_refuses_is_71_and_says_so(tmp_path, stdin, stdout):
     """Neither a full disk nor a directory in the place of a file is anything that a peer can cause."""
