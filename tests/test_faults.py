@@ -166,6 +166,17 @@ def test_a_list_of_users_that_cannot_be_read_is_a_local_fault(tmp_path):
     assert result.returncode == status and said in result.stderr, result
 
 
+@as_root
+@pytest.mark.parametrize("error", ["ENOENT", "ESRCH"])
+def test_where_there_is_no_list_of_users_there_is_no_such_user(error, tmp_path):
+    """With these errors a source of users says that it has none."""
+    command = [require("strace", "strace"), "-o", tmp_path / "trace", "-P", "/etc/passwd",
+               "-e", f"inject=?open,openat:error={error}", wire.PROGRAM, "--check", "--user=daemon"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=wire.LIMIT, check=False)
+    assert "(INJECTED)" in (tmp_path / "trace").read_text(), "the fault has not come to pass"
+    assert result.returncode == 64 and "no such user" in result.stderr, result
+
+
 @pytest.mark.parametrize("fault, words", [
     ("setsockopt:error=ENOBUFS:when=1", "cannot set TCP_NODELAY: "),
     ("prctl:error=EPERM:when=1", "cannot enter the sandbox: "),
