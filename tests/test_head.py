@@ -336,6 +336,7 @@ CONNECTION_NOT_UPGRADE = {
 KEY_TWICE = {
     "another": wire.head("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="),
     "the-same": wire.head(f"Sec-WebSocket-Key: {wire.KEY}"),
+    "behind-a-malformed-one": wire.head(f"Sec-WebSocket-Key: {wire.KEY}", key="x"),
 }
 
 WRONG_KEYS = {
@@ -471,13 +472,20 @@ def test_null_is_no_origin_like_another_when_it_is_not_listed():
     refused(wire.head("Origin: null"), "origin-forbidden", POLICY)
 
 
+@pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in ORIGIN_TWICE.items()])
+def test_two_origins_are_refused_also_where_every_one_is_allowed(data):
+    refused(data, "origin-twice")
+
+
 @pytest.mark.parametrize("agreed", ["any", "none", "a"])
 def test_an_offer_of_subprotocols_is_judged_whatever_is_agreed_to(agreed):
     for end, offer in [("subprotocol-malformed", "a b"), ("subprotocol-twice", "b, b")]:
         refused(wire.head(f"Sec-WebSocket-Protocol: {offer}"), end, f"--subprotocol={agreed}")
 
 
-def test_the_date_is_now():
+@pytest.mark.parametrize("zone", ["UTC", "XST-5:30"])
+def test_the_date_is_now_wherever_that_is(zone, monkeypatch):
+    monkeypatch.setenv("TZ", zone)
     before = int(time.time())
     date = refused(wire.head(path="/other"), "socket-elsewhere").fields["date"]
     assert before <= email.utils.parsedate_to_datetime(date).timestamp() <= time.time()
@@ -570,9 +578,11 @@ EVIL = "Origin: http://evil.example"
         ("version-unsupported", "host", request("GET /other HTTP/2.0", host=None)),
         ("version-unsupported", "target", request("GET * HTTP/2.0")),
         ("host-count", "content", wire.head("Content-Length: 4", host=None)),
+        ("host-count", "transfer-encoding", wire.head("Transfer-Encoding: chunked", host=None)),
         ("host-count", "path", wire.head(host=None, path="/other")),
         ("host-count", "method", wire.head(host=None, method="POST")),
         ("host-malformed", "content", wire.head("Content-Length: 4", host="a/b")),
+        ("host-malformed", "transfer-encoding", wire.head("Transfer-Encoding: chunked", host="a/b")),
         ("content", "path", request("POST /other HTTP/1.1", "Content-Length: 4")),
         ("transfer-encoding", "method", request("POST / HTTP/1.1", "Transfer-Encoding: chunked")),
         ("field-space", "path", wire.head("X : v", path="/other")),
@@ -583,6 +593,7 @@ EVIL = "Origin: http://evil.example"
         ("path-unknown", "upgrade", wire.head(path="/other", upgrade=None)),
         ("path-unknown", "http-1.0", wire.head(path="/other", version="HTTP/1.0")),
         ("socket-elsewhere", "origin", wire.head(EVIL, path="/other")),
+        ("socket-elsewhere", "options", wire.head(method="OPTIONS", path="/")),
         ("method-not-allowed", "upgrade", wire.head(method="POST", upgrade=None)),
         ("method-not-allowed", "http-1.0", wire.head(method="POST", version="HTTP/1.0")),
         ("method-not-allowed", "key", wire.head(method="POST", key=None)),
@@ -600,6 +611,7 @@ EVIL = "Origin: http://evil.example"
         ("subprotocol-twice", "version", wire.head("Sec-WebSocket-Protocol: a, a", sec_websocket_version="8")),
         ("subprotocol-malformed", "origin", wire.head(EVIL, "Sec-WebSocket-Protocol: a b")),
         ("version-not-13", "origin", wire.head(EVIL, sec_websocket_version="8")),
+        ("version-not-13", "extension", wire.head("Sec-WebSocket-Extensions: a;", sec_websocket_version="8")),
         ("upgrade-required", "origin", wire.head(EVIL, upgrade=None)),
         ("extension-malformed", "403", wire.head(EVIL, "Sec-WebSocket-Extensions: a;")),
         ("origin-forbidden", "101", wire.head(EVIL)),
