@@ -56,6 +56,7 @@ def test_get_is_answered_with_the_page():
     assert len(answer.body) == int(answer.fields["content-length"])
     assert answer.fields["connection"] == "close" and "date" in answer.fields
     assert answer.fields["x-content-type-options"] == "nosniff"
+    assert (answer.fields["referrer-policy"], answer.fields["cache-control"]) == ("no-referrer", "no-cache")
     assert answer.body.lower().startswith(b"<!doctype html>") and answer.body.rstrip().endswith(b"</html>")
     answer.body.decode("utf-8")
 
@@ -89,7 +90,7 @@ PATHS = [[], ["--path=/other"], ["--path=/first", "--path=/second"], ["--path=/"
 def test_without_the_page_the_root_is_one_line_that_names_the_path_of_the_websocket(paths, version):
     """So that there is always something that a health check can get."""
     answer = page(f"GET / HTTP/{version}", options=["--no-page", *paths])
-    assert answer.fields["content-type"].startswith("text/plain")
+    assert answer.fields["content-type"] == "text/plain; charset=utf-8"
     assert re.fullmatch(rb"[ -~]+\n", answer.body) and len(answer.body) == int(answer.fields["content-length"])
     path = (paths or ["--path=/socket"])[0].removeprefix("--path=").replace("any", "/")
     assert path.encode() in answer.body, answer.body
@@ -120,6 +121,11 @@ def test_options_of_the_root_is_204_and_lists_the_methods(request_line, options)
     assert not {"content-length", "content-type", "transfer-encoding"} & set(answer.fields), answer.fields
     other = wire.refused(get("POST / HTTP/1.1", options=options), 405)
     assert answer.fields["allow"] == other.fields["allow"]
+
+
+@pytest.mark.parametrize("path", ["/", "any"])
+def test_options_of_the_root_is_204_also_with_an_upgrade_that_is_served_there(path):
+    assert wire.Answer(wire.run(wire.head(path="/", method="OPTIONS"), f"--path={path}").stdout).status == 204
 
 
 def test_options_of_another_path_is_refused():
@@ -173,9 +179,14 @@ def test_the_policy_allows_this_script_and_this_style_by_their_hashes_and_nothin
         assert word not in " ".join(source for sources in found.values() for source in sources), found
 
 
-def test_the_policy_allows_the_page_to_connect_to_where_it_came_from():
+def test_the_policy_allows_the_page_to_connect_to_where_it_came_from_and_nowhere_else():
     found = policy(page())
-    assert "connect-src" in found and found["connect-src"] != ["'none'"], found
+    assert found["connect-src"] == ["'self'"], found
+
+
+def test_the_policy_allows_the_image_that_the_page_itself_has_and_no_other():
+    found = policy(page())
+    assert found["img-src"] == ["data:"], found
 
 
 def test_the_policy_keeps_the_page_out_of_frames_and_its_forms_and_base_at_home():
@@ -203,6 +214,7 @@ def served_paths(options):
     ([], "/socket"),
     (["--path=/other"], "/other"),
     (["--path=/first", "--path=/second"], "/first"),
+    (["--path=any"], "/socket"),
     (["--path=/a&b=<c>'d'"], "/a&b=<c>'d'"),
     (['--path=/"><script>alert(1)</script>'], '/"><script>alert(1)</script>'),
     (["--path=/&amp;&quot;"], "/&amp;&quot;"),
