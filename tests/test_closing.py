@@ -101,6 +101,19 @@ def test_nothing_more_is_taken_from_the_peer_although_somebody_holds_the_connect
                 select.select([], [], [], 0.001)  # the answer to it takes a moment
 
 
+def test_of_two_sockets_that_for_output_is_ended_before_the_wait_for_the_peers_end():
+    """Somebody holds both, as a service manager does."""
+    upwards, downwards = wire.unix_pair(), wire.unix_pair()
+    with upwards[1], downwards[1], wire.Served(pair=lambda: (
+            wire.PipeEnd(upwards[0].detach(), downwards[0].detach()),
+            wire.PipeEnd(downwards[1].dup().detach(), upwards[1].dup().detach()))) as served:
+        served.peer.send(wire.head() + wire.close(1000))
+        assert served.peer.rest() == wire.switching() + CLOSING
+        served.peer.send(b"more")
+        served.peer.close()
+        assert wire.record(served.finish())["bytes_in"] == str(len(wire.head() + wire.close(1000) + b"more"))
+
+
 # Half-closed connections and their ends.
 
 @pytest.mark.parametrize("pair", PAIRS)
