@@ -112,6 +112,39 @@ def test_the_manager_is_told_what_the_connection_does(sockets):
     assert sockets.received("manager") == expected
 
 
+def test_the_path_that_the_manager_is_told_is_escaped_and_cut(sockets):
+    served(sockets, wire.head(path='/"\\' + "p" * 300) + FRAMES, "--path=any", **PEER)
+    shown = r"/\"\\" + "p" * 253 + "..."
+    expected = [] if wire.PROGRAM.endswith(STATIC) else [f"STATUS=192.0.2.1 {shown}: {doing}" for doing in ("echoing", "closing")]
+    assert sockets.received("manager") == expected
+
+
+@pytest.mark.slow("a manager has two seconds to take what it is told, and here it does not")
+def test_a_manager_that_does_not_read_is_told_once_and_the_peer_has_its_answer_before_that(sockets, tmp_path):
+    trace = tmp_path / "trace"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other, contextlib.suppress(BlockingIOError):
+        other.setblocking(False)
+        while True:
+            other.sendto(b"X=", str(tmp_path / Sockets.PLACES["manager"]))
+    traced = [parts.require("strace", "strace"), "-D", "-o", str(trace), "-e", "trace=write,sendmsg"]
+    with wire.Served("--handshake-timeout=1000", pair=wire.holding(REQUEST + FRAMES),
+                     wrapper=[*sockets.started(), *traced]) as program:
+        assert program.peer.rest().endswith(wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(3000)))
+        program.peer.close()
+        program.finish()
+    wire.wait_until(lambda: "+++ exited" in trace.read_text(), "strace has written all")
+    order = re.findall(r'^(?:write.1, "|sendmsg.*")(HTTP|STATUS)', trace.read_text(), re.MULTILINE)
+    assert order == ["HTTP"] + ["STATUS"] * (not wire.PROGRAM.endswith(STATIC)), trace.read_text()
+
+
+def test_what_verbose_adds_is_of_the_priority_of_debug_messages(sockets):
+    log = served(sockets, wire.head() + wire.close(1000), "--verbose")[1]
+    static = wire.PROGRAM.endswith(STATIC)
+    found = re.findall(r"^<(\d)>" if static else r"^PRIORITY=(\d)$", log or "".join(sockets.received("journal")), re.MULTILINE)
+    assert len(found) == len(wire.head().splitlines()) - 2 + 2 + 1, "the fields, the frames and the record"
+    assert set(found[:-1]) == {"7"} and found[-1] == "5", found
+
+
 def test_the_manager_is_told_nothing_of_what_opens_no_websocket(sockets):
     served(sockets, wire.head(path="/other"))
     assert sockets.received("manager") == []
