@@ -120,6 +120,16 @@ def test_a_reset_is_recorded_as_1006():
         assert wire.record(served.finish())["close"] == "1006"
 
 
+@pytest.mark.parametrize("data, end", [
+    (wire.head("Origin: null", "User-Agent: a", "Forwarded: for=b", "Content-Length: 5"), "content"),
+    (wire.head("Origin: null", "User-Agent: a", "Forwarded: for=b", "X : v"), "field-space"),
+    (wire.head("Origin: null", "User-Agent: a", "Forwarded: for=b", "User-Agent: c", "Origin: d"), "origin-twice"),
+], ids=["whole", "up-to-its-fault", "the-first-of-two"])
+def test_a_refusal_is_recorded_with_what_the_head_says_of_the_client(data, end):
+    record = recorded(data)
+    assert [record[name] for name in ("end_id", "origin", "agent", "forwarded")] == [end, "null", "a", "for=b"]
+
+
 @pytest.mark.parametrize("data, status, path", [
     (wire.head(path="/other?query"), "404", "/other"),
     (wire.head(method="POST"), "405", "/socket"),
@@ -196,9 +206,17 @@ def test_that_claim_is_escaped_and_cut_like_every_value(field):
         assert recorded(wire.head(f"{field}: {'f' * length}"))["forwarded"] == shown
 
 
-def test_with_two_such_claims_one_is_recorded():
-    request = wire.head("X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.2")
-    assert recorded(request)["forwarded"] in ("192.0.2.1", "for=192.0.2.2")
+def test_of_two_such_claims_that_of_forwarded_is_recorded():
+    request = wire.head("X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.2", "X-Forwarded-For: 192.0.2.3")
+    assert recorded(request)["forwarded"] == "for=192.0.2.2"
+
+
+@pytest.mark.parametrize("field", ["X-Forwarded-For", "Forwarded"])
+def test_several_fields_of_such_a_claim_are_one_list(field):
+    request = wire.head(f"{field}: a, b", "X-Real-IP: x", f"{field.lower()}: c", f"{field}: d")
+    assert recorded(request)["forwarded"] == "a, b, c, d"
+    assert recorded(wire.head(f"{field}: {'a' * 200}", f"{field}: {'b' * 200}"))["forwarded"] == (
+        "a" * 200 + ", " + "b" * 54 + "...")
 
 
 def test_without_such_a_claim_nothing_is_recorded():
