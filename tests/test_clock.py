@@ -459,6 +459,26 @@ def test_o_nonblock_that_is_set_again_and_again_neither_ends_a_write_nor_makes_i
         assert served.unfinished() <= served.times
 
 
+@pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair])
+def test_o_nonblock_alone_is_cleared_and_other_flags_stay(pair):
+    def flagged():
+        client, server = pair()
+        fcntl.fcntl(server, fcntl.F_SETFL, os.O_APPEND | os.O_NONBLOCK)
+        return client, server
+
+    def flags():
+        return fcntl.fcntl(served.watched, fcntl.F_GETFL) & (os.O_APPEND | os.O_NONBLOCK)
+
+    with wire.Served(pair=flagged, watched=True) as served:
+        peer = served.peer.open()
+        assert flags() == os.O_APPEND
+        os.set_blocking(served.watched.fileno(), False)
+        peer.send(wire.text("on"))
+        assert peer.frame() == (True, TEXT, wire.PREFIX + b"on")
+        wire.wait_until(lambda: not flags() & os.O_NONBLOCK, "a read has found it set")
+        assert flags() == os.O_APPEND
+
+
 # The wait for the peer's end.
 
 @pytest.mark.slow("a peer has two seconds to end, and here it does not")
