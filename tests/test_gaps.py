@@ -111,6 +111,25 @@ def test_the_end_of_the_timeout_may_come_just_before_a_read(gaps, pair):
 
 
 @pytest.mark.parametrize("pair", PAIRS)
+def test_what_came_before_the_end_of_the_timeout_was_noticed_is_read_and_answered(gaps, pair):
+    with Gapped(gaps, READ, 2, "--timeout=0.1", pair=wire.holding(wire.head(), pair)) as served:
+        assert served.peer.receive(len(wire.switching())) == wire.switching()
+        served.peer.send(wire.text("late"))
+        served.late_in_the_gap(0.1)
+        assert served.peer.receive(len(wire.echo("late"))) == wire.echo("late")
+
+
+def test_behind_the_handshakes_deadline_nothing_more_is_read_of_the_head(gaps):
+    """Over pipes, where a refusal is followed by no read either."""
+    with Gapped(gaps, READ, 2, "--handshake-timeout=0.1", pair=wire.holding(wire.head()[:-2], wire.pipe_pair)) as served:
+        served.enter()
+        served.widen(READ)
+        served.peer.send(wire.head()[-2:-1])
+        served.late_in_the_gap(0.1)
+        wire.refused(served.peer.rest(), 408)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
 def test_the_time_to_give_memory_back_may_come_just_before_a_read(gaps, pair):
     message = bytes(range(256)) * (16 * MIB // 256)
     with Gapped(gaps, WRITE, 2, pair=pair) as served:
