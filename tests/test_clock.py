@@ -479,6 +479,23 @@ def test_o_nonblock_alone_is_cleared_and_other_flags_stay(pair):
         assert flags() == os.O_APPEND
 
 
+def test_o_nonblock_alone_is_cleared_of_an_output_of_its_own():
+    def flagged():
+        client, server = wire.pipe_pair()
+        fcntl.fcntl(server.writing, fcntl.F_SETFL, os.O_APPEND)
+        outputs.append(os.dup(server.writing.fileno()))
+        return client, server
+
+    outputs = []
+    with wire.Served(SILENT, "--timeout=2", pair=flagged) as served, open(outputs[0], "wb") as output:
+        peer = served.peer.open()
+        peer.send(LARGE_FRAME)
+        os.set_blocking(output.fileno(), False)
+        wire.wait_until(lambda: os.get_blocking(output.fileno()), "a write has found it set")
+        assert fcntl.fcntl(output, fcntl.F_GETFL) & os.O_APPEND
+        wire.same(peer.receive(len(LARGE)), wire.reply(BINARY, LARGE)[: len(LARGE)])
+
+
 # The wait for the peer's end.
 
 @pytest.mark.slow("a peer has two seconds to end, and here it does not")
