@@ -173,7 +173,8 @@ every_narrow_connection = pytest.mark.parametrize("pair", [wire.narrow_pair, wir
 def test_a_peer_that_never_reads_ends_by_the_write_timeout_and_the_record_says_so(pair, ping):
     with wire.Served(ping, "--timeout=0.5", pair=pair) as served:
         served.peer.open().send(LARGE_FRAME)
-        assert "read" in wire.record(served.finish())["end"]
+        record = wire.record(served.finish())
+        assert "read" in record["end"] and int(record["bytes_out"]) < len(LARGE), record
 
 
 @every_narrow_connection
@@ -260,6 +261,8 @@ def test_a_peer_that_reads_slowly_makes_progress_and_gets_its_echo(pair):
             select.select([], [], [], 0.1)
         received += peer.receive(len(expected) - len(received))
         wire.same(received, expected)
+        peer.send(wire.text("on"))
+        assert peer.frame() == (True, TEXT, wire.PREFIX + b"on"), "its silence begins behind the write"
 
 
 # A process that is stopped for a while.
