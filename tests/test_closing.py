@@ -218,7 +218,19 @@ def test_a_close_arrives_although_much_more_was_sent_than_read(pair, data, code)
         peer.send(data + bytes(MIB))
         assert wire.close_code(peer.rest()) == code
         peer.close()
-        served.finish()
+        assert wire.record(served.finish())["path"] == "/socket", "the head stays for the record"
+
+
+@pytest.mark.slow("the connection is older than the wait for its end may take")
+def test_the_wait_for_the_peers_end_begins_with_our_last_word():
+    with wire.Clock(2.5) as clock, wire.Served() as served:
+        served.peer.open()
+        wire.wait_until(clock.over, "the connection is older than two seconds")
+        served.peer.send(wire.close(1000))
+        assert served.peer.rest() == CLOSING
+        served.peer.send(b"more")
+        served.peer.close()
+        assert wire.record(served.finish())["bytes_in"] == str(len(wire.head() + wire.close(1000) + b"more"))
 
 
 @pytest.mark.slow("a peer has two seconds to end, and here it does not")

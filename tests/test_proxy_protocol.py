@@ -191,6 +191,17 @@ def test_the_header_does_not_count_towards_the_limits_of_the_head():
     wire.refused(served(header + wire.head(f"X: {filler}v"))[0], 431)
 
 
+def test_behind_the_longest_header_and_head_there_is_room_for_what_a_read_takes():
+    """A read begins behind the part of a frame that the one before it has left."""
+    header = version_2(PROXY, TCP4, OVER_IPV4.ljust(65535, b"\0"))
+    head = wire.head("X: " + "v" * (16384 - len(wire.head("X: "))))
+    payloads = [bytes([number % 251]) * 125 for number in range(6000)]
+    data = header + head + b"".join(wire.frame(wire.PING, payload) for payload in payloads)
+    with wire.Served(OPTION, pair=wire.holding(data, wire.pipe_pair)) as program:
+        expected = wire.switching() + b"".join(wire.reply(wire.PONG, payload) for payload in payloads)
+        wire.same(program.peer.receive(len(expected)), expected)
+
+
 def test_any_request_may_follow_the_header():
     header = BELIEVED["version-1-tcp4"][0]
     assert wire.Answer(served(header + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "--verbose")[0]).status == 200
