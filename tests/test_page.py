@@ -99,6 +99,13 @@ def test_every_control_has_a_name():
             assert {"aria-label", "aria-labelledby"} & set(element.attributes), element
 
 
+def test_the_form_takes_the_codes_and_the_reason_that_a_browser_can_close_with():
+    code, reason = (next(element for element in PAGE.all("input") if element.attributes["id"] == name).attributes
+                    for name in ("code", "reason"))
+    taken = [number for number in range(10000) if re.fullmatch(code["pattern"], str(number))]
+    assert taken == [1000, *range(3000, 5000)] and reason["maxlength"] == str(125 - 2)
+
+
 def test_every_id_is_unique_and_every_reference_finds_its_own():
     assert len(IDS) == len(set(IDS))
     for element in PAGE.elements:

@@ -423,8 +423,39 @@ def test_the_page_echoes_a_text_typed_and_sent_by_enter(page, picture):
     assert value(page, "#text", "value") == ""
     page.press("again" + ENTER)  # the focus stays where one types
     assert "server: again" in received(page, 2)
+    assert "differs" not in value(page, "#entries", "textContent")
     picture("text")
     assert page.problems() == []
+
+
+# What the page sends is another text, or waits until there are two messages, as if the server or the way to it did that.
+ANOTHER = """void (send => WebSocket.prototype.send = function () { send.call(this, 'other') })(WebSocket.prototype.send)"""
+TWO_AT_ONCE = """void ((send, held) => WebSocket.prototype.send = function (data) {
+    held.push(() => send.call(this, data))
+    if (held.length === 2) held.forEach(release => release())
+})(WebSocket.prototype.send, [])"""
+
+
+def test_the_page_says_that_a_reply_differs_from_what_was_sent(page):
+    page.evaluate(ANOTHER)
+    page.press("Hello world" + ENTER)
+    reply = received(page, 1)
+    assert "server: other" in reply and "differs from what was sent" in reply
+
+
+def test_the_page_compares_each_reply_with_the_message_that_it_answers(page):
+    page.evaluate(TWO_AT_ONCE)
+    page.press("one" + ENTER + "two" + ENTER)
+    assert "server: two" in received(page, 2)
+    assert "differs" not in value(page, "#entries", "textContent")
+
+
+def test_the_page_counts_messages_bytes_and_milliseconds(page):
+    page.press("wörld" + ENTER)
+    received(page, 1)
+    assert [value(page, f"#{name}", "textContent") for name in ("sent", "received", "awaiting")] == [
+        "1 (6 bytes)", "1 (14 bytes)", "0"]
+    assert re.fullmatch(r"(under 1|[0-9.,]+) ms \([0-9.,]+–[0-9.,]+\)", value(page, "#round-trip", "textContent"))
 
 
 @pytest.mark.parametrize("size", [(1200, 800), (640, 360), (360, 640), (360, 300)], ids=str)
@@ -647,9 +678,13 @@ def test_the_page_shows_the_reason_of_the_servers_close(browser, picture):
         browser.wait_for(OPEN)
         browser.press("x" * 11 + ENTER)
         browser.wait_for("/1009/.test(document.querySelector('#entries li:last-child')?.textContent)")
-    picture("reason")
-    assert reason and reason in value(browser, "#entries li:last-child", "textContent")
-    assert "1009" in value(browser, "#status", "textContent") and reason in value(browser, "#status", "textContent")
+        picture("reason")
+        assert reason and reason in value(browser, "#entries li:last-child", "textContent")
+        assert "1009" in value(browser, "#status", "textContent") and reason in value(browser, "#status", "textContent")
+        browser.click("#connect")  # where nothing waits for the reply to what was too big
+        browser.wait_for(OPEN)
+        browser.type("#text", "y" + ENTER)
+        assert "differs" not in received(browser, 1)
     assert browser.problems() == []
 
 
