@@ -467,6 +467,16 @@ def test_a_connection_reset_without_a_byte_is_a_health_check_too():
         assert served.finish() == ""
 
 
+@pytest.mark.parametrize("path", ["/socket", "/other", "/"])
+def test_the_peer_has_its_answer_before_verbose_names_the_fields(path, tmp_path):
+    """A log may block."""
+    trace = tmp_path / "trace"
+    subprocess.run([require("strace", "strace"), "-o", trace, "-e", "trace=write", wire.PROGRAM, "--verbose"],
+                   input=wire.head(path=path), capture_output=True, check=True, timeout=wire.LIMIT)
+    order = re.findall(r'^write\(\d, "(HTTP|ws-echo.*: field)', trace.read_text(), re.MULTILINE)
+    assert len(order) > 1 and order[0] == "HTTP", order
+
+
 @pytest.mark.parametrize("data", [b"", wire.text("half")[:-1], wire.frame(3), wire.close(1000)],
                          ids=["end-of-input", "in-a-frame", "violation", "close"])
 def test_verbose_names_every_field_once_however_it_ends(data):
