@@ -298,6 +298,7 @@ SOCKET_ELSEWHERE = {
 PATH_UNKNOWN = {
     "get": request("GET /other HTTP/1.1"),
     "favicon": request("GET /favicon.ico HTTP/1.1"),
+    "index": request("GET /index.html HTTP/1.1"),
     "head": request("HEAD /other HTTP/1.1"),
     "post": request("POST /other HTTP/1.1"),
     "post-of-length-0": request("POST /other HTTP/1.1", "Content-Length: 0"),

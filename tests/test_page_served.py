@@ -256,6 +256,7 @@ def test_an_option_changes_neither_scripts_nor_policy(option):
     plain, hostile = page(), page(options=[option])
     assert policy(plain) == policy(hostile)
     assert Elements(plain.body).text == Elements(hostile.body).text
+    assert b"<script>alert" not in hostile.body
     assert len(hostile.body) == int(hostile.fields["content-length"])
 
 
