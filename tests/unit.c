@@ -1861,6 +1861,24 @@ static void only_what_is_between_two_addresses_is_given_back_and_all_of_it_but_a
     }
 }
 
+static void both_buffers_go_back_but_for_what_waits_in_them(void)
+{
+    static struct connection c = {.input_start = 100, .input_end = 200000, .output_used = 150000};
+    static const struct {
+        const uint8_t *bytes;
+        size_t size;
+        const size_t *used;
+    } rows[] = {{c.input, sizeof c.input, &c.input_end}, {c.output, sizeof c.output, &c.output_used}};
+    memset(c.input, 1, sizeof c.input);
+    memset(c.output, 1, sizeof c.output);
+    release_buffers(&c);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        size_t kept = strnlen((const char *)rows[i].bytes, rows[i].size);
+        CHECK(*rows[i].used <= kept && kept < *rows[i].used + KEPT_MAX, "buffer %zu: %zu bytes", i, kept);
+        CHECK_NUMBER(0, rows[i].bytes[rows[i].size - KEPT_MAX], "the end of buffer %zu", i);
+    }
+}
+
 static void the_first_four_mebibytes_at_most_are_small_pages_and_what_follows_huge_ones(void)
 {
     if (access("/sys/kernel/mm/transparent_hugepage", F_OK) < 0 || !is_flagged(&test, " wr "))
@@ -3188,6 +3206,7 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(each_end_has_its_status_or_close_code_and_its_sentence)                                                \
     X(each_limit_has_its_value)                                                                              \
     X(only_what_is_between_two_addresses_is_given_back_and_all_of_it_but_at_the_edges)                       \
+    X(both_buffers_go_back_but_for_what_waits_in_them)                                                       \
     X(the_first_four_mebibytes_at_most_are_small_pages_and_what_follows_huge_ones)                           \
     X(the_memory_of_a_message_goes_back_but_for_what_is_kept_and_what_is_in_use)                             \
     X(there_is_address_space_for_the_largest_message_and_the_largest_compressed_reply)                       \
