@@ -2805,6 +2805,22 @@ static void what_does_not_fit_into_the_output_leaves_first(void)
     }
 }
 
+static void an_answer_is_never_written_beyond_the_output(void)
+{
+    static struct connection c = {.lost = RESET};
+    static uint8_t payload[CONTROL_PAYLOAD_MAX];
+    for (size_t left = 0; left <= 2 * REPLY_ROOM; left++) {
+        c.output_used = OUTPUT_SIZE - left;
+        send_control(&c, PONG, payload, sizeof payload);
+        CHECK(c.output_used <= OUTPUT_SIZE, "a Pong, %zu bytes left", left);
+        c.output_used = OUTPUT_SIZE - left;
+        CHECK_NUMBER(ACCEPTED,
+                     echo_frame(&c, &(struct frame){.opcode = TEXT, .length = sizeof payload}, payload),
+                     "an echo, %zu bytes left", left);
+        CHECK(c.output_used <= OUTPUT_SIZE, "an echo, %zu bytes left", left);
+    }
+}
+
 static void a_name_is_kept_up_to_its_size_and_shown_without_what_could_spoil_a_line(void)
 {
     static const struct {
@@ -3223,6 +3239,7 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(a_write_is_interrupted_after_a_quarter_of_the_timeout_or_when_the_time_to_stop_is_over)                \
     X(a_peer_that_takes_nothing_has_the_timeout_from_when_it_last_took_something)                            \
     X(what_does_not_fit_into_the_output_leaves_first)                                                        \
+    X(an_answer_is_never_written_beyond_the_output)                                                          \
     X(a_name_is_kept_up_to_its_size_and_shown_without_what_could_spoil_a_line)                               \
     X(an_end_has_the_name_of_its_identity_in_lower_case_with_hyphens)                                        \
     X(only_a_sentence_that_names_a_path_has_the_first_one)                                                   \
