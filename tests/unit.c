@@ -3057,13 +3057,14 @@ static void memory_is_due_a_tenth_of_a_second_after_a_compressed_message(void)
 static void the_state_of_zlib_goes_back_where_no_later_message_needs_it(void)
 {
     static struct connection c;
-    for (int row = 0; row < 8; row++) {
-        bool server = row & 1, client = row & 2, inside = row & 4;
+    for (int row = 0; row < 16; row++) {
+        bool server = row & 1, client = row & 2, unfinished = row & 4, compressed = row & 8;
+        bool inside = unfinished && compressed;
         CHECK(map_message(&c.message) && begin_inflating(&c), "memory");
         c.agreed.compression.parameters[SERVER_NO_CONTEXT_TAKEOVER] = server;
         c.agreed.compression.parameters[CLIENT_NO_CONTEXT_TAKEOVER] = client;
-        c.message.opcode = inside ? TEXT : CONTINUATION;
-        c.message.compressed = true;
+        c.message.opcode = unfinished ? TEXT : CONTINUATION;
+        c.message.compressed = compressed;
         c.codec.inflater_memory.used = c.codec.deflater_memory.used = 64;
         release_codec(&c);
         CHECK_NUMBER(server ? 0 : 64, c.codec.deflater_memory.used, "server %d", server);
