@@ -3040,18 +3040,39 @@ static void what_is_due_for_memory_brings_no_ping_where_none_are_wanted(void)
     options = before;
 }
 
-static void memory_is_due_a_tenth_of_a_second_after_a_compressed_message(void)
+static void memory_is_due_a_tenth_of_a_second_after_the_last_compressed_message(void)
+{
+    static struct connection c = {.message.release_at = NEVER};
+    CHECK(map_message(&c.message) && begin_inflating(&c), "memory");
+    for (unsigned count = 1; count <= 2; count++) {
+        c.time = 1000 * count;
+        c.message.opcode = TEXT;
+        c.message.compressed = true;
+        c.message.utf8 = UTF8_WHOLE;
+        CHECK_NUMBER(ACCEPTED, echo_gathered(&c), "an empty message");
+        CHECK_NUMBER(c.time + 100000, c.message.release_at, "microseconds");
+        CHECK(c.messages == count && c.message.opcode == CONTINUATION && c.message.length == 0, "it is done");
+    }
+}
+
+static void a_text_is_inflated_no_further_than_the_block_that_has_its_first_wrong_byte(void)
 {
     static struct connection c;
+    static uint8_t text[1 << 20] = {0xff}, deflated[1 << 12];
+    z_stream deflater = {0};
+    CHECK(deflateInit2(&deflater, 9, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY) == Z_OK, "a deflater");
+    deflater.next_in = text;
+    deflater.avail_in = sizeof text;
+    deflater.next_out = deflated;
+    deflater.avail_out = sizeof deflated;
+    CHECK_NUMBER(Z_STREAM_END, deflate(&deflater, Z_FINISH), "it fits");
+    deflateEnd(&deflater);
     CHECK(map_message(&c.message) && begin_inflating(&c), "memory");
-    c.time = 1000;
     c.message.opcode = TEXT;
-    c.message.compressed = true;
     c.message.utf8 = UTF8_WHOLE;
-    c.message.release_at = NEVER;
-    CHECK_NUMBER(ACCEPTED, echo_gathered(&c), "an empty message");
-    CHECK_NUMBER(101000, c.message.release_at, "microseconds");
-    CHECK(c.messages == 1 && c.message.opcode == CONTINUATION && c.message.length == 0, "it is done");
+    CHECK_NUMBER(TEXT_NOT_UTF8, inflate_bytes(&c.codec, &c.message, deflated, deflater.total_out),
+                 "the text");
+    CHECK_NUMBER(INFLATE_BLOCK_SIZE, c.message.length, "bytes that were inflated");
 }
 
 static void the_state_of_zlib_goes_back_where_no_later_message_needs_it(void)
@@ -3254,7 +3275,8 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(the_journal_gets_every_field_of_the_longest_record)                                                    \
     X(two_descriptors_are_one_stream_if_device_and_number_say_so)                                            \
     X(what_is_due_for_memory_brings_no_ping_where_none_are_wanted)                                           \
-    X(memory_is_due_a_tenth_of_a_second_after_a_compressed_message)                                          \
+    X(memory_is_due_a_tenth_of_a_second_after_the_last_compressed_message)                                   \
+    X(a_text_is_inflated_no_further_than_the_block_that_has_its_first_wrong_byte)                            \
     X(the_state_of_zlib_goes_back_where_no_later_message_needs_it)                                           \
     X(a_ping_or_the_end_is_due_whichever_is_first)                                                           \
     X(silence_brings_a_ping_every_interval_and_ends_at_the_timeout)                                          \
