@@ -109,8 +109,9 @@ def test_messages_sent_in_one_burst_cost_as_few_as_the_buffers_allow(counted):
 
 def test_the_whole_answer_to_one_read_is_one_write(counted):
     """Of any kinds of frames."""
-    sent = b"".join([wire.text("a"), wire.frame(wire.PING, b"b"), wire.frame(BINARY, b"c"), wire.close(1000)])
-    answer = (wire.echo("a") + wire.reply(wire.PONG, b"b") + wire.reply(BINARY, b"c")
+    sent = b"".join([wire.text("a"), wire.frame(wire.PING, b"b"), wire.frame(BINARY, b"c"), wire.text("d", fin=False),
+                     wire.frame(wire.CONTINUATION, b"e"), wire.close(1000)])
+    answer = (wire.echo("a") + wire.reply(wire.PONG, b"b") + wire.reply(BINARY, b"c") + wire.echo("de")
               + wire.reply(CLOSE, wire.close_body(1000)))
 
     def once(peer):
