@@ -512,20 +512,23 @@ def test_the_record_names_the_extension_as_it_was_agreed_to():
 def test_verbose_names_every_frame_with_its_type_fin_length_and_close_code():
     data = b"".join([wire.head("X-Probe: seen"), wire.text("four"), wire.frame(BINARY, bytes(70000)),
                      wire.frame(TEXT, b"abc", fin=False), wire.frame(PING, b"12345"),
-                     wire.frame(PONG, b"123456"), wire.frame(CONTINUATION, b"de"), wire.close(4001, b"x")])
-    *lines, last = wire.run(data, "--verbose").stderr.decode().splitlines()
-    assert "end=" in last, last
-    for line in lines:
-        assert re.fullmatch(r"ws-echo\[\d+\]: [ -~]+", line), line
-    log = "\n".join(line.lower() for line in lines)
-    assert re.search(r"x-probe.*seen", log), log
-    position = 0
-    for words in (["text", "fin=1", "length=4"], ["binary", "fin=1", "length=70000"],
-                  ["text", "fin=0", "length=3"], ["ping", "fin=1", "length=5"], ["pong", "fin=1", "length=6"],
-                  ["continuation", "fin=1", "length=2"], ["close", "fin=1", "length=3", "4001"]):
-        found = re.search(r"received.*?\b" + r"\b.*?\b".join(words) + r"\b", log[position:])
-        assert found, (words, log[position:])
-        position += found.end()
+                     wire.frame(PONG, b"123456"), wire.frame(CONTINUATION, b"de")])
+    for last, lines in {
+        wire.close(4001, b"x"): ["received close fin=1 length=3 code=4001", "sent close fin=1 length=2 code=4001"],
+        wire.close(): ["received close fin=1 length=0", "sent close fin=1 length=0"],
+        wire.frame(BINARY, bytes(70001)): ["received binary fin=1 length=70001", "sent close fin=1 length=34 code=1009"],
+    }.items():
+        log = wire.run(data + last, "--verbose", "--max-message=70000").stderr.decode().splitlines()
+        for line in log:
+            assert re.fullmatch(r"ws-echo\[\d+\]: [ -~]+", line), line
+        log = [line.partition(": ")[2] for line in log]
+        begun = log.index("received text fin=1 length=4")
+        assert 'field X-Probe: "seen"' in log[:begun], log
+        assert log[begun:-1] == [
+            "received text fin=1 length=4", "sent text fin=1 length=12", "received binary fin=1 length=70000",
+            "sent binary fin=1 length=70000", "received text fin=0 length=3", "received ping fin=1 length=5",
+            "sent pong fin=1 length=5", "received pong fin=1 length=6", "received continuation fin=1 length=2",
+            "sent text fin=1 length=13", *lines], log
 
 
 # Where it goes.
