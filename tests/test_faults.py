@@ -83,6 +83,12 @@ def test_what_the_network_does_is_an_ordinary_end_and_called_what_it_is(calls, e
         assert ("reset" in end) == is_reset, end
 
 
+def test_a_local_fault_before_the_first_byte_leaves_a_record_too(tmp_path):
+    """Nothing was sent, but it is no health check."""
+    with Faulty(tmp_path / "trace", f"{READS}:error=EIO:when=1") as served:
+        assert wire.record(served.ended(71))["end_id"] == "read-failed"
+
+
 def test_a_local_fault_behind_our_last_word_is_logged_and_71(tmp_path):
     with Faulty(tmp_path / "trace", f"{READS}:error=EIO:when=3", "--quiet") as served:
         assert served.peer.receive(len(wire.switching())) == wire.switching()
