@@ -165,6 +165,17 @@ def test_the_priority_is_that_of_a_notice_a_debug_message_or_an_error(sockets, d
         assert f"\nPRIORITY={priority}\n" in entries[-1] and log == "", (entries, log)
 
 
+def test_a_local_fault_is_an_error_and_the_record_behind_it_a_notice(sockets):
+    data = wire.head() + wire.frame(wire.BINARY, b"begun", fin=False)
+    log = served(sockets, data, "--max-message=1G", status=71, script="ulimit -v 524288")[1]
+    entries = sockets.received("journal")
+    if wire.PROGRAM.endswith(STATIC):
+        assert re.fullmatch(r"<3>no memory for the message: .*\n<5>peer=.* end_id=no-memory .*\n", log), log
+    else:
+        assert ["\nPRIORITY=3\n" in entries[0], "\nPRIORITY=5\n" in entries[1]] == [True, True], entries
+        assert len(entries) == 2 and "WS_END_ID=no-memory" in entries[1] and log == "", (entries, log)
+
+
 @pytest.mark.parametrize("script", ["SYSTEMD_EXEC_PID=1", "unset SYSTEMD_EXEC_PID", "SYSTEMD_EXEC_PID=1$$"])
 def test_what_systemd_started_for_another_process_is_not_for_this_one(sockets, script):
     """As for the children of an xinetd that is a service."""
