@@ -257,6 +257,27 @@ def test_an_end_of_the_stream_behind_a_header_is_a_health_check(header):
     assert wire.record(wire.run(header, OPTION, "--verbose").stderr.decode())["end_id"] == "silence"
 
 
+def stopped_behind(data):
+    """The log, where a signal ends what has sent this."""
+    with wire.Served(OPTION, watched=True) as program:
+        program.peer.send(data)
+        program.consumed()
+        program.stop()
+        assert program.peer.rest() == b""
+        program.peer.close()
+        return program.finish()
+
+
+@pytest.mark.parametrize("header", [BELIEVED["version-1-tcp4"][0], BELIEVED["version-2-tcp4"][0]],
+                         ids=["version-1", "version-2"])
+def test_a_connection_in_which_the_proxy_alone_has_spoken_is_a_health_check(header):
+    """Its header has to be whole."""
+    result = wire.run(header, OPTION)
+    assert (result.stdout, result.stderr) == (b"", b"")
+    assert stopped_behind(header) == ""
+    assert wire.record(stopped_behind(header[:-1]))["end_id"] == "stopped-in-head"
+
+
 @pytest.mark.parametrize("header, peer", [BELIEVED["version-1-tcp4"], BELIEVED["version-2-tcp4-with-tlvs"]],
                          ids=["version-1", "version-2"])
 def test_a_header_may_be_cut_anywhere(header, peer):
