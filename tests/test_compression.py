@@ -509,6 +509,17 @@ def test_the_largest_message_is_that_of_the_inflated_bytes():
     refused(compressed(Deflater(level=0).payload(b"x" * 101)), 1009, "--max-message=100")
 
 
+def test_a_plain_message_is_judged_by_its_length_also_behind_a_compressed_one():
+    for data in wire.text("x" * 101), wire.text("x", fin=False) + wire.frame(CONTINUATION, b"x" * 100):
+        refused(Deflater().text(b"before") + data, 1009, "--max-message=100", before=[b"before"])
+
+
+@pytest.mark.parametrize("level", [0, 6])
+def test_a_message_that_is_too_large_and_not_utf_8_is_refused_for_what_comes_first(level):
+    for text, code in [(b"\xff" + b"x" * 150, 1007), (b"x" * 99 + b"\xff" + b"x", 1007), (b"x" * 101 + b"\xff", 1009)]:
+        refused(Deflater(level=level).text(text), code, "--max-message=100")
+
+
 def test_fragments_and_blocks_of_one_message_count_together_and_not_for_the_next():
     client = Deflater()
     parts = [client.stream.compress(b"x" * 50) + client.stream.flush(zlib.Z_SYNC_FLUSH) for _ in range(3)]
