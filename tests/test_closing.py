@@ -170,12 +170,13 @@ def test_a_reset_is_an_ordinary_end(data):
 
 @pytest.mark.parametrize("pair", [wire.narrow_pair, wire.unix_pair])
 def test_a_peer_that_goes_while_a_large_echo_is_written_is_an_ordinary_end(pair):
+    """And the message does not count as echoed."""
     with wire.Served(pair=pair) as served:
         peer = served.peer.open()
         peer.send(wire.frame(BINARY, bytes(16 * MIB)))
         peer.receive(1000)
         peer.reset()
-        served.finish()
+        assert wire.record(served.finish())["messages"] == "0"
 
 
 def test_a_reset_is_an_ordinary_end_where_only_the_input_is_a_socket():
