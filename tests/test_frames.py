@@ -194,6 +194,15 @@ def test_a_wrong_header_is_answered_before_its_payload_comes(data):
         assert wire.close_code(served.peer.rest()) == 1002
 
 
+@pytest.mark.parametrize("payload, code", [(wire.close_body(1005), 1002), (wire.close_body(1000, b"ok\xff"), 1007),
+                                           (wire.close_body(1000, b"\xed\xa0"), 1007)],
+                         ids=["code", "reason", "surrogate"])
+def test_a_wrong_close_is_answered_at_its_first_wrong_byte(payload, code):
+    with wire.Served() as served:
+        served.peer.open().send(wire.frame(CLOSE, payload + bytes(9))[:-9])
+        assert wire.close_code(served.peer.rest()) == code
+
+
 # The largest message.
 
 SIX = wire.frame(BINARY, bytes(6), fin=False)
