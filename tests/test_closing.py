@@ -68,6 +68,19 @@ def test_on_pipes_the_end_of_the_stream_comes_before_anything_that_may_wait(data
     assert not [call for call in before if re.match("read|write|send|p?poll|p?select|exit", call)], before
 
 
+@pytest.mark.parametrize("pair", SOCKETS)
+def test_where_nothing_is_left_to_be_said_the_end_of_the_stream_comes_before_the_record(pair, tmp_path):
+    """Which may have to wait for the log."""
+    trace = tmp_path / "trace"
+    with wire.Served(pair=pair, wrapper=[require("strace", "strace"), "-o", str(trace)]) as served:
+        served.peer.open().end()
+        assert served.peer.rest() == b""
+        served.peer.close()
+        wire.record(served.finish())
+    calls = trace.read_text()
+    assert 0 < calls.find("shutdown(1, SHUT_RDWR)") < calls.rindex("write(2, "), calls
+
+
 @pytest.mark.parametrize("data", [wire.head() + wire.close(1000), wire.head() + wire.frame(3),
                                   b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"],
                          ids=["close", "error", "refusal", "page"])
