@@ -206,6 +206,13 @@ def test_a_message_of_any_length_is_echoed(length, kind):
     echoed(client.frame(opcode, message) + client.frame(opcode, message), [(True, opcode, expected)] * 2)
 
 
+@pytest.mark.parametrize("message", [words(1000), bytes(5 * MIB)], ids=["words", "zeros"])
+def test_a_reply_is_as_short_as_zlib_makes_it_of_the_whole_message(message):
+    """The prefix and the message go into it in pieces, with no block that ends between them."""
+    (length,) = lengths(received(Deflater().text(message)))
+    assert length <= len(Deflater().payload(wire.PREFIX + message))
+
+
 @pytest.mark.parametrize("payload", [b"\0", b"\2\0", b""], ids=["header", "empty-block", "nothing"])
 def test_an_empty_message_is_answered_with_an_empty_one(payload):
     """Nothing: as who flushes twice in a row has nothing to send. The reply is the octet of section 7.2.3.6."""
