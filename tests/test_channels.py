@@ -137,14 +137,6 @@ def test_a_manager_that_does_not_read_is_told_once_and_the_peer_has_its_answer_b
     assert order == ["HTTP"] + ["STATUS"] * (not wire.PROGRAM.endswith(STATIC)), trace.read_text()
 
 
-def test_what_verbose_adds_is_of_the_priority_of_debug_messages(sockets):
-    log = served(sockets, wire.head() + wire.close(1000), "--verbose")[1]
-    static = wire.PROGRAM.endswith(STATIC)
-    found = re.findall(r"^<(\d)>" if static else r"^PRIORITY=(\d)$", log or "".join(sockets.received("journal")), re.MULTILINE)
-    assert len(found) == len(wire.head().splitlines()) - 2 + 2 + 1, "the fields, the frames and the record"
-    assert set(found[:-1]) == {"7"} and found[-1] == "5", found
-
-
 def test_the_manager_is_told_nothing_of_what_opens_no_websocket(sockets):
     served(sockets, wire.head(path="/other"))
     assert sockets.received("manager") == []

@@ -462,43 +462,6 @@ def test_o_nonblock_that_is_set_again_and_again_neither_ends_a_write_nor_makes_i
         assert served.unfinished() <= served.times
 
 
-@pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair])
-def test_o_nonblock_alone_is_cleared_and_other_flags_stay(pair):
-    def flagged():
-        client, server = pair()
-        fcntl.fcntl(server, fcntl.F_SETFL, os.O_APPEND | os.O_NONBLOCK)
-        return client, server
-
-    def flags():
-        return fcntl.fcntl(served.watched, fcntl.F_GETFL) & (os.O_APPEND | os.O_NONBLOCK)
-
-    with wire.Served(pair=flagged, watched=True) as served:
-        peer = served.peer.open()
-        assert flags() == os.O_APPEND
-        os.set_blocking(served.watched.fileno(), False)
-        peer.send(wire.text("on"))
-        assert peer.frame() == (True, TEXT, wire.PREFIX + b"on")
-        wire.wait_until(lambda: not flags() & os.O_NONBLOCK, "a read has found it set")
-        assert flags() == os.O_APPEND
-
-
-def test_o_nonblock_alone_is_cleared_of_an_output_of_its_own():
-    def flagged():
-        client, server = wire.pipe_pair()
-        fcntl.fcntl(server.writing, fcntl.F_SETFL, os.O_APPEND)
-        outputs.append(os.dup(server.writing.fileno()))
-        return client, server
-
-    outputs = []
-    with wire.Served(SILENT, "--timeout=2", pair=flagged) as served, open(outputs[0], "wb") as output:
-        peer = served.peer.open()
-        peer.send(LARGE_FRAME)
-        os.set_blocking(output.fileno(), False)
-        wire.wait_until(lambda: os.get_blocking(output.fileno()), "a write has found it set")
-        assert fcntl.fcntl(output, fcntl.F_GETFL) & os.O_APPEND
-        wire.same(peer.receive(len(LARGE)), wire.reply(BINARY, LARGE)[: len(LARGE)])
-
-
 # The wait for the peer's end.
 
 @pytest.mark.slow("a peer has two seconds to end, and here it does not")
