@@ -218,6 +218,31 @@ def test_where_that_is_not_possible_it_serves_all_the_same_and_says_nothing_of_i
         assert wire.record(log := served.finish())["status"] == "101" and log.count("\n") == 1, log
 
 
+def with_users(tmp_path):
+    """A wrapper: let the users be these: somebody who is in another group, and another name of root."""
+    (tmp_path / "passwd").write_text("somebody:x:4711:4712::/:\ntoor:x:0:0::/:\n")
+    (tmp_path / "group").write_text("some:x:4712:\nother:x:4713:somebody\n")
+    parts.require("mount", "mount")
+    bound = "".join(f"mount --bind {tmp_path}/{name} /etc/{name} && " for name in ("passwd", "group"))
+    return [parts.require("unshare", "util-linux"), "-m", "/bin/sh", "-c", f'{bound}exec "$@"', "sh"]
+
+
+@as_root
+def test_of_the_users_groups_it_has_the_primary_one_and_no_other(tmp_path):
+    with wire.Served("--user=somebody", wrapper=with_users(tmp_path)) as served:
+        served.peer.open()
+        assert identity(served.process) == [{4711}, {4712}, set()]
+        served.peer.close()
+        served.finish()
+
+
+@as_root
+def test_root_is_refused_by_any_name(tmp_path):
+    result = subprocess.run([*with_users(tmp_path), wire.PROGRAM, "--check", "--user=toor"], capture_output=True, text=True,
+                            timeout=wire.LIMIT, check=False)
+    assert result.returncode == 64 and "--user=toor: this is root" in result.stderr, result
+
+
 # What others of the same user can do to it.
 
 def owner(process):
