@@ -321,6 +321,15 @@ def test_the_static_flavour_needs_no_library(tree):
     assert "INTERP" not in headers.stdout and "DYN " in headers.stdout, "position-independent, and static"
 
 
+@pytest.mark.parametrize("target", ["ws-echo", "ws-echo-static"])
+def test_the_connection_lies_behind_all_other_data(tree, target):
+    """So its front shares their page: each process has one less of its own."""
+    make(tree, target)
+    symbols = subprocess.run([parts.require("nm", "binutils"), "--numeric-sort", tree / target], capture_output=True, text=True,
+                             check=True).stdout
+    assert re.findall(r" [bd] (\w+)$", symbols, re.MULTILINE | re.IGNORECASE)[-2:] == ["connection", "_end"]
+
+
 def free_port():
     """One that nobody has, and that the kernel gives to nobody who does not ask for it."""
     given = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
