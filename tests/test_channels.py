@@ -196,6 +196,12 @@ def test_a_check_says_what_is_wrong_on_standard_error(sockets):
     assert log.startswith("<3>--path=x: ") and sockets.received("journal") == []
 
 
+def test_an_address_of_ipv6_is_in_brackets_in_the_line_and_without_them_in_the_field(sockets):
+    log = served(sockets, wire.head(), REMOTE_ADDR="2001:db8::1", REMOTE_PORT="5")[1]
+    (entry,) = sockets.received("journal") or [log]
+    assert "peer=[2001:db8::1]:5 " in entry and entry.startswith(("REMOTE_ADDR=2001:db8::1\nREMOTE_PORT=5\n", "<5>")), entry
+
+
 def test_the_journal_gets_the_record_also_where_standard_error_is_the_connection(sockets):
     answer, log = served(sockets, wire.head() + FRAMES, script="exec 2>&0")
     assert answer == wire.switching() + wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(3000)) and log == ""

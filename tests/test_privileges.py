@@ -209,6 +209,13 @@ def test_supplementary_groups_are_dropped_where_that_is_possible(anybodys):
 
 
 @as_root
+def test_no_other_user_is_asked_for_where_it_was_not_started_as_root(anybodys):
+    result = subprocess.run([*as_daemon(), wire.PROGRAM, "--check", "--user=no-such-user"], capture_output=True,
+                            timeout=wire.LIMIT, check=False)
+    assert (result.returncode, wire.but_for_the_notice(result.stderr)) == (0, b""), result
+
+
+@as_root
 def test_where_that_is_not_possible_it_serves_all_the_same_and_says_nothing_of_it(anybodys):
     daemon = pwd.getpwnam("daemon")
     with wire.Served(wrapper=as_daemon()) as served:
