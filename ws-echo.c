@@ -1061,16 +1061,16 @@ __attribute__((format(printf, 3, 4))) static void log_line(struct log *log, int 
     log_record(log, &record, priority);
 }
 
-/* Ends the program because of a local fault, printf-like: `status` is EX_USAGE or EX_OSERR. */
+/* Ends the program because of a local fault, printf-like, escaped: `status` is EX_USAGE or EX_OSERR. */
 __attribute__((format(printf, 3, 4))) static _Noreturn void fail(struct log *log, int status,
                                                                  const char *format, ...)
 {
-    char line[2 * ESCAPED_SIZE];
+    char line[LOGGED_MAX], safe[ESCAPED_SIZE];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    log_line(log, LOG_ERR, "%s", line);
+    log_line(log, LOG_ERR, "%s", escaped(TEXT_OF(line), safe));
     exit(status);
 }
 
@@ -1282,14 +1282,14 @@ static _Noreturn void print_and_exit(struct log *log)
 /* Reads the command line.  --help, --version and wrong options end the program; --check is left to main. */
 static void read_command_line(struct log *log, int argc, char **argv)
 {
-    char complaint[LOGGED_MAX], safe[ESCAPED_SIZE];
+    char complaint[LOGGED_MAX];
     bool right = parse_options(argc, argv, &options, complaint);
     /* Whoever checks reads standard error, and the journal knows the unit of its lines even if the process
      * has ended already. */
     if (options.check)
         log->channel = STANDARD_ERROR;
     if (!right)
-        fail(log, EX_USAGE, "%s", escaped(TEXT_OF(complaint), safe));
+        fail(log, EX_USAGE, "%s", complaint);
     if (options.log != AUTO && !options.check)
         open_log(log, options.log);
     if (options.help || options.version)
@@ -1404,7 +1404,7 @@ static void prepare_connection(struct connection *c, bool one_connection)
     const int on = 1;
     if (!one_connection)
         fail(&c->log, EX_USAGE,
-             "LISTEN_FDS=%s, but one connection is served; set Accept=yes in the socket unit",
+             "LISTEN_FDS=%.40s, but one connection is served; set Accept=yes in the socket unit",
              getenv("LISTEN_FDS"));
     c->input_flags = make_blocking(&c->log, STDIN_FILENO);
     c->output_flags = make_blocking(&c->log, STDOUT_FILENO);
@@ -1431,13 +1431,13 @@ static void drop_root(struct log *log)
     errno = 0;
     const struct passwd *user = getpwnam(options.user);
     if (!user && errno != 0 && errno != ENOENT && errno != ESRCH)
-        fail(log, EX_OSERR, "cannot look up user %s: %m", options.user);
+        fail(log, EX_OSERR, "cannot look up user %.40s: %m", options.user);
     if (!user)
-        fail(log, EX_USAGE, "--user=%s: there is no such user; name one that is not root", options.user);
+        fail(log, EX_USAGE, "--user=%.40s: there is no such user; name one that is not root", options.user);
     if (user->pw_uid == 0)
-        fail(log, EX_USAGE, "--user=%s: this is root; name a user who is not", options.user);
+        fail(log, EX_USAGE, "--user=%.40s: this is root; name a user who is not", options.user);
     if (setgroups(0, NULL) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0)
-        fail(log, EX_OSERR, "cannot become user %s: %m", options.user);
+        fail(log, EX_OSERR, "cannot become user %.40s: %m", options.user);
 }
 
 /* ---- Sandbox ------------------------------------------------------------------------------------------- */

@@ -174,6 +174,12 @@ def test_a_user_that_does_not_exist_is_wrong():
 
 
 @as_root
+@pytest.mark.parametrize("user", [b"no\n\x1b[2Jbody", b"u" * 1000], ids=["raw", "long"])
+def test_a_user_that_does_not_exist_does_not_reach_the_terminal_raw_and_hides_nothing(user):
+    assert "no such user" in usage(b"--user=" + user)
+
+
+@as_root
 def test_it_never_serves_as_root():
     line = usage("--user=root")
     assert "--user" in line and "root" in line, line
@@ -384,6 +390,13 @@ def test_more_than_one_descriptor_is_refused():
 def test_a_count_of_descriptors_that_is_none_is_refused(count):
     line = refusal_to_start(shell(f"exec 3</dev/null; export LISTEN_FDS={count} LISTEN_PID=$$"), subprocess.DEVNULL)
     assert f"LISTEN_FDS={count}," in line
+
+
+@pytest.mark.parametrize("count", [r"1\n\0332", "1" * 1000], ids=["raw", "long"])
+def test_a_count_of_descriptors_does_not_reach_the_terminal_raw_and_hides_nothing(count):
+    line = refusal_to_start(shell(f"exec 3</dev/null; LISTEN_PID=$$ LISTEN_FDS=`printf '{count}'`; export LISTEN_FDS LISTEN_PID"),
+                            subprocess.DEVNULL)
+    assert "LISTEN_FDS=1" in line and "Accept=yes" in line, line
 
 
 def test_a_descriptor_that_is_passed_but_closed_is_no_connection():
