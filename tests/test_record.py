@@ -369,7 +369,7 @@ def test_the_longest_line_goes_into_a_pipe_as_a_whole_and_without_what_would_mak
     assert 0 < room < 100, f"a value that is not cut fills these {room} bytes"
     longest = line("f" * (room + 1))
     assert len(longest) == select.PIPE_BUF - 64 and b" forwarded=" in longest, longest
-    assert b" forwarded=" not in line("f" * (room + 2))
+    assert len(line("f" * (room + 2))) < len(longest) - 10, "something is left out as a whole"
 
 
 # What never gets into it.
