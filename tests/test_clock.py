@@ -49,7 +49,7 @@ def test_a_head_that_is_not_complete_in_time_is_408(pair):
 @every_connection
 def test_the_handshakes_deadline_is_not_moved_by_bytes_that_trickle_in(pair):
     """If it were, one byte after the other would be taken until the request line is too long: a 414."""
-    with wire.Served("--handshake-timeout=0.3", pair=wire.holding(b"GET /socket?", pair)) as served:
+    with wire.Served("--handshake-timeout=0.3", pair=wire.holding(b"GET /socket?" + b"x" * 3500, pair)) as served:
         while not readable(served.peer):
             served.peer.send(b"x")
         wire.refused(served.peer.rest(), 408)

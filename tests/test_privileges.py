@@ -39,6 +39,14 @@ def test_a_connection_has_no_new_privileges_a_filter_and_no_room_for_processes_o
         served.peer.close()
 
 
+def test_the_answer_may_go_into_a_file(tmp_path):
+    """As no limit of the sandbox forbids."""
+    (tmp_path / "request").write_bytes(wire.head() + wire.text("hi"))
+    with (tmp_path / "request").open("rb") as request, (tmp_path / "answer").open("wb") as answer:
+        subprocess.run([wire.PROGRAM], stdin=request, stdout=answer, stderr=subprocess.DEVNULL, check=True, timeout=wire.LIMIT)
+    assert (tmp_path / "answer").read_bytes() == wire.switching() + wire.echo("hi")
+
+
 @pytest.mark.of_the_filter
 def test_the_filter_is_on_before_the_first_read_from_the_connection(tmp_path):
     """As xinetd starts it: the connection is standard error too."""
