@@ -149,9 +149,11 @@ def test_the_time_to_give_memory_back_may_come_just_before_a_read(gaps, pair):
 @pytest.mark.parametrize("data, number", [(b"", 1), (b"G", 2), (wire.head()[:-1], 2)],
                          ids=["no-byte", "one-byte", "all-but-one"])
 def test_a_signal_just_before_a_read_of_the_head_is_not_lost(gaps, pair, data, number):
-    with Gapped(gaps, READ, number, pair=wire.holding(data, pair)) as served:
+    with Gapped(gaps, READ, number, "--verbose", pair=wire.holding(data, pair)) as served:
         served.stopped_in_the_gap()
         assert served.peer.rest() == b""
+        served.peer.close()
+        assert wire.record(served.finish())["end_id"] == "stopped-in-head"
 
 
 @pytest.mark.parametrize("pair", PAIRS)
