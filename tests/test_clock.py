@@ -70,6 +70,16 @@ def test_a_proxy_header_counts_towards_the_handshakes_deadline(pair):
         wire.refused(served.peer.rest(), 408)
 
 
+@pytest.mark.slow("a deadline passes, or half as much again")
+def test_the_handshakes_deadline_comes_before_the_end_of_a_timeout_that_is_half_as_long_again():
+    with wire.Served("--handshake-timeout=1", pair=wire.holding(b"G"), watched=True) as served:
+        served.consumed()
+        with wire.Served(SILENT, "--timeout=1.5") as other:
+            ends = [served.peer.socket, other.peer.open().socket]
+            assert select.select(ends, [], [], wire.LIMIT)[0] == ends[:1]
+            wire.refused(served.peer.rest(), 408)
+
+
 @every_connection
 def test_the_handshakes_deadline_ends_with_the_handshake(pair):
     """Pings that come once in a while show that time passes: together they take longer than the deadline."""

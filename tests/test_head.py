@@ -237,6 +237,7 @@ FIELD_FOLDED = {
 HOST_COUNT = {
     "none": request("GET /socket HTTP/1.1", host=None),
     "none-with-an-absolute-target": request("GET http://localhost/socket HTTP/1.1", host=None),
+    "none-with-options": request("OPTIONS / HTTP/1.1", host=None),
     "none-with-a-later-minor-version": request("GET /socket HTTP/1.2", host=None),
     "two": wire.head("Host: localhost:8888"),
     "two-of-different-case": wire.head("hOST: localhost:8888"),
@@ -299,6 +300,7 @@ PATH_UNKNOWN = {
     "get": request("GET /other HTTP/1.1"),
     "favicon": request("GET /favicon.ico HTTP/1.1"),
     "index": request("GET /index.html HTTP/1.1"),
+    "folder": request("GET /other/ HTTP/1.1"),
     "head": request("HEAD /other HTTP/1.1"),
     "post": request("POST /other HTTP/1.1"),
     "post-of-length-0": request("POST /other HTTP/1.1", "Content-Length: 0"),
