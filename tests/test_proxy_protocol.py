@@ -152,10 +152,12 @@ def test_a_header_without_an_address_leaves_the_connections_own(header):
     assert record["peer"] == own
 
 
-def test_a_unix_address_is_shown_without_a_port():
-    answer, record, _ = served(version_2(PROXY, UNIX, OVER_UNIX) + wire.head() + wire.text("hi"))
+@pytest.mark.parametrize("path", [b"/run/client", b"/" + b"p" * 106 + b"q"], ids=["short", "longest"])
+def test_a_unix_address_is_shown_without_a_port(path):
+    header = version_2(PROXY, UNIX, path.ljust(108, b"\0") + OVER_UNIX[108:])
+    answer, record, _ = served(header + wire.head() + wire.text("hi"))
     assert answer == wire.switching() + wire.echo("hi")
-    assert record["peer"] == "/run/client"
+    assert record["peer"] == path.decode()
 
 
 def test_a_unix_address_of_hostile_bytes_stays_one_printable_field():
