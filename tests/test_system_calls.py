@@ -124,6 +124,21 @@ def test_the_whole_answer_to_one_read_is_one_write(counted):
     assert "madvise" not in others, f"no memory is given back where none was taken: {others}"
 
 
+def test_what_comes_behind_a_message_that_was_cut_is_read_along_with_its_end(counted):
+    first, second = wire.text("cut"), wire.text("behind")
+
+    def cut(peer):
+        peer.open().send(wire.frame(PING) + first[:-1])
+        assert peer.frame() == (True, wire.PONG, b"")
+        peer.send(first[-1:] + second)
+        expected = wire.echo("cut") + wire.echo("behind")
+        assert peer.receive(len(expected)) == expected
+
+    reads, writes, _ = counted(cut, wire.unix_pair)
+    assert reads <= 3, reads
+    assert writes == 4, f"the handshake's answer, the Pong, the echoes and the record: {writes}"
+
+
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_large_reply_leaves_in_one_write_with_what_was_gathered_before_it(counted, pair):
     """Though it is not copied to where that was gathered."""
