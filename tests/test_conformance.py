@@ -39,6 +39,8 @@ def sent(row, end, late=LATE):
     code, reason = wire.CLOSES.get(end, (1000, b"closed by the peer"))
     assert (record["end_id"], record["end"], record["close"]) == (end, reason.decode(), str(code)), record
     assert record["bytes_in"] == str(len(data)), "what came behind the Close was read and discarded"
+    echoes = [opcode for _, opcode, _ in wire.frames(row.answers) if opcode in (TEXT, BINARY)]
+    assert record["messages"] == str(len(echoes)), "what was echoed counts, and no other message"
 
 
 def in_message(data):
