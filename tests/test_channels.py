@@ -137,6 +137,17 @@ def test_a_manager_that_does_not_read_is_told_once_and_the_peer_has_its_answer_b
     assert order == ["HTTP"] + ["STATUS"] * (not wire.PROGRAM.endswith(STATIC)), trace.read_text()
 
 
+def test_the_end_of_the_stream_goes_out_before_the_manager_is_told(sockets, tmp_path):
+    """It may have to wait for that."""
+    strace, trace = parts.require("strace", "strace"), tmp_path / "trace"
+    traced = f'set -- {strace} -D -s 99 -o {trace} -e trace=network "$@"'  # -D: the program's process stays what it is
+    served(sockets, REQUEST + FRAMES, script=traced)
+    wire.wait_until(lambda: "+++ exited" in trace.read_text(), "strace has written all")
+    told = sockets.received("manager")
+    assert len(told) == (0 if wire.PROGRAM.endswith(STATIC) else 2), told
+    assert not told or 0 < trace.read_text().index("SHUT_WR") < trace.read_text().index(": closing"), trace.read_text()
+
+
 def test_the_manager_is_told_nothing_of_what_opens_no_websocket(sockets):
     served(sockets, wire.head(path="/other"))
     assert sockets.received("manager") == []
