@@ -496,14 +496,14 @@ def test_verbose_says_that_frames_are_compressed_and_both_lengths():
     head = wire.head("Sec-WebSocket-Extensions: permessage-deflate")
     hello = bytes.fromhex("f248cdc9c90700")
     data = [wire.frame(TEXT, hello[:3], fin=False, rsv=4), wire.frame(CONTINUATION, hello[3:]), wire.text("plain"),
-            wire.frame(BINARY, b"\x06", rsv=4)]
+            wire.frame(BINARY, b"\x06", fin=False, rsv=4)]
     result = wire.run(head + b"".join(data), "--deflate", "--verbose", "--prefix=ab")
     log = [line.partition(": ")[2] for line in result.stderr.decode().splitlines()]
     begun = log.index("received text fin=0 length=3 compressed")
     assert log[begun:-1] == [
         "received text fin=0 length=3 compressed", "received continuation fin=1 length=4", "inflated text length=5",
         "deflated text length=7", "sent text fin=1 length=9 compressed", "received text fin=1 length=5",
-        "sent text fin=1 length=7", "received binary fin=1 length=1 compressed", "inflated binary length=0",
+        "sent text fin=1 length=7", "received binary fin=0 length=1 compressed", "inflated binary length=0",
         "sent close fin=1 length=35 code=1007",
     ]
 
