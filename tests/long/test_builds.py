@@ -28,6 +28,7 @@ UNFIT = {
     "test_faults.py::test_a_message_for_which_there_is_no_memory_is_1011_and_a_local_fault": SHADOW,
     "test_faults.py::test_a_peer_that_goes_without_waiting_for_the_1011_does_not_hide_the_fault": SHADOW,
     "test_faults.py::test_a_compressed_message_for_whose_reply_there_is_no_memory_is_1011_too": SHADOW,
+    "test_channels.py::test_a_local_fault_is_an_error_and_the_record_behind_it_a_notice": SHADOW,
     "test_compression.py::test_the_largest_message_fits_the_address_space_of_the_shipped_entry_for_xinetd": SHADOW,
     "test_compression.py::test_a_bomb_costs_no_more_than_the_limit": "the sanitizers take memory themselves",
     "test_compression.py::test_compressed_messages_cost_one_read_and_one_write_each": "the sanitizers make calls",
