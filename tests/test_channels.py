@@ -171,7 +171,7 @@ def test_the_priority_is_that_of_a_notice_a_debug_message_or_an_error(sockets, d
 def test_what_verbose_tells_of_fields_and_frames_is_for_debugging_and_the_record_behind_it_a_notice(sockets):
     compressed = wire.frame(wire.TEXT, b"\0", rsv=4)
     log = served(sockets, REQUEST + compressed + FRAMES, "--deflate", "--verbose", "--log=stderr")[1]
-    said = [re.match(r"<([0-7])>(field|received|inflated|deflated|sent|peer=)", line).groups() for line in log.splitlines()]
+    said = re.findall(r"^<([0-7])>(field|received|inflated|deflated|sent|peer=)", log, re.MULTILINE)
     assert said[-1] == ("5", "peer=") and {priority for priority, _ in said[:-1]} == {"7"}, log
     assert len({kind for _, kind in said}) == 6, log
 
