@@ -38,6 +38,7 @@ def sent(row, end, late=LATE):
         record = wire.record(served.finish())
     code, reason = wire.CLOSES.get(end, (1000, b"closed by the peer"))
     assert (record["end_id"], record["end"], record["close"]) == (end, reason.decode(), str(code)), record
+    assert record.get("reason") == (reason.decode() if end in wire.CLOSES else None), record
     assert record["bytes_in"] == str(len(data)), "what came behind the Close was read and discarded"
     echoes = [opcode for _, opcode, _ in wire.frames(row.answers) if opcode in (TEXT, BINARY)]
     assert record["messages"] == str(len(echoes)), "what was echoed counts, and no other message"
