@@ -61,6 +61,7 @@ def test_messages_sent_one_at_a_time_cost_one_read_and_one_write_each(counted, p
     assert MESSAGES <= reads <= MESSAGES + 10, reads
     assert MESSAGES <= writes <= MESSAGES + 10, writes
     assert len(others) <= 30, others[:100]
+    assert not {"mmap", "mmap2", "brk"}.intersection(others), "what is not gathered takes no memory"
 
 
 @pytest.mark.slow("strace stops the program at each of thousands of calls")
