@@ -3232,10 +3232,12 @@ static enum end answer_control(struct connection *c, const struct frame *frame)
     enum end end = frame->opcode == CLOSE ? judge_close_body(payload, available, length)
                    : available == length  ? ACCEPTED
                                           : MORE;
-    if (end != ACCEPTED)
-        return end;
+    if (end == MORE)
+        return MORE;
     if (options.verbose)
         log_frame(c, "received", c->input[c->input_start], length, payload);
+    if (end != ACCEPTED)
+        return end;
     c->input_start += frame->header_length + length;
     if (frame->opcode == PING)
         send_control(c, PONG, payload, length);

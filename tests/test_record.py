@@ -524,6 +524,9 @@ def test_verbose_names_every_frame_with_its_type_fin_length_and_close_code():
     for last, lines in {
         wire.close(4001, b"x"): ["received close fin=1 length=3 code=4001", "sent close fin=1 length=2 code=4001"],
         wire.close(): ["received close fin=1 length=0", "sent close fin=1 length=0"],
+        wire.frame(CLOSE, b"\3"): ["received close fin=1 length=1", "sent close fin=1 length=24 code=1002"],
+        wire.close(1005): ["received close fin=1 length=2 code=1005", "sent close fin=1 length=36 code=1002"],
+        wire.close(1000, b"\xff"): ["received close fin=1 length=3 code=1000", "sent close fin=1 length=27 code=1007"],
         wire.frame(BINARY, bytes(70001)): ["received binary fin=1 length=70001", "sent close fin=1 length=34 code=1009"],
     }.items():
         log = wire.run(data + last, "--verbose", "--max-message=70000").stderr.decode().splitlines()
