@@ -17,7 +17,6 @@ EXPLAINED = [
     ("-Wanalyzer-null-dereference", "body[0] << 8 | body[1]", NO_BODY),
     ("clang-analyzer-core.NullDereference", "body[0] << 8 | body[1]", NO_BODY),
     ("cert-err34-c", "atoi(text) > UINT16_MAX", "what stands before it leaves one to five digits"),
-    ("variableScope", "safe[ESCAPED_SIZE];", "the two strings of a complaint stand together"),
     ("unusedStructMember", "uint32_t name_size, value_size, type;", "tools read the note in the file"),
     ("unusedStructMember", "char name[4];", "tools read the note in the file"),
 ]
