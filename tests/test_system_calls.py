@@ -122,7 +122,7 @@ def test_the_whole_answer_to_one_read_is_one_write(counted):
     reads, writes, others = counted(once, wire.unix_pair)
     assert writes == 3, f"the handshake's answer, the frames' and the record: {writes}"
     assert reads <= 3, reads
-    assert others.count("madvise") == 2 * others.count("mmap"), f"nothing is given back of what was just taken: {others}"
+    assert others.count("madvise") <= 2, f"what was mapped has two kinds of pages, and nothing is given back: {others}"
 
 
 def test_what_comes_behind_a_message_that_was_cut_is_read_along_with_its_end(counted):
