@@ -574,6 +574,7 @@ EVIL = "Origin: http://evil.example"
     pytest.param(data, end, id=f"{end}-before-{name}") for end, name, data in [
         ("line-too-long", "path", request("GET /" + "o" * LINE_LIMIT + " HTTP/1.1")),
         ("line-too-long", "host", request("GET /" + "o" * LINE_LIMIT + " HTTP/1.1", host=None)),
+        ("line-too-long", "control-byte", request("GET /" + "o" * (LINE_LIMIT - 5) + "\x01 HTTP/1.1")),
         ("head-too-large", "path", wire.head("X: " + "v" * HEAD_LIMIT, path="/other")),
         ("head-too-large", "method", wire.head("X: " + "v" * HEAD_LIMIT, method="POST")),
         ("too-many-fields", "host", wire.head(*["X: v"] * FIELD_LIMIT, host=None)),
