@@ -22,14 +22,14 @@ READS, WRITES = "read,readv,recvfrom,recvmsg", "write,writev,sendto,sendmsg"
 
 
 class Faulty(wire.Served):
-    """The program, while strace makes some of its calls fail: such as `read:error=EIO:when=2`.
+    """The program, while strace makes some of its calls fail: such as `read:error=EIO:when=2`; blanks part several.
 
     It finds a request for a WebSocket when it starts. Calls are those on the connection, unless `everywhere`.
     """
 
     def __init__(self, trace, fault, *options, pair=wire.tcp_pair, everywhere=False, **served):
         self.trace = trace
-        wrapper = [require("strace", "strace"), "-o", str(trace), "-e", f"inject={fault}"]
+        wrapper = [require("strace", "strace"), "-o", str(trace), *[f"-einject={each}" for each in fault.split()]]
 
         def named():
             client, server = wire.holding(wire.head(), pair)()
@@ -95,6 +95,14 @@ def test_a_local_fault_behind_our_last_word_is_logged_and_71(tmp_path):
         served.peer.send(wire.close(1000))
         assert wire.close_code(served.peer.rest()) == 1000
         one_line(served.ended(71), "cannot read: ")
+
+
+def test_a_local_fault_is_logged_with_its_own_reason_and_not_that_of_what_fails_behind_it(tmp_path):
+    with Faulty(tmp_path / "trace", f"{WRITES}:error=EIO:when=2 shutdown:error=ENOTCONN", "--quiet") as served:
+        assert served.peer.receive(len(wire.switching())) == wire.switching()
+        served.peer.send(wire.close(1000))
+        assert served.peer.rest() == b""
+        one_line(served.ended(71), "cannot write: (?=I.*error)")  # the words of each C library for EIO
 
 
 # Memory, the timer and options of the socket.
