@@ -445,6 +445,14 @@ def test_the_appended_octets_are_no_part_of_a_block_without_compression(left):
     refused(compressed(block[:-left], BINARY), 1007, reason=b"inside a block")
 
 
+def test_the_appended_octets_do_not_belong_to_a_length_that_has_begun_before_them():
+    """Three literals of nine bits let the header of the last block end with an octet, and the next one is its length."""
+    ended = bits((0b010, 3), *[(0b000010011, 9)] * 3, (0, 7), (0, 3))
+    assert zlib.decompressobj(-15).decompress(ended + TAIL) == b"\x90" * 3
+    assert zlib.decompressobj(-15).decompress(ended + b"\xff" + TAIL) == b"\x90" * 3 + b"\xff", "255 octets, and one of them"
+    refused(compressed(ended + b"\xff", BINARY), 1007, reason=b"inside a block")
+
+
 def test_the_appended_octets_are_no_part_of_a_header_that_they_would_complete():
     """A code of two code lengths: 0 is a length of 4, and 1 begins a run of zeros. The first 241 symbols have none. Then
     the sixteen zero bits are the lengths of sixteen symbols, the end of the block among them, and twelve ones three runs
