@@ -3374,8 +3374,6 @@ static void send_close(struct connection *c, enum end end)
     if (c->close_code != NO_STATUS) {
         body[length++] = (uint8_t)(c->close_code >> 8);
         body[length++] = (uint8_t)c->close_code;
-    }
-    if (end != CLOSED_BY_PEER) {
         memcpy(body + length, c->close_reason.bytes, c->close_reason.length);
         length += c->close_reason.length;
     }

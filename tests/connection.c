@@ -1101,15 +1101,13 @@ static void judge_reply(uint8_t first, const uint8_t *payload, size_t length)
 /* Judges our Close: it says what the peer's frames have deserved, or what has happened in the world. */
 static void judge_close(const uint8_t *payload, size_t length)
 {
+    if (m.verdict == CLOSED_BY_PEER && length == m.length && memcmp(payload, m.control, length) == 0)
+        m.said = CLOSED_BY_PEER;
     for (enum end end = ACCEPTED + 1; end < COUNT_OF(ends) && m.said == MORE && length > 2; end++)
         if (ends[end].code == (payload[0] << 8 | payload[1]) && strlen(ends[end].sentence) == length - 2 &&
             memcmp(ends[end].sentence, payload + 2, length - 2) == 0)
             m.said = end;
-    if (m.said == MORE) {
-        size_t code = m.length >= 2 ? 2 : 0;
-        HOLDS(m.verdict == CLOSED_BY_PEER && length == code && memcmp(payload, m.control, code) == 0);
-        m.said = CLOSED_BY_PEER;
-    }
+    HOLDS(m.said != MORE);
     HOLDS((m.said == NO_MEMORY) == w.refused);
     HOLDS(m.said != IDLE || (options.timeout > 0 && w.time - w.heard >= options.timeout));
     HOLDS(m.said != IDLE || options.ping_interval == 0 || w.pings > 0);

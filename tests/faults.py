@@ -129,14 +129,14 @@ def deflated(payload):
     return (deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
-def closed(code):
-    return wire.reply(CLOSE, wire.close_body(code))
+def closed(code, reason=b""):
+    return wire.reply(CLOSE, wire.close_body(code, reason))
 
 
 FRAMES = (wire.text("Hello") + wire.text("fr€", fin=False) + wire.frame(PING, b"ping")
           + wire.frame(CONTINUATION, "ägment".encode()) + wire.frame(BINARY, bytes(200)) + wire.close(1000, b"bye"))
 ANSWERS = (wire.echo("Hello") + wire.reply(PONG, b"ping") + wire.echo("fr€ägment") + wire.reply(BINARY, bytes(200))
-           + closed(1000))
+           + closed(1000, b"bye"))
 BRIEF = wire.text("hi") + wire.close(1000)
 EXTENSION = "permessage-deflate; server_no_context_takeover"
 SERVING = ("serving", "closing")  # what comes before is the same as elsewhere

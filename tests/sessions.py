@@ -114,8 +114,9 @@ class Session:
         if kind < 2:
             self.end = "closed-by-peer"
             code = self.chosen.choice([None, 1000, 1001, 1003, 1011, 3000, 4999])
-            self.steps.append(Close(code, self.chosen.choice(["", "enough", "genug €"]) if code else ""))
-            self.expected.append((wire.CLOSE, (code or 1005, "")))
+            reason = self.chosen.choice(["", "enough", "genug €"]) if code else ""
+            self.steps.append(Close(code, reason))
+            self.expected.append((wire.CLOSE, (code or 1005, reason)))
         elif kind == 2:
             self.end, data = self.chosen.choice(VIOLATIONS)
             self.steps.append(Wrong(data))

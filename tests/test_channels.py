@@ -129,7 +129,7 @@ def test_a_manager_that_does_not_read_is_told_once_and_the_peer_has_its_answer_b
     traced = [parts.require("strace", "strace"), "-D", "-o", str(trace), "-e", "trace=write,sendmsg"]
     with wire.Served("--handshake-timeout=1000", pair=wire.holding(REQUEST + FRAMES),
                      wrapper=[*sockets.started(), *traced]) as program:
-        assert program.peer.rest().endswith(wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(3000)))
+        assert program.peer.rest().endswith(wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(3000, b"bye")))
         program.peer.close()
         program.finish()
     wire.wait_until(lambda: "+++ exited" in trace.read_text(), "strace has written all")
@@ -215,7 +215,7 @@ def test_an_address_of_ipv6_is_in_brackets_in_the_line_and_without_them_in_the_f
 
 def test_the_journal_gets_the_record_also_where_standard_error_is_the_connection(sockets):
     answer, log = served(sockets, wire.head() + FRAMES, script="exec 2>&0")
-    assert answer == wire.switching() + wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(3000)) and log == ""
+    assert answer == wire.switching() + wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(3000, b"bye")) and log == ""
     assert (len(sockets.received("journal")), len(sockets.received("syslog"))) == (
         (0, 1) if wire.PROGRAM.endswith(STATIC) else (1, 0))
 

@@ -59,7 +59,7 @@ def test_python3_websockets(url):
             assert await client.recv() == b"\1\2"
             await asyncio.wait_for(await client.ping(b"are you there?"), wire.LIMIT)
             await client.close(4321, "enough")
-        assert (client.close_code, client.close_reason) == (4321, "")
+        assert (client.close_code, client.close_reason) == (4321, "enough")
 
     asyncio.run(asyncio.wait_for(talk(), wire.LIMIT))
 
@@ -128,7 +128,7 @@ def test_python3_websocket(url):
     assert (opcode, frame.data) == (websocket.ABNF.OPCODE_PONG, b"are you there?")
     client.send_close(4321, b"enough")
     opcode, frame = client.recv_data_frame(control_frame=True)
-    assert (opcode, frame.data) == (websocket.ABNF.OPCODE_CLOSE, wire.close_body(4321))
+    assert (opcode, frame.data) == (websocket.ABNF.OPCODE_CLOSE, wire.close_body(4321, b"enough"))
     client.shutdown()
 
 
@@ -154,7 +154,7 @@ def test_tornado(url):
         assert await pongs.get() == b"are you there?"
         client.close(4321, "enough")
         assert await client.read_message() is None
-        assert client.close_code == 4321
+        assert (client.close_code, client.close_reason) == (4321, "enough")
 
     asyncio.run(asyncio.wait_for(talk(), wire.LIMIT))
 
@@ -178,5 +178,5 @@ def test_ws_of_node(url):
         ["message", False, "server: fragmented"],
         ["message", True, [len(LARGE), True]],
         ["pong", "are you there?"],
-        ["close", 4321, ""],
+        ["close", 4321, "enough"],
     ]

@@ -28,7 +28,7 @@ def test_a_close_is_answered_and_the_end_of_the_stream_follows_at_once(pair):
     with wire.Served(pair=pair, watched=pair is not wire.pipe_pair) as served:
         peer = served.peer.open()
         peer.send(wire.close(1000, b"bye"))
-        assert peer.rest() == CLOSING
+        assert peer.rest() == wire.reply(CLOSE, wire.close_body(1000, b"bye"))
         peer.close()
         served.finish()
 

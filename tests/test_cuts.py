@@ -35,7 +35,7 @@ ANSWER = b"".join([
     wire.reply(BINARY),
     wire.reply(BINARY, LARGE),
     wire.echo("small again"),
-    wire.reply(CLOSE, wire.close_body(1000)),
+    wire.reply(CLOSE, wire.close_body(1000, "tschüß".encode())),
 ])
 
 DENSE = EXCHANGE.index(wire.frame(BINARY, LARGE)) + 40  # cut everywhere up to here, at some places behind

@@ -237,7 +237,7 @@ def test_neither_the_prefix_nor_control_frames_count_towards_the_size_of_a_messa
     echoed(wire.text("ten bytes!"), wire.echo("ten bytes!"), "--max-message=10")
     echoed(wire.text("", fin=False) + wire.frame(PING, bytes(125)) + wire.frame(CONTINUATION, b"x"),
            wire.reply(PONG, bytes(125)) + wire.echo("x"), "--max-message=1")
-    echoed(wire.close(1000, b"x" * 123), wire.reply(CLOSE, wire.close_body(1000)), "--max-message=1")
+    echoed(wire.close(1000, b"x" * 123), wire.reply(CLOSE, wire.close_body(1000, b"x" * 123)), "--max-message=1")
 
 
 def test_fragments_of_one_message_do_not_count_for_the_next():
@@ -255,8 +255,8 @@ def test_a_close_code_that_is_allowed_is_answered_with_the_same(code):
 
 
 @pytest.mark.parametrize("reason", ["", "bye", "tschüß €", "x" * 123, "€" * 41, "\0"])
-def test_a_close_is_answered_with_its_code_and_no_reason(reason):
-    echoed(wire.close(1000, reason.encode()), wire.reply(CLOSE, wire.close_body(1000)))
+def test_a_close_is_answered_with_its_code_and_its_reason(reason):
+    echoed(wire.close(1000, reason.encode()), wire.reply(CLOSE, wire.close_body(1000, reason.encode())))
 
 
 def test_an_empty_close_is_answered_with_an_empty_one():

@@ -522,7 +522,7 @@ def test_verbose_names_every_frame_with_its_type_fin_length_and_close_code():
                      wire.frame(TEXT, b"abc", fin=False), wire.frame(PING, b"12345"),
                      wire.frame(PONG, b"123456"), wire.frame(CONTINUATION, b"de")])
     for last, lines in {
-        wire.close(4001, b"x"): ["received close fin=1 length=3 code=4001", "sent close fin=1 length=2 code=4001"],
+        wire.close(4001, b"x"): ["received close fin=1 length=3 code=4001", "sent close fin=1 length=3 code=4001"],
         wire.close(): ["received close fin=1 length=0", "sent close fin=1 length=0"],
         wire.frame(CLOSE, b"\3"): ["received close fin=1 length=1", "sent close fin=1 length=24 code=1002"],
         wire.close(1005): ["received close fin=1 length=2 code=1005", "sent close fin=1 length=36 code=1002"],
