@@ -80,7 +80,7 @@ def test_python3_websockets_offers_compression_and_lives_without(url):
 
 def test_python3_websockets_sees_a_refusal(url):
     require_module("websockets", "python3-websockets")
-    import websockets
+    import websockets.exceptions
 
     async def talk():
         with pytest.raises(websockets.exceptions.InvalidHandshake) as refusal:
