@@ -111,7 +111,7 @@ enum {
     PROXY_LINE_MAX = 107,           /* PROXY protocol, version 1, with its CRLF */
     PROXY_BINARY_MAX = 16 + 65535,  /* version 2 */
     ADDRESS_SIZE = 108 + 1,         /* the longest address, a Unix socket's path */
-    DRAIN_MAX = 64 * 1024 * 1024,   /* bytes discarded after our last word */
+    CLOSING_MAX = 64 * 1024 * 1024, /* bytes read after our last word */
     DEFLATE_LEVEL = 6,              /* of 9; more takes much longer for little */
     DEFLATE_MEMORY_LEVEL = 8,       /* of 9; 256 KiB with the largest window */
     CODEC_MEMORY = 512 * 1024,      /* bytes of address space for the state of zlib in either direction */
@@ -122,8 +122,9 @@ enum {
     ACCEPT_LENGTH = 28, /* Sec-WebSocket-Accept, section 4.2.2 */
 };
 
-#define SECOND INT64_C(1000000) /* durations are microseconds, as in struct timeval */
-#define DRAIN_TIME (2 * SECOND)
+#define SECOND INT64_C(1000000)     /* durations are microseconds, as in struct timeval */
+#define CLOSING_TIME (2 * SECOND)   /* for the peer to end after our last word */
+#define CLOSING_QUIET (SECOND / 10) /* without a byte, after a Close that forbids to process the answer */
 #define STOP_TIME (2 * SECOND)      /* to finish writing when a signal stops the program */
 #define LOG_TIME (2 * SECOND)       /* for one line of the log */
 #define QUIET_TIME (SECOND / 10)    /* after a large message, until its memory is given back */
@@ -354,15 +355,18 @@ struct connection {
     struct address peer;
     enum end lost; /* how it was lost, with `error`; MORE: it was not */
     int error;
-    bool closing;                  /* only the last word and the drain are left; signals are ignored now */
+    bool closing;                  /* our last word is in the output; signals are ignored from now on */
+    bool close_received;           /* the peer's Close has come, whether it was right or not */
     bool sandboxed;                /* the filter of system calls is in force */
     bool sockets;                  /* input and output are sockets */
     int input_flags, output_flags; /* of their descriptors, without O_NONBLOCK */
     int64_t started;               /* as all times: microseconds of the monotonic clock */
     int64_t time;                  /* when the last read or waiting write returned */
     int64_t silent_since;
-    int64_t stop_deadline; /* once a signal has been seen: until when output may take */
-    unsigned pings;        /* sent in this silence */
+    int64_t stop_deadline;    /* once a signal has been seen: until when output may take */
+    int64_t closing_deadline; /* set once our last word is written: until when the peer is read */
+    uint64_t closing_limit;   /* the same for bytes_in */
+    unsigned pings;           /* sent in this silence */
 
     struct agreement agreed;
     char extension[EXTENSION_SIZE]; /* as it was answered */
@@ -1796,33 +1800,6 @@ static enum arrival receive_input(struct connection *c, int64_t deadline)
     return arrival;
 }
 
-/* Writes our last word, and the end of the stream, which reaches the peer at once. */
-static void end_output(struct connection *c)
-{
-    c->closing = true;
-    flush(c);
-    if (c->sockets)
-        shutdown(STDOUT_FILENO, SHUT_WR);
-    else
-        close(STDOUT_FILENO);
-}
-
-/*
- * Waits after our last word until the peer has ended too, so that a reset does not destroy what we said.  A
- * pipe knows no reset.
- */
-static void drain(struct connection *c)
-{
-    if (!c->sockets)
-        return;
-    int64_t deadline = now() + DRAIN_TIME;
-    size_t drained = 0, count;
-    c->time = now();
-    while (drained < DRAIN_MAX && c->time < deadline &&
-           receive(c, c->input + c->input_base, INPUT_SIZE, deadline, &count) == BYTES)
-        drained += count;
-}
-
 /* ---- PROXY protocol ------------------------------------------------------------------------------------ */
 
 /* https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt */
@@ -2803,14 +2780,16 @@ static const char *const opcode_names[] = {
     [PONG] = "pong",
 };
 
-/* Logs a frame by its first byte and its length, and the code of a Close, whose `body` is needed; never the
- * payload. */
+/*
+ * Logs a frame by its first byte and its length, and a Close also by its code, which is the first two bytes
+ * of `body` (unmasked; NULL if they have not come); never the payload.
+ */
 static void log_frame(struct connection *c, const char *direction, uint8_t first, uint64_t length,
                       const uint8_t *body)
 {
     uint8_t opcode = first & 0x0f;
     char code[sizeof " code=65535"] = "";
-    if (opcode == CLOSE && length >= 2)
+    if (opcode == CLOSE && length >= 2 && body)
         snprintf(code, sizeof code, " code=%d", body[0] << 8 | body[1]);
     log_line(&c->log, LOG_DEBUG, "%s %s fin=%d length=%" PRIu64 "%s%s", direction, opcode_names[opcode],
              (first & FIN) != 0, length, first & RSV1 ? " compressed" : "", code);
@@ -3236,6 +3215,7 @@ static enum end answer_control(struct connection *c, const struct frame *frame)
         return MORE;
     if (options.verbose)
         log_frame(c, "received", c->input[c->input_start], length, payload);
+    c->close_received = frame->opcode == CLOSE;
     if (end != ACCEPTED)
         return end;
     c->input_start += frame->header_length + length;
@@ -3252,18 +3232,20 @@ static enum end begin_data(struct connection *c, struct frame *frame)
 {
     uint8_t *payload = c->input + c->input_start + frame->header_length;
     size_t available = c->input_end - c->input_start - frame->header_length;
-    bool first = frame->opcode != CONTINUATION;
+    bool first = frame->opcode != CONTINUATION,
+         compressed = first ? frame->compressed : c->message.compressed;
+    /* The length of what is compressed says nothing. */
+    bool too_big = !compressed && frame->length > options.max_message - c->message.length;
     if (options.verbose)
         log_frame(c, "received", c->input[c->input_start], frame->length, NULL);
-    /* The length of what is compressed says nothing. */
-    if (frame->length > options.max_message - c->message.length &&
-        !(first ? frame->compressed : c->message.compressed))
-        return MESSAGE_TOO_BIG;
-    if (available > frame->length)
-        available = (size_t)frame->length;
-    c->input_start += frame->header_length + available;
-    if (frame->fin && first && !frame->compressed && available == frame->length)
+    if (available >= frame->length && frame->fin && first && !compressed && !too_big) {
+        c->input_start += frame->header_length + (size_t)frame->length;
         return echo_frame(c, frame, payload);
+    }
+    c->input_start += frame->header_length;
+    c->payload_left = frame->length; /* also where the message is refused: skip_to_close goes on from here */
+    if (too_big)
+        return MESSAGE_TOO_BIG;
     if (!map_message(&c->message) || (frame->compressed && !begin_inflating(c))) {
         c->error = errno;
         return NO_MEMORY;
@@ -3274,7 +3256,9 @@ static enum end begin_data(struct connection *c, struct frame *frame)
         c->message.utf8 = UTF8_WHOLE;
     }
     c->frame = *frame;
-    c->payload_left = frame->length;
+    if (available > frame->length)
+        available = (size_t)frame->length;
+    c->input_start += available;
     return gather(c, payload, available);
 }
 
@@ -3292,8 +3276,10 @@ static enum end receive_frame(struct connection *c)
         return gather(c, input, available);
     }
     enum end end = decode_frame_header(input, available, in_message, extended, &frame);
-    if (end != ACCEPTED)
+    if (end != ACCEPTED) {
+        c->close_received = end != MORE && (input[0] & 0x0f) == CLOSE;
         return end;
+    }
     return is_control(frame.opcode) ? answer_control(c, &frame) : begin_data(c, &frame);
 }
 
@@ -3380,6 +3366,101 @@ static void send_close(struct connection *c, enum end end)
     send_control(c, CLOSE, body, length);
 }
 
+/* Writes the end of the stream, which reaches the peer even while a service manager still holds the
+ * connection. */
+static void end_output(struct connection *c)
+{
+    if (c->sockets)
+        shutdown(STDOUT_FILENO, SHUT_WR);
+    else
+        close(STDOUT_FILENO);
+}
+
+/*
+ * Reads more of what the peer sends after our last word, as receive_input does.  Returns DUE also when the
+ * peer has had CLOSING_TIME or has sent CLOSING_MAX bytes since then.
+ */
+static enum arrival receive_while_closing(struct connection *c, int64_t deadline)
+{
+    if (c->time >= c->closing_deadline || c->bytes_in >= c->closing_limit)
+        return DUE;
+    return receive_input(c, deadline < c->closing_deadline ? deadline : c->closing_deadline);
+}
+
+/* Discards what the peer sends, until its end of the stream or until no byte has come for `quiet`
+ * microseconds. */
+static void discard_input(struct connection *c, int64_t quiet)
+{
+    do
+        c->input_start = c->input_end = c->input_base;
+    while (receive_while_closing(c, c->time + quiet) == BYTES);
+}
+
+/* Logs the peer's Close, whose header is at the front of the input, with its code if that has come as well.
+ */
+static void log_skipped_close(struct connection *c, const struct frame *frame)
+{
+    const uint8_t *input = c->input + c->input_start;
+    uint8_t code[2];
+    bool has_code = frame->length >= 2 && c->input_end - c->input_start >= frame->header_length + sizeof code;
+    if (has_code)
+        unmask_beyond_ascii(code, input + frame->header_length, sizeof code, frame->masking_key);
+    log_frame(c, "received", input[0], frame->length, has_code ? code : NULL);
+}
+
+/*
+ * Reads over the peer's frames by their headers, until that of its Close, or what is no frame.  Whether a
+ * fragment belongs to a message is not judged: the message that was refused may go on.
+ */
+static void skip_to_close(struct connection *c)
+{
+    enum arrival arrival = BYTES;
+    while (arrival == BYTES) {
+        struct frame frame;
+        size_t available = c->input_end - c->input_start;
+        size_t skipped = available < c->payload_left ? available : (size_t)c->payload_left;
+        c->input_start += skipped;
+        c->payload_left -= skipped;
+        available -= skipped;
+        const uint8_t *input = c->input + c->input_start;
+        bool in_message = available > 0 && (input[0] & 0x0f) == CONTINUATION;
+        enum end end =
+            decode_frame_header(input, available, in_message, c->agreed.compression.acceptable, &frame);
+        if (end == ACCEPTED && frame.opcode != CLOSE) {
+            c->input_start += frame.header_length;
+            c->payload_left = frame.length;
+        } else if (end == MORE) {
+            arrival = receive_while_closing(c, NEVER);
+        } else {
+            if (end == ACCEPTED && options.verbose)
+                log_skipped_close(c, &frame);
+            return;
+        }
+    }
+}
+
+/*
+ * Waits after our last word, so that a reset does not destroy it: first for the peer's Close, if that has not
+ * come, then for its end of the stream.  After PROTOCOL_ERROR and INVALID_PAYLOAD nothing of the peer may be
+ * processed, not even its Close (section 7.1.7).  A pipe cannot be reset.
+ */
+static void await_peer(struct connection *c, enum end end, bool close_expected)
+{
+    if (!c->sockets)
+        return;
+    c->time = now();
+    c->closing_deadline = c->time + CLOSING_TIME;
+    c->closing_limit = c->bytes_in + CLOSING_MAX;
+    if (close_expected) {
+        if (ends[end].code == PROTOCOL_ERROR || ends[end].code == INVALID_PAYLOAD)
+            discard_input(c, CLOSING_QUIET);
+        else
+            skip_to_close(c);
+        end_output(c);
+    }
+    discard_input(c, CLOSING_TIME);
+}
+
 /* Tells whether an end is caused by this system, which no peer can do. */
 static bool is_local_fault(enum end end)
 {
@@ -3389,8 +3470,7 @@ static bool is_local_fault(enum end end)
 
 /*
  * Ends the connection and the program: says our last word, an HTTP answer or a Close, if there is one to say;
- * waits for the peer; leaves the record.  The shutdown reaches the peer even while a service manager still
- * holds the connection.  Health checks are worth a record only when everything is.
+ * waits for the peer; leaves the record.  Health checks are worth a record only when everything is.
  */
 static _Noreturn void conclude(struct connection *c, enum end end)
 {
@@ -3403,12 +3483,16 @@ static _Noreturn void conclude(struct connection *c, enum end end)
     if (options.verbose && c->status != 101)
         log_head(c);
     if (ends[end].code > 0) {
-        end_output(c);
+        bool close_expected = c->sockets && ends[end].code >= 1000 && !c->close_received;
+        c->closing = true;
+        flush(c);
+        if (!close_expected)
+            end_output(c);
         if (c->status == 101)
             notify_status(c, "closing");
         bool said = c->lost == MORE;
         if (said)
-            drain(c);
+            await_peer(c, end, close_expected);
         /* A peer that is gone is news only before our last word; a local fault always is. */
         if (!is_local_fault(end) && (!said || is_local_fault(c->lost))) {
             end = c->lost;

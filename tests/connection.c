@@ -197,23 +197,27 @@ static struct world {
     int64_t given_back;       /* when memory was */
     int64_t excused;          /* since when a peer may be blamed for not taking anything */
     int64_t write_began;      /* or when it last moved something */
-    int64_t terminated_at, shut_at;
+    int64_t terminated_at;
+    int64_t said_at;          /* when the program was seen to wait after its last word */
+    int64_t shut_at;          /* when it ended its output */
+    int64_t last_read;        /* when the last bytes came */
     int64_t writing_stops_at; /* for SIGTERM has come */
 
     /* What the program does. */
     unsigned calls; /* since something has moved, or time has passed */
     unsigned all_calls, waits, short_waits, silent_waits, write_calls, pings, maps, blocked_logs, records;
-    size_t sent, sent_before_shut; /* bytes of the peer that were read */
+    size_t sent, sent_before_said; /* bytes of the peer that were read */
     size_t received;               /* bytes that the peer got */
     bool write_unfinished;         /* a write has moved less than all, and has to go on */
-    bool stream_ended;             /* the program has read the end of what the peer sends */
-    bool lost;                     /* a write has failed, or a timer: output may be torn */
-    bool local_fault;              /* one has happened, which has to be reported */
-    bool refused;                  /* memory was refused */
-    bool lingering;                /* what is unread is discarded */
-    bool owes_memory;              /* of a large message */
-    bool flags_due;                /* O_NONBLOCK has to be removed */
-    enum end failure;              /* of the read or write that failed */
+    bool stream_ended; /* the program has read the end of what the peer sends, before its last word */
+    bool peer_gone;    /* the same at any time, or a read has failed */
+    bool lost;         /* a write has failed, or a timer: output may be torn */
+    bool local_fault;  /* one has happened, which has to be reported */
+    bool refused;      /* memory was refused */
+    bool lingering;    /* what is unread is discarded */
+    bool owes_memory;  /* of a large message */
+    bool flags_due;    /* O_NONBLOCK has to be removed */
+    enum end failure;  /* of the read or write that failed */
     int exit_status;
     enum end end; /* as the record says; MORE: there is none */
 } w;
@@ -245,7 +249,9 @@ static _Noreturn void ignore(void)
 }
 
 static void judge_so_far(void);
+static void judge_end_of_output(void);
 static void judge_record(const char *line);
+static bool answer_is_forbidden(void);
 
 /* Lets time pass in which the program is stopped. */
 static void lose_time(int64_t time)
@@ -340,10 +346,12 @@ static ssize_t fail_transfer(unsigned argument, enum end fault)
     enum end end = failure->end == FAILED ? fault : failure->end;
     if (end == fault)
         w.local_fault = true;
-    if (end == fault || w.shut_at == NEVER)
+    if (end == fault || w.said_at == NEVER)
         w.failure = end;
     if (fault == WRITE_FAILED)
         w.lost = true;
+    else
+        w.peer_gone = true;
     return fail_with(failure->error);
 }
 
@@ -360,7 +368,8 @@ static size_t deliver(uint8_t *buffer, size_t size)
     bool repeat = w.bytes_left == 0;
     size_t *left = repeat ? &w.repeated : &w.bytes_left, count = *left < most ? *left : most;
     w.beginning_left = 0;
-    w.stream_ended = w.shut_at == NEVER ? count == 0 : w.stream_ended;
+    w.stream_ended = w.said_at == NEVER ? count == 0 : w.stream_ended;
+    w.peer_gone = count == 0;
     if (count == 0)
         return 0;
     if (repeat)
@@ -371,8 +380,9 @@ static size_t deliver(uint8_t *buffer, size_t size)
     *left -= count;
     memcpy(sent + w.sent, buffer, count);
     w.sent += count;
-    if (w.shut_at == NEVER) {
-        w.sent_before_shut = w.sent;
+    w.last_read = w.time;
+    if (w.said_at == NEVER) {
+        w.sent_before_said = w.sent;
         w.heard = w.time;
         w.pings = 0;
     }
@@ -382,8 +392,11 @@ static size_t deliver(uint8_t *buffer, size_t size)
 /* Returns until when a read may wait: NEVER if there is no reason to end. */
 static int64_t latest_return(void)
 {
-    if (w.shut_at != NEVER)
-        return w.shut_at + DRAIN_TIME;
+    if (w.said_at != NEVER && w.shut_at == NEVER && answer_is_forbidden() &&
+        w.time + CLOSING_QUIET < w.said_at + CLOSING_TIME)
+        return w.time + CLOSING_QUIET;
+    if (w.said_at != NEVER)
+        return w.said_at + CLOSING_TIME;
     HOLDS(w.terminated_at == NEVER || w.expiry <= w.time + TICK);
     if (w.received == 0)
         return w.began + options.handshake_timeout;
@@ -400,9 +413,9 @@ static ssize_t wait_for_bytes(void)
         w.bytes_left = w.repeated = 0;
         return (ssize_t)deliver(NULL, 0);
     }
-    HOLDS(w.shut_at != NEVER || w.received == 0 || options.timeout == 0 ||
+    HOLDS(w.said_at != NEVER || w.received == 0 || options.timeout == 0 ||
           w.time - w.heard <= options.timeout + w.lost_time + SLACK);
-    HOLDS(w.shut_at != NEVER || !w.owes_memory || w.expiry <= w.time + QUIET_TIME + SLACK);
+    HOLDS(w.said_at != NEVER || !w.owes_memory || w.expiry <= w.time + QUIET_TIME + w.lost_time + SLACK);
     wait_until(latest);
     return fail_with(EINTR);
 }
@@ -414,11 +427,12 @@ static ssize_t world_read(int descriptor, void *buffer, size_t size)
     size_t count = size;
     HOLDS(descriptor == STDIN_FILENO && size > 0 && !w.lost && !w.write_unfinished && !w.flags_due);
     HOLDS(into_input ? size <= (size_t)(input + sizeof connection.input - to) : is_mapped(to, size));
-    HOLDS(w.shut_at != NEVER || !w.stream_ended);
+    HOLDS(w.shut_at != NEVER || !w.peer_gone);
     pass();
     w.write_began = NEVER;
-    if (w.shut_at == NEVER) {
+    if (w.shut_at == NEVER)
         judge_so_far();
+    if (w.said_at == NEVER) {
         if (w.caught_up > w.heard) {
             w.heard = w.caught_up;
             w.pings = 0;
@@ -616,7 +630,7 @@ static int world_setitimer(int which, const struct itimerval *timer, void *old)
     pass();
     if (!timer_bounds_log && delay > 1 && fails(TIMER_FAULT)) {
         w.local_fault = true;
-        w.lost = w.shut_at == NEVER;
+        w.lost = w.said_at == NEVER;
         return fail_with(EPERM);
     }
     /* It is set when it has to expire earlier, or has expired, so that most reads cost no call. */
@@ -659,8 +673,12 @@ static int world_fcntl(int descriptor, int command, ...)
 /* The program ends its output. */
 static void shut(void)
 {
-    if (w.shut_at == NEVER)
-        w.shut_at = w.time;
+    if (w.shut_at != NEVER)
+        return;
+    judge_end_of_output();
+    w.shut_at = w.time;
+    if (w.said_at == NEVER)
+        w.said_at = w.time;
 }
 
 static int world_shutdown(int descriptor, int how)
@@ -767,6 +785,9 @@ static struct model {
     enum end verdict;   /* what ends the connection because of the peer's frames; MORE: nothing yet */
     enum end said;      /* what our Close says; MORE: there is none yet */
     size_t fed, judged; /* bytes of `sent` and `received` */
+    bool close_came;    /* the frame that brought about the verdict is a Close */
+    bool skips;         /* our Close was said: the peer's frames are read over by their headers */
+    bool skipped_all;   /* up to the header of its Close, or what is no frame */
 
     unsigned header_length;
     uint8_t header[14];
@@ -885,6 +906,8 @@ static enum end begin_payload(void)
     uint8_t opcode = m.header[0] & 15;
     m.in_payload = true;
     m.left = m.length;
+    if (m.skips)
+        return opcode == CLOSE ? CLOSED_BY_PEER : MORE;
     if (opcode == CLOSE && m.length == 1)
         return CLOSE_TRUNCATED;
     if (opcode & 8) {
@@ -914,6 +937,7 @@ static enum end take_header_byte(uint8_t byte)
     bool control = opcode & 8, begins = opcode == TEXT || opcode == BINARY;
     unsigned size = at < 2 ? 0 : kind == 127 ? 8 : kind == 126 ? 2 : 0;
     if (at == 1) {
+        m.in_message = m.skips ? !begins : m.in_message; /* the fragments of a message are not judged then */
         if (byte & 0x30 || (byte & RSV1 && !(m.deflate && begins)))
             return RSV_SET;
         if ((opcode & 7) > 2)
@@ -996,6 +1020,25 @@ static void feed(size_t until)
         if (m.verdict == MORE && m.in_payload && m.left == 0)
             m.verdict = end_frame();
     }
+    m.close_came = m.verdict != MORE && (m.skips ? m.close_came : (m.header[0] & 15) == CLOSE);
+}
+
+/* Reads over what the peer has sent behind our Close. */
+static void skip(size_t until)
+{
+    m.skipped_all = m.skipped_all || (m.in_payload && (m.header[0] & 15) == CLOSE);
+    for (;; m.fed++) {
+        if (m.in_payload && m.left == 0) {
+            m.in_payload = false;
+            m.header_length = 0;
+        }
+        if (m.skipped_all || m.fed >= until)
+            return;
+        if (m.in_payload)
+            m.left--;
+        else
+            m.skipped_all = take_header_byte(sent[m.fed]) != MORE;
+    }
 }
 
 /* ---- Judgement -------------------------------------------------------------------------------------- */
@@ -1008,13 +1051,13 @@ static enum end request_end(struct head *head, size_t *length)
     ssize_t proxy = 0;
     *head = (struct head){0};
     if (options.proxy_protocol) {
-        proxy = parse_proxy_header((const char *)sent, w.sent_before_shut, &peer);
+        proxy = parse_proxy_header((const char *)sent, w.sent_before_said, &peer);
         if (proxy < 0)
             return sent[0] == 0x16 ? TLS_HELLO : PROXY_MALFORMED;
         if (proxy == 0)
             return MORE;
     }
-    enum end end = parse_head(head, (const char *)sent + proxy, w.sent_before_shut - (size_t)proxy);
+    enum end end = parse_head(head, (const char *)sent + proxy, w.sent_before_said - (size_t)proxy);
     *length = (size_t)proxy + head->scanned;
     return end == ACCEPTED ? judge_request(head, &options, &agreed) : end;
 }
@@ -1148,6 +1191,55 @@ static void judge_frames(void)
     }
 }
 
+/* Tells whether our Close forbids to process the peer's: section 7.1.7. */
+static bool answer_is_forbidden(void)
+{
+    return ends[m.said].code == PROTOCOL_ERROR || ends[m.said].code == INVALID_PAYLOAD;
+}
+
+/* Tells whether what the program has said is a Close that the peer has to answer. */
+static bool expects_close(void)
+{
+    return w.setting.switches & SOCKETS && m.said != MORE && !(m.said == m.verdict && m.close_came);
+}
+
+/*
+ * Judges that the program reads on after a Close of its own: the peer's has not come, and may be processed.
+ * Where no memory was to be had is not known here, so that what was read before it is.
+ */
+static void judge_wait_for_close(void)
+{
+    if (w.said_at == NEVER)
+        w.said_at = w.time;
+    HOLDS(expects_close());
+    m.skips = !answer_is_forbidden() && m.said != NO_MEMORY;
+    if (m.skips)
+        skip(w.sent);
+    HOLDS(!m.skipped_all);
+}
+
+/* Judges the end of the output: after a Close of ours the peer's must have come, or it had its time. */
+static void judge_end_of_output(void)
+{
+    judge_answer();
+    if (m.status != 101 || w.lost || w.write_unfinished || w.failure != MORE)
+        return;
+    if (w.said_at == NEVER) {
+        feed(w.sent);
+        judge_frames();
+        m.skips = expects_close() && !answer_is_forbidden();
+    }
+    if (!expects_close() || w.peer_gone || w.local_fault || m.said == NO_MEMORY)
+        return;
+    if (m.skips)
+        skip(w.sent);
+    if (m.skipped_all)
+        return;
+    HOLDS(w.said_at != NEVER); /* it has waited */
+    HOLDS((answer_is_forbidden() && w.time >= w.last_read + CLOSING_QUIET) ||
+          w.time + w.lost_time + SLACK >= w.said_at + CLOSING_TIME);
+}
+
 /* Judges the answer before the program reads more: nothing may be left to be done. */
 static void judge_so_far(void)
 {
@@ -1155,8 +1247,14 @@ static void judge_so_far(void)
     HOLDS(w.received == 0 || m.status == 101);
     if (m.status != 101)
         return;
-    feed(w.sent);
-    judge_frames();
+    if (w.said_at == NEVER) {
+        feed(w.sent);
+        judge_frames();
+    }
+    if (m.said != MORE) {
+        judge_wait_for_close();
+        return;
+    }
     HOLDS(m.verdict == MORE && m.said == MORE && w.failure == MORE && !w.refused);
     HOLDS(m.judged == w.received && m.reply_judged == m.reply_count);
     size_t begun = m.in_message ? m.end - m.begin : 0;
@@ -1267,7 +1365,7 @@ static void judge_end(void)
     HOLDS(w.received == 0 || m.status > 0 || cut);
     if (m.status == 101) {
         HOLDS(request == ACCEPTED && (m.fed > length || m.fed == length));
-        feed(w.sent_before_shut);
+        feed(w.sent_before_said);
         judge_frames();
         HOLDS(cut || m.judged == w.received);
         HOLDS(cut || m.said != MORE || (m.verdict == MORE && m.reply_judged == m.reply_count));
@@ -1343,7 +1441,7 @@ static void begin_world(const uint8_t *input, size_t length, size_t beginning)
     w.beginning_left = beginning;
     w.bytes_left = length - sizeof w.setting - steps;
     w.time = w.began = w.heard = 1000 * SECOND;
-    w.expiry = w.write_began = w.terminated_at = w.shut_at = w.writing_stops_at = NEVER;
+    w.expiry = w.write_began = w.terminated_at = w.said_at = w.shut_at = w.writing_stops_at = NEVER;
     begin_options(&w.setting);
 
     memset(c, 0, offsetof(struct connection, input));

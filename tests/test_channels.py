@@ -137,6 +137,27 @@ def test_a_manager_that_does_not_read_is_told_once_and_the_peer_has_its_answer_b
     assert order == ["HTTP"] + ["STATUS"] * (not wire.PROGRAM.endswith(STATIC)), trace.read_text()
 
 
+@pytest.mark.slow("a manager that does not read has two seconds")
+def test_a_manager_that_does_not_read_takes_nothing_of_the_wait_for_the_peers_close(sockets, tmp_path):
+    """The limit of that wait begins when the manager has been told: the peer's Close is read although two seconds are over."""
+    trace, answer = tmp_path / "trace", wire.close(1009)
+    script = f'set -- {parts.require("strace", "strace")} -D -o {trace} -e trace=read,shutdown "$@"'
+    with wire.Served("--max-message=10", wrapper=sockets.started(script)) as program:
+        peer = program.peer.open()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other, contextlib.suppress(BlockingIOError):
+            other.setblocking(False)
+            while True:
+                other.sendto(b"X=", str(tmp_path / Sockets.PLACES["manager"]))
+        peer.send(wire.frame(wire.BINARY, bytes(11)))
+        assert peer.frame()[1] == wire.CLOSE
+        peer.send(answer)
+        assert peer.rest() == b""
+        peer.close()
+        program.finish()
+    wire.wait_until(lambda: "+++ exited" in trace.read_text(), "strace has written all")
+    assert re.search(rf"^read\(0, .* = {len(answer)}\nshutdown\(1, SHUT_WR\)", trace.read_text(), re.MULTILINE), trace.read_text()
+
+
 def test_the_end_of_the_stream_goes_out_before_the_manager_is_told(sockets, tmp_path):
     """It may have to wait for that."""
     strace, trace = parts.require("strace", "strace"), tmp_path / "trace"

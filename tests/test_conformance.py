@@ -32,8 +32,8 @@ def sent(row, end, late=LATE):
     """Assert what a row is answered with, and how it ends."""
     head, closing = wire.head(), CLOSING if end == "closed-by-peer" else wire.our_close(end)
     with wire.Served(*row.options) as served:
-        data = head + row.data + late
-        wire.same(served.peer.talk(data), wire.switching() + row.answers + closing)
+        data, expected = head + row.data + late, wire.switching() + row.answers + closing
+        wire.same(served.peer.talk(data, until=len(expected)), expected)
         served.peer.close()
         record = wire.record(served.finish())
     code, reason = wire.CLOSES.get(end, (1000, b"closed by the peer"))

@@ -190,7 +190,8 @@ def test_every_limit_in_the_page_is_that_of_the_source(name):
 
 @pytest.mark.parametrize("name, sentence", [
     ("DESCRIPTION", "a frame that is partly written, for which it has {seconds STOP_TIME},"),
-    ("DESCRIPTION", "discards what the peer still sends, for at most {seconds DRAIN_TIME} and {size DRAIN_MAX},"),
+    ("DESCRIPTION", "until nothing has come for a {seconds CLOSING_QUIET}."),
+    ("DESCRIPTION", "All of this takes at most {seconds CLOSING_TIME} and {size CLOSING_MAX} from that Close"),
     ("LOGGING", "after {amount LOGGED_MAX} bytes a value is cut"),
     ("LOGGING", "a log that does not take it is interrupted after {seconds LOG_TIME}."),
     ("HTTP ANSWERS", "more than {amount SUBPROTOCOLS_MAX} names."),
@@ -199,7 +200,7 @@ def test_every_limit_in_the_page_is_that_of_the_source(name):
                  "{amount PROXY_BINARY_MAX} in version 2)"),
     ("SECURITY", "the buffers ({size INPUT_SIZE} of input, {size OUTPUT_SIZE} of output)"),
     *[("SECURITY", f"and every wait, by the options or by {{seconds {time}}}.")
-      for time in ("STOP_TIME", "DRAIN_TIME", "LOG_TIME")],
+      for time in ("STOP_TIME", "CLOSING_TIME", "LOG_TIME")],
     ("SECURITY", "only for bytes that have arrived, in steps of {size HUGE_PAGE} at most."),
     ("SECURITY", "A {seconds QUIET_TIME} after the last message of more than {size KEPT_MAX}, all but {size KEPT_MAX} "
                  "of its memory goes back."),

@@ -320,12 +320,36 @@ class Peer:
             parts.append(part)
         return b"".join(parts)
 
-    def talk(self, data, end=False, size=1 << 18):
-        """Send `data`, so many bytes at once, and receive at the same time; half-close behind it with `end`. Returns
-        everything up to the end of the stream, when all is sent. A reset raises."""
+    def answer_close(self, received=b""):
+        """Receive up to the server's Close, answer it as every client does, and receive up to the end of the stream.
+        Returns all of that behind `received`, with which the first frame may have begun."""
+        data, at = bytearray(received + self.buffer), 0
+        self.buffer = b""
+        while True:
+            while len(data) >= at + 2:
+                size = {126: 2, 127: 8}.get(data[at + 1], 0)
+                length = int.from_bytes(data[at + 2 : at + 2 + size], "big") if size else data[at + 1]
+                if len(data) < at + 2 + size + length:
+                    break
+                payload, at = at + 2 + size, at + 2 + size + length
+                if data[payload - 2 - size] == 0x80 | CLOSE:
+                    if isinstance(self.socket, socket.socket):  # over pipes the program has ended by now
+                        self.send(frame(CLOSE, bytes(data[payload:at])))
+                    return bytes(data) + self.rest()
+            part = self.socket.recv(1 << 18)
+            assert part, f"the stream ended without a Close: {bytes(data[-200:])!r}"
+            data += part
+
+    def talk(self, data, end=False, size=1 << 18, until=None):
+        """Send `data`, so many bytes at once, and receive at the same time; half-close behind it with `end`, or when
+        `until` bytes have come as well. Returns everything up to the end of the stream, when all is sent. A reset
+        raises."""
         data, parts, ended = memoryview(data), [self.buffer], False
         self.buffer = b""
         while data or not ended:
+            if until is not None and not data and sum(map(len, parts)) >= until:
+                self.end()
+                until = None
             readable, writable, _ = select.select([] if ended else [self.socket], [self.socket] if data else [], [], LIMIT)
             assert readable or writable, f"nothing moved for {LIMIT} seconds"
             if writable:

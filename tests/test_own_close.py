@@ -1,0 +1,335 @@
+"""What follows a Close of ours: the wait for the peer's, the end of the stream, and how long all of it may take.
+
+RFC 6455 section 7.1.1 lets the server end the stream when both have sent a Close. An end right behind our Close costs
+clients its code: their own answer fails, or a proxy between drops ours.
+
+"At once" means here that no timer expires: of a wait that has a limit, strace shows the expiry as SIGALRM.
+"""
+
+import contextlib
+import re
+import resource
+import select
+import signal
+import termios
+import zlib
+
+import pytest
+import wire
+from parts import require
+from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+
+SOCKETS = [wire.tcp_pair, wire.unix_pair]
+MIB = 1 << 20
+TEN_BYTES = "--max-message=10"
+TOO_BIG = wire.frame(BINARY, bytes(11))
+RESERVED = wire.frame(3)
+LEFT_OPEN = "a peer has two seconds to end, and here it does not"
+
+
+class Traced(wire.Served):
+    """The program under strace; `events` tells what it did after its last write to the peer."""
+
+    def __init__(self, tmp_path, *options, **served):
+        self.trace = tmp_path / "trace"
+        wrapper = [require("strace", "strace"), "-D", "-o", str(self.trace)]  # -D: signals reach the program
+        super().__init__(*options, wrapper=wrapper, **served)
+
+    def events(self):
+        """A list of ("read", bytes), "expiry", "SHUT_WR" and "SHUT_RDWR"."""
+        wire.wait_until(lambda: "+++ exited" in self.trace.read_text(), "strace has written all")
+        calls = self.trace.read_text()
+        found = re.findall(r"^(?:read\(0,.* = (\d+)$|shutdown\(1, (SHUT_\w+)|--- SIG(ALRM))",
+                           calls[calls.rindex("\nwrite(1,"):], re.MULTILINE)
+        return [("read", int(count)) if count else how or "expiry" for count, how, _ in found]
+
+    def before_the_end_of_the_stream(self):
+        events = self.events()
+        return events[:events.index("SHUT_WR")]
+
+
+def refuse_memory():
+    """The largest message does not fit the address space."""
+    resource.setrlimit(resource.RLIMIT_AS, (512 * MIB, 512 * MIB))
+
+
+# Each cause of a Close after which the peer's is processed: how to bring it about, and with which options.
+CAUSES = {
+    "stopped": ((), {}, lambda served: served.stop()),
+    "idle": (("--timeout=0.2", "--ping-interval=0"), {}, lambda served: None),
+    "message-too-big": ((TEN_BYTES,), {}, lambda served: served.peer.send(TOO_BIG)),
+    "no-memory": (("--max-message=1G",), {"preexec_fn": refuse_memory},
+                  lambda served: served.peer.send(wire.text("hi", fin=False))),
+}
+
+
+class Closing:
+    """A connection on which our Close has just arrived; `events` are those of strace."""
+
+    def __init__(self, tmp_path, end, *more, pair=wire.tcp_pair):
+        options, served, bring_about = CAUSES[end]
+        self.end = end
+        self.served = Traced(tmp_path, *options, *more, pair=pair, **served)
+        self.peer = self.served.peer.open()
+        bring_about(self.served)
+        assert self.peer.frame() == (True, CLOSE, wire.close_body(*wire.CLOSES[end]))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        return self.served.__exit__(*exception)
+
+    def ended(self):
+        """Assert that nothing more comes than the end of the stream; returns the record."""
+        assert self.peer.rest() == b"", "nothing is answered any more"
+        self.peer.close()
+        log = self.served.process.communicate(timeout=wire.LIMIT)[1].decode()
+        assert self.served.process.returncode == (71 if self.end == "no-memory" else 0), log
+        found = wire.record(log)
+        assert (found["end_id"], found["close"]) == (self.end, str(wire.CLOSES[self.end][0])), found
+        return found
+
+
+# After 1001, 1009 and 1011.
+
+@pytest.mark.parametrize("pair", SOCKETS)
+@pytest.mark.parametrize("end", CAUSES)
+def test_the_end_of_the_stream_follows_the_peers_close_at_once(tmp_path, end, pair):
+    answer = wire.close(wire.CLOSES[end][0])
+    with Closing(tmp_path, end, pair=pair) as closing:
+        closing.peer.send(answer)
+        closing.ended()
+    assert closing.served.before_the_end_of_the_stream() == [("read", len(answer))]
+
+
+@pytest.mark.parametrize("end", CAUSES)
+def test_frames_before_the_peers_close_are_read_over(tmp_path, end):
+    """Whatever they are, fragments of no message and text that is none; they count as bytes that were received."""
+    data = b"".join([
+        wire.text("hello"), wire.text(b"\xff"), wire.frame(PING, b"ping"), wire.frame(PONG), wire.frame(CONTINUATION, b"none"),
+        wire.text("begun", fin=False), wire.text("new", fin=False), wire.frame(BINARY, bytes(70000)), wire.frame(BINARY),
+    ])
+    with Closing(tmp_path, end) as closing:
+        closing.peer.send(data + wire.close(1000))
+        found = closing.ended()
+    sent = len(TOO_BIG) if end == "message-too-big" else len(wire.text("hi")) if end == "no-memory" else 0
+    assert (found["bytes_in"], found["messages"]) == (str(len(wire.head() + data + wire.close(1000)) + sent), "0")
+    assert "expiry" not in closing.served.before_the_end_of_the_stream()
+
+
+def test_compressed_frames_are_read_over_where_compression_was_agreed_to(tmp_path):
+    extension = "permessage-deflate"
+    with Traced(tmp_path, "--deflate", TEN_BYTES) as served:
+        peer = served.peer.open(f"Sec-WebSocket-Extensions: {extension}", extension=extension)
+        peer.send(TOO_BIG)
+        assert peer.frame()[:2] == (True, CLOSE)
+        peer.send(wire.frame(TEXT, b"no DEFLATE", rsv=4) + wire.frame(BINARY, b"\xff", rsv=4, fin=False) + wire.close(1009))
+        assert peer.rest() == b""
+        peer.close()
+        assert wire.record(served.finish())["end_id"] == "message-too-big"
+    assert "expiry" not in served.before_the_end_of_the_stream()
+
+
+def deflated(data):
+    deflater = zlib.compressobj(wbits=-15)
+    return (deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+@pytest.mark.parametrize("begun", [14, 15, 300, 70000], ids=["header", "one-byte", "part", "more-than-a-read"])
+@pytest.mark.parametrize("kind", ["announced", "inflated", "no-memory"])
+def test_the_message_that_was_refused_may_go_on_up_to_its_end(tmp_path, kind, begun):
+    """Where it was refused, its frame has not ended; what looks like a Close inside of it is none."""
+    payload, options, served = wire.close(4000) * 20000, [TEN_BYTES], {}
+    data = wire.frame(BINARY, payload)
+    if kind == "inflated":
+        data = wire.frame(BINARY, deflated(bytes(MIB)) + payload, rsv=4)
+    if kind == "no-memory":
+        options, served = ["--max-message=1G"], {"preexec_fn": refuse_memory}
+    extension = {"extension": "permessage-deflate"} if kind == "inflated" else {}
+    with Traced(tmp_path, "--deflate", *options, **served) as closing:
+        peer = closing.peer.open(*(f"Sec-WebSocket-Extensions: {name}" for name in extension.values()), **extension)
+        peer.send(data[:begun] if kind != "inflated" else data[:begun + 1100])
+        assert peer.frame()[1] == CLOSE
+        peer.send(data[begun if kind != "inflated" else begun + 1100:] + wire.close(1009))
+        assert peer.rest() == b""
+        peer.close()
+        log = closing.process.communicate(timeout=wire.LIMIT)[1].decode()
+    sent = len(wire.head(*(f"Sec-WebSocket-Extensions: {name}" for name in extension.values()))) + len(data)
+    assert wire.record(log)["bytes_in"] == str(sent + len(wire.close(1009)))
+    assert "expiry" not in closing.before_the_end_of_the_stream()
+
+
+@pytest.mark.parametrize("header", [wire.close(1000)[:6], wire.close(1000, b"reason")[:9]], ids=["header", "half"])
+def test_the_header_of_a_close_is_enough(tmp_path, header):
+    with Closing(tmp_path, "message-too-big") as closing:
+        closing.peer.send(header)
+        closing.ended()
+    assert closing.served.before_the_end_of_the_stream() == [("read", len(header))]
+
+
+@pytest.mark.parametrize("data", [b"\x81\x00", RESERVED, wire.frame(PING, bytes(126)), wire.text("x", rsv=4),
+                                  wire.frame(PING, fin=False), b"\x82\xfe\0\5"],
+                         ids=["unmasked", "reserved", "long-ping", "rsv1", "fragmented-ping", "length"])
+def test_what_is_no_frame_ends_the_wait_at_once(tmp_path, data):
+    """Behind it no Close can be found any more."""
+    with Closing(tmp_path, "message-too-big") as closing:
+        closing.peer.send(wire.text("good") + data)
+        closing.ended()
+    assert closing.served.before_the_end_of_the_stream() == [("read", len(wire.text("good") + data))]
+
+
+@pytest.mark.slow(LEFT_OPEN)
+@pytest.mark.parametrize("data", [b"", wire.close(1000)[:5], wire.frame(BINARY, bytes(100))[:50] + wire.close(1000)],
+                         ids=["silent", "part-of-a-header", "frame-that-was-abandoned"])
+def test_a_peer_that_sends_no_close_has_two_seconds(tmp_path, data):
+    with Closing(tmp_path, "message-too-big") as closing:
+        closing.peer.send(data)
+        closing.ended()
+    assert closing.served.before_the_end_of_the_stream() == [("read", len(data))] * bool(data) + ["expiry"]
+
+
+@pytest.mark.parametrize("end", CAUSES)
+def test_the_peers_end_of_the_stream_ends_the_wait_at_once(tmp_path, end):
+    with Closing(tmp_path, end) as closing:
+        closing.peer.send(wire.text("half")[:4])
+        closing.peer.end()
+        closing.ended()
+    assert "expiry" not in closing.served.events()
+
+
+def test_the_record_keeps_our_code_whatever_the_peer_answers(tmp_path):
+    with Closing(tmp_path, "message-too-big") as closing:
+        closing.peer.send(wire.close(4000, b"my own"))
+        assert closing.ended()["reason"] == wire.CLOSES["message-too-big"][1].decode()
+
+
+@pytest.mark.parametrize("data", [b"", wire.text("half")[:4]])
+@pytest.mark.parametrize("end", [end for end in CAUSES if end != "no-memory"])
+def test_a_reset_in_the_wait_is_no_news(tmp_path, end, data):
+    with Closing(tmp_path, end) as closing:
+        closing.peer.send(data)
+        closing.peer.reset()
+        assert wire.record(closing.served.finish())["end_id"] == end
+
+
+@pytest.mark.parametrize("end", CAUSES)
+def test_signals_in_the_wait_change_nothing(tmp_path, end):
+    with Closing(tmp_path, end) as closing:
+        for number in [signal.SIGTERM, signal.SIGINT, signal.SIGHUP] * 3:
+            closing.served.stop(number)
+        closing.peer.send(wire.frame(BINARY, bytes(MIB)) + wire.close(1001))
+        found = closing.ended()
+    assert int(found["bytes_in"]) > MIB
+
+
+def test_verbose_names_only_the_peers_close_in_the_wait():
+    """A flood of frames would be a flood of lines."""
+    with wire.Served("--verbose", TEN_BYTES) as served:
+        peer = served.peer.open()
+        peer.send(TOO_BIG + wire.frame(BINARY) * 100_000 + wire.close(4000, b"late"))
+        assert wire.close_code(peer.rest()) == 1009
+        peer.close()
+        lines = [line.partition(": ")[2] for line in served.finish().splitlines()]
+    begun = lines.index("received binary fin=1 length=11")
+    assert lines[begun + 1:-1] == ["sent close fin=1 length=34 code=1009", "received close fin=1 length=6 code=4000"], lines
+
+
+@pytest.mark.parametrize("data, line", [
+    (wire.close(4000)[:7], "received close fin=1 length=2"), (wire.close(4000), "received close fin=1 length=2 code=4000"),
+    (wire.close(), "received close fin=1 length=0"),
+])
+def test_verbose_names_the_code_of_the_peers_close_if_it_has_come(data, line):
+    with wire.Served("--verbose", TEN_BYTES) as served:
+        peer = served.peer.open()
+        peer.send(TOO_BIG + data)
+        assert wire.close_code(peer.rest()) == 1009
+        peer.close()
+        assert served.finish().splitlines()[-2].partition(": ")[2] == line
+
+
+# After 1002 and 1007.
+
+WRONG = {"reserved": RESERVED, "unmasked": b"\x81\x00", "text": wire.text(b"\xff")}
+
+
+@pytest.mark.parametrize("pair", SOCKETS)
+@pytest.mark.parametrize("data", WRONG.values(), ids=WRONG)
+def test_after_1002_and_1007_no_close_is_processed_but_a_silence_awaited(tmp_path, data, pair):
+    """Section 7.1.7 forbids to process anything more, even a Close."""
+    more = wire.close(1002) + bytes(MIB) + wire.close(1002)
+    with Traced(tmp_path, pair=wire.holding(wire.head() + data + more, pair)) as served:
+        assert served.peer.rest().startswith(wire.switching())
+        served.peer.close()
+        assert wire.record(served.finish())["bytes_in"] == str(len(wire.head() + data + more))
+    events = served.before_the_end_of_the_stream()
+    silence = [event == "expiry" for event in events]
+    assert silence == sorted(silence) and silence[-1], events
+
+
+def test_after_1002_the_peers_end_of_the_stream_ends_the_wait_at_once(tmp_path):
+    with Traced(tmp_path) as served:
+        served.peer.open().send(RESERVED)
+        served.peer.end()
+        assert wire.close_code(served.peer.rest()) == 1002
+        served.peer.close()
+        served.finish()
+    assert "expiry" not in served.events()
+
+
+WRONG_CLOSES = {
+    "one-byte": wire.frame(CLOSE, b"\x03"), "code": wire.close(1005), "reason": wire.close(1000, b"\xff"),
+    "unmasked": b"\x88\x00", "rsv": wire.frame(CLOSE, rsv=4), "fragmented": wire.frame(CLOSE, fin=False),
+    "too-long": wire.frame(CLOSE, wire.close_body(1000, bytes(124))),
+}
+
+
+@pytest.mark.parametrize("data", WRONG_CLOSES.values(), ids=WRONG_CLOSES)
+def test_a_close_that_was_itself_wrong_has_come(tmp_path, data):
+    with Traced(tmp_path) as served:
+        served.peer.open().send(data)
+        assert wire.close_code(served.peer.rest()) in (1002, 1007)
+        served.peer.close()
+        served.finish()
+    assert served.before_the_end_of_the_stream() == []
+
+
+# Limits of all of it, and what has none.
+
+@pytest.mark.parametrize("data, more", [(TOO_BIG, wire.frame(BINARY, bytes(MIB))), (RESERVED, bytes(MIB))],
+                         ids=["frames", "anything"])
+def test_a_peer_that_never_stops_sending_is_read_for_64_mib_at_most(data, more):
+    sent = 0
+    with wire.Served(TEN_BYTES) as served:
+        served.peer.open().send(data)
+        try:
+            while sent < 1024 * MIB:
+                served.peer.send(more)
+                sent += len(more)
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        assert sent < 64 * MIB + 32 * MIB, "more than what is read and what socket buffers hold"
+        served.finish()
+
+
+@pytest.mark.slow("a peer has two seconds, and uses them")
+@pytest.mark.parametrize("data, more", [(TOO_BIG, wire.frame(PING)), (RESERVED, b"x")], ids=["frames", "anything"])
+def test_bytes_that_trickle_in_do_not_move_the_limit_of_two_seconds(data, more):
+    """Eight, as the machine may be busy."""
+    with wire.Served(TEN_BYTES) as served, wire.Clock(8) as clock:
+        peer = served.peer.open()
+        peer.send(data)
+        assert peer.frame()[1] == CLOSE
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while served.process.poll() is None and not clock.over():
+                peer.send(more)
+                select.select([], [], [], 0.02)  # as many bytes as end no silence of a tenth of a second
+        assert clock.outlasts(served.process)
+
+
+@pytest.mark.parametrize("data", [TOO_BIG, RESERVED])
+def test_over_pipes_nothing_is_awaited(data):
+    with wire.Served(TEN_BYTES, pair=wire.holding(wire.head() + data + bytes(MIB - 1000), wire.pipe_pair), watched=True) as served:
+        assert served.peer.rest()
+        served.finish()
+        assert wire.queued(served.watched, termios.FIONREAD) > 0
