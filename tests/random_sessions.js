@@ -74,7 +74,8 @@ const session = number => new Promise((resolve, reject) => {
   socket.on('message', (data, binary) => received(binary ? 'binary' : 'text', data));
   socket.on('pong', data => received('pong', data));
   socket.on('close', (answered, why) => {
-    if (answered === code && why.length === 0 && waiting.length === 0) resolve();
+    const echoed = code === 1005 ? '' : reason;
+    if (answered === code && why.toString() === echoed && waiting.length === 0) resolve();
     else fail(`closed with ${answered} ${why}`);
   });
   socket.on('error', error => fail(error.message));
