@@ -211,7 +211,8 @@ struct text {
     X(CONNECTION_NOT_UPGRADE, 400, "The Connection field does not list upgrade; send Connection: Upgrade.")  \
     X(KEY_ABSENT, 400, "Sec-WebSocket-Key is missing; send 16 random bytes in Base64.")                      \
     X(KEY_TWICE, 400, "Sec-WebSocket-Key is there twice; send it once.")                                     \
-    X(KEY_MALFORMED, 400, "Sec-WebSocket-Key must be 16 bytes in Base64: 24 characters ending in ==.")       \
+    X(KEY_MALFORMED, 400,                                                                                    \
+      "Sec-WebSocket-Key must be 22 characters of Base64 (A-Z, a-z, 0-9, + and /) and then ==.")             \
     X(VERSION_TWICE, 400, "Sec-WebSocket-Version is there twice; send it once.")                             \
     X(ORIGIN_TWICE, 400, "Origin is there twice; send it once.")                                             \
     X(SUBPROTOCOL_MALFORMED, 400, "Sec-WebSocket-Protocol must be a list of tokens, separated by commas.")   \
@@ -2177,16 +2178,18 @@ static enum end parse_head(struct head *head, const char *bytes, size_t length)
 
 /* ---- Handshake (section 4.2) --------------------------------------------------------------------------- */
 
-/* Canonical Base64 of 16 bytes: 22 characters, the last with four bits unused and zero, then "==". */
+/*
+ * Tells whether a key is Base64 of 16 bytes: 22 characters and "==".  Four bits of the last character are
+ * unused, and may be set, as in the example of section 4.1: the key is never decoded.
+ */
 static bool is_key(struct text key)
 {
-    static const char last[] = "AQgw";
     if (key.length != KEY_LENGTH || memcmp(key.bytes + KEY_LENGTH - 2, "==", 2) != 0)
         return false;
     for (size_t i = 0; i < KEY_LENGTH - 2; i++)
         if (!is_alphanumeric_or(key.bytes[i], "+/"))
             return false;
-    return strchr(last, key.bytes[KEY_LENGTH - 3]) != NULL;
+    return true;
 }
 
 /* Writes Sec-WebSocket-Accept for a key: section 4.2.2, 5.4. */

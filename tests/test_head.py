@@ -4,7 +4,9 @@ This table is the authority: whole requests go in; status, sentence and the reco
 the parser alone, with what would take too many processes: every cut, every byte.
 """
 
+import base64
 import email.utils
+import hashlib
 import re
 import string
 import time
@@ -363,7 +365,7 @@ WRONG_KEYS = {
     "in-quotes": f'"{wire.KEY}"',
     "list": f"{wire.KEY}, {wire.KEY}",
     "comma-behind": wire.KEY + ",",
-    **{f"unused-bits-set-{last}": key_of("", last) for last in "BPRfhvx09+/"},
+    **{f"{ord(byte):02x}-at-{at}": wire.KEY[:at] + byte + wire.KEY[at + 1:] for at in (0, 10, 21) for byte in "-_=@[`{:. "},
 }
 
 VERSION_TWICE = {
@@ -747,12 +749,14 @@ def test_the_path_is_what_a_target_has_between_its_authority_and_its_query(targe
 
 
 @pytest.mark.parametrize("key", [
-    *[key_of("", last) for last in "AQgw"],
+    *[key_of("", last) for last in BASE64],
     *[key_of(BASE64[start:start + 21]) for start in range(0, len(BASE64), 21)],
+    "AQIDBAUGBwgJCgsMDQ4PEC==",  # RFC 6455 section 4.1
 ])
-def test_a_key_may_have_any_character_of_base64_in_its_first_21_and_four_in_its_last(key):
-    """The 22nd character carries two bits only: with others set it is another spelling of the same bytes."""
-    assert wire.Answer(answer(wire.head(key=key))).status == 101
+def test_a_key_may_have_any_22_characters_of_base64_and_is_hashed_as_it_is(key):
+    """Four bits of the last character are unused, and clients set them: the key is not decoded but hashed."""
+    digest = hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
+    assert answer(wire.head(key=key)) == wire.switching(base64.b64encode(digest).decode())
 
 
 # Wherever the bytes are cut, and with the connection still open, the answer is the same.
