@@ -2206,12 +2206,15 @@ static void make_accept(struct text key, char accept[static ACCEPT_LENGTH + 1])
     accept[ACCEPT_LENGTH] = '\0';
 }
 
-/* Judges Sec-WebSocket-Protocol and chooses from it; section 4.2.2.  Returns ACCEPTED or a refusal. */
+/*
+ * Judges Sec-WebSocket-Protocol and chooses from it; section 4.2.2.  An empty list offers nothing: old
+ * clients send it, and proxies that blank a value.  Returns ACCEPTED or a refusal.
+ */
 static enum end choose_subprotocol(const struct head *head, const struct choices *choices,
                                    struct text *chosen)
 {
     struct list list = {0};
-    struct text value, name, other;
+    struct text name, other;
     unsigned count = 0;
     *chosen = (struct text){"", 0};
     while (next_element(head, "Sec-WebSocket-Protocol", &list, &name)) {
@@ -2226,8 +2229,7 @@ static enum end choose_subprotocol(const struct head *head, const struct choices
         if (chosen->length == 0 && choices_include(choices, name))
             *chosen = name;
     }
-    bool offered = find_field(head, "Sec-WebSocket-Protocol", &value) > 0;
-    return offered && count == 0 ? SUBPROTOCOL_MALFORMED : ACCEPTED;
+    return ACCEPTED;
 }
 
 enum { WITHOUT_VALUE = 1, NO_VALUE_ALLOWED = WINDOW_BITS_MAX + 1 };
@@ -2314,23 +2316,22 @@ static bool parse_extension(struct text extension, struct compression *offer)
     return true;
 }
 
-/* Judges Sec-WebSocket-Extensions and chooses the first acceptable offer, if any is to be: section 9.1. */
+/* Judges Sec-WebSocket-Extensions and chooses the first acceptable offer, if any is to be: section 9.1.  An
+ * empty list offers nothing, as in choose_subprotocol.  Returns ACCEPTED or a refusal. */
 static enum end choose_compression(const struct head *head, bool wanted, struct compression *chosen)
 {
     struct list list = {0};
-    struct text extension, value;
+    struct text extension;
     struct compression offer;
-    unsigned count = 0;
     *chosen = (struct compression){.acceptable = false};
-    for (; next_element(head, "Sec-WebSocket-Extensions", &list, &extension); count++) {
+    while (next_element(head, "Sec-WebSocket-Extensions", &list, &extension)) {
         /* A comma inside of quotes is no token, so an element that was cut there is malformed as well. */
         if (!parse_extension(extension, &offer))
             return EXTENSION_MALFORMED;
         if (wanted && offer.acceptable && !chosen->acceptable)
             *chosen = offer;
     }
-    bool offered = find_field(head, "Sec-WebSocket-Extensions", &value) > 0;
-    return offered && count == 0 ? EXTENSION_MALFORMED : ACCEPTED;
+    return ACCEPTED;
 }
 
 /* Writes what was agreed to as Sec-WebSocket-Extensions says it; empty if nothing was. */

@@ -105,6 +105,19 @@ def test_python3_websockets_sends_many_messages_at_once(url):
     asyncio.run(asyncio.wait_for(talk(), wire.LIMIT))
 
 
+def test_python3_websockets_offers_an_empty_list_of_subprotocols(url):
+    require_module("websockets", "python3-websockets")
+    import websockets
+
+    async def talk():
+        async with websockets.connect(url, subprotocols=[]) as client:
+            assert client.subprotocol is None
+            await client.send("none")
+            assert await client.recv() == "server: none"
+
+    asyncio.run(asyncio.wait_for(talk(), wire.LIMIT))
+
+
 # Debian's python3-websocket.
 
 def test_python3_websocket(url):

@@ -163,12 +163,19 @@ def test_without_an_acceptable_offer_the_handshake_succeeds_and_rsv1_is_1002(off
     assert wire.close_code(answer.removeprefix(wire.switching() + wire.echo("hi"))) == 1002
 
 
-def test_nothing_is_agreed_to_where_nothing_is_offered():
-    assert wire.run(wire.head() + wire.text("hi"), "--deflate").stdout == wire.switching() + wire.echo("hi")
+@pytest.mark.parametrize("offers", [[], [""], [" "], [","], [" , ,"], ["", ","]])
+def test_nothing_is_agreed_to_where_nothing_is_offered(offers):
+    request = wire.head(*[f"Sec-WebSocket-Extensions: {offer}" for offer in offers])
+    assert wire.run(request + wire.text("hi"), "--deflate").stdout == wire.switching() + wire.echo("hi")
+
+
+def test_an_empty_field_beside_an_offer_is_no_fault():
+    request = wire.head("Sec-WebSocket-Extensions:", "Sec-WebSocket-Extensions: permessage-deflate")
+    assert wire.run(request, "--deflate").stdout == wire.switching(extension="permessage-deflate")
 
 
 @pytest.mark.parametrize("options", [[], ["--deflate"]], ids=["without-the-option", "with-it"])
-@pytest.mark.parametrize("offer", ["", ",", "permessage-deflate;", "a b", 'permessage-deflate; a="b', "permessage-deflate, ;"])
+@pytest.mark.parametrize("offer", [";", ",;", "permessage-deflate;", "a b", 'permessage-deflate; a="b', "permessage-deflate, ;"])
 def test_a_malformed_list_of_extensions_is_400(offer, options):
     wire.refused(wire.run(wire.head(f"Sec-WebSocket-Extensions: {offer}"), *options).stdout, 400)
 

@@ -383,8 +383,7 @@ SUBPROTOCOL_MALFORMED = {
     name: wire.head(*[f"Sec-WebSocket-Protocol: {value}" for value in values]) for name, *values in [
         ("with-space", "a b"), ("with-at", "a@b"), ("quoted", '"a"'), ("with-slash", "chat/1"),
         ("with-semicolon", "a;q=1"), ("the-second", "chat, a b"), ("the-65th", ",".join(map(str, range(64))) + ",a b"),
-        ("above-0x7f", "ch\xe4t"), ("empty", ""), ("of-blanks", " \t "), ("of-commas", ","),
-        ("of-empty-names", " , ,\t,"), ("empty-on-two-lines", "", ","),
+        ("above-0x7f", "ch\xe4t"), ("empty-in-quotes", '""'), ("behind-empty-names", ",, ,a b"), ("on-the-second-line", "", "a b"),
     ]
 }
 
@@ -452,7 +451,7 @@ REFUSED = {
     ("version-not-13", 426): VERSION_NOT_13,
     ("extension-malformed", 400): {
         value or "empty": wire.head(f"Sec-WebSocket-Extensions: {value}")
-        for value in ["", ",", ";", "a b", "a;", "a; b=", "a; =b", "a; b=c d", 'a; b="c', 'a; b=""', 'a; b="c,d"', "a, b;"]
+        for value in [";", ",;", "a b", "a;", "a; b=", "a; =b", "a; b=c d", 'a; b="c', 'a; b=""', 'a; b="c,d"', "a, b;"]
     },
     ("origin-forbidden", 403): ORIGIN_FORBIDDEN,
 }
@@ -717,6 +716,10 @@ ACCEPTED = {
     "version-with-space-around": wire.head(sec_websocket_version=" \t13\t "),
     "origin-of-any-kind": wire.head("Origin: null"),
     "extensions": wire.head("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, x"),
+    **{f"{kind}-{name}": wire.head(*[f"Sec-WebSocket-{field}: {value}" for value in values])
+       for kind, field in {"subprotocols": "Protocol", "extensions": "Extensions"}.items()
+       for name, *values in [("empty", ""), ("of-blanks", " \t "), ("of-commas", ","), ("of-empty-elements", " , ,\t,"),
+                             ("empty-on-two-lines", "", ",")]},
     "one-cookie-after-another": wire.head("Cookie: a=b", "Cookie: a=b"),
 }
 
