@@ -83,8 +83,9 @@
 #define STRING(number) STRING_OF(number)
 
 /* These are macros, because the sentences below contain them. */
-#define REQUEST_LINE_MAX 4096 /* bytes, without its CRLF */
-#define HEAD_MAX 16384        /* bytes, with the empty line that ends it */
+#define REQUEST_LINE_MAX 16384 /* bytes, without its CRLF; RFC 9112 section 3 asks for 8,000 or more */
+#define HEAD_MAX 32768         /* bytes, with the empty line that ends it */
+#define SERVED_PATH_MAX 4095   /* bytes of a path in the options; sentences and the page contain it */
 #define FIELDS_MAX 100
 #define CHOICES_MAX 64      /* how often a repeatable option is taken */
 #define PREFIX_MAX 256      /* bytes */
@@ -102,10 +103,11 @@ enum {
     CONTROL_PAYLOAD_MAX = 125,     /* section 5.5 */
     REPLY_HEADER_MAX = 10,         /* section 5.2: two bytes and eight of length, without a masking key */
     REPLY_ROOM = REPLY_HEADER_MAX + PREFIX_MAX,
-    EXTENSION_SIZE = 160,                         /* bytes; permessage-deflate with all its parameters */
-    END_NAME_SIZE = 32,                           /* bytes; identities are shorter */
-    SENTENCE_SIZE = REQUEST_LINE_MAX + 256,       /* bytes; one of the sentences names a path */
-    LOGGED_MAX = 256,                             /* bytes of one value in the log */
+    EXTENSION_SIZE = 160,    /* bytes; permessage-deflate with all its parameters */
+    END_NAME_SIZE = 32,      /* bytes; identities are shorter */
+    END_SENTENCE_SIZE = 128, /* bytes of a sentence in which nothing is filled in yet */
+    SENTENCE_SIZE = SERVED_PATH_MAX + END_SENTENCE_SIZE, /* bytes; some sentences name a path */
+    LOGGED_MAX = 256,                                    /* bytes of one value in the log */
     ESCAPED_SIZE = 4 * LOGGED_MAX + sizeof "...", /* the same as it is logged, each byte as \xHH at worst */
     TLS_HANDSHAKE = 0x16,           /* the first byte of a TLS connection: RFC 8446 section 5.1 */
     PROXY_LINE_MAX = 107,           /* PROXY protocol, version 1, with its CRLF */
@@ -185,7 +187,8 @@ struct text {
     X(METHODS_TOLD, 204, "methods told")                                                                     \
     X(HEAD_TIMEOUT, 408, "The request head did not arrive in time; send it at once and whole.")              \
     X(LINE_TOO_LONG, 414, "The request line is longer than " STRING(REQUEST_LINE_MAX) " bytes; shorten it.") \
-    X(HEAD_TOO_LARGE, 431, "The request head is larger than " STRING(HEAD_MAX) " bytes; send fewer fields.") \
+    X(HEAD_TOO_LARGE, 431,                                                                                   \
+      "The request head is larger than " STRING(HEAD_MAX) " bytes; send fewer or shorter fields.")           \
     X(TOO_MANY_FIELDS, 431, "The request head has more than " STRING(FIELDS_MAX) " fields; send fewer.")     \
     X(VERSION_UNSUPPORTED, 505, "This HTTP version is not spoken here; use HTTP/1.1.")                       \
     X(CUT_OFF, 400, "The request ended before the empty line that completes its head.")                      \
@@ -393,7 +396,7 @@ struct connection {
 };
 
 _Static_assert(PROXY_BINARY_MAX + HEAD_MAX <= INPUT_SIZE, "one read takes what precedes the frames");
-#define FILLED_IN_MAX (6 * (REQUEST_LINE_MAX + CHOICES_MAX * (ORIGIN_MAX + 1)) + 64) /* see send_page */
+#define FILLED_IN_MAX (6 * (SERVED_PATH_MAX + 1 + CHOICES_MAX * (ORIGIN_MAX + 1)) + 64) /* see send_page */
 _Static_assert(FILLED_IN_MAX <= INPUT_SIZE, "what is filled into the page fits behind a request");
 _Static_assert(sizeof PAGE + FILLED_IN_MAX + 4096 <= OUTPUT_SIZE, "the page fits the output, filled in");
 
@@ -629,7 +632,7 @@ static bool choices_include(const struct choices *choices, struct text name)
 /* any, or a path without a query */
 static bool parse_path(const char *value, void *into)
 {
-    bool is_path = *value == '/' && strlen(value) < REQUEST_LINE_MAX && is_visible(TEXT_OF(value), "?#");
+    bool is_path = *value == '/' && strlen(value) <= SERVED_PATH_MAX && is_visible(TEXT_OF(value), "?#");
     return (is_path || strcmp(value, "any") == 0) && choose(into, value, false);
 }
 
@@ -751,7 +754,8 @@ static const struct option_row {
 } option_rows[] = {
     {OPTION('p', "path", "PATH", parse_path, paths),
      "request path that is upgraded, or any; repeatable (/socket)",
-     "any, alone, or up to " STRING(CHOICES_MAX) " times a path that begins with / and has no blank, ? or #"},
+     "any, alone, or up to " STRING(CHOICES_MAX) " times a path of at most " STRING(
+         SERVED_PATH_MAX) " bytes that begins with / and has no blank, ? or #"},
     {OPTION('P', "prefix", "TEXT", parse_prefix, prefix),
      "put before every text reply; %20 is a blank (server:%20)",
      "at most " STRING(PREFIX_MAX) " bytes of UTF-8, with % only as in %20 or %25"},

@@ -183,7 +183,7 @@ def test_every_local_fault_stands_under_diagnostics():
 
 
 @pytest.mark.parametrize("name", ["REQUEST_LINE_MAX", "HEAD_MAX", "FIELDS_MAX", "PREFIX_MAX", "CHOICES_MAX",
-                                  "LOGGED_MAX", "CONTROL_PAYLOAD_MAX", "PROXY_LINE_MAX", "ORIGIN_MAX"])
+                                  "LOGGED_MAX", "CONTROL_PAYLOAD_MAX", "PROXY_LINE_MAX", "ORIGIN_MAX", "SERVED_PATH_MAX"])
 def test_every_limit_in_the_page_is_that_of_the_source(name):
     assert re.search(rf"\b{constant(name)}\b", MANUAL), name
 
@@ -194,6 +194,9 @@ def test_every_limit_in_the_page_is_that_of_the_source(name):
     ("DESCRIPTION", "All of this takes at most {seconds CLOSING_TIME} and {size CLOSING_MAX} from that Close"),
     ("LOGGING", "after {amount LOGGED_MAX} bytes a value is cut"),
     ("LOGGING", "a log that does not take it is interrupted after {seconds LOG_TIME}."),
+    ("OPTIONS", "has at most {amount SERVED_PATH_MAX} bytes. It is compared"),
+    ("HTTP ANSWERS", "The request line is longer than {amount REQUEST_LINE_MAX} bytes."),
+    ("HTTP ANSWERS", "The head is larger than {amount HEAD_MAX} bytes or has more than {amount FIELDS_MAX} fields."),
     ("HTTP ANSWERS", "more than {amount SUBPROTOCOLS_MAX} names."),
     ("SECURITY", "the request line ({amount REQUEST_LINE_MAX} bytes), the head ({amount HEAD_MAX} bytes, "
                  "{amount FIELDS_MAX} fields), the PROXY header ({amount PROXY_LINE_MAX} bytes in version 1, "

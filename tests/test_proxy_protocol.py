@@ -188,7 +188,7 @@ def test_a_line_of_107_bytes_is_the_longest():
 
 def test_the_header_does_not_count_towards_the_limits_of_the_head():
     header = BELIEVED["version-2-tcp4-with-tlvs"][0]
-    filler = "v" * (16384 - len(wire.head("X: ")))
+    filler = "v" * (32768 - len(wire.head("X: ")))
     assert served(header + wire.head(f"X: {filler}"))[0] == wire.switching()
     wire.refused(served(header + wire.head(f"X: {filler}v"))[0], 431)
 
@@ -196,7 +196,7 @@ def test_the_header_does_not_count_towards_the_limits_of_the_head():
 def test_behind_the_longest_header_and_head_there_is_room_for_what_a_read_takes():
     """A read begins behind the part of a frame that the one before it has left."""
     header = version_2(PROXY, TCP4, OVER_IPV4.ljust(65535, b"\0"))
-    head = wire.head("X: " + "v" * (16384 - len(wire.head("X: "))))
+    head = wire.head("X: " + "v" * (32768 - len(wire.head("X: "))))
     payloads = [bytes([number % 251]) * 125 for number in range(6000)]
     data = header + head + b"".join(wire.frame(wire.PING, payload) for payload in payloads)
     with wire.Served(OPTION, pair=wire.holding(data, wire.pipe_pair)) as program:

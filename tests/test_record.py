@@ -146,7 +146,7 @@ def test_a_refusal_is_recorded_with_what_the_head_says_of_the_client(data, end):
     (wire.head(sec_websocket_version="8"), "426", "/socket"),
     (b"GET / HTTP/2.0\r\n\r\n", "505", None),
     (b"GET /\n", "400", None),
-    (b"GET /" + b"o" * 5000, "414", None),
+    (b"GET /" + b"o" * 20000, "414", None),
 ])
 def test_a_refusal_is_recorded_with_its_status_and_no_close_code(data, status, path):
     record = recorded(data)
@@ -161,7 +161,7 @@ def test_every_end_is_named_differently():
         wire.head(upgrade=None), wire.head(sec_websocket_version="8"), wire.head(host=None), b"GET /\n",
         wire.head("X : v"), wire.head("X: v", " folded"), wire.head(version="HTTP/3.0"),
         wire.head("Content-Length: 5"), wire.head("Transfer-Encoding: chunked"), wire.head(*["X: v"] * 100),
-        wire.head("X: " + "v" * 20000), b"GET /" + b"o" * 5000, wire.head("Sec-WebSocket-Protocol: a b"),
+        wire.head("X: " + "v" * 40000), b"GET /" + b"o" * 20000, wire.head("Sec-WebSocket-Protocol: a b"),
         wire.head("Sec-WebSocket-Protocol: a, a"), wire.head("Sec-WebSocket-Extensions: ;"), b"\x16\x03\x01\x02\x00\x01",
         b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
     ]

@@ -57,7 +57,7 @@ def test_what_cannot_be_printed_is_a_local_fault(option):
     assert re.fullmatch(r"ws-echo\[\d+\]: cannot write: No space left on device\n", result.stderr), result.stderr
 
 
-PATH = "any, alone, or up to 64 times a path that begins with / and has no blank, ? or #"
+PATH = "any, alone, or up to 64 times a path of at most 4095 bytes that begins with / and has no blank, ? or #"
 ORIGIN = "any, alone, or up to 64 times null or an origin such as https://example.org, of at most 300 bytes"
 SECONDS_60 = "seconds, as in 60 or 0.5, or 0"
 USER = [

@@ -1156,9 +1156,9 @@ static void check_long_head(enum end due, const char *bytes, size_t length, cons
     check_byte_by_byte(&whole, due, bytes, length, what);
 }
 
-static void a_request_line_has_4096_bytes_at_most(void)
+static void a_request_line_has_16384_bytes_at_most(void)
 {
-    static char bytes[2 * REQUEST_LINE_MAX];
+    static char bytes[REQUEST_LINE_MAX + 64];
     for (size_t length = REQUEST_LINE_MAX - 2; length <= REQUEST_LINE_MAX + 3; length++)
         for (int skipped = 0; skipped <= 1; skipped++) {
             size_t padding = length - strlen("GET / HTTP/1.1");
@@ -1170,7 +1170,7 @@ static void a_request_line_has_4096_bytes_at_most(void)
         }
 }
 
-static void a_head_has_16384_bytes_at_most(void)
+static void a_head_has_32768_bytes_at_most(void)
 {
     static char bytes[HEAD_MAX + 64];
     for (size_t length = HEAD_MAX - 2; length <= HEAD_MAX + 3; length++) {
@@ -1757,8 +1757,9 @@ static void each_limit_has_its_value(void)
         long long due, value;
     } rows[] = {
 #define LIMIT(name, due) {#name, due, name}
-        LIMIT(REQUEST_LINE_MAX, 4096),
-        LIMIT(HEAD_MAX, 16384),
+        LIMIT(REQUEST_LINE_MAX, 16384),
+        LIMIT(HEAD_MAX, 32768),
+        LIMIT(SERVED_PATH_MAX, 4095),
         LIMIT(FIELDS_MAX, 100),
         LIMIT(CHOICES_MAX, 64),
         LIMIT(PREFIX_MAX, 256),
@@ -1776,7 +1777,8 @@ static void each_limit_has_its_value(void)
         LIMIT(REPLY_ROOM, 266),
         LIMIT(EXTENSION_SIZE, 160),
         LIMIT(END_NAME_SIZE, 32),
-        LIMIT(SENTENCE_SIZE, 4352),
+        LIMIT(END_SENTENCE_SIZE, 128),
+        LIMIT(SENTENCE_SIZE, 4223),
         LIMIT(LOGGED_MAX, 256),
         LIMIT(ESCAPED_SIZE, 1028),
         LIMIT(TLS_HANDSHAKE, 0x16),
@@ -1803,7 +1805,7 @@ static void each_limit_has_its_value(void)
         LIMIT(NEVER, 0x7fffffffffffffff),
         LIMIT(DURATION_MAX, 366LL * 86400 * 1000000),
         LIMIT(MESSAGE_MAX, 1 << 30),
-        LIMIT(sizeof(((struct connection *)0)->input), 65551 + 16384 + 1 + (256 << 10)),
+        LIMIT(sizeof(((struct connection *)0)->input), 65551 + 32768 + 1 + (256 << 10)),
         LIMIT(sizeof(((struct connection *)0)->output), 512 << 10),
         LIMIT(sizeof(((struct record *)0)->line), PIPE_BUF - 64),
         LIMIT(sizeof(((struct record *)0)->text), 12288),
@@ -2470,9 +2472,9 @@ static void each_end_has_its_status_or_close_code_and_its_sentence(void)
         {METHODS_TOLD, "METHODS_TOLD", 204, "methods told"},
         {HEAD_TIMEOUT, "HEAD_TIMEOUT", 408,
          "The request head did not arrive in time; send it at once and whole."},
-        {LINE_TOO_LONG, "LINE_TOO_LONG", 414, "The request line is longer than 4096 bytes; shorten it."},
+        {LINE_TOO_LONG, "LINE_TOO_LONG", 414, "The request line is longer than 16384 bytes; shorten it."},
         {HEAD_TOO_LARGE, "HEAD_TOO_LARGE", 431,
-         "The request head is larger than 16384 bytes; send fewer fields."},
+         "The request head is larger than 32768 bytes; send fewer or shorter fields."},
         {TOO_MANY_FIELDS, "TOO_MANY_FIELDS", 431, "The request head has more than 100 fields; send fewer."},
         {VERSION_UNSUPPORTED, "VERSION_UNSUPPORTED", 505,
          "This HTTP version is not spoken here; use HTTP/1.1."},
@@ -3211,8 +3213,8 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(a_head_is_read_in_the_same_way_wherever_it_is_cut)                                                     \
     X(what_stands_behind_the_head_is_not_read)                                                               \
     X(the_fields_of_a_head_are_found_without_the_white_space_around_them)                                    \
-    X(a_request_line_has_4096_bytes_at_most)                                                                 \
-    X(a_head_has_16384_bytes_at_most)                                                                        \
+    X(a_request_line_has_16384_bytes_at_most)                                                                \
+    X(a_head_has_32768_bytes_at_most)                                                                        \
     X(a_head_has_100_fields_at_most)                                                                         \
     X(every_byte_of_a_head_is_judged_by_the_place_where_it_stands)                                           \
     X(a_host_or_a_target_is_not_read_beyond_its_end)                                                         \
