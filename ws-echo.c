@@ -253,10 +253,11 @@ struct text {
 /* What parsers and steps return: more bytes are needed, this step is complete, or how the connection ends. */
 enum end { MORE, ACCEPTED, ENDS(END_IDENTITY) };
 
+/* Arrays and no pointers: the loader would have to relocate those, in memory of each process's own. */
 static const struct {
-    const char *identity;
+    char identity[END_NAME_SIZE];
     uint16_t code;
-    const char *sentence;
+    char sentence[END_SENTENCE_SIZE];
 } ends[] = {{"MORE", 0, ""}, {"ACCEPTED", 0, ""}, ENDS(END_ROW)};
 
 struct field {
