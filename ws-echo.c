@@ -169,7 +169,8 @@ struct text {
 
 /*
  * Every way in which a connection can end: identity, HTTP status or Close code (0: nothing is said), and the
- * sentence for the peer and the record.  CLOSED_BY_PEER is answered with the peer's own code.
+ * sentence for the peer and the record, in which make_sentence fills in %s.  CLOSED_BY_PEER is answered with
+ * the peer's own code.
  */
 #define ENDS(X)                                                                                              \
     X(SILENCE, 0, "nothing was sent")                                                                        \
@@ -210,7 +211,7 @@ struct text {
     X(PATH_UNKNOWN, 404, "Nothing is served at this path.")                                                  \
     X(SOCKET_ELSEWHERE, 404, "There is no WebSocket at this path; connect to %s instead.")                   \
     X(METHOD_NOT_ALLOWED, 405, "This method is not allowed here; use GET.")                                  \
-    X(UPGRADE_REQUIRED, 426, "This is a WebSocket; send Upgrade: websocket over HTTP/1.1.")                  \
+    X(UPGRADE_REQUIRED, 426, "This is a WebSocket; send Upgrade: websocket over HTTP/1.1%s.")                \
     X(CONNECTION_NOT_UPGRADE, 400, "The Connection field does not list upgrade; send Connection: Upgrade.")  \
     X(KEY_ABSENT, 400, "Sec-WebSocket-Key is missing; send 16 random bytes in Base64.")                      \
     X(KEY_TWICE, 400, "Sec-WebSocket-Key is there twice; send it once.")                                     \
@@ -1092,10 +1093,24 @@ static void name_end(enum end end, char name[static END_NAME_SIZE])
     *name = '\0';
 }
 
-/* Writes the sentence of an end.  If it names a path, that is the first one served. */
-static void make_sentence(enum end end, const struct choices *paths, char sentence[static SENTENCE_SIZE])
+/* Returns what is filled into the sentence of an end: where the test page is, if it is served, or the first
+ * path of the WebSocket. */
+static const char *what_to_fill_in(enum end end, const struct options *served)
 {
-    snprintf(sentence, SENTENCE_SIZE, ends[end].sentence, paths->any ? "/" : paths->names[0]);
+    if (end == UPGRADE_REQUIRED)
+        return served->no_page ? "" : ", or open the test page at / in a browser";
+    return served->paths.any ? "/" : served->paths.names[0];
+}
+
+/* Writes the sentence of an end, with what is filled in at its %s, if it has one. */
+static void make_sentence(enum end end, const struct options *served, char sentence[static SENTENCE_SIZE])
+{
+    const char *whole = ends[end].sentence, *place = strstr(whole, "%s");
+    if (place)
+        snprintf(sentence, SENTENCE_SIZE, "%.*s%s%s", (int)(place - whole), whole,
+                 what_to_fill_in(end, served), place + strlen("%s"));
+    else
+        snprintf(sentence, SENTENCE_SIZE, "%s", whole);
 }
 
 /* Logs how the connection went. */
@@ -1116,7 +1131,7 @@ static void log_connection(struct connection *c, enum end end, int priority)
     if (c->close_code)
         add_number(&record, "close", "WS_CLOSE_CODE", c->close_code);
     add_value(&record, "reason", "WS_CLOSE_REASON", c->close_reason);
-    make_sentence(end, &options.paths, sentence);
+    make_sentence(end, &options, sentence);
     name_end(end, name);
     add_value(&record, "end", "WS_END", TEXT_OF(sentence));
     add_to_line(&record, " end_id=%s", name);
@@ -2474,7 +2489,7 @@ static void send_page(struct connection *c)
 static void send_sentence(struct connection *c, enum end end)
 {
     char sentence[SENTENCE_SIZE];
-    make_sentence(end, &options.paths, sentence);
+    make_sentence(end, &options, sentence);
     if (c->status == 204 || c->status == 405)
         print(c, "Allow: GET%s\r\n", text_is(c->head.path, "/") ? ", HEAD, OPTIONS" : "");
     if (c->status == 204) { /* it has no content: RFC 9110 section 15.3.5 */

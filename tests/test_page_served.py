@@ -133,6 +133,21 @@ def test_options_of_another_path_is_refused():
         wire.refused(get(f"OPTIONS {path} HTTP/1.1"), status)
 
 
+SOCKET = "This is a WebSocket; send Upgrade: websocket over HTTP/1.1"
+
+
+@pytest.mark.parametrize("options, sentence", [
+    ([], SOCKET + ", or open the test page at / in a browser."),
+    (["--path=/other", "--path=/socket"], SOCKET + ", or open the test page at / in a browser."),
+    (["--path=any"], SOCKET + ", or open the test page at / in a browser."),
+    (["--no-page"], SOCKET + "."),
+])
+def test_whoever_opens_the_websocket_as_a_page_is_told_where_the_page_is_if_there_is_one(options, sentence):
+    result = wire.run(b"GET /socket HTTP/1.1\r\nHost: localhost\r\n\r\n", *options)
+    assert wire.refused(result.stdout, 426).body.decode() == sentence + "\n"
+    assert wire.record(result.stderr.decode())["end"] == sentence
+
+
 @pytest.mark.parametrize("path", ["/", "any"])
 def test_where_the_root_is_a_served_path_the_upgrade_decides(path):
     option = f"--path={path}"

@@ -2506,7 +2506,7 @@ static void each_end_has_its_status_or_close_code_and_its_sentence(void)
          "There is no WebSocket at this path; connect to %s instead."},
         {METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", 405, "This method is not allowed here; use GET."},
         {UPGRADE_REQUIRED, "UPGRADE_REQUIRED", 426,
-         "This is a WebSocket; send Upgrade: websocket over HTTP/1.1."},
+         "This is a WebSocket; send Upgrade: websocket over HTTP/1.1%s."},
         {CONNECTION_NOT_UPGRADE, "CONNECTION_NOT_UPGRADE", 400,
          "The Connection field does not list upgrade; send Connection: Upgrade."},
         {KEY_ABSENT, "KEY_ABSENT", 400, "Sec-WebSocket-Key is missing; send 16 random bytes in Base64."},
@@ -2860,16 +2860,28 @@ static void an_end_has_the_name_of_its_identity_in_lower_case_with_hyphens(void)
     CHECK_STRING("version-not-13", name, "VERSION_NOT_13");
 }
 
-static void only_a_sentence_that_names_a_path_has_the_first_one(void)
+static void what_a_sentence_leaves_open_is_filled_in(void)
 {
-    static const struct choices any = {.any = true}, two = {.count = 2, .names = {"/a", "/b"}};
+    static const struct options any = {.paths = {.any = true}},
+                                no_page = {.paths = {.any = true}, .no_page = true},
+                                two = {.paths = {.count = 2, .names = {"/a", "/%s"}}},
+                                other = {.paths = {.count = 2, .names = {"/%s%n%", "/b"}}};
     char sentence[SENTENCE_SIZE];
     make_sentence(SOCKET_ELSEWHERE, &two, sentence);
     CHECK_STRING("There is no WebSocket at this path; connect to /a instead.", sentence, "two paths");
     make_sentence(PATH_TOLD, &any, sentence);
     CHECK_STRING("Connect a WebSocket to /.", sentence, "any path");
+    make_sentence(SOCKET_ELSEWHERE, &other, sentence);
+    CHECK_STRING("There is no WebSocket at this path; connect to /%s%n% instead.", sentence,
+                 "a percent sign in a path");
+    make_sentence(UPGRADE_REQUIRED, &two, sentence);
+    CHECK_STRING("This is a WebSocket; send Upgrade: websocket over HTTP/1.1, or open the test page at / in "
+                 "a browser.",
+                 sentence, "with the page");
+    make_sentence(UPGRADE_REQUIRED, &no_page, sentence);
+    CHECK_STRING("This is a WebSocket; send Upgrade: websocket over HTTP/1.1.", sentence, "without the page");
     make_sentence(IDLE, &two, sentence);
-    CHECK_STRING("nothing received in time", sentence, "no path");
+    CHECK_STRING("nothing received in time", sentence, "nothing is left open");
 }
 
 static void a_log_that_took_too_long_is_blocked_for_good(void)
@@ -3272,7 +3284,7 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(an_answer_is_never_written_beyond_the_output)                                                          \
     X(a_name_is_kept_up_to_its_size_and_shown_without_what_could_spoil_a_line)                               \
     X(an_end_has_the_name_of_its_identity_in_lower_case_with_hyphens)                                        \
-    X(only_a_sentence_that_names_a_path_has_the_first_one)                                                   \
+    X(what_a_sentence_leaves_open_is_filled_in)                                                              \
     X(a_log_that_took_too_long_is_blocked_for_good)                                                          \
     X(an_address_from_the_environment_is_in_brackets_or_not_and_has_a_port_or_not)                           \
     X(each_byte_is_of_the_classes_that_the_rfcs_name)                                                        \
