@@ -199,13 +199,26 @@ struct text {
     X(BARE_LF, 400, "A line of the request head ends with LF alone; end it with CRLF.")                      \
     X(BARE_CR, 400, "A CR in the request head is not followed by LF; end lines with CRLF.")                  \
     X(CONTROL_BYTE, 400, "The request head contains a control byte; remove it.")                             \
-    X(LINE_MALFORMED, 400, "The request line is not a method, a target and HTTP/1.1 with single spaces.")    \
-    X(TARGET_MALFORMED, 400, "The request target must be a path, or an absolute http or ws URI.")            \
+    X(LINE_MALFORMED, 400,                                                                                   \
+      "The request line is not a method, a target and HTTP/1.1 with single spaces; a space in the target "   \
+      "is %20.")                                                                                             \
+    X(TARGET_MALFORMED, 400,                                                                                 \
+      "The request target must begin with /, or be an http or ws URI with a host, an optional port and no "  \
+      "user name.")                                                                                          \
+    X(TARGET_FRAGMENT, 400, "The request target contains #; leave the fragment out, or write # as %23.")     \
+    X(TARGET_NOT_ASCII, 400,                                                                                 \
+      "The request target contains a byte above 0x7F; percent-encode the UTF-8, as in %C3%A4.")              \
+    X(TARGET_TAB, 400, "The request target contains a tab; write it as %09.")                                \
     X(FIELD_FOLDED, 400, "A field is folded over several lines; send it on one.")                            \
     X(FIELD_SPACE, 400, "There is white space before the colon of a field; remove it.")                      \
     X(FIELD_MALFORMED, 400, "A field is not a name, a colon and a value.")                                   \
     X(HOST_COUNT, 400, "The request must have exactly one Host field.")                                      \
-    X(HOST_MALFORMED, 400, "The Host field must be a host name or address with an optional port.")           \
+    X(HOST_MALFORMED, 400,                                                                                   \
+      "The Host field must be an ASCII host name (xn-- for other letters) or an address, with an optional "  \
+      "port.")                                                                                               \
+    X(HOST_UNBRACKETED, 400,                                                                                 \
+      "The host is an IPv6 address without brackets; write it as in [::1] or [::1]:8888.")                   \
+    X(HOST_ZONE, 400, "The host is an IPv6 address with a zone; leave out % and the zone, as in [fe80::1].") \
     X(CONTENT, 400, "The request announces content; send none.")                                             \
     X(TRANSFER_ENCODING, 400, "The request has a Transfer-Encoding; send no content.")                       \
     X(PATH_UNKNOWN, 404, "Nothing is served at this path.")                                                  \
@@ -2006,25 +2019,30 @@ static bool list_includes(const struct head *head, const char *name, const char 
 /* What may stand in a host unencoded: RFC 3986 section 2.2 (sub-delims) and 2.3 (unreserved). */
 #define HOST_BYTES "-._~!$&'()*+,;="
 
-/* Judges what stands between the brackets of an IP literal: RFC 3986 section 3.2.2. */
-static bool is_ip_literal(struct text text)
+/* Tells whether text is an IPv6 address: RFC 3986 section 3.2.2. */
+static bool is_ipv6_address(struct text text)
 {
     char string[INET6_ADDRSTRLEN] = "";
     uint8_t address[16];
-    if (text.length > 0 && (text.bytes[0] | 0x20) == 'v') { /* IPvFuture */
-        struct text rest = {text.bytes + 1, text.length - 1}, version = cut(&rest, '.');
-        for (size_t i = 0; i < version.length; i++)
-            if (hex_digit(version.bytes[i]) < 0)
-                return false;
-        for (size_t i = 0; rest.bytes && i < rest.length; i++)
-            if (!is_alphanumeric_or(rest.bytes[i], HOST_BYTES ":"))
-                return false;
-        return version.length > 0 && rest.bytes && rest.length > 0;
-    }
     if (text.length >= sizeof string)
         return false;
     memcpy(string, text.bytes, text.length);
     return strlen(string) == text.length && inet_pton(AF_INET6, string, address) == 1;
+}
+
+/* Judges what stands between the brackets of an IP literal: RFC 3986 section 3.2.2. */
+static bool is_ip_literal(struct text text)
+{
+    if (text.length == 0 || (text.bytes[0] | 0x20) != 'v')
+        return is_ipv6_address(text);
+    struct text rest = {text.bytes + 1, text.length - 1}, version = cut(&rest, '.'); /* IPvFuture */
+    for (size_t i = 0; i < version.length; i++)
+        if (hex_digit(version.bytes[i]) < 0)
+            return false;
+    for (size_t i = 0; rest.bytes && i < rest.length; i++)
+        if (!is_alphanumeric_or(rest.bytes[i], HOST_BYTES ":"))
+            return false;
+    return version.length > 0 && rest.bytes && rest.length > 0;
 }
 
 /* Judges a name or IPv4 address: RFC 3986 section 3.2.2; it may be empty. */
@@ -2055,32 +2073,75 @@ static bool is_host(struct text text)
     return is_registered_name(name) && (!rest.bytes || rest.length == 0 || is_number(rest));
 }
 
-/* Takes the path out of a target in origin or absolute form; RFC 9112 section 3.2.  Returns false if it has
- * neither. */
-static bool parse_target(struct head *head)
+/*
+ * Says what is wrong with a host that is_host refuses: HOST_ZONE for an IPv6 address with a zone (RFC 6874),
+ * in brackets or not, HOST_UNBRACKETED for one without brackets, HOST_MALFORMED otherwise.
+ */
+static enum end host_fault(struct text host)
+{
+    bool bracketed = host.length > 0 && host.bytes[0] == '[';
+    struct text rest = {host.bytes + bracketed, host.length - bracketed}, address = cut(&rest, '%');
+    const char *colon = memrchr(address.bytes, ':', address.length);
+    if (rest.bytes)
+        return is_ipv6_address(address) ? HOST_ZONE : HOST_MALFORMED;
+    if (bracketed || !colon)
+        return HOST_MALFORMED;
+    if (is_ipv6_address(address))
+        return HOST_UNBRACKETED;
+    address.length = (size_t)(colon - address.bytes); /* what is behind it is a port */
+    rest = (struct text){colon + 1, host.length - address.length - 1};
+    return is_ipv6_address(address) && (rest.length == 0 || is_number(rest)) ? HOST_UNBRACKETED
+                                                                             : HOST_MALFORMED;
+}
+
+/* Judges the bytes of a target, in which parse_head has left no control byte but tabs.  Returns MORE, or what
+ * the first byte that no URI has is refused for: RFC 3986 section 2. */
+static enum end judge_target_bytes(struct text target)
+{
+    for (size_t i = 0; i < target.length; i++) {
+        if (target.bytes[i] == '#')
+            return TARGET_FRAGMENT;
+        if (target.bytes[i] == '\t')
+            return TARGET_TAB;
+        if ((unsigned char)target.bytes[i] > '~')
+            return TARGET_NOT_ASCII;
+    }
+    return MORE;
+}
+
+/*
+ * Takes the path out of a target in origin or absolute form; RFC 9112 section 3.2.  Returns MORE (the head
+ * goes on) or why it is refused.
+ */
+static enum end parse_target(struct head *head)
 {
     static const char *const schemes[] = {"http", "https", "ws", "wss"};
     struct text rest = head->target;
-    if (!is_visible(rest, "#"))
-        return false;
+    enum end end = judge_target_bytes(rest);
+    if (end != MORE)
+        return end;
     if (rest.length == 0 || rest.bytes[0] != '/') {
         struct text scheme = cut(&rest, ':');
         bool known = false;
         for (size_t i = 0; i < COUNT_OF(schemes); i++)
             known = known || text_is_any_case(scheme, schemes[i]);
         if (!known || !rest.bytes || rest.length < 3 || memcmp(rest.bytes, "//", 2) != 0)
-            return false;
+            return TARGET_MALFORMED;
         struct text authority = {rest.bytes + 2, 0};
         while (2 + authority.length < rest.length && !strchr("/?", authority.bytes[authority.length]))
             authority.length++;
-        if (authority.length == 0 || authority.bytes[0] == ':' || !is_host(authority))
-            return false;
+        if (!is_host(authority)) {
+            end = host_fault(authority);
+            return end == HOST_MALFORMED ? TARGET_MALFORMED : end;
+        }
+        if (authority.length == 0 || authority.bytes[0] == ':')
+            return TARGET_MALFORMED;
         rest = (struct text){authority.bytes + authority.length, rest.length - 2 - authority.length};
     }
     head->path = cut(&rest, '?');
     if (head->path.length == 0)
         head->path = TEXT_OF("/");
-    return true;
+    return MORE;
 }
 
 /* Parses `method SP target SP HTTP/x.y`.  Returns MORE (the head goes on) or why it is refused. */
@@ -2102,7 +2163,7 @@ static enum end parse_request_line(struct head *head, struct text line)
     if (version.bytes[5] != '1')
         return VERSION_UNSUPPORTED;
     head->minor_version = version.bytes[7] - '0';
-    return parse_target(head) ? MORE : TARGET_MALFORMED;
+    return parse_target(head);
 }
 
 /* Parses `name ":" OWS value OWS`: RFC 9112 section 5.  Returns MORE or why it is refused. */
@@ -2131,7 +2192,7 @@ static enum end judge_framing(const struct head *head)
     if (hosts > 1 || (hosts == 0 && head->minor_version > 0))
         return HOST_COUNT;
     if (!is_host(value))
-        return HOST_MALFORMED;
+        return host_fault(value);
     if (find_field(head, "Transfer-Encoding", &value) > 0)
         return TRANSFER_ENCODING;
     while (next_field(head, "Content-Length", &next, &value))

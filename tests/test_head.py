@@ -167,15 +167,42 @@ TARGET_MALFORMED = {
     "authority": request("CONNECT localhost:8888 HTTP/1.1"),
     "no-slash": request("GET socket HTTP/1.1"),
     "query-only": request("GET ?x HTTP/1.1"),
-    "fragment": request("GET /socket#part HTTP/1.1"),
-    "fragment-of-an-absolute-target": wire.head(path="http://localhost/#part"),
-    "tab": request("GET /soc\tket HTTP/1.1"),
-    "byte-above-0x7f": request("GET /s\xf6cket HTTP/1.1"),
     **{f"absolute-{target}": wire.head(path=target) for target in [
         "http", "http:", "http:/", "http://", "http:///socket", "http://?a", "http://:80/socket", "http:/socket",
         "http:localhost/socket", "ftp://localhost/socket", "xhttp://localhost/socket", "://localhost/socket",
-        "http://me@localhost/socket", "http://localhost:80a/socket", "http://[::1/socket",
+        "http://me@localhost/socket", "http://localhost:80a/socket", "http://[::1/socket", "http://[::1]x/socket",
+        "http://a:b:c/socket",
     ]},
+}
+
+TARGET_FRAGMENT = {
+    "behind-the-path": request("GET /socket#part HTTP/1.1"),
+    "empty": request("GET /socket# HTTP/1.1"),
+    "behind-the-query": wire.head(path="/socket?token=a#b"),
+    "of-an-absolute-target": wire.head(path="http://localhost/#part"),
+    "alone": request("GET # HTTP/1.1"),
+    "of-a-websocket": wire.head(path="/socket#"),
+    "before-a-tab": request("GET /#\t HTTP/1.1"),
+    "before-a-byte-above-0x7f": request("GET /#\xe4 HTTP/1.1"),
+}
+
+TARGET_NOT_ASCII = {
+    "utf-8": request("GET /s\xc3\xb6cket HTTP/1.1"),
+    "latin-1": request("GET /s\xf6cket HTTP/1.1"),
+    "0x80": request("GET /\x80 HTTP/1.1"),
+    "0xff": request("GET /\xff HTTP/1.1"),
+    "in-a-query": wire.head(path="/socket?name=J\xc3\xb6rg"),
+    "in-an-absolute-target": wire.head(path="http://b\xc3\xbccher.example/socket"),
+    "in-no-path": request("GET \xc3\xa4 HTTP/1.1"),
+    "before-a-number-sign": request("GET /\xc3\xa4# HTTP/1.1"),
+}
+
+TARGET_TAB = {
+    "in-a-path": request("GET /soc\tket HTTP/1.1"),
+    "in-a-query": wire.head(path="/socket?a\tb"),
+    "in-front": request("GET \t/socket HTTP/1.1"),
+    "behind": request("GET /socket\t HTTP/1.1"),
+    "before-a-number-sign": request("GET /\t# HTTP/1.1"),
 }
 
 BARE_LF = {
@@ -252,11 +279,14 @@ LONGEST_ADDRESS = "1111:2222:3333:4444:5555:6666:255.255.255.255"
 
 WRONG_HOSTS = [
     "me@localhost", "me:secret@localhost", "local host", "localhost:80a", "localhost:8 0", "localhost:-1",
-    "localhost:80:90", "localhost:b", "::1", "[", "[:", "[::1", "::1]", "[::1]]", "a[::1]", "[::1]x", "[::1]8888",
-    "[::1]:x", "[::1]:80a", "[]", "[::g]", "[::1%lo]", "[1:2:3]", "[1:2:3:4:5:6:7:8:9]", "[1.2.3.4]",
-    f"[{LONGEST_ADDRESS}5]", f"[{'0' * 56}]", "[v.a]", "[v1.]", "[v1]", "[vg.a]", "[v1.a/b]", "[v1.a%41]",
-    "localhost/", "http://localhost", "localhost?", "localhost#", "%", "%4", "%4g", "%g4", "local%zzhost",
-    "localhost%4", "localhost%4:80", '"localhost"', "<localhost>", "local\\host", "local^host", "l\xf6calhost", "a\x80",
+    "localhost:80:90", "localhost:b", "a:80:90", "b:c:d", "[", "[:", "[::1", "::1]", "[::1]]", "a[::1]", "[::1]x",
+    "[::1]8888", "[::1]:x", "[::1]:80a", "[]", "[::g]", "[1:2:3]", "[1:2:3:4:5:6:7:8:9]", "[1.2.3.4]", "1:2:3",
+    "1:2:3:4:5:6:7:8:9:10", "::g", "::g:80", "::1:80x", "192.0.2.1:80:90", ":80:90", "[%eth0]", "[::g%eth0]",
+    "[1.2.3.4%eth0]", "::g%eth0", "localhost%eth0", "%eth0", "a:80%eth0",
+    f"[{LONGEST_ADDRESS}5]", f"[{'0' * 56}]", f"{LONGEST_ADDRESS}5", "[v.a]", "[v1.]", "[v1]", "[vg.a]", "[v1.a/b]",
+    "[v1.a%41]", "[v1.a%eth0]", "localhost/", "http://localhost", "localhost?", "localhost#", "%", "%4", "%4g", "%g4",
+    "local%zzhost", "localhost%4", "localhost%4:80", '"localhost"', "<localhost>", "local\\host", "local^host",
+    "l\xf6calhost", "b\xc3\xbccher.example", "a\x80",
 ]
 
 HOST_MALFORMED = {
@@ -265,6 +295,29 @@ HOST_MALFORMED = {
     "in-http-1.0": request("GET / HTTP/1.0", host="a/b"),
     "with-an-absolute-target": request("GET http://localhost/ HTTP/1.1", host="a@b"),
     **{host: wire.head(host=host) for host in WRONG_HOSTS},
+}
+
+UNBRACKETED = [
+    "::", "::1", "2001:db8::1", "1:2:3:4:5:6:7:8", "::ffff:192.0.2.1", LONGEST_ADDRESS,
+    "::1:80", "::1:65535", "::1:", ":::80", "2001:db8::1:8888", "2001:db8:1:2:3:4:5:6:8888", "::ffff:192.0.2.1:80",
+    f"{LONGEST_ADDRESS}:8888",
+]
+
+HOST_UNBRACKETED = {
+    **{host: wire.head(host=host) for host in UNBRACKETED},
+    **{f"in-the-target-{host}": wire.head(path=f"ws://{host}/socket") for host in UNBRACKETED},
+    "in-http-1.0": request("GET / HTTP/1.0", host="::1"),
+}
+
+ZONED = [
+    "[fe80::1%eth0]", "[fe80::1%eth0]:8888", "[fe80::1%25eth0]", "[fe80::1%]", "[fe80::1%1]:", "[::1%lo]",
+    f"[{LONGEST_ADDRESS}%eth0]", "fe80::1%eth0", "fe80::1%eth0:8888", "fe80::1%25eth0", "::%1",
+]
+
+HOST_ZONE = {
+    **{host: wire.head(host=host) for host in ZONED},
+    **{f"in-the-target-{host}": wire.head(path=f"ws://{host}/socket") for host in ZONED},
+    "in-http-1.0": request("GET / HTTP/1.0", host="[fe80::1%eth0]"),
 }
 
 CONTENT = {
@@ -428,11 +481,16 @@ REFUSED = {
     ("control-byte", 400): CONTROL_BYTE,
     ("line-malformed", 400): LINE_MALFORMED,
     ("target-malformed", 400): TARGET_MALFORMED,
+    ("target-fragment", 400): TARGET_FRAGMENT,
+    ("target-not-ascii", 400): TARGET_NOT_ASCII,
+    ("target-tab", 400): TARGET_TAB,
     ("field-folded", 400): FIELD_FOLDED,
     ("field-space", 400): FIELD_SPACE,
     ("field-malformed", 400): FIELD_MALFORMED,
     ("host-count", 400): HOST_COUNT,
     ("host-malformed", 400): HOST_MALFORMED,
+    ("host-unbracketed", 400): HOST_UNBRACKETED,
+    ("host-zone", 400): HOST_ZONE,
     ("content", 400): CONTENT,
     ("transfer-encoding", 400): TRANSFER_ENCODING,
     ("path-unknown", 404): PATH_UNKNOWN,
@@ -517,11 +575,15 @@ MARKED = {
     "method-no-token": request("QUO@QUOKKA /socket HTTP/1.1"),
     "target": request("GET quokka HTTP/1.1"),
     "target-absolute": request("GET quokka://me@quokka/quokka HTTP/1.1"),
+    "target-with-a-fragment": request("GET /quokka#quokka HTTP/1.1"),
+    "target-not-ascii": request("GET /quokka\xc3\xa4quokka HTTP/1.1"),
+    "target-with-a-tab": request("GET /quokka\tquokka HTTP/1.1"),
     "path": wire.head(path="/quokka?quokka"),
     "long-line": request("GET /" + "quokka" * LINE_LIMIT + " HTTP/1.1"),
     "version": wire.head(version="HTTP/quokka"),
     "major-version": request("GET /quokka HTTP/7.0"),
     "host": wire.head(host="quokka@quokka"),
+    "host-with-a-zone": wire.head(host="[fe80::1%quokka]"),
     "name": wire.head("quokka : x"),
     "value": wire.head("X-A: quokka\0quokka"),
     "folded": wire.head("X-A: quokka", " quokka"),
@@ -554,6 +616,8 @@ def test_a_refusal_reflects_no_byte_of_the_request(data):
 @pytest.mark.parametrize("data, end", [
     (request("HEAD /other HTTP/1.1"), "path-unknown"),
     (request("HEAD /socket HTTP/1.1"), "method-not-allowed"),
+    (request("HEAD /#a HTTP/1.1"), "target-fragment"),
+    (request("HEAD / HTTP/1.1", host="::1"), "host-unbracketed"),
     (request("HEAD / HTTP/1.1", host=None), "host-count"),
     (request("HEAD / HTTP/1.1", "Host: twice"), "host-count"),
     (request("HEAD / HTTP/1.1", "X-A : b"), "field-space"),
@@ -582,6 +646,12 @@ EVIL = "Origin: http://evil.example"
         ("field-malformed", "count", wire.head(*["X: v"] * (FIELD_LIMIT - 5), "no colon")),
         ("version-unsupported", "host", request("GET /other HTTP/2.0", host=None)),
         ("version-unsupported", "target", request("GET * HTTP/2.0")),
+        ("line-too-long", "unknown-method", request("G" * (LINE_LIMIT + 1) + " /other HTTP/1.1")),
+        ("version-unsupported", "fragment", request("GET /# HTTP/2.0")),
+        ("target-fragment", "form", request("GET a#b HTTP/1.1")),
+        ("target-not-ascii", "form", request("GET \xe4 HTTP/1.1")),
+        ("target-tab", "path", request("GET /other\t HTTP/1.1")),
+        ("target-fragment", "host", wire.head(path="/#", host="::1")),
         ("host-count", "content", wire.head("Content-Length: 4", host=None)),
         ("host-count", "transfer-encoding", wire.head("Transfer-Encoding: chunked", host=None)),
         ("host-count", "path", wire.head(host=None, path="/other")),
@@ -782,6 +852,9 @@ def test_a_key_may_have_any_22_characters_of_base64_and_is_hashed_as_it_is(key):
         ("line-malformed", "word", b"hello\r\n"),
         ("line-malformed", "empty", b"\r\n\r\nG"),
         ("target-malformed", "asterisk", b"GET * HTTP/1.1\r\n"),
+        ("target-fragment", "line", b"GET /# HTTP/1.1\r\n"),
+        ("target-not-ascii", "line", b"GET /\xc3\xa4 HTTP/1.1\r\n"),
+        ("host-unbracketed", "in-the-target", b"GET http://::1/ HTTP/1.1\r\n"),
         ("field-folded", "space", b"GET /socket HTTP/1.1\r\nHost: x\r\n folded\r\n"),
         ("field-space", "space", b"GET /socket HTTP/1.1\r\nHost : x\r\n"),
         ("field-malformed", "name", b"GET /socket HTTP/1.1\r\nHo(st: x\r\n"),

@@ -1005,7 +1005,12 @@ static const struct {
     {BYTES("GET /\r\n")},
     {BYTES("GET / HTTP/1.10\r\n")},
     {BYTES("\r\n\r\nGET")},
-    {BYTES("OPTIONS * HTTP/1.1\r\n")},
+    {BYTES("OPTIONS * HTTP/1.1\r\n" HOST "\r\n")},
+    {BYTES("GET * HTTP/1.1\r\n")},
+    {BYTES("GET /a#b HTTP/1.1\r\n")},
+    {BYTES("GET /\xc3\xa4 HTTP/1.1\r\n")},
+    {BYTES("GET /a\tb HTTP/1.1\r\n")},
+    {BYTES("GET http://[fe80::1%a]/ HTTP/1.1\r\n")},
     {BYTES("GET / HTTP/1.1\n")},
     {BYTES("\nGET / HTTP/1.1\r\n")},
     {BYTES(GET "Host: a\n\r\n")},
@@ -1025,6 +1030,7 @@ static const struct {
     {BYTES(GET "\r\n")},
     {BYTES(GET HOST HOST "\r\n")},
     {BYTES(GET "Host: a b\r\n\r\n")},
+    {BYTES(GET "Host: ::1\r\n\r\n")},
     {BYTES(GET HOST "Content-Length: 1\r\n\r\na")},
     {BYTES(GET HOST "Transfer-Encoding: chunked\r\n\r\n")},
     {BYTES("")},
@@ -1203,6 +1209,15 @@ static void a_head_has_100_fields_at_most(void)
 #define TOKEN ALPHANUMERIC "!#$%&'*+-.^_`|~"     /* RFC 9110 section 5.6.2 */
 #define HOST_NAME ALPHANUMERIC "-._~!$&'()*+,;=" /* RFC 3986 section 3.2.2 */
 
+/* Says what a byte is due that is neither allowed in a target nor what ends it. */
+static enum end due_in_target(int byte)
+{
+    return byte == '#'    ? TARGET_FRAGMENT
+           : byte == '\t' ? TARGET_TAB
+           : byte > 0x7f  ? TARGET_NOT_ASCII
+                          : TARGET_MALFORMED;
+}
+
 static void every_byte_of_a_head_is_judged_by_the_place_where_it_stands(void)
 {
     static const struct {
@@ -1229,6 +1244,7 @@ static void every_byte_of_a_head_is_judged_by_the_place_where_it_stands(void)
                            : (byte < ' ' && byte != '\t') || byte == 0x7f ? CONTROL_BYTE
                            : byte == ' '                                  ? places[i].space
                            : strchr(places[i].allowed, byte)              ? ACCEPTED
+                           : places[i].otherwise == TARGET_MALFORMED      ? due_in_target(byte)
                                                                           : places[i].otherwise;
             int length = sprintf(bytes, "%s%c%s", places[i].before, byte, places[i].behind);
             CHECK_NUMBER(due, parse_whole(&head, bytes, (size_t)length), "%s", shown(bytes, (size_t)length));
@@ -1238,15 +1254,28 @@ static void every_byte_of_a_head_is_judged_by_the_place_where_it_stands(void)
 static void a_host_or_a_target_is_not_read_beyond_its_end(void)
 {
     static const char *const texts[] = {
-        "a%41%c3:80", "[::ffff:192.0.2.1]:80", "[v1f.a:b]:1", "http://a%41:80/b?c", "wss://[::1]?a", "/a?b",
+        "a%41%c3:80",
+        "[::ffff:192.0.2.1]:80",
+        "[v1f.a:b]:1",
+        "[fe80::1%25a]:80",
+        "fe80::1%a",
+        "2001:db8::1:65535",
+        "http://a%41:80/b?c",
+        "wss://[::1]?a",
+        "ws://::1/a",
+        "/a?b",
+        "*",
+        "/a#b",
     };
     char *end = (char *)guarded(64) + 64;
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         for (size_t length = 0; length <= strlen(texts[i]); length++) {
             struct text text = {texts[i], length};
             struct text alone = {memcpy(end - length, texts[i], length), length};
-            struct head head = {.target = text}, head_alone = {.target = alone};
+            struct head head = {.method = TEXT_OF("OPTIONS"), .target = text};
+            struct head head_alone = {.method = TEXT_OF("OPTIONS"), .target = alone};
             CHECK_NUMBER(is_host(alone), is_host(text), "%zu bytes of %s", length, texts[i]);
+            CHECK_NUMBER(host_fault(alone), host_fault(text), "%zu bytes of %s", length, texts[i]);
             CHECK_NUMBER(parse_target(&head_alone), parse_target(&head), "%zu bytes of %s", length, texts[i]);
             check_text(head_alone.path, head.path, texts[i]);
         }
@@ -2489,15 +2518,27 @@ static void each_end_has_its_status_or_close_code_and_its_sentence(void)
         {BARE_CR, "BARE_CR", 400, "A CR in the request head is not followed by LF; end lines with CRLF."},
         {CONTROL_BYTE, "CONTROL_BYTE", 400, "The request head contains a control byte; remove it."},
         {LINE_MALFORMED, "LINE_MALFORMED", 400,
-         "The request line is not a method, a target and HTTP/1.1 with single spaces."},
+         "The request line is not a method, a target and HTTP/1.1 with single spaces; a space in the target "
+         "is %20."},
         {TARGET_MALFORMED, "TARGET_MALFORMED", 400,
-         "The request target must be a path, or an absolute http or ws URI."},
+         "The request target must begin with /, or be an http or ws URI with a host, an optional port and no "
+         "user name."},
+        {TARGET_FRAGMENT, "TARGET_FRAGMENT", 400,
+         "The request target contains #; leave the fragment out, or write # as %23."},
+        {TARGET_NOT_ASCII, "TARGET_NOT_ASCII", 400,
+         "The request target contains a byte above 0x7F; percent-encode the UTF-8, as in %C3%A4."},
+        {TARGET_TAB, "TARGET_TAB", 400, "The request target contains a tab; write it as %09."},
         {FIELD_FOLDED, "FIELD_FOLDED", 400, "A field is folded over several lines; send it on one."},
         {FIELD_SPACE, "FIELD_SPACE", 400, "There is white space before the colon of a field; remove it."},
         {FIELD_MALFORMED, "FIELD_MALFORMED", 400, "A field is not a name, a colon and a value."},
         {HOST_COUNT, "HOST_COUNT", 400, "The request must have exactly one Host field."},
         {HOST_MALFORMED, "HOST_MALFORMED", 400,
-         "The Host field must be a host name or address with an optional port."},
+         "The Host field must be an ASCII host name (xn-- for other letters) or an address, with an optional "
+         "port."},
+        {HOST_UNBRACKETED, "HOST_UNBRACKETED", 400,
+         "The host is an IPv6 address without brackets; write it as in [::1] or [::1]:8888."},
+        {HOST_ZONE, "HOST_ZONE", 400,
+         "The host is an IPv6 address with a zone; leave out % and the zone, as in [fe80::1]."},
         {CONTENT, "CONTENT", 400, "The request announces content; send none."},
         {TRANSFER_ENCODING, "TRANSFER_ENCODING", 400,
          "The request has a Transfer-Encoding; send no content."},
@@ -2880,6 +2921,8 @@ static void what_a_sentence_leaves_open_is_filled_in(void)
                  sentence, "with the page");
     make_sentence(UPGRADE_REQUIRED, &no_page, sentence);
     CHECK_STRING("This is a WebSocket; send Upgrade: websocket over HTTP/1.1.", sentence, "without the page");
+    make_sentence(TARGET_FRAGMENT, &two, sentence);
+    CHECK_STRING(ends[TARGET_FRAGMENT].sentence, sentence, "a percent sign in a sentence");
     make_sentence(IDLE, &two, sentence);
     CHECK_STRING("nothing received in time", sentence, "nothing is left open");
 }
