@@ -2110,8 +2110,8 @@ static enum end judge_target_bytes(struct text target)
 }
 
 /*
- * Takes the path out of a target in origin or absolute form; RFC 9112 section 3.2.  Returns MORE (the head
- * goes on) or why it is refused.
+ * Takes the path out of a target in origin or absolute form, or the * of OPTIONS; RFC 9112 section 3.2.
+ * Returns MORE (the head goes on) or why it is refused.
  */
 static enum end parse_target(struct head *head)
 {
@@ -2120,6 +2120,10 @@ static enum end parse_target(struct head *head)
     enum end end = judge_target_bytes(rest);
     if (end != MORE)
         return end;
+    if (text_is(rest, "*") && text_is(head->method, "OPTIONS")) {
+        head->path = rest;
+        return MORE;
+    }
     if (rest.length == 0 || rest.bytes[0] != '/') {
         struct text scheme = cut(&rest, ':');
         bool known = false;
@@ -2453,13 +2457,19 @@ static enum end judge_websocket(const struct head *head, const struct options *s
     return origins == 0 || choices_include(&served->origins, origin) ? ACCEPTED : ORIGIN_FORBIDDEN;
 }
 
+/* Tells whether a path is the root, or the * of OPTIONS, which is judged as the root. */
+static bool is_root(struct text path)
+{
+    return text_is(path, "/") || text_is(path, "*");
+}
+
 /* Judges a readable request.  The first fault in this order is answered. */
 static enum end judge_request(const struct head *head, const struct options *served, struct agreement *agreed)
 {
     /* Upgrade is ignored in HTTP/1.0: RFC 9110 section 7.8. */
     bool websocket = head->minor_version > 0 && list_includes(head, "Upgrade", "websocket");
-    bool root = text_is(head->path, "/"), page = root && !websocket;
-    if (!page && !choices_include(&served->paths, head->path))
+    bool root = is_root(head->path), page = root && !websocket;
+    if (!page && !choices_include(&served->paths, root ? TEXT_OF("/") : head->path))
         return websocket ? SOCKET_ELSEWHERE : PATH_UNKNOWN;
     if (root && text_is(head->method, "OPTIONS"))
         return METHODS_TOLD;
@@ -2552,7 +2562,7 @@ static void send_sentence(struct connection *c, enum end end)
     char sentence[SENTENCE_SIZE];
     make_sentence(end, &options, sentence);
     if (c->status == 204 || c->status == 405)
-        print(c, "Allow: GET%s\r\n", text_is(c->head.path, "/") ? ", HEAD, OPTIONS" : "");
+        print(c, "Allow: GET%s\r\n", is_root(c->head.path) ? ", HEAD, OPTIONS" : "");
     if (c->status == 204) { /* it has no content: RFC 9110 section 15.3.5 */
         print(c, "\r\n");
         return;

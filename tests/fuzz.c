@@ -53,6 +53,16 @@ static bool agreed_again(const char *extension, const struct compression *agreed
     return whole == agreed->acceptable && memcmp(&again, agreed, whole ? sizeof again : 0) == 0;
 }
 
+/* Tells whether text is one of some words, with a blank around each. */
+static bool is_one_of(struct text text, const char *words)
+{
+    char word[16];
+    if (text.length > 10)
+        return false;
+    snprintf(word, sizeof word, " %.*s ", (int)text.length, text.bytes);
+    return strstr(words, word);
+}
+
 /* Judges a readable head, as the program does next. */
 static void judge_readable(const struct head *head, const char *bytes, size_t length)
 {
@@ -86,7 +96,9 @@ static void judge_readable(const struct head *head, const char *bytes, size_t le
     HOLDS(head->field_count <= FIELDS_MAX && head->scanned <= HEAD_MAX);
     HOLDS(bytes[head->scanned - 1] == '\n' && is_token(head->method));
     HOLDS(lies_within(head->method, bytes, length) && lies_within(head->target, bytes, length));
-    HOLDS(head->path.length > 0 && head->path.bytes[0] == '/' && is_visible(head->path, "?#"));
+    bool of_everything = is_one_of(head->target, " * ") && is_one_of(head->method, " OPTIONS ");
+    HOLDS(head->path.length > 0 && head->path.bytes[0] == (of_everything ? '*' : '/'));
+    HOLDS(is_visible(head->path, "?#") && is_visible(head->target, "#"));
     for (size_t i = 0; i < head->field_count; i++) {
         const struct field *field = &head->fields[i];
         HOLDS(lies_within(field->name, bytes, length) && lies_within(field->value, bytes, length));

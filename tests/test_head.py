@@ -162,8 +162,15 @@ LINE_MALFORMED = {
 
 TARGET_MALFORMED = {
     "empty": request("GET  HTTP/1.1"),
-    "asterisk": request("OPTIONS * HTTP/1.1"),
     "asterisk-for-get": request("GET * HTTP/1.1"),
+    "asterisk-for-head": request("HEAD * HTTP/1.1"),
+    "asterisk-for-post": request("POST * HTTP/1.1"),
+    "asterisk-for-options-in-lower-case": request("options * HTTP/1.1"),
+    "asterisk-for-a-method-that-begins-like-options": request("OPTIONSX * HTTP/1.1"),
+    "asterisk-for-a-websocket": wire.head(path="*"),
+    "two-asterisks": request("OPTIONS ** HTTP/1.1"),
+    "asterisk-with-a-query": request("OPTIONS *?x HTTP/1.1"),
+    "asterisk-with-a-path": request("OPTIONS */ HTTP/1.1"),
     "authority": request("CONNECT localhost:8888 HTTP/1.1"),
     "no-slash": request("GET socket HTTP/1.1"),
     "query-only": request("GET ?x HTTP/1.1"),

@@ -151,8 +151,8 @@ JUDGES = {"h11": h11_verdicts, "node": node_verdicts}
 
 # Where they differ.
 
-AUTHORITY = rb"(?:\[[0-9a-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9a-f]{2})*)(?::[0-9]*)?"
-TARGET = rb"(?:/[!\"$-~]*|(?:https?|wss?)://(?!:)(?![/? ])" + AUTHORITY + rb"(?:[/?][!\"$-~]*)?)"
+AUTHORITY = rb"(?:\[(?![^\]]*[0-9a-f]{5})[0-9a-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9a-f]{2})*)(?::[0-9]*)?"
+TARGET = rb"(?:/[!\"$-~]*|(?<=(?-i:OPTIONS ))\\*|(?:https?|wss?)://(?!:)(?![/? ])" + AUTHORITY + rb"(?:[/?][!\"$-~]*)?)"
 LINE = rb"[!-~]+ [^ \r\n]+ HTTP/[0-9]\.[0-9]\r\n"
 FRONT = rb"^(?:\r\n)?"
 HOST_AT = rb"(?:\nhost:[ \t]*|" + FRONT + rb"[^ ]+ (?:https?|wss?)://)"

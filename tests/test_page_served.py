@@ -110,10 +110,10 @@ def test_without_the_page_a_websocket_is_at_its_path_only(path):
 
 
 @pytest.mark.parametrize("options", [[], ["--no-page"], ["--path=/"], ["--path=any", "--no-page"]])
-@pytest.mark.parametrize("request_line", ["OPTIONS / HTTP/1.0", "OPTIONS / HTTP/1.1",
-                                          "OPTIONS http://localhost/ HTTP/1.1"])
+@pytest.mark.parametrize("request_line", ["OPTIONS / HTTP/1.0", "OPTIONS / HTTP/1.1", "OPTIONS http://localhost/ HTTP/1.1",
+                                          "OPTIONS http://localhost HTTP/1.1", "OPTIONS * HTTP/1.0", "OPTIONS * HTTP/1.1"])
 def test_options_of_the_root_is_204_and_lists_the_methods(request_line, options):
-    """What a load balancer sends that was told nothing about health checks."""
+    """What a load balancer sends that was told nothing about health checks, or as in the manual of HAProxy."""
     answer = wire.Answer(get(request_line, options=options))
     assert (answer.status, answer.body) == (204, b"")
     assert {"GET", "HEAD"} <= set(answer.fields["allow"].split(", "))
@@ -124,12 +124,20 @@ def test_options_of_the_root_is_204_and_lists_the_methods(request_line, options)
 
 
 @pytest.mark.parametrize("path", ["/", "any"])
-def test_options_of_the_root_is_204_also_with_an_upgrade_that_is_served_there(path):
-    assert wire.Answer(wire.run(wire.head(path="/", method="OPTIONS"), f"--path={path}").stdout).status == 204
+@pytest.mark.parametrize("target", ["/", "*"])
+def test_options_of_the_root_is_204_also_with_an_upgrade_that_is_served_there(path, target):
+    assert wire.Answer(wire.run(wire.head(path=target, method="OPTIONS"), f"--path={path}").stdout).status == 204
+
+
+def test_options_of_everything_is_recorded_as_such_and_at_debug_only():
+    request = b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    assert wire.run(request).stderr == b""
+    record = wire.record(wire.run(request, "--verbose").stderr.decode())
+    assert (record["path"], record["status"], record["end_id"]) == ("*", "204", "methods-told")
 
 
 def test_options_of_another_path_is_refused():
-    for path, status in ("/socket", 405), ("/other", 404), ("*", 400):
+    for path, status in ("/socket", 405), ("/other", 404), ("/*", 404), ("*/", 400):
         wire.refused(get(f"OPTIONS {path} HTTP/1.1"), status)
 
 
