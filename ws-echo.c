@@ -87,10 +87,11 @@
 #define HEAD_MAX 32768         /* bytes, with the empty line that ends it */
 #define SERVED_PATH_MAX 4095   /* bytes of a path in the options; sentences and the page contain it */
 #define FIELDS_MAX 100
-#define CHOICES_MAX 64      /* how often a repeatable option is taken */
-#define PREFIX_MAX 256      /* bytes */
-#define SUBPROTOCOLS_MAX 64 /* each is compared with all before it */
-#define ORIGIN_MAX 300      /* bytes; the longest host name, 253, fits with a scheme and a port */
+#define CONTENT_DIGITS_MAX 18 /* of a Content-Length, without leading zeros; 64 bits hold them */
+#define CHOICES_MAX 64        /* how often a repeatable option is taken */
+#define PREFIX_MAX 256        /* bytes */
+#define SUBPROTOCOLS_MAX 64   /* each is compared with all before it */
+#define ORIGIN_MAX 300        /* bytes; the longest host name, 253, fits with a scheme and a port */
 
 enum {
     INPUT_SIZE = 256 * 1024,       /* bytes that one read takes at most */
@@ -219,10 +220,15 @@ struct text {
     X(HOST_UNBRACKETED, 400,                                                                                 \
       "The host is an IPv6 address without brackets; write it as in [::1] or [::1]:8888.")                   \
     X(HOST_ZONE, 400, "The host is an IPv6 address with a zone; leave out % and the zone, as in [fe80::1].") \
-    X(CONTENT, 400, "The request announces content; send none.")                                             \
-    X(TRANSFER_ENCODING, 400, "The request has a Transfer-Encoding; send no content.")                       \
+    X(CONTENT, 400,                                                                                          \
+      "Content-Length must be one number of at most " STRING(                                                \
+          CONTENT_DIGITS_MAX) " digits, and 0 in GET, HEAD and OPTIONS.")                                    \
+    X(TRANSFER_ENCODING, 400,                                                                                \
+      "Transfer-Encoding must be chunked alone, in HTTP/1.1, without Content-Length, and not in GET, HEAD "  \
+      "or OPTIONS.")                                                                                         \
     X(PATH_UNKNOWN, 404, "Nothing is served at this path.")                                                  \
     X(SOCKET_ELSEWHERE, 404, "There is no WebSocket at this path; connect to %s instead.")                   \
+    X(METHOD_UNKNOWN, 501, "This method is not known here; use GET.")                                        \
     X(METHOD_NOT_ALLOWED, 405, "This method is not allowed here; use GET.")                                  \
     X(UPGRADE_REQUIRED, 426, "This is a WebSocket; send Upgrade: websocket over HTTP/1.1%s.")                \
     X(CONNECTION_NOT_UPGRADE, 400, "The Connection field does not list upgrade; send Connection: Upgrade.")  \
@@ -2187,22 +2193,40 @@ static enum end parse_field(struct head *head, struct text line)
     return MORE;
 }
 
+/*
+ * Judges what announces content: RFC 9112 section 6.  No content is ever read, but where a proxy in front
+ * could find another end of it than we would, the request is refused before anything else is judged.  Content
+ * of GET, HEAD and OPTIONS has no meaning (RFC 9110 section 9.3), and parsers differ in whether it is there.
+ * Returns ACCEPTED or why the request is refused.
+ */
+static enum end judge_content(const struct head *head)
+{
+    struct text coding, length;
+    unsigned codings = find_field(head, "Transfer-Encoding", &coding);
+    unsigned lengths = find_field(head, "Content-Length", &length);
+    bool meaningless =
+        text_is(head->method, "GET") || text_is(head->method, "HEAD") || text_is(head->method, "OPTIONS");
+    if (codings > 0) {
+        bool unambiguous =
+            codings == 1 && lengths == 0 && head->minor_version > 0 && text_is_any_case(coding, "chunked");
+        return unambiguous && !meaningless ? ACCEPTED : TRANSFER_ENCODING;
+    }
+    if (lengths == 0)
+        return ACCEPTED;
+    size_t digits = length.length - strspn(length.bytes, "0");
+    if (lengths > 1 || !is_number(length) || digits > (meaningless ? 0 : CONTENT_DIGITS_MAX))
+        return CONTENT;
+    return ACCEPTED;
+}
+
 /* Judges what makes a whole head unreadable.  Returns ACCEPTED (so far) or why it is refused. */
 static enum end judge_framing(const struct head *head)
 {
-    struct text value;
-    size_t next = 0;
-    unsigned hosts = find_field(head, "Host", &value);
+    struct text host;
+    unsigned hosts = find_field(head, "Host", &host);
     if (hosts > 1 || (hosts == 0 && head->minor_version > 0))
         return HOST_COUNT;
-    if (!is_host(value))
-        return host_fault(value);
-    if (find_field(head, "Transfer-Encoding", &value) > 0)
-        return TRANSFER_ENCODING;
-    while (next_field(head, "Content-Length", &next, &value))
-        if (!is_number(value) || strspn(value.bytes, "0") < value.length)
-            return CONTENT;
-    return ACCEPTED;
+    return is_host(host) ? judge_content(head) : host_fault(host);
 }
 
 /* Takes a line without its CRLF.  Returns MORE, ACCEPTED when the head is complete, or a refusal. */
@@ -2463,6 +2487,17 @@ static bool is_root(struct text path)
     return text_is(path, "/") || text_is(path, "*");
 }
 
+/* Tells whether a method is one of RFC 9110 section 9.3, or PATCH, RFC 5789. */
+static bool is_known_method(struct text method)
+{
+    static const char known[][sizeof "OPTIONS"] = {"GET",     "HEAD",    "POST",  "PUT",  "DELETE",
+                                                   "CONNECT", "OPTIONS", "TRACE", "PATCH"};
+    for (size_t i = 0; i < COUNT_OF(known); i++)
+        if (text_is(method, known[i]))
+            return true;
+    return false;
+}
+
 /* Judges a readable request.  The first fault in this order is answered. */
 static enum end judge_request(const struct head *head, const struct options *served, struct agreement *agreed)
 {
@@ -2473,6 +2508,8 @@ static enum end judge_request(const struct head *head, const struct options *ser
         return websocket ? SOCKET_ELSEWHERE : PATH_UNKNOWN;
     if (root && text_is(head->method, "OPTIONS"))
         return METHODS_TOLD;
+    if (!is_known_method(head->method))
+        return METHOD_UNKNOWN;
     if (!text_is(head->method, "GET") && !(page && text_is(head->method, "HEAD")))
         return METHOD_NOT_ALLOWED;
     if (page)
@@ -2506,6 +2543,7 @@ static const char *status_phrase(int status)
     case 414: return "URI Too Long";
     case 426: return "Upgrade Required";
     case 431: return "Request Header Fields Too Large";
+    case 501: return "Not Implemented";
     case 505:
     default: return "HTTP Version Not Supported";
     }

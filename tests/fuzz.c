@@ -53,6 +53,33 @@ static bool agreed_again(const char *extension, const struct compression *agreed
     return whole == agreed->acceptable && memcmp(&again, agreed, whole ? sizeof again : 0) == 0;
 }
 
+/* Judges what announces content in a readable head: RFC 9112 section 6, and one end of it for all parsers. */
+static void judge_announcement(const struct head *head)
+{
+    unsigned lengths = 0, codings = 0;
+    bool content = false;
+    for (size_t i = 0; i < head->field_count; i++) {
+        struct text name = head->fields[i].name, value = head->fields[i].value;
+        bool length = name.length == 14 && strncasecmp(name.bytes, "content-length", 14) == 0;
+        bool coding = name.length == 17 && strncasecmp(name.bytes, "transfer-encoding", 17) == 0;
+        uint64_t number = 0;
+        for (size_t j = 0; length && j < value.length; j++) {
+            HOLDS(value.bytes[j] >= '0' && value.bytes[j] <= '9' && number < INT64_MAX / 10);
+            number = number * 10 + (uint64_t)(value.bytes[j] - '0');
+        }
+        HOLDS(!length || value.length > 0);
+        HOLDS(!coding || (value.length == 7 && strncasecmp(value.bytes, "chunked", 7) == 0));
+        lengths += length;
+        codings += coding;
+        content = content || number > 0 || coding;
+    }
+    HOLDS(lengths + codings <= 1 && (codings == 0 || head->minor_version > 0));
+    for (size_t i = 0; i < 3; i++) {
+        static const struct text without[] = {{"GET", 3}, {"HEAD", 4}, {"OPTIONS", 7}};
+        HOLDS(!content || !is_same_text(head->method, without[i]));
+    }
+}
+
 /* Tells whether text is one of some words, with a blank around each. */
 static bool is_one_of(struct text text, const char *words)
 {
@@ -84,6 +111,11 @@ static void judge_readable(const struct head *head, const char *bytes, size_t le
         enum end answer = judge_request(head, &served[i], &agreed);
         subprotocol = agreed.subprotocol;
         HOLDS(answer == ACCEPTED || ends[answer].code >= 200);
+        bool known = is_one_of(head->method, " GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH ");
+        HOLDS(known || ends[answer].code == 404 || ends[answer].code == 501);
+        HOLDS(!known || ends[answer].code != 501);
+        HOLDS(answer != METHODS_TOLD || is_one_of(head->method, " OPTIONS "));
+        HOLDS(answer != ACCEPTED || is_one_of(head->method, " GET "));
         HOLDS(answer != ACCEPTED || list_includes(head, "Upgrade", "websocket"));
         if (answer == ACCEPTED && subprotocol.length > 0)
             HOLDS(is_token(subprotocol) && lies_within(subprotocol, bytes, length));
@@ -99,6 +131,7 @@ static void judge_readable(const struct head *head, const char *bytes, size_t le
     bool of_everything = is_one_of(head->target, " * ") && is_one_of(head->method, " OPTIONS ");
     HOLDS(head->path.length > 0 && head->path.bytes[0] == (of_everything ? '*' : '/'));
     HOLDS(is_visible(head->path, "?#") && is_visible(head->target, "#"));
+    judge_announcement(head);
     for (size_t i = 0; i < head->field_count; i++) {
         const struct field *field = &head->fields[i];
         HOLDS(lies_within(field->name, bytes, length) && lies_within(field->value, bytes, length));

@@ -327,21 +327,77 @@ HOST_ZONE = {
     "in-http-1.0": request("GET / HTTP/1.0", host="[fe80::1%eth0]"),
 }
 
+# What is no plain number, once: refused of any method, before its path and the method itself are judged.
+WRONG_LENGTHS = [
+    "", "abc", "-1", "-0", "+0", "+5", "0x0", "0x5", "0o5", "0b1", "0.0", "5.0", "5e0", "0 0", "5 5", "0, 0", "5, 5", "5,5",
+    "5,", ",5", "0,5", "1_0", "1a", "5;", "5; a", '"5"', "5 octets", "\xb2", "\xb25", "1\t2",
+    "1000000000000000000", "18446744073709551616", "18446744073709551621", "340282366920938463463374607431768211456",
+    "9" * 1000,
+]
+REQUEST_LINES = {
+    "get": "GET /socket", "head": "HEAD /", "options": "OPTIONS /", "options-of-all": "OPTIONS *", "post": "POST /socket",
+    "post-to-the-page": "POST /", "post-elsewhere": "POST /other", "put": "PUT /socket", "trace": "TRACE /",
+    "unknown-method": "get /",
+}
+WITHOUT_CONTENT = ["get", "head", "options", "options-of-all"]
+
+
+def with_content(name, *fields, version="1.1"):
+    """A request with the line of that name."""
+    return request(f"{REQUEST_LINES[name]} HTTP/{version}", *fields)
+
+
 CONTENT = {
-    "of-a-post": request("POST /socket HTTP/1.1", "Content-Length: 5") + b"hello",
-    **{value or "empty": wire.head(f"Content-Length: {value}")
-       for value in ("1", "", "abc", "-1", "-0", "+0", "0x0", "0.0", "0 0", "0, 0", "1a", "05", "0000000005",
-                     "4294967296", "18446744073709551616", "340282366920938463463374607431768211456")},
-    "two-lengths": wire.head("Content-Length: 0", "Content-Length: 5"),
-    "two-lengths-of-different-case": wire.head("Content-Length: 0", "content-length: 10"),
+    # Of methods whose content has no meaning.
+    **{f"{name}-{value}": with_content(name, f"Content-Length: {value}") for name in WITHOUT_CONTENT
+       for value in ("1", "5", "05", "0000000005", "4294967296", "999999999999999999")},
+    "of-a-websocket": wire.head("Content-Length: 5"),
+    "of-a-page-in-http-1.0": request("GET / HTTP/1.0", "Content-Length: 5", host=None),
+    # Ambiguous.
+    **{f"{name}-{value[:40] or 'empty'}": with_content(name, f"Content-Length: {value}")
+       for name in ("get", "post") for value in WRONG_LENGTHS},
+    **{f"{name}-two-lengths{kind}": with_content(name, *fields) for name in REQUEST_LINES for kind, fields in {
+        "": ("Content-Length: 0", "Content-Length: 5"),
+        "-the-same": ("Content-Length: 5", "Content-Length: 5"),
+        "-of-0": ("Content-Length: 0", "Content-Length: 0"),
+        "-of-different-case": ("Content-Length: 0", "content-length: 00"),
+        "-one-empty": ("Content-Length:", "Content-Length: 5"),
+        "-apart": ("Content-Length: 5", "X-A: b", "CONTENT-LENGTH: 5"),
+    }.items()},
+    "two-lengths-of-a-websocket": wire.head("Content-Length: 0", "Content-Length: 0"),
+    "two-lengths-in-http-1.0": with_content("post", "Content-Length: 5", "Content-Length: 5", version="1.0"),
 }
 
+# What is not chunked alone: refused as above.
+WRONG_CODINGS = [
+    "", "identity", "x", "gzip", "gzip, chunked", "chunked, gzip", "chunked, chunked", "chunked,chunked", "chunked,",
+    ", chunked", ",chunked", "chunked, identity", "identity, chunked", "chunked;a=b", "chunked; a", '"chunked"', "'chunked'",
+    "xchunked", "chunkedx", "chunk", "chunked\xa0", "\x85chunked", "chunked chunked", "chun\tked", "chunked/1", "cow",
+    "compress", "trailers",
+]
+
 TRANSFER_ENCODING = {
-    **{value or "empty": wire.head(f"Transfer-Encoding: {value}")
-       for value in ("chunked", "identity", "CHUNKED", "x", "gzip, chunked", "")},
-    "and-length": wire.head("Transfer-Encoding: chunked", "Content-Length: 0"),
-    "and-length-above-0": wire.head("Transfer-Encoding:", "Content-Length: 5"),
-    "in-http-1.0": request("GET / HTTP/1.0", "Transfer-Encoding: chunked"),
+    # Of methods whose content has no meaning.
+    **{f"{name}-{value}": with_content(name, f"Transfer-Encoding: {value}")
+       for name in WITHOUT_CONTENT for value in ("chunked", "CHUNKED", "gzip")},
+    "of-a-websocket": wire.head("Transfer-Encoding: chunked"),
+    # Ambiguous.
+    **{f"{name}-{value or 'empty'}": with_content(name, f"Transfer-Encoding: {value}")
+       for name in ("post", "post-elsewhere", "unknown-method") for value in WRONG_CODINGS},
+    **{f"{name}-two{kind}": with_content(name, *fields) for name in REQUEST_LINES for kind, fields in {
+        "": ("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"),
+        "-of-different-case": ("Transfer-Encoding: chunked", "transfer-encoding: Chunked"),
+        "-one-empty": ("Transfer-Encoding: chunked", "Transfer-Encoding:"),
+        "-the-other-identity": ("Transfer-Encoding: chunked", "Transfer-Encoding: identity"),
+    }.items()},
+    **{f"{name}-and-length{kind}": with_content(name, *fields) for name in REQUEST_LINES for kind, fields in {
+        "": ("Transfer-Encoding: chunked", "Content-Length: 0"),
+        "-in-front": ("Content-Length: 5", "Transfer-Encoding: chunked"),
+        "-malformed": ("Transfer-Encoding: chunked", "Content-Length: x"),
+        "-of-an-empty-one": ("Transfer-Encoding:", "Content-Length: 5"),
+        "-of-another-coding": ("Content-Length: 5", "Transfer-Encoding: identity"),
+    }.items()},
+    **{f"{name}-in-http-1.0": with_content(name, "Transfer-Encoding: chunked", version="1.0") for name in REQUEST_LINES},
 }
 
 SOCKET_ELSEWHERE = {
@@ -366,17 +422,43 @@ PATH_UNKNOWN = {
     "head": request("HEAD /other HTTP/1.1"),
     "post": request("POST /other HTTP/1.1"),
     "post-of-length-0": request("POST /other HTTP/1.1", "Content-Length: 0"),
+    "post-with-content": request("POST /other HTTP/1.1", "Content-Length: 5") + b"hello",
+    "post-with-chunks": request("POST /other HTTP/1.1", "Transfer-Encoding: chunked") + b"5\r\nhello\r\n0\r\n\r\n",
+    "unknown-method": request("BREW /other HTTP/1.1"),
     "options": request("OPTIONS /other HTTP/1.1"),
     "http-1.0": request("GET /other HTTP/1.0", host=None),
 }
 
 METHOD_NOT_ALLOWED = {
     **{method: request(f"{method} /socket HTTP/1.1")
-       for method in ("POST", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "get", "Get", "X-ANY!", TOKEN)},
+       for method in ("POST", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "CONNECT")},
+    **{f"{method}-to-the-page": request(f"{method} / HTTP/1.1")
+       for method in ("POST", "PUT", "DELETE", "TRACE", "PATCH", "CONNECT")},
+    # Content that is announced without ambiguity is not looked at.
+    **{f"{name}-{value}": with_content(name, f"Content-Length: {value}") + b"hello"
+       for name in ("post", "post-to-the-page", "put", "trace")
+       for value in ("5", "0", "00", "0005", "999999999999999999", "000000000000000000000000000005", " \t 5 \t ")},
+    **{f"{name}-{value}": with_content(name, f"Transfer-Encoding: {value}") + b"5\r\nhello\r\n0\r\n\r\n"
+       for name in ("post", "post-to-the-page", "put", "trace") for value in ("chunked", "Chunked", "CHUNKED", " \t chunked \t ")},
+    "post-with-content-that-does-not-come": with_content("post", "Content-Length: 5"),
+    "post-with-malformed-chunks": with_content("post", "Transfer-Encoding: chunked") + b"+5\nhello",
+    "post-with-content-that-looks-like-a-request": with_content("post", "Content-Length: 400") + wire.head(),
+    "post-with-content-in-http-1.0": with_content("post", "Content-Length: 5", version="1.0") + b"hello",
+    "post-that-expects-100-continue": with_content("post", "Expect: 100-continue", "Content-Length: 5"),
     "upgrade-by-post": wire.head(method="POST"),
     "upgrade-by-head": wire.head(method="HEAD"),
-    "post-to-the-page": request("POST / HTTP/1.1"),
     "post-in-http-1.0": request("POST /socket HTTP/1.0", host=None),
+}
+
+METHOD_UNKNOWN = {
+    **{method: request(f"{method} /socket HTTP/1.1")
+       for method in ("get", "Get", "GETS", "GE", "post", "patch", "QUERY", "PROPFIND", "BREW", "PRI", "X-ANY!", "0", TOKEN)},
+    "to-the-page": request("PROPFIND / HTTP/1.1"),
+    "upgrade": wire.head(method="get"),
+    "with-content": request("BREW /socket HTTP/1.1", "Content-Length: 5") + b"hello",
+    "with-chunks": request("BREW /socket HTTP/1.1", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
+    "in-http-1.0": request("BREW /socket HTTP/1.0", host=None),
+    "as-long-as-the-line-allows": request("G" * (LINE_LIMIT - len(" / HTTP/1.1")) + " / HTTP/1.1"),
 }
 
 UPGRADE_REQUIRED = {
@@ -502,6 +584,7 @@ REFUSED = {
     ("transfer-encoding", 400): TRANSFER_ENCODING,
     ("path-unknown", 404): PATH_UNKNOWN,
     ("socket-elsewhere", 404): SOCKET_ELSEWHERE,
+    ("method-unknown", 501): METHOD_UNKNOWN,
     ("method-not-allowed", 405): METHOD_NOT_ALLOWED,
     ("upgrade-required", 426): UPGRADE_REQUIRED,
     ("connection-not-upgrade", 400): CONNECTION_NOT_UPGRADE,
@@ -579,6 +662,7 @@ def test_404_names_a_path_that_is_served_to_a_websocket_request(options, named):
 
 MARKED = {
     "method": request("QUOKKA /socket HTTP/1.1"),
+    "method-known": request("POST /socket?quokka HTTP/1.1", "Content-Length: 6") + b"quokka",
     "method-no-token": request("QUO@QUOKKA /socket HTTP/1.1"),
     "target": request("GET quokka HTTP/1.1"),
     "target-absolute": request("GET quokka://me@quokka/quokka HTTP/1.1"),
@@ -665,8 +749,22 @@ EVIL = "Origin: http://evil.example"
         ("host-count", "method", wire.head(host=None, method="POST")),
         ("host-malformed", "content", wire.head("Content-Length: 4", host="a/b")),
         ("host-malformed", "transfer-encoding", wire.head("Transfer-Encoding: chunked", host="a/b")),
-        ("content", "path", request("POST /other HTTP/1.1", "Content-Length: 4")),
-        ("transfer-encoding", "method", request("POST / HTTP/1.1", "Transfer-Encoding: chunked")),
+        ("host-zone", "content", wire.head("Content-Length: 4", host="[fe80::1%a]")),
+        ("host-unbracketed", "path", wire.head(host="::1", path="/other")),
+        ("field-folded", "transfer-encoding", request("POST / HTTP/1.1", "Transfer-Encoding: chunked", " , gzip")),
+        ("field-space", "transfer-encoding", request("POST / HTTP/1.1", "Transfer-Encoding : chunked")),
+        ("content", "path", request("GET /other HTTP/1.1", "Content-Length: 4")),
+        ("content", "upgrade", wire.head("Content-Length: 4", upgrade=None)),
+        ("content", "path-of-a-post", request("POST /other HTTP/1.1", "Content-Length: 4, 4")),
+        ("content", "method", request("POST / HTTP/1.1", "Content-Length: +4")),
+        ("content", "unknown-method", request("BREW / HTTP/1.1", "Content-Length: 4", "Content-Length: 4")),
+        ("content", "204", request("OPTIONS / HTTP/1.1", "Content-Length: 4")),
+        ("content", "204-of-everything", request("OPTIONS * HTTP/1.1", "Content-Length: 4")),
+        ("transfer-encoding", "path", request("POST /other HTTP/1.1", "Transfer-Encoding: gzip, chunked")),
+        ("transfer-encoding", "method", request("POST / HTTP/1.1", "Transfer-Encoding: identity")),
+        ("transfer-encoding", "unknown-method", request("BREW / HTTP/1.0", "Transfer-Encoding: chunked")),
+        ("transfer-encoding", "content", request("POST / HTTP/1.1", "Content-Length: x", "Transfer-Encoding: chunked")),
+        ("transfer-encoding", "204", request("OPTIONS / HTTP/1.1", "Transfer-Encoding: chunked")),
         ("field-space", "path", wire.head("X : v", path="/other")),
         ("target-malformed", "method", request("POST * HTTP/1.1")),
         ("target-malformed", "field", request("GET * HTTP/1.1", "no colon")),
@@ -676,6 +774,13 @@ EVIL = "Origin: http://evil.example"
         ("path-unknown", "http-1.0", wire.head(path="/other", version="HTTP/1.0")),
         ("socket-elsewhere", "origin", wire.head(EVIL, path="/other")),
         ("socket-elsewhere", "options", wire.head(method="OPTIONS", path="/")),
+        ("path-unknown", "unknown-method", request("BREW /other HTTP/1.1")),
+        ("socket-elsewhere", "unknown-method", wire.head(method="BREW", path="/other")),
+        ("socket-elsewhere", "options-of-everything", wire.head(method="OPTIONS", path="*")),
+        ("method-unknown", "upgrade", wire.head(method="BREW", upgrade=None)),
+        ("method-unknown", "key", wire.head(method="BREW", key=None)),
+        ("method-unknown", "http-1.0", wire.head(method="BREW", version="HTTP/1.0")),
+        ("method-not-allowed", "content", wire.head("Content-Length: 4", method="POST")),
         ("method-not-allowed", "upgrade", wire.head(method="POST", upgrade=None)),
         ("method-not-allowed", "http-1.0", wire.head(method="POST", version="HTTP/1.0")),
         ("method-not-allowed", "key", wire.head(method="POST", key=None)),
@@ -791,6 +896,8 @@ ACCEPTED = {
     "upgrade-over-two-lines": wire.head("Upgrade: websocket", upgrade="h2c"),
     "content-length-0": wire.head("Content-Length: 0"),
     "content-length-00": wire.head("Content-Length: 00"),
+    "content-length-of-many-zeros": wire.head("Content-Length: " + "0" * 100),
+    "content-length-with-space-around": wire.head("Content-Length: \t 0 \t "),
     "expect": wire.head("Expect: 100-continue"),
     "version-with-space-around": wire.head(sec_websocket_version=" \t13\t "),
     "origin-of-any-kind": wire.head("Origin: null"),

@@ -28,10 +28,15 @@ BASES = [
     b"GET / HTTP/1.1\r\nHost: localhost:8888\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n",
     b"HEAD / HTTP/1.0\r\nConnection: close\r\n\r\n",
     b"POST /socket HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 0\r\nX-Empty:\r\nX-Tab:\ta\tb\t\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: localhost:8888\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n",
+    b"PUT /socket HTTP/1.1\r\nHost: localhost:8888\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n",
+    b"OPTIONS * HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\nAccept: */*\r\n\r\n",
     b"GET http://example.org:80/socket?a=b HTTP/1.1\r\nhost: example.org\r\nCookie: a=b; c=\"d\"\r\nCookie: e\r\n\r\n",
 ]
 BYTES = [bytes([byte]) for byte in b"\0\x01\t\n\r\x1b !\"#%,/:;=?@AZaz{~\x7f\x80\xc3\xff"]
 LINES = [b"GET /socket HTTP/1.1", b"GET * HTTP/1.1", b"OPTIONS * HTTP/1.1", b"CONNECT localhost:80 HTTP/1.1",
+         b"POST / HTTP/1.1", b"POST * HTTP/1.1", b"OPTIONS *?a HTTP/1.1", b"TRACE / HTTP/1.1", b"POST / HTTP/1.0",
+         b"GET /{a}|[b]^?{\"c\":[1]} HTTP/1.1", b"GET /\xc3\xa4 HTTP/1.1", b"GET http://[fe80::1%25a]/ HTTP/1.1",
          b"GET ws://a.example/socket HTTP/1.1", b"GET ftp://a/ HTTP/1.1", b"GET http://me@a/ HTTP/1.1", b"GET /a#b HTTP/1.1",
          b"GET socket HTTP/1.1", b"get /socket HTTP/1.1", b"ANY /socket HTTP/1.1", b"M-SEARCH / HTTP/1.1", b"G@T / HTTP/1.1",
          b"GET / HTTP/1.0", b"GET / HTTP/1.2", b"GET / HTTP/2.0", b"GET / HTTP/0.9", b"GET /", b"GET / HTTP/1.10",
@@ -39,9 +44,18 @@ LINES = [b"GET /socket HTTP/1.1", b"GET * HTTP/1.1", b"OPTIONS * HTTP/1.1", b"CO
          b"GET /" + b"a" * 4100 + b" HTTP/1.1", b"GET /" + b"a" * 16400 + b" HTTP/1.1", b"PRI * HTTP/2.0", b"",
          b" GET / HTTP/1.1"]
 FIELDS = [b"Host: localhost", b"Host:", b"Host: a b", b"Host: me@a", b"Host: a/b", b"Host: [::1", b"Host: a:b",
+          b"Host: ::1", b"Host: ::1:80", b"Host: [fe80::1%eth0]", b"Host: fe80::1%eth0",
           b"Host: a, b", b"Host : a", b"Content-Length: 0", b"Content-Length: 5", b"Content-Length: 00", b"Content-Length: +0",
           b"Content-Length: 0, 0", b"Content-Length: 0x0", b"Content-Length: ", b"Content-Length: 99999999999999999999",
+          b"Content-Length: 05", b"Content-Length: 5, 5", b"Content-Length: 0x5", b"Content-Length: 5 5", b"Content-Length: -5",
+          b"Content-Length: 999999999999999999", b"Content-Length:  5  ", b"Content-Length: 0\r\nContent-Length: 0",
+          b"Content-Length: 5\r\nTransfer-Encoding: chunked",
           b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity", b"Transfer-Encoding: gzip, chunked",
+          b"Transfer-Encoding: Chunked", b"Transfer-Encoding: chunked, chunked", b"Transfer-Encoding: chunked, identity",
+          b"Transfer-Encoding: chunked,", b"Transfer-Encoding: , chunked", b"Transfer-Encoding: \tchunked ",
+          b"Transfer-Encoding: chunked;a=b", b"Transfer-Encoding: \"chunked\"", b"Transfer-Encoding: xchunked",
+          b"Transfer-Encoding : chunked", b"Transfer-Encoding: chunked\r\n , gzip",
+          b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
           b"Transfer-Encoding:", b"Expect: 100-continue", b"Connection: close", b"Connection: ,Upgrade,", b"Upgrade: h2c",
           b"Upgrade: websocket", b"Sec-WebSocket-Key: x", b"X", b": y", b" X: y", b"\tX: y", b"X Y: z", b"X:y:z", b"X(: y",
           b"X\xc4: y", b"X: \xc4", b"X: y ", b"X: y\r\n folded", b"X:", b"X: y\nZ: z", b"X: y\rZ: z", b"X: y\0", b"X\0: y",
@@ -238,18 +252,38 @@ DIFFERENCES = [
     Difference("h11 node", "host-malformed", rb"(?i)\nhost:[ \t]*(?!" + AUTHORITY + rb"[ \t]*\r\n)",
                b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
                "ours", "RFC 9112 section 3.2: 400 where the value of Host is invalid"),
-    Difference("h11 node", "content", rb"(?i)\ncontent-length:(?![ \t]*0+[ \t]*\r\n)",
-               request(b"POST / HTTP/1.1", b"Content-Length: 5"),
-               "both", "ws-echo(8), HTTP ANSWERS: nothing that is served takes content; RFC 9112 section 6.3 lets it be read"),
-    Difference("h11 node", "transfer-encoding", rb"(?i)\ntransfer-encoding:",
-               request(b"POST / HTTP/1.1", b"Transfer-Encoding: chunked"),
-               "both", "as above; RFC 9112 section 6.1 refuses codings that are not understood"),
-    Difference("node", None, rb"(?is)\ncontent-length:.*\ncontent-length:",
-               request(b"GET / HTTP/1.1", b"Content-Length: 0", b"Content-Length: 0"),
+    Difference("h11 node", "host-unbracketed", rb"(?i)" + HOST_AT + rb"(?:[0-9a-f.]*:){2}[0-9a-f:.]*(?:[ \t]*\r|[ /?])",
+               b"GET / HTTP/1.1\r\nHost: ::1\r\n\r\n",
+               "ours", "RFC 3986 section 3.2.2: an IPv6 address is in brackets"),
+    Difference("h11 node", "host-zone", rb"(?i)" + HOST_AT + rb"\[?[0-9a-f:.]+%",
+               b"GET / HTTP/1.1\r\nHost: [fe80::1%eth0]\r\n\r\n",
+               "ours", "RFC 3986 section 3.2.2: an IPv6 address has no zone; RFC 6874 section 1: it means something on one "
+               "machine only"),
+    # What announces content.
+    Difference("h11 node", "content", rb"(?is)" + WITHOUT_CONTENT + rb".*\ncontent-length:[ \t]*0*[1-9]",
+               request(b"GET / HTTP/1.1", b"Content-Length: 5"),
+               "both", "RFC 9110 section 9.3.1: content of GET has no meaning and may be refused, since it is used for smuggling"),
+    Difference("h11", "content", rb"(?is)\ncontent-length:.*\ncontent-length:",
+               request(b"POST / HTTP/1.1", b"Content-Length: 5", b"Content-Length: 5"),
                "both", "RFC 9110 section 8.6: equal ones are rejected, or taken for one"),
-    Difference("h11", None, rb"(?is)\ncontent-length:.*\ncontent-length:",
-               request(b"GET / HTTP/1.1", b"Content-Length: 0", b"Content-Length: 00"),
-               "both", "as above; 0 and 00 are equal"),
+    Difference("h11", "content", rb"(?i)\ncontent-length:[^\r]*,",
+               request(b"POST / HTTP/1.1", b"Content-Length: 5, 5"),
+               "both", "as above"),
+    Difference("h11 node", "content", rb"(?i)\ncontent-length:[ \t]*0*[1-9][0-9]{18}",
+               request(b"POST / HTTP/1.1", b"Content-Length: 1000000000000000000"),
+               "both", "RFC 9110 section 8.6: no number may overflow; ours leaves none to any parser"),
+    Difference("h11 node", "transfer-encoding", rb"(?is)" + WITHOUT_CONTENT + rb".*\ntransfer-encoding:",
+               request(b"GET / HTTP/1.1", b"Transfer-Encoding: chunked"),
+               "both", "RFC 9110 section 9.3.1, as above"),
+    Difference("h11", "transfer-encoding", rb"(?is)^(?=.*\ncontent-length:).*\ntransfer-encoding:",
+               request(b"POST / HTTP/1.1", b"Content-Length: 5", b"Transfer-Encoding: chunked"),
+               "both", "RFC 9112 section 6.1: both are rejected, or the length is ignored"),
+    Difference("node", "transfer-encoding", rb"(?i)\ntransfer-encoding:[ \t]*(?!chunked[ \t]*\r\n)",
+               request(b"POST / HTTP/1.1", b"Transfer-Encoding: gzip, chunked"),
+               "both", "RFC 9112 section 6.1: a coding that is not understood is refused; theirs says so only behind the head"),
+    Difference("h11 node", "transfer-encoding", rb"(?is)" + FRONT + rb"[^\n]* HTTP/1\.0\r.*\ntransfer-encoding:",
+               request(b"POST / HTTP/1.0", b"Transfer-Encoding: chunked"),
+               "ours", "RFC 9112 section 6.1: the framing of such a message is faulty"),
     Difference("node", None, rb"(?i)\ncontent-length:[^\r]*\t",
                request(b"GET / HTTP/1.1", b"Content-Length: 0\t"),
                "ours", "RFC 9110 section 5.6.3: white space around a value may be a tab", mended=True),
@@ -260,10 +294,9 @@ def state(verdict):
     return "part" if verdict is None else "refused" if verdict[0] else "read"
 
 
-def without_equal_lengths(fields):
-    """Fields as h11 gives them: of equal Content-Length fields it keeps the first."""
-    lengths = [at for at, (name, _) in enumerate(fields) if name.lower() == "content-length"]
-    return [field for at, field in enumerate(fields) if at not in lengths[1:]]
+def as_h11_gives_them(fields):
+    """h11 writes the coding in lower case."""
+    return [(name, value.lower() if name.lower() == "transfer-encoding" else value) for name, value in fields]
 
 
 def unexplained(judge, head, our, their):
@@ -271,7 +304,7 @@ def unexplained(judge, head, our, their):
     refuses."""
     states = state(our), state(their)
     if states == ("read", "read"):
-        fields = without_equal_lengths(our[1]) if judge == "h11" else our[1]
+        fields = as_h11_gives_them(our[1]) if judge == "h11" else our[1]
         return None if fields == logged(their[1]) else f"ours read {fields}, theirs {logged(their[1])}"
     if states[0] == states[1] or states == ("refused", "part"):
         return None

@@ -127,6 +127,13 @@ def test_every_http_status_stands_in_the_table_and_no_other():
     assert {int(item) for item in items("HTTP ANSWERS") if item.isdigit()} == statuses
 
 
+def test_the_methods_that_are_known_stand_there():
+    (known,) = re.findall(r"known\[\]\[.*?\] = \{(.*?)\};", SOURCE, re.S)
+    methods = re.findall(r'"([A-Z]+)"', known)
+    sentence = f"it is none of {', '.join(methods[:-1])} and {methods[-1]}, in capitals."
+    assert sentence in " ".join(section("HTTP ANSWERS").split())
+
+
 def test_every_close_code_stands_in_the_table_and_no_other():
     names = set(re.findall(r"X\(\w+, ([A-Z_]+),", macro("ENDS")))
     recorded = {"NO_STATUS", "ABNORMAL"}
@@ -183,7 +190,8 @@ def test_every_local_fault_stands_under_diagnostics():
 
 
 @pytest.mark.parametrize("name", ["REQUEST_LINE_MAX", "HEAD_MAX", "FIELDS_MAX", "PREFIX_MAX", "CHOICES_MAX",
-                                  "LOGGED_MAX", "CONTROL_PAYLOAD_MAX", "PROXY_LINE_MAX", "ORIGIN_MAX", "SERVED_PATH_MAX"])
+                                  "LOGGED_MAX", "CONTROL_PAYLOAD_MAX", "PROXY_LINE_MAX", "ORIGIN_MAX", "SERVED_PATH_MAX",
+                                  "CONTENT_DIGITS_MAX"])
 def test_every_limit_in_the_page_is_that_of_the_source(name):
     assert re.search(rf"\b{constant(name)}\b", MANUAL), name
 
@@ -197,6 +205,7 @@ def test_every_limit_in_the_page_is_that_of_the_source(name):
     ("OPTIONS", "has at most {amount SERVED_PATH_MAX} bytes. It is compared"),
     ("HTTP ANSWERS", "The request line is longer than {amount REQUEST_LINE_MAX} bytes."),
     ("HTTP ANSWERS", "The head is larger than {amount HEAD_MAX} bytes or has more than {amount FIELDS_MAX} fields."),
+    ("HTTP ANSWERS", "one plain number of at most {amount CONTENT_DIGITS_MAX} digits"),
     ("HTTP ANSWERS", "more than {amount SUBPROTOCOLS_MAX} names."),
     ("SECURITY", "the request line ({amount REQUEST_LINE_MAX} bytes), the head ({amount HEAD_MAX} bytes, "
                  "{amount FIELDS_MAX} fields), the PROXY header ({amount PROXY_LINE_MAX} bytes in version 1, "

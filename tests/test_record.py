@@ -147,6 +147,10 @@ def test_a_refusal_is_recorded_with_what_the_head_says_of_the_client(data, end):
     (b"GET / HTTP/2.0\r\n\r\n", "505", None),
     (b"GET /\n", "400", None),
     (b"GET /" + b"o" * 20000, "414", None),
+    (wire.head(method="BREW"), "501", "/socket"),
+    (wire.head("Content-Length: 5", method="POST"), "405", "/socket"),
+    (wire.head("Content-Length: 5", method="OPTIONS", path="*"), "400", "*"),
+    (wire.head(path="/socket#"), "400", None),
 ])
 def test_a_refusal_is_recorded_with_its_status_and_no_close_code(data, status, path):
     record = recorded(data)
@@ -163,7 +167,10 @@ def test_every_end_is_named_differently():
         wire.head("Content-Length: 5"), wire.head("Transfer-Encoding: chunked"), wire.head(*["X: v"] * 100),
         wire.head("X: " + "v" * 40000), b"GET /" + b"o" * 20000, wire.head("Sec-WebSocket-Protocol: a b"),
         wire.head("Sec-WebSocket-Protocol: a, a"), wire.head("Sec-WebSocket-Extensions: ;"), b"\x16\x03\x01\x02\x00\x01",
-        b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", wire.head(method="BREW"), wire.head(path="*"), wire.head(path="/#"),
+        wire.head(path="/\t"), wire.head(path="/\xe4"), wire.head(host="a/b"), wire.head(host="::1"), wire.head(host="[::1%a]"),
+        wire.head(key="x"), wire.head(f"Sec-WebSocket-Key: {wire.KEY}"), wire.head("Sec-WebSocket-Version: 13"),
+        wire.head("Origin: a", "Origin: a"),
     ]
     frames = [
         b"", wire.close(1000), b"\x81\x00", wire.text("x", rsv=4), wire.frame(3), wire.frame(PING, fin=False),

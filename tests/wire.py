@@ -205,7 +205,7 @@ class Answer:
     LINE = re.compile(
         r"HTTP/1\.1 (101 Switching Protocols|200 OK|204 No Content|400 Bad Request|403 Forbidden|404 Not Found|"
         r"405 Method Not Allowed|408 Request Timeout|414 URI Too Long|426 Upgrade Required|"
-        r"431 Request Header Fields Too Large|505 HTTP Version Not Supported)")  # RFC 9110 section 15, RFC 6585
+        r"431 Request Header Fields Too Large|501 Not Implemented|505 HTTP Version Not Supported)")  # RFC 9110 section 15, RFC 6585
     FIELD = re.compile(r"([A-Za-z][A-Za-z-]*): (\S|\S[ -~]*\S)")
 
     def __init__(self, data):
