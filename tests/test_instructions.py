@@ -1,9 +1,13 @@
-"""What a message and a start cost in instructions has not risen; see bench/instructions.py."""
+"""What a message and a start cost has not risen: in instructions, and in calls; see bench/instructions.py."""
 
 import os
+import platform
+import re
 import subprocess
 import sys
 
+import instructions
+import parts
 import pytest
 import wire
 
@@ -15,3 +19,26 @@ def test_nothing_takes_more_instructions_than_committed():
     assert result.returncode == 0, result.stdout + result.stderr
     if result.stdout.startswith("instructions: not compared"):
         pytest.skip(result.stdout.strip())
+
+
+SHORT = {
+    "text": wire.text("x" * 16),
+    "ping": wire.frame(wire.PING, b"x" * 16),
+    "fragments": wire.frame(wire.TEXT, b"x" * 8, fin=False) + wire.frame(wire.CONTINUATION, b"x" * 8),
+}
+
+
+@pytest.mark.slow("valgrind runs the program twice")
+@pytest.mark.parametrize("kind", SHORT)
+@pytest.mark.parametrize("name", ["ws-echo", "ws-echo-static"])
+def test_a_short_message_calls_no_function_of_a_library(name, kind):
+    """Least of all memcpy: a call costs more than the copy, and most with musl."""
+    parts.require("valgrind", "valgrind")
+    program = wire.TOP / name
+    parts.require_file(program, f"make ({name})")
+    if platform.machine() != "x86_64" or program.read_bytes()[4] == instructions.ELF_32:
+        pytest.skip("callgrind runs the program behind a filter that is for x86-64")
+    few, many = (instructions.calls(program, wire.head() + SHORT[kind] * number + wire.close(1000)) for number in (10, 110))
+    source = (wire.TOP / "ws-echo.c").read_text()
+    ours = {function.partition(".")[0] for function in many if many[function] - few.get(function, 0) >= 100}
+    assert ours and [function for function in ours if not re.search(rf"^static .*\b{function}\(", source, re.M)] == []

@@ -935,6 +935,21 @@ static void a_reply_begins_with_its_header_and_for_text_the_prefix(void)
         }
 }
 
+static void a_short_copy_has_all_bytes_and_touches_no_other(void)
+{
+    for (size_t length = 0; length <= SHORT_MAX; length++) {
+        uint8_t *from = malloc(length), *to = malloc(length + 1); /* sanitizers watch both ends of each */
+        for (size_t i = 0; i < length; i++)
+            from[i] = (uint8_t)(i + 1);
+        memset(to, 0xee, length + 1);
+        copy_short(to, from, length);
+        CHECK_BYTES(from, length, to, length, "%zu bytes", length);
+        CHECK_NUMBER(0xee, to[length], "the byte behind %zu", length);
+        free(from);
+        free(to);
+    }
+}
+
 /* ---- Close ------------------------------------------------------------------------------------------ */
 
 static void only_the_close_codes_that_section_7_4_allows_may_be_sent(void)
@@ -1805,6 +1820,7 @@ static void each_limit_has_its_value(void)
         LIMIT(OUTPUT_SIZE, 512 << 10),
         LIMIT(DIRECT_READ_SIZE, 256 << 10),
         LIMIT(COPY_MAX, 64 << 10),
+        LIMIT(SHORT_MAX, 256),
         LIMIT(KEPT_MAX, 64 << 10),
         LIMIT(HUGE_PAGE, 2 << 20),
         LIMIT(BLOCK_SIZE, 4096),
@@ -3272,6 +3288,7 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     X(the_top_bit_of_a_length_is_refused_as_soon_as_it_is_there)                                             \
     X(a_header_that_is_encoded_decodes_to_the_same)                                                          \
     X(a_reply_begins_with_its_header_and_for_text_the_prefix)                                                \
+    X(a_short_copy_has_all_bytes_and_touches_no_other)                                                       \
     X(only_the_close_codes_that_section_7_4_allows_may_be_sent)                                              \
     X(a_close_body_is_empty_or_has_two_bytes_at_least)                                                       \
     X(a_close_reason_is_utf8_and_refused_at_its_first_wrong_byte)                                            \
