@@ -34,13 +34,13 @@ OURS = -std=gnu17 $(WARNINGS) $(HARDENING) -DVERSION='"$(VERSION)"' -Ibuild
 # machine each CPUID instruction is a trap.  NETTLE=-lnettle links the shared library and uses its public names only:
 # packages do, since a security update of the library does not reach a copy that is linked in.
 comma = ,
-NETTLE_ARCHIVE = $(filter /%,$(shell $(CC) -print-file-name=libnettle.a))
+NETTLE_ARCHIVE = $(filter /%,$(shell $(CC) -print-file-name=libnettle.a 2>/dev/null))
 PLAIN_SHA1 = $(shell nm $(NETTLE_ARCHIVE) 2>/dev/null | sed -n 's/.* T \(_nettle_sha1_compress_x86_64\)$$/\1/p')
 NETTLE ?= $(or $(PLAIN_SHA1:%=-Wl$(comma)--defsym=nettle_sha1_compress=%) $(NETTLE_ARCHIVE),-lnettle)
 
 # So is zlib, which only connections that compress need, and which costs the others nothing then.  ZLIB=-lz links the
 # shared one.
-ZLIB ?= $(or $(filter /%,$(shell $(CC) -print-file-name=libz.a)),-lz)
+ZLIB ?= $(or $(filter /%,$(shell $(CC) -print-file-name=libz.a 2>/dev/null)),-lz)
 
 # dlopen is in a library of its own before glibc 2.34; later that is empty.
 DLOPEN = -ldl
@@ -60,10 +60,17 @@ STATIC = -idirafter /usr/include -idirafter /usr/include/$(MACHINE) -static -nos
 STATIC_END = $(MUSL)/crtn.o
 endif
 
-# $(call tool,COMMAND,PACKAGE) and $(call library,NAME,PACKAGE): one line that names what is missing.
-missing = { echo "$(1) is missing: install the package $(2), or run 'make deps'" >&2; exit 1; }
-tool = @command -v $(1) >/dev/null || $(call missing,$(1),$(2))
-library = @$(PKG_CONFIG) --exists $(1) || $(call missing,$(1),$(2))
+# $(call need,NAME:PACKAGE...): one line that names all that is missing.  A NAME is a command, a library as NAME.pc, which
+# pkg-config finds, or a module of Python as NAME.py.
+need = @absent= packages=; for part in $(1); do name=$${part%%:*}; case $$name in \
+	*.pc) $(PKG_CONFIG) --exists $${name%.pc} ;; *.py) $(PYTHON) -c "import $${name%.py}" ;; *) command -v $$name ;; \
+	esac >/dev/null 2>&1 || { absent="$$absent, $${name%.p[cy]}"; packages="$$packages $${part\#*:}"; }; done; \
+	[ -z "$$absent" ] || { echo "missing: $${absent\#, }; install$$packages, or run 'make deps'" >&2; exit 1; }
+BUILD_NEEDS = $(firstword $(CC)):gcc $(firstword $(PKG_CONFIG)):pkgconf nettle.pc:nettle-dev zlib.pc:zlib1g-dev \
+	libsystemd.pc:libsystemd-dev
+RUN_NEEDS = systemd-socket-activate:systemd
+STATIC_NEEDS = $(firstword $(STATIC_CC)):musl-tools
+CHECK_NEEDS = $(STATIC_NEEDS) pytest.py:python3-pytest xdist.py:python3-pytest-xdist
 
 .PHONY: all help static run install uninstall deb rpm container dist clean
 .PHONY: deps check deps-system check-system deps-packages check-packages deps-elsewhere check-elsewhere
@@ -77,7 +84,8 @@ help:
 	@echo 'make            build ws-echo, with Nettle and zlib linked in where there are static ones: a security'
 	@echo '                update of theirs then takes a new build; NETTLE=-lnettle ZLIB=-lz link the shared ones'
 	@echo 'make static     build ws-echo-static: with musl, without libraries, faster to start'
-	@echo 'make run        serve on all addresses until Ctrl-C; PORT=8888 chooses the port, ARGS= options'
+	@echo 'make run        serve until Ctrl-C; PORT=8888 chooses the port, LISTEN= one address in place of all, such as'
+	@echo '                127.0.0.1 or ::1, ARGS= options'
 	@echo 'make deps       install what building and testing need, by apt-get (with run: only what that needs)'
 	@echo 'make check      run the tests that need no privileges, with both programs'
 	@echo 'make deps-long, make check-long'
@@ -106,7 +114,7 @@ help:
 
 # The page as a string, and what its Content-Security-Policy allows: the hashes of its script and its style.
 build/page.h: ws-echo.html Makefile
-	$(call tool,basenc,coreutils)
+	$(call need,basenc:coreutils)
 	@mkdir -p build
 	@hash() { sed -n "/^<$$1[ >]/,/^<\/$$1>$$/p" $< | sed "1s/.*//; \$$s/<\/$$1>$$//" | head -c -1 | \
 		sha256sum | cut -d ' ' -f 1 | tr a-f A-F | basenc --base16 -d | base64; }; \
@@ -115,53 +123,58 @@ build/page.h: ws-echo.html Makefile
 	echo "#define PAGE_STYLE_HASH \"sha256-$$(hash style)\""; \
 	echo 'static const char PAGE[] ='; sed 's/[\\"]/\\&/g; s/.*/    "&\\n"/' $<; echo '    ;'; } > $@
 
+# What run and check need is named before anything is built, so that it comes at once.
+run-needs:
+	$(call need,$(BUILD_NEEDS) $(RUN_NEEDS))
+check-needs:
+	$(call need,$(BUILD_NEEDS) $(CHECK_NEEDS))
+
 ws-echo: ws-echo.c build/page.h Makefile
-	$(call tool,$(CC),gcc)
-	$(call tool,$(PKG_CONFIG),pkgconf)
-	$(call library,nettle,nettle-dev)
-	$(call library,zlib,zlib1g-dev)
-	$(call library,libsystemd,libsystemd-dev)
+	$(call need,$(BUILD_NEEDS))
 	$(CC) $(OURS) -pie $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(NETTLE) $(ZLIB) $(DLOPEN)
 
 static: ws-echo-static
 
 ws-echo-static: ws-echo.c build/page.h Makefile
-	$(call tool,$(STATIC_CC),musl-tools)
+	$(call need,$(STATIC_NEEDS))
 	$(STATIC_CC) $(OURS) -DWITHOUT_LIBSYSTEMD $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(STATIC) -o $@ $< $(NETTLE) $(ZLIB) $(STATIC_END)
 	@! readelf -lW $@ | grep INTERP || { echo "$@ is not static" >&2; rm $@; exit 1; }
 
 # The launcher tells on standard error what it does, each line with its priority in front (3: a fault); what it starts
 # writes there too.  Ctrl-C reaches all of them at once; what shows the lines stays until the last of them has come.
-PORT = 8888
-SOCKET = new WebSocket("ws://localhost:$(PORT)/socket")
-ANNOUNCEMENT = Open http://localhost:$(PORT)/$(if $(ARGS),,$(comma) or type $(SOCKET) into a browser console.)
-run: ws-echo
-	$(call tool,systemd-socket-activate,systemd)
+PORT ?= 8888
+# LISTEN is an IP address, or empty for all of them.  URLs and the launcher have IPv6 addresses in brackets.
+ADDRESS = $(if $(findstring :,$(LISTEN)),[$(LISTEN)],$(LISTEN))
+AT = $(if $(filter-out 0.0.0.0 ::,$(LISTEN)),$(ADDRESS),localhost):$(PORT)
+WHERE = port $(PORT) of $(or $(LISTEN),all addresses)
+PASTE = , press F12, and paste new WebSocket("ws://$(AT)/socket") into the console
+run: run-needs ws-echo
+	@case '$(PORT)' in '' | *[!0-9]*) \
+		echo 'make run: PORT=$(PORT) is no number; LISTEN= chooses the address' >&2; exit 1 ;; esac
 	@./ws-echo --check $(ARGS)
 	@trap 'exit 0' INT; SYSTEMD_LOG_LEVEL=info SYSTEMD_LOG_TARGET=console-prefixed \
-	systemd-socket-activate --accept --inetd --listen=$(PORT) ./ws-echo $(ARGS) 2>&1 | { trap '' INT; \
+	systemd-socket-activate --accept --inetd --listen='$(ADDRESS:%=%:)$(PORT)' ./ws-echo $(ARGS) 2>&1 | { trap '' INT; \
 		while IFS= read -r line; do case $$line in \
-		'<'*'>Listening on '*) listening=yes; \
-			printf '%s\n' 'Listening on port $(PORT) of all addresses, until Ctrl-C.' '$(ANNOUNCEMENT)' ;; \
+		'<'*'>Listening on '*) listening=yes; printf '%s\n' 'Listening on $(WHERE), until Ctrl-C.' \
+			'Open http://$(AT)/$(if $(ARGS),,$(PASTE)).' ;; \
 		'<'*) priority=$${line%%>*}; [ $$(($${priority#<} % 8)) -gt 3 ] || fault=$${line##*: } ;; \
-		*) echo "$$line" >&2 ;; esac; done; \
-		[ "$$listening" ] || { echo "make run: cannot listen on port $(PORT): $$fault" >&2; exit 1; }; }
+		*) printf '%s %s\n' "$$(date +%T)" "$$line" >&2 ;; esac; done; \
+		[ "$$listening" ] || { echo "make run: cannot listen on $(WHERE): $$fault;" \
+			"PORT= chooses another port, LISTEN= another IP address" >&2; exit 1; }; }
 
 deps:
 	@packaging/install-deps build $(if $(filter run install,$(MAKECMDGOALS)),,static check)
 
 # All at once: the tests wait more than they work.
 PYTEST = $(PYTHON) -m pytest -q
-check: ws-echo ws-echo-static
-	@$(PYTHON) -c 'import pytest' 2>/dev/null || $(call missing,pytest,python3-pytest)
-	@$(PYTHON) -c 'import xdist' 2>/dev/null || $(call missing,pytest-xdist,python3-pytest-xdist)
+check: check-needs ws-echo ws-echo-static
 	$(PYTEST) --numprocesses=$$(($$(nproc) * 4)) --durations=10 --durations-min=3 tests/test_*.py
 
 # Each target starts from its corpus, and counts its executions.  A finding is a file build/corpora/TARGET-crash-...
-TIME = 60
+TIME ?= 60
 SANITIZERS = -O1 -U_FORTIFY_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 build/fuzz build/connection: build/%: tests/%.c tests/fuzz.h ws-echo.c build/page.h Makefile
-	$(call tool,clang,clang)
+	$(call need,clang:clang)
 	clang $(OURS) $(SANITIZERS) -g -pie -o $@ $< -lnettle -lz
 
 fuzz: build/fuzz build/connection
@@ -203,7 +216,7 @@ deps-elsewhere: deps
 	@packaging/install-deps elsewhere
 
 # Two roots at a time: one waits for the network while the other computes.  What each has passed is shown.
-ONLY = debian-13 or sid or i386 or s390x
+ONLY ?= debian-13 or sid or i386 or s390x
 check-elsewhere: ws-echo
 	$(PYTEST) -rP --durations=0 --durations-min=1 --numprocesses=2 --dist=loadgroup tests/elsewhere -k '$(ONLY)'
 

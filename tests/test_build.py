@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 
 import parts
 import pytest
@@ -55,7 +56,8 @@ def tree(tmp_path_factory):
 
 def environment():
     """Without what a make around this one, or a builder's shell, hands down."""
-    handed_down = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "CC", "CPPFLAGS", "CFLAGS", "LDFLAGS"}
+    handed_down = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "CC", "CPPFLAGS", "CFLAGS", "LDFLAGS", "PORT", "LISTEN", "ARGS",
+                   "TIME", "ONLY"}
     return {name: value for name, value in os.environ.items() if name not in handed_down}
 
 
@@ -305,13 +307,53 @@ def test_what_is_there_is_not_installed_again(tree):
     assert said.stdout + said.stderr == ""
 
 
-def test_a_missing_library_or_tool_is_named_with_its_package_in_one_line(tree):
-    # What is missing is noticed before anything is compiled or written.
-    for variable, package in [("PKG_CONFIG=false", "nettle-dev"), ("PKG_CONFIG=absent", "pkgconf"),
-                              ("CC=absent", "gcc")]:
-        result = make(tree, "--always-make", "ws-echo", variable, check=False)
-        assert result.returncode != 0
-        assert [line for line in result.stderr.splitlines() if f"install the package {package}," in line], result
+def test_who_is_not_root_and_has_no_sudo_is_told_what_to_install_and_how():
+    parts.require("dpkg-query", "dpkg")
+    script = wire.TOP / "packaging/install-deps"
+    groups = dict(re.findall(r"^(\w+)='(.*?)'$", script.read_text(), re.M | re.S))
+    packages = " ".join(sorted({*groups["build"].split(), *groups["static"].split()}))
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        for command in ["apt-get", "dpkg-query", "grep", "id", "realpath", "sh", "sort"]:
+            os.symlink(shutil.which(command, path="/usr/bin:/bin"), f"{folder}/{command}")
+        shutil.copy(script, folder)
+        (pathlib.Path(folder) / "status").touch()  # of dpkg, which knows no package then
+        result = subprocess.run([f"{folder}/install-deps", "build", "static"], capture_output=True, text=True, check=False,
+                                env={"PATH": folder, "DPKG_ADMINDIR": folder}, **nobody, timeout=wire.LIMIT)
+        assert (result.returncode, result.stdout, result.stderr.splitlines()) == (77, "", [
+            f"install-deps: to be installed: {packages}",
+            f"install-deps: that needs root, and there is no sudo; root runs: {folder}/install-deps build static"])
+
+
+LIBRARIES = {"nettle": "nettle-dev", "zlib": "zlib1g-dev", "libsystemd": "libsystemd-dev"}
+PYTEST = {"pytest": "python3-pytest", "xdist": "python3-pytest-xdist"}
+
+
+@pytest.mark.parametrize("target, variables, absent", [
+    ("ws-echo", ["PKG_CONFIG=false"], LIBRARIES),
+    ("ws-echo", ["PKG_CONFIG=absent"], {"absent": "pkgconf", **LIBRARIES}),
+    ("ws-echo", ["CC=absent -m64", "PKG_CONFIG=none"], {"absent": "gcc", "none": "pkgconf", **LIBRARIES}),
+    ("ws-echo-static", ["STATIC_CC=absent"], {"absent": "musl-tools"}),
+    ("check", ["PKG_CONFIG=false", "STATIC_CC=absent", "PYTHON=none"], {**LIBRARIES, "absent": "musl-tools", **PYTEST}),
+])
+def test_all_that_is_missing_is_named_with_its_packages_in_one_line(tree, target, variables, absent):
+    before = files(tree)
+    result = make(tree, "--assume-new=ws-echo.c", target, *variables, check=False)
+    assert result.returncode != 0
+    assert result.stderr.splitlines()[:-1] == [
+        f"missing: {', '.join(absent)}; install {' '.join(absent.values())}, or run 'make deps'"], result
+    assert files(tree) == before, "it is noticed before anything is made"
+
+
+def test_make_run_names_the_launcher_together_with_what_the_build_needs(tree, tmp_path):
+    for command in ["sh", "sed", "awk", "cc"]:
+        (tmp_path / command).symlink_to(shutil.which(command))
+    result = subprocess.run([shutil.which("make"), "run"], cwd=tree, env={**environment(), "PATH": str(tmp_path)},
+                            capture_output=True, text=True, check=False, timeout=wire.LIMIT)
+    assert result.stderr.splitlines()[0] == (
+        "missing: pkg-config, nettle, zlib, libsystemd, systemd-socket-activate; install pkgconf nettle-dev zlib1g-dev "
+        "libsystemd-dev systemd, or run 'make deps'"), result
 
 
 def test_the_static_flavour_needs_no_library(tree):
@@ -352,19 +394,23 @@ def run(tree, *arguments):
     return result.stdout.splitlines(), said
 
 
+def announced(port, address, host):
+    """What `make run` says when it listens."""
+    return [f"Listening on port {port} of {address}, until Ctrl-C.",
+            f'Open http://{host}:{port}/, press F12, and paste new WebSocket("ws://{host}:{port}/socket")'
+            " into the console."]
+
+
 def test_make_run_serves_the_tutorials_example_over_ipv4_and_ipv6_until_ctrl_c(tree):
     parts.require("systemd-socket-activate", "systemd")
     port = free_port()
     with Terminal(["make", "run", f"PORT={port}"], cwd=tree, env=environment()) as terminal:
         # When it says so, it listens already.
         terminal.until(b"console.\n")
-        assert wire.but_for_the_notice(terminal.shown).decode().splitlines() == [
-            f"Listening on port {port} of all addresses, until Ctrl-C.",
-            f'Open http://localhost:{port}/, or type new WebSocket("ws://localhost:{port}/socket")'
-            " into a browser console."]
+        assert wire.but_for_the_notice(terminal.shown).decode().splitlines() == announced(port, "all addresses", "localhost")
         peers = [wire.Peer(socket.create_connection((address, port))) for address in ["127.0.0.1"] + ["::1"] * IPV6]
         for peer in peers:
-            peer.send(wire.head(key="PdspSkfns9qGxGTNajm+Tw=="))
+            peer.send(wire.head("User-Agent: a\\cb", key="PdspSkfns9qGxGTNajm+Tw=="))
             expected = wire.switching("eO+uwdEEfbO7q68DAzeDjM4Gs8c=")
             assert peer.receive(len(expected)) == expected
             peer.send(wire.text("Hello world"))
@@ -375,29 +421,72 @@ def test_make_run_serves_the_tutorials_example_over_ipv4_and_ipv6_until_ctrl_c(t
             peer.close()
         # The record of each is still shown, and nothing is called an error.
         assert terminal.finish() == -signal.SIGINT
-        assert terminal.shown.count(b" close=1001 ") == len(peers) and b"***" not in terminal.shown, terminal.shown
+        assert b"***" not in terminal.shown, terminal.shown
+        records = re.findall(r"^\d\d:\d\d:\d\d ws-echo\[\d+\]: peer=.* close=1001 .*$", terminal.shown.decode(), re.M)
+        assert len(records) == len(peers), terminal.shown
+        assert [wire.record(record[9:])["agent"] for record in records] == [r'a\\cb'] * len(peers)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0, "nothing listens after it"
 
 
-def test_make_run_listens_on_port_8888_where_nothing_else_is_said(tree):
-    assert " --listen=8888 " in make(tree, "--dry-run", "run").stdout
-
-
-def test_make_run_says_in_one_line_that_its_port_is_taken(tree):
+@pytest.mark.parametrize("address, host, other", [
+    ("127.0.0.1", "127.0.0.1", "127.0.0.2"),
+    ("0.0.0.0", "localhost", None),
+    pytest.param("::1", "[::1]", "127.0.0.1", marks=pytest.mark.skipif(not IPV6, reason="there is no IPv6 here")),
+])
+def test_make_run_listens_on_the_address_that_is_given_and_says_so(tree, address, host, other):
+    """By the environment, too."""
     parts.require("systemd-socket-activate", "systemd")
-    with socket.create_server(("", 0), family=socket.AF_INET6 if IPV6 else socket.AF_INET) as other:
+    port = free_port()
+    given = {**environment(), "PORT": str(port), "LISTEN": address}
+    with Terminal(["make", "run"], cwd=tree, env=given) as terminal:
+        terminal.until(b"console.\n")
+        assert wire.but_for_the_notice(terminal.shown).decode().splitlines() == announced(port, address, host)
+        wire.Peer(socket.create_connection((address, port))).open().close()
+        if other:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((other, port))
+        terminal.type(CTRL_C)
+        terminal.finish()
+
+
+@pytest.mark.parametrize("name, value, target, expected", [
+    ("ARGS", "--path=/echo", "run", "--check --path=/echo"),
+    ("TIME", "7", "fuzz", "-max_total_time=7 "),
+    ("ONLY", "arm64", "check-elsewhere", "-k 'arm64'"),
+])
+def test_a_variable_may_come_from_the_environment(name, value, target, expected):
+    said = subprocess.run(["make", "--dry-run", target], cwd=wire.TOP, env={**environment(), name: value}, text=True,
+                          capture_output=True, check=True, timeout=wire.LIMIT).stdout
+    assert expected in said, said
+
+
+def test_make_run_listens_on_port_8888_of_all_addresses_where_nothing_else_is_said(tree):
+    assert " --listen='8888' " in make(tree, "--dry-run", "run").stdout
+
+
+@pytest.mark.parametrize("address", [None, "127.0.0.1"])
+def test_make_run_says_in_one_line_that_its_port_is_taken_and_how_to_choose_another(tree, address):
+    parts.require("systemd-socket-activate", "systemd")
+    with socket.create_server((address or "", 0), family=socket.AF_INET6 if IPV6 and not address else socket.AF_INET) as other:
         port = other.getsockname()[1]
-        announced, complaints = run(tree, f"PORT={port}")
+        said, complaints = run(tree, f"PORT={port}", *([f"LISTEN={address}"] if address else []))
         complaints = wire.but_for_the_notice("".join(f"{line}\n" for line in complaints).encode())
-        assert (announced, complaints) == (
-            [], f"make run: cannot listen on port {port}: Address already in use\n".encode())
+        assert (said, complaints.decode()) == (
+            [], f"make run: cannot listen on port {port} of {address or 'all addresses'}: Address already in use; "
+                "PORT= chooses another port, LISTEN= another IP address\n")
+
+
+@pytest.mark.parametrize("port", ["127.0.0.1:8888", "", "http"])
+def test_make_run_refuses_a_port_that_is_no_number(tree, port):
+    parts.require("systemd-socket-activate", "systemd")
+    assert run(tree, f"PORT={port}") == ([], [f"make run: PORT={port} is no number; LISTEN= chooses the address"])
 
 
 def test_make_run_judges_the_options_before_it_listens(tree):
     parts.require("systemd-socket-activate", "systemd")
-    announced, (complaint,) = run(tree, f"PORT={free_port()}", "ARGS=--path=socket")
-    assert announced == [] and "--path=socket" in complaint
+    said, (complaint,) = run(tree, f"PORT={free_port()}", "ARGS=--path=socket")
+    assert said == [] and "--path=socket" in complaint
 
 
 def test_make_run_says_what_is_wrong_where_both_its_outputs_are_one_pipe(tree):
@@ -413,6 +502,6 @@ def test_make_run_does_not_promise_a_path_that_is_not_served(tree):
     parts.require("systemd-socket-activate", "systemd")
     port = free_port()
     with Terminal(["make", "run", f"PORT={port}", "ARGS=--path=/echo"], cwd=tree, env=environment()) as terminal:
-        terminal.until(f"Open http://localhost:{port}/\n".encode())
+        terminal.until(f"Open http://localhost:{port}/.\n".encode())
         terminal.type(CTRL_C)
         terminal.finish()

@@ -243,6 +243,25 @@ def test_a_websocket_typed_into_the_console_gets_its_echo(browser, elsewhere, se
     assert browser.problems() == []
 
 
+def test_the_lines_of_the_readme_get_their_echo_on_the_page_that_it_says_to_open(browser, service):
+    """Not on that page by another name, nor in an empty tab of Chromium, as it says."""
+    text = (wire.TOP / "README.md").read_text(encoding="utf-8").split("\n## Try it\n")[1]
+    before, code = re.search(r"^(.*?)^```js\n(.*?)^```$", text, re.M | re.S).groups()
+    (page,) = re.findall(r"<(http://[^ ]*)>", before)
+    browser.open(page)
+    assert browser.enter(code) is None
+    browser.wait_for("socket.readyState === WebSocket.OPEN")
+    browser.evaluate("""new Promise(resolve => {
+        socket.addEventListener('message', event => event.data.endsWith('again') && resolve(null))
+        socket.send('again')
+    })""")
+    assert browser.problems() == []
+    assert [text for level, text in browser.console if level == "info"] == ["server: Hello world", "server: again"]
+    browser.open(page.replace("localhost", "127.0.0.1"))
+    browser.enter(code)
+    assert "connect-src blocked" in " ".join(browser.problems())
+
+
 def test_a_conversation_is_opened_without_extension_and_closed_cleanly(console):
     assert console("['Hello world']") == {
         "opened": True, "errors": 0, "protocol": "", "extensions": "", "received": ["server: Hello world"],
