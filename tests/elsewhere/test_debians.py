@@ -1,4 +1,4 @@
-"""On a fresh machine, with git and make there: what README.md promises of each Debian, with its own compilers."""
+"""On a fresh machine, from README.md's first command on: what it promises of each Debian, with its own compilers."""
 
 import os
 import re
@@ -12,7 +12,8 @@ import wire
 from terminal import CTRL_C, Terminal
 from test_build import free_port
 
-MINIMAL = ["--variant=apt", "--include=ca-certificates,make"]
+MINIMAL = ["--variant=apt", "--include=ca-certificates"]
+FIRST = re.search(r"^```sh\n(.*?)^```$", (wire.TOP / "README.md").read_text(encoding="utf-8"), re.M | re.S)[1]
 DEBIANS = {
     "debian-11": ["bullseye"],
     "debian-12": ["bookworm"],
@@ -29,6 +30,8 @@ COMPILERS = {"debian-12", "sid"}  # the oldest and the newest
 def fresh_debian(request):
     suite, *options = DEBIANS[request.param]
     with roots.fresh(suite, *MINIMAL, *options) as root:
+        assert not (root / "usr/bin/make").exists()
+        roots.run(root, "sh", "-euc", FIRST)
         yield request.param, root
 
 
