@@ -3,6 +3,8 @@
 A changed number or a call too many in a list acts too seldom for them to notice.
 """
 
+import re
+
 import pytest
 import wire
 
@@ -19,6 +21,12 @@ def settings(text):
                          ids=[listed.split()[0] for listed in LISTED])
 def test_the_settings_are_those_that_are_proven(name, listed):
     assert settings((wire.TOP / name).read_text("utf-8")) == settings(listed)
+
+
+@pytest.mark.parametrize("name", ["ws-echo.socket", "ws-echo@.service"])
+def test_the_comments_of_a_unit_that_is_copied_for_a_second_port_are_true_in_the_copy(name):
+    comments = [line for line in (wire.TOP / name).read_text("utf-8").splitlines() if line.startswith("#")]
+    assert comments and [line for line in comments if re.search(r"ws-echo(\.socket|@|$)|/ws-echo\b", line)] == []
 
 
 def test_every_unit_is_listed():
