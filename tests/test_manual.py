@@ -176,6 +176,41 @@ def test_a_real_record_has_the_parts_of_the_page_in_its_order():
     assert list(wire.record(log.decode()) | {"sandbox": "partial"}) == parts_of_the_page
 
 
+def test_the_record_of_the_page_has_the_parts_of_a_real_one():
+    (block,) = [block for block in literal_blocks(section("LOGGING")) if " peer=" in block]
+    log = wire.run(wire.head("User-Agent: client.py") + wire.close(1000, b"bye"),
+                   env={"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "53220"}).stderr.decode()
+    shown, real = wire.record(" ".join(block.split())), wire.record(log)
+    assert list(shown) == [part for part in real if part != "sandbox"]
+    same = ["peer", "path", "status", "close", "reason", "end", "end_id", "agent"]
+    assert [shown[part] for part in same] == [real[part] for part in same]
+
+
+def test_what_is_typed_is_neither_stretched_nor_broken_at_a_blank():
+    """Sentences of the record may be, as all text is."""
+    for literal in re.findall(r"^\.Ql ([^\"\n]*?)(?: [,.:;])*$", MANUAL, re.M):
+        assert " " not in literal.replace("\\ ", "") or literal in SOURCE, literal
+    assert '.Ql "server:\\ " Ns Ar X ,\n' in MANUAL
+
+
+def commands():
+    """The lines of examples in which something is typed, with the prompt in front."""
+    return [line for block in literal_blocks(MANUAL) for line in block.splitlines() if re.match("[#$] ", line)]
+
+
+def test_no_example_needs_a_right_that_its_prompt_does_not_have():
+    """Nor a terminal, as `systemctl edit` does."""
+    root = re.compile(r"\b(journalctl|tee|mkdir|apt-get)\b|\bsystemctl (?!status\b)")
+    assert [line for line in commands() if line.startswith("$ ") and root.search(line)] == []
+    assert [line for line in commands() if "systemctl edit" in line] == []
+
+
+def test_examples_call_the_program_by_its_path():
+    """It is in a folder that is not in every user's PATH."""
+    typed = [line for block in literal_blocks(MANUAL) for line in block.splitlines()]
+    assert [line for line in typed if re.search(r"(^[#$] |[|;&] *)ws-echo\b", line)] == []
+
+
 def test_every_local_fault_stands_under_diagnostics():
     messages = re.findall(r'\bfail\([^,;]+, EX_[A-Z]+,\s*"([^";]+)', SOURCE)
     faults = re.findall(r"end == (\w+)", re.search(r"bool is_local_fault\(.*?\}", SOURCE, re.S)[0])
@@ -241,8 +276,8 @@ def test_every_limit_of_the_shipped_units_stands_in_the_page(unit, limit):
 
 def test_the_handshake_by_hand_prints_what_the_page_says(tmp_path):
     script, output = literal_blocks(MANUAL.split("\n.Ss By hand\n")[1].split("\n.Sh ")[0])
-    path = f"{os.path.dirname(wire.PROGRAM)}:{os.environ['PATH']}"
-    result = subprocess.run(["sh", "-c", script], cwd=tmp_path, env={**os.environ, "PATH": path},
+    assert " /usr/sbin/ws-echo " in script
+    result = subprocess.run(["sh", "-c", script.replace("/usr/sbin/ws-echo", wire.PROGRAM)], cwd=tmp_path,
                             capture_output=True, check=True, timeout=wire.LIMIT)
     assert result.stdout.decode().splitlines() == output.splitlines()
     assert wire.record(result.stderr.decode())["messages"] == "1"

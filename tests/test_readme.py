@@ -91,6 +91,12 @@ def shown(shell, block, way, network):
     return "".join(part for mark, part in zip(between[1::2], between[2::2]) if mark in begins)
 
 
+def test_the_journal_is_read_by_whoever_may():
+    """Members of a group, or root."""
+    lines = re.findall(r"^.*\bjournalctl .*$", README, re.M)
+    assert lines and [line for line in lines if " sudo journalctl " not in line] == []
+
+
 def test_make_run_says_what_is_shown(network):
     terminal, _ = network
     ((_, expected),) = commands(README.split("\n## Try it\n")[0])

@@ -70,10 +70,38 @@ def test_a_second_instance_takes_two_commands_and_shares_nothing(machine):
         machine.path("/etc/default/ws-echo-second").unlink()
 
 
+@contextlib.contextmanager
+def drop_in_typed(machine, heading, unit):
+    """The unit while the drop-in is there that the commands of a subsection write."""
+    folder = f"/etc/systemd/system/{unit}.d"
+    (block,) = [block for block in blocks(heading) if f"tee {folder}/" in block]
+    try:
+        typed(machine, block)
+        yield
+    finally:
+        machine.run("rm", "-rf", folder)
+        machine.systemctl("daemon-reload")
+
+
+def test_a_drop_in_is_for_a_proxy_in_front(machine):
+    with drop_in_typed(machine, "systemd", "ws-echo.socket"):
+        assert machine.show("ws-echo.socket", "Listen", "MaxConnectionsPerSource") == ["127.0.0.1:9000 (Stream)", "512"]
+        serves(machine, 9000)
+        assert 8888 not in machine.listening()
+        machine.systemctl("stop", "ws-echo.socket")
+
+
+@pytest.mark.parametrize("heading, name, value", [
+    ("Memory", "MemoryMax", str(256 << 20)),
+    ("Life of a connection", "RuntimeMaxUSec", "1h"),
+])
+def test_a_drop_in_sets_a_limit_for_each_connection(machine, heading, name, value):
+    with drop_in_typed(machine, heading, "ws-echo@.service"):
+        assert machine.show("ws-echo@x.service", name) == value
+
+
 def test_a_drop_in_makes_it_a_unix_socket(machine):
-    (lines,) = blocks("systemd, a Unix socket")
-    with machine.drop_in("ws-echo.socket", lines):
-        machine.systemctl("start", "ws-echo.socket")
+    with drop_in_typed(machine, "systemd, a Unix socket", "ws-echo.socket"):
         path = machine.path("/run/ws-echo.sock")
         status = path.stat()
         assert status.st_mode & 0o777 == 0o660
