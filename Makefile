@@ -129,14 +129,20 @@ run-needs:
 check-needs:
 	$(call need,$(BUILD_NEEDS) $(CHECK_NEEDS))
 
-ws-echo: ws-echo.c build/page.h Makefile
+# Both programs are built twice: a process of those below build/ can be looked into by the user who runs it, as tests do.
+DUMPABLE = build/dumpable/ws-echo build/dumpable/ws-echo-static
+$(DUMPABLE): OURS += -DDUMPABLE
+
+ws-echo build/dumpable/ws-echo: ws-echo.c build/page.h Makefile
 	$(call need,$(BUILD_NEEDS))
+	@mkdir -p $(@D)
 	$(CC) $(OURS) -pie $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(NETTLE) $(ZLIB) $(DLOPEN)
 
 static: ws-echo-static
 
-ws-echo-static: ws-echo.c build/page.h Makefile
+ws-echo-static build/dumpable/ws-echo-static: ws-echo.c build/page.h Makefile
 	$(call need,$(STATIC_NEEDS))
+	@mkdir -p $(@D)
 	$(STATIC_CC) $(OURS) -DWITHOUT_LIBSYSTEMD $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(STATIC) -o $@ $< $(NETTLE) $(ZLIB) $(STATIC_END)
 	@! readelf -lW $@ | grep INTERP || { echo "$@ is not static" >&2; rm $@; exit 1; }
 
@@ -167,7 +173,7 @@ deps:
 
 # All at once: the tests wait more than they work.
 PYTEST = $(PYTHON) -m pytest -q
-check: check-needs ws-echo ws-echo-static
+check: check-needs ws-echo ws-echo-static $(DUMPABLE)
 	$(PYTEST) --numprocesses=$$(($$(nproc) * 4)) --durations=10 --durations-min=3 tests/test_*.py
 
 # Each target starts from its corpus, and counts its executions.  A finding is a file build/corpora/TARGET-crash-...
@@ -189,7 +195,7 @@ fuzz: build/fuzz build/connection
 deps-long: deps
 	@packaging/install-deps long
 
-check-long: ws-echo ws-echo-static
+check-long: ws-echo ws-echo-static $(DUMPABLE)
 	$(PYTEST) --numprocesses=$$(nproc) --durations=10 tests/long
 
 coverage: ws-echo
@@ -199,7 +205,7 @@ deps-system: deps
 	@packaging/install-deps system
 	@tests/system/fetch-launchers
 
-check-system: ws-echo
+check-system: ws-echo ws-echo-static $(DUMPABLE)
 	$(PYTEST) tests/system
 
 deb rpm container:
@@ -241,10 +247,10 @@ here = sed 's|/usr/sbin/|$(SBINDIR)/|g; s|/usr/lib/ws-echo|$(ROOTDIR)|g; s|/usr/
 	$(if $(LOADERDIR),s| /usr/lib -/usr/lib64| $(LOADERDIR)|)' $(1)
 put = install -D -m 644 $(1) $(DESTDIR)$(2) && $(call here,$(1)) >$(DESTDIR)$(2)
 
-# Nobody installs what is built for valgrind, gcov or the sanitizers.
-UNFILTERED = $(findstring -DWITHOUT_FILTER,$(CPPFLAGS) $(CFLAGS) $(CC))
+# Nobody installs what is built for valgrind, gcov, the sanitizers or other tests.
+FOR_TESTS = $(foreach macro,-DWITHOUT_FILTER -DDUMPABLE,$(findstring $(macro),$(CPPFLAGS) $(CFLAGS) $(CC)))
 install: ws-echo
-	$(if $(UNFILTERED),$(error $(UNFILTERED) builds a program for tests, which is not installed))
+	$(if $(strip $(FOR_TESTS)),$(error $(strip $(FOR_TESTS)) builds a program for tests, which is not installed))
 	install -D -m 755 ws-echo $(DESTDIR)$(SBINDIR)/ws-echo
 	$(foreach unit,$(UNITS),$(call put,$(unit),$(UNITDIR)/$(unit)) &&) :
 	$(call put,ws-echo-crowd,$(ROOTDIR)-crowd) && chmod 755 $(DESTDIR)$(ROOTDIR)-crowd
