@@ -64,7 +64,7 @@ class Browser:
         raise NotImplementedError
 
     def _connect(self):
-        wire.wait_until(self._port, f"{self.command[0]} listens")
+        wire.wait_until(self._port, f"{self.command[0]} listens", process=self.process)
         self.socket = websocket.create_connection(f"ws://127.0.0.1:{self._port()}/session",
                                                   timeout=wire.LIMIT, suppress_origin=True)
         session = self.send("session.new", capabilities={"alwaysMatch": self.capabilities})["capabilities"]

@@ -288,7 +288,7 @@ def state(process):
 def stopped_before_a_ping(served):
     """Stop the process; whether it has not sent a Ping before that."""
     served.stop(signal.SIGSTOP)
-    wire.wait_until(lambda: state(served.process) == "T", "it is stopped")
+    wire.wait_until(lambda: state(served.process) == "T", "it is stopped", process=served.process)
     return not readable(served.peer)
 
 
@@ -346,7 +346,7 @@ def logged_with_a_signal_in_it(pair, wrapper=()):
         os.close(writing)
         peer = wire.Peer(client).open()
         if not wrapper:
-            wire.wait_until(lambda: state(process) == "S", "it waits for the log")
+            wire.wait_until(lambda: state(process) == "S", "it waits for the log", process=process)
             process.send_signal(signal.SIGTERM)
         let_pass(0.1)  # in which what the signal has set off comes too
         assert log.read(len(full)) == full
@@ -380,7 +380,8 @@ def test_a_log_that_blocks_is_not_asked_again_however_late_this_process_goes_on(
                                    stdin=server, stdout=server, stderr=writing)
     with client:
         wire.Peer(client).open()
-        wire.wait_until(lambda: re.search(r"^write\(2, .*ERESTART", trace.read_text(), re.MULTILINE), "it has given up")
+        wire.wait_until(lambda: re.search(r"^write\(2, .*ERESTART", trace.read_text(), re.MULTILINE), "it has given up",
+                        process=process)
         os.read(reading, 4096)
     os.close(writing)
     with open(reading, "rb") as log:

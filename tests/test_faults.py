@@ -40,7 +40,9 @@ class Faulty(wire.Served):
         super().__init__(*options, pair=named, wrapper=wrapper, **served)
 
     def ended(self, status):
-        """Wait for the exit; returns what was logged."""
+        """Wait for the exit; returns what was logged. A program that the fault has not reached ends with its input."""
+        with contextlib.suppress(OSError):  # it may have ended already
+            self.peer.end()
         log = self.process.communicate(timeout=wire.LIMIT)[1].decode()
         assert "(INJECTED)" in self.trace.read_text(), "the fault has not come to pass"
         assert self.process.returncode == status, (self.process.returncode, log)

@@ -57,7 +57,7 @@ class Gapped(wire.Served):
 
     def enter(self):
         """Wait until the program is in the gap."""
-        wire.wait_until(lambda: self.shared[INSIDE], "the program is in the gap")
+        wire.wait_until(lambda: self.shared[INSIDE], "the program is in the gap", process=self.process)
 
     def leave(self):
         self.shared[INSIDE] = 0
@@ -70,7 +70,7 @@ class Gapped(wire.Served):
             fields = dict(line.split(":\t") for line in status.read_text().splitlines() if "Pnd" in line)
             return not sum(int(pending, 16) for pending in fields.values()) >> (number - 1) & 1
 
-        wire.wait_until(taken, f"signal {number} is taken")
+        wire.wait_until(taken, f"signal {number} is taken", process=self.process)
 
     def stopped_in_the_gap(self):
         self.enter()

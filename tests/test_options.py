@@ -570,7 +570,8 @@ def test_an_o_nonblock_that_somebody_else_sets_later_makes_it_neither_end_nor_sp
         for message in [b"some", b"more", bytes(4 << 20), b"last"]:
             peer.send(wire.frame(wire.BINARY, message))
             if len(message) > 4:  # more than a pipe has room for
-                wire.wait_until(lambda: not flags() & os.O_NONBLOCK, "both ends block again")
+                wire.wait_until(lambda: not flags() & os.O_NONBLOCK, "both ends block again",
+                                process=served.process)
             expected = wire.reply(wire.BINARY, message)
             wire.same(peer.receive(len(expected)), expected)
         wire.wait_until(clock.over, "some time has passed")

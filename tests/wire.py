@@ -525,7 +525,7 @@ class Served:
                     return False
             return queued(self.watched, termios.FIONREAD) == 0
 
-        wait_until(all_read, "the program had read everything", pause=1e-4)
+        wait_until(all_read, "the program had read everything", pause=1e-4, process=self.process)
 
 
 class Clock:
@@ -568,9 +568,14 @@ def in_parts(parts, *options, pair=tcp_pair, **served):
     return answer
 
 
-def wait_until(condition, what, pause=0.01):
-    """Poll for an event that nothing announces; fails after LIMIT."""
+def wait_until(condition, what, pause=0.01, process=None):
+    """Poll for an event that nothing announces; fails after LIMIT, or once the `process` has ended that could bring it
+    about."""
     deadline = time.monotonic() + LIMIT
-    while not condition():
+    while True:
+        ended = process is not None and process.poll() is not None
+        if condition():
+            return
+        assert not ended, f"it ended, with status {process.returncode}, before {what}"
         assert time.monotonic() < deadline, f"waited in vain until {what}"
         select.select([], [], [], pause)

@@ -51,7 +51,7 @@ class Launcher:
         self.begin()
         self.machine.run("systemd-run", "--quiet", "--unit=launcher", "--collect",
                          f"--property=StandardError=append:{STANDARD_ERROR}", *self.command(options))
-        wire.wait_until(self.listens, f"{self.name} listens")
+        wire.wait_until(self.begins_to_listen, f"{self.name} listens")
         return self
 
     def begin(self):
@@ -63,6 +63,12 @@ class Launcher:
         self.machine.systemctl("stop", "launcher.service", check=False)
         wire.wait_until(lambda: not self.listens(), f"{self.name} listens no more")
         wire.wait_until(lambda: not self.machine.processes("ws-echo"), "its connections are gone")
+
+    def begins_to_listen(self):
+        """Whether it listens already; one that has ended never will."""
+        running = self.machine.show("launcher.service", "ActiveState") in ("activating", "active")
+        assert self.listens() or running, self.machine.path(STANDARD_ERROR).read_text(encoding="utf-8")
+        return self.listens()
 
     def listens(self):
         return PORT in self.machine.listening()
