@@ -1,6 +1,7 @@
 """What concerns the program as it runs is tested with both programs that the Makefile makes.
 
-WS_ECHO=PROGRAM tests another one instead. Tests that take long start early, so that they run beside all others.
+WS_ECHO=PROGRAM tests another one instead, and WS_ECHO_DUMPABLE=PROGRAM is its like for the tests that look into a
+process; without that they take the first. Tests that take long start early, so that they run beside all others.
 """
 
 import itertools
@@ -16,6 +17,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path += [str(HERE / "system"), str(HERE / "bench")]  # folders beside these have modules of both
 DEFAULT = wire.PROGRAM
 PROGRAMS = {"ordinary": wire.TOP / "ws-echo", "static": wire.TOP / "ws-echo-static"}
+DUMPABLE = wire.TOP / "build/dumpable"  # the folder of the same, built with -DDUMPABLE
+
+# Of tests/system, what needs root but no system: it concerns the program as it runs as well.
+AS_ROOT = {"test_channels.py", "test_fault_logs.py", "test_users.py"}
 
 # What concerns the source, the Makefile or a document needs one run.
 ONCE = {"test_build.py", "test_completion.py", "test_instructions.py", "test_manual.py", "test_page.py",
@@ -28,19 +33,32 @@ DYNAMIC = {"test_gaps.py"}
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow(reason): takes seconds, and why it has to")
     config.addinivalue_line("markers", "of_the_filter: there has to be a filter of system calls")
+    config.addinivalue_line("markers", "with_libsystemd: it concerns the journal, which the static program does without")
     config.addinivalue_line("markers", "compiles: it compiles what it tests, so one run is enough")
+
+
+def is_dynamic(item):
+    """Whether a test says nothing of a static program."""
+    return item.path.name in DYNAMIC or item.get_closest_marker("with_libsystemd")
 
 
 def pytest_generate_tests(metafunc):
     file = pathlib.Path(metafunc.module.__file__)
     once = file.name in ONCE or metafunc.definition.get_closest_marker("compiles")
-    if file.parent == HERE and not once and "WS_ECHO" not in os.environ:
-        programs = ["ordinary"] if file.name in DYNAMIC else PROGRAMS
+    of_the_program = file.parent == HERE or file.name in AS_ROOT
+    if of_the_program and not once and "WS_ECHO" not in os.environ:
+        programs = ["ordinary"] if is_dynamic(metafunc.definition) else PROGRAMS
         metafunc.parametrize("program", programs, indirect=True, scope="session")
 
 
-def pytest_collection_modifyitems(items):
-    """Of the first quarter of the tests pytest-xdist gives each worker a piece; each gets as many slow ones of each kind."""
+def pytest_collection_modifyitems(config, items):
+    """Those that a static program has to pass, if WS_ECHO names one, and the slow ones first.
+
+    Of the first quarter of the tests pytest-xdist gives each worker a piece; each gets as many slow ones of each kind.
+    """
+    if DEFAULT.endswith("-static"):
+        config.hook.pytest_deselected(items=list(filter(is_dynamic, items)))
+        items[:] = itertools.filterfalse(is_dynamic, items)
     slow, fast = [], []
     for item in items:
         (slow if item.get_closest_marker("slow") else fast).append(item)
@@ -61,3 +79,17 @@ def program(request):
         parts.require_file(path, f"make ({path.name})")
         wire.PROGRAM = str(path)
     return wire.PROGRAM
+
+
+@pytest.fixture
+def dumpable(program, monkeypatch):
+    """For tests that look into the process, with strace or by its files in /proc: wire starts the program that lets them.
+
+    The one that is installed lets nobody but root. This one is the same but for that, and root takes it too.
+    """
+    if "WS_ECHO" in os.environ:
+        path = os.environ.get("WS_ECHO_DUMPABLE", program)
+    else:
+        path = DUMPABLE / pathlib.Path(program).name
+        parts.require_file(path, f"make {path.relative_to(wire.TOP)}")
+    monkeypatch.setattr(wire, "PROGRAM", str(path))

@@ -1,6 +1,6 @@
 /*
  * Runs a program and injects faults into its system calls, by ptrace, so that it needs nothing of the
- * program:
+ * program but that it stays dumpable, where it does not run as root:
  *
  *     inject REPORT LIMIT BOUND FAULTS PROGRAM [ARGUMENT]...
  *
@@ -30,7 +30,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -178,8 +177,6 @@ static void enter(const struct fault *fault, struct pending *pending)
         registers.rdx = (unsigned long)fault->value;
     } else if (fault && fault->kind == 's') {
         kill(child, (int)fault->value);
-    } else if (!fault && call == SYS_prctl && registers.rdi == PR_SET_DUMPABLE && geteuid() != 0) {
-        pending->is_skipped = true; /* or its memory could not be changed any more */
     }
     if (pending->is_skipped)
         registers.orig_rax = (unsigned long)-1;

@@ -487,12 +487,13 @@ class Tree:
         wire = self.path / "tests/wire.py"
         wire.write_text(re.sub(r"^LIMIT = \d+", f"LIMIT = {LIMIT}", wire.read_text("utf-8"), flags=re.M), "utf-8")
         self.source = (self.path / SOURCE).read_text("utf-8")
-        (self.path / "build").mkdir(exist_ok=True)
+        (self.path / "build/dumpable").mkdir(parents=True, exist_ok=True)
         if (TOP / "build/launchers").is_dir():
             (self.path / "build/launchers").symlink_to(TOP / "build/launchers")
         self.run(["make", "-s", "build/page.h"])
         self.commands = {program: self.command(program) for program in ("ws-echo", "ws-echo-static")}
         self.objects = {program: self.compiled(program) for program in self.commands}
+        self.dumpable = {program: self.command(f"build/dumpable/{program}") for program in self.commands}
         self.optimised = {}
 
     def command(self, program):
@@ -553,7 +554,9 @@ class Tree:
         """
         names = [name if "/" in name else f"tests/test_{name}.py" for name in files]
         command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-rfE", "-p", "no:cacheprovider"]
-        environment = {"WS_ECHO": str(self.path / program), "PYTHONDONTWRITEBYTECODE": "1"}
+        self.run(self.dumpable[program])
+        environment = {"WS_ECHO": str(self.path / program), "PYTHONDONTWRITEBYTECODE": "1",
+                       "WS_ECHO_DUMPABLE": str(self.path / "build/dumpable" / program)}
         passed = []
         while True:
             status, said = self.run([*command, *more, *passed, *names], **environment)

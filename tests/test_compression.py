@@ -628,6 +628,7 @@ def echo_in(peer, client, message):
     return peer.receive(length)
 
 
+@pytest.mark.usefixtures("dumpable")
 def test_memory_is_taken_at_the_first_compressed_message_and_not_at_the_handshake():
     with served_with_deflate() as served, wire.Served() as other:
         peer = opened(served)
@@ -642,6 +643,7 @@ def test_memory_is_taken_at_the_first_compressed_message_and_not_at_the_handshak
         assert own(served) > own(other) + 60_000
 
 
+@pytest.mark.usefixtures("dumpable")
 @pytest.mark.slow("memory goes back after a time of silence")
 @pytest.mark.parametrize("size", [20, 60_000, 4 * MIB])
 def test_without_context_takeover_a_quiet_connection_gives_back_what_compression_took(size):
@@ -659,6 +661,7 @@ def test_without_context_takeover_a_quiet_connection_gives_back_what_compression
         assert peer.rest() == wire.reply(CLOSE, wire.close_body(1000))
 
 
+@pytest.mark.usefixtures("dumpable")
 def test_a_quiet_connection_gives_back_all_but_the_windows_that_are_taken_over():
     message = words(200_000)[:MIB]
     with served_with_deflate() as served:
@@ -688,6 +691,7 @@ def test_an_unfinished_message_keeps_its_window_while_the_connection_is_quiet():
         assert zlib.decompressobj(-15).decompress(peer.receive(length) + TAIL) == wire.PREFIX + message
 
 
+@pytest.mark.usefixtures("dumpable")
 def test_compressed_messages_cost_one_read_and_one_write_each(tmp_path):
     strace, trace = require("strace", "strace"), tmp_path / "trace"
     count = 300

@@ -478,6 +478,7 @@ def test_a_socket_and_a_pipe_may_be_the_connection(input_is_socket):
     address = "{}:{}".format(*connection[1].getsockname())
     with wire.Served(pair=lambda: two_streams(*[connection, pipe][:: 1 if input_is_socket else -1])) as served:
         peer = served.peer.open()
+@pytest.mark.usefixtures("dumpable")
         with wire.Clock(1.5) as clock:
             peer.send(wire.text("hi") + wire.close(1000))
             assert peer.rest() == wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(1000))
@@ -511,6 +512,7 @@ def test_what_the_system_refuses_is_71_and_says_so(tmp_path, stdin, stdout):
     assert result.returncode == 71, result
     fault, record = result.stderr.splitlines()
     assert re.fullmatch(rb"ws-echo\[\d+\]: cannot (read|write): [A-Z][ -~]+", fault), result
+@pytest.mark.usefixtures("dumpable")
     assert re.search(rb" end_id=(read|write)-failed ", record), result
 
 

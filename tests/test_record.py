@@ -484,6 +484,7 @@ def test_a_connection_reset_without_a_byte_is_a_health_check_too():
 
 @pytest.mark.parametrize("path", ["/socket", "/other", "/"])
 def test_the_peer_has_its_answer_before_verbose_names_the_fields(path, tmp_path):
+@pytest.mark.usefixtures("dumpable")
     """A log may block."""
     trace = tmp_path / "trace"
     subprocess.run([require("strace", "strace"), "-o", trace, "-e", "trace=write", wire.PROGRAM, "--verbose"],
@@ -588,6 +589,7 @@ def test_a_terminal_may_be_both_standard_output_and_standard_error(tmp_path):
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_dev_null_may_be_standard_error_and_an_end_of_the_connection(tmp_path, number):
+@pytest.mark.usefixtures("dumpable")
     """That is no reason to bother syslog."""
     strace, trace = require("strace", "strace"), tmp_path / "trace"
     reading, writing = os.pipe()
@@ -648,6 +650,7 @@ def test_stderr_as_the_log_is_refused_where_it_is_the_connection(end):
 
 @pytest.mark.parametrize("channel, place", [("syslog", "/dev/log"), ("journal", "/run/systemd/journal/socket")])
 def test_the_channel_that_is_named_gets_the_record(tmp_path, channel, place):
+@pytest.mark.usefixtures("dumpable")
     """Also where standard error would be the best one; whether anybody listens there makes no difference."""
     trace = tmp_path / "trace"
     command = [parts.require("strace", "strace"), "-e", "trace=connect,sendto,sendmsg", "-o", trace]
@@ -662,6 +665,7 @@ def test_the_channel_that_is_named_gets_the_record(tmp_path, channel, place):
 
 def test_where_standard_error_is_closed_it_serves_all_the_same():
     with wire.Served(wrapper=["/bin/sh", "-c", 'exec "$@" 2>&-', "sh"]) as served:
+@pytest.mark.usefixtures("dumpable")
         peer = served.peer.open()
         assert os.readlink(f"/proc/{served.process.pid}/fd/2") == "/dev/null"
         peer.send(wire.text("hi") + wire.close(1000))

@@ -18,7 +18,7 @@ WRITES = {"write", "writev", "sendto", "sendmsg"}
 
 
 @pytest.fixture(name="counted")
-def counted_by_strace(tmp_path):
+def counted_by_strace(tmp_path, dumpable):
     """A function that runs an exchange under strace; it returns how many reads and writes there
     were from the answer to the handshake on, and the names of all other calls and signals."""
     strace = require("strace", "strace")
