@@ -3,7 +3,7 @@
 
 Print by section of ws-echo.c how many of its lines and branches are reached, and which are not, by
   corpus   the corpora of the fuzzers alone
-  all      the tests of make check
+  all      the tests of make check, and those of make check-system that are about the program alone, if root runs them
 """
 
 import json
@@ -112,7 +112,8 @@ def tests(folder):
     subprocess.run([program, "--version"], stdout=subprocess.DEVNULL, check=True)  # that there is a file
     sys.path.insert(0, str(TOP / "tests"))
     import conftest
-    names = {path.name for path in TOP.glob("tests/test_*.py")} - conftest.ONCE - TRACED
+    as_root = {f"system/{name}" for name in conftest.AS_ROOT}  # which are skipped without
+    names = ({path.name for path in TOP.glob("tests/test_*.py")} | as_root) - conftest.ONCE - TRACED
     # A script has no filter, as wire.filtered() says; but what traces or preloads needs the program itself.
     for start, files in ((script, names), (program, TRACED)):
         subprocess.run([sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider",
@@ -122,7 +123,7 @@ def tests(folder):
     corpus(folder)
 
 
-TRACED = {"test_fault_classes.py", "test_gaps.py"}
+TRACED = {"test_fault_classes.py", "test_gaps.py", "system/test_fault_logs.py"}
 RUNS = {"corpus": corpus, "all": tests}
 
 

@@ -19,8 +19,9 @@ Comments and most lines of the preprocessor are left alone. Mutants are found in
 of C: one that does not compile is none, and one that leaves the object code as it was is equivalent.
 
 Each is compiled alone and meets, until one of them fails, first the tests that concern its section (NOTICED_BY),
-then all others that `make check` runs and that depend on what the program does. A test that fails, or takes
-longer than LIMIT, has noticed the mutant. What cannot be noticed stands in mutants.txt with its reason.
+then all others that `make check` runs and that depend on what the program does; as root also those of `make
+check-system` that are about the program alone. A test that fails, or takes longer than LIMIT, has noticed the
+mutant. What cannot be noticed stands in mutants.txt with its reason.
 
 The identity of a mutant is made of the text that it changes, so it outlives changes elsewhere in the file.
 Results are kept in build/mutants/results.jsonl: what has been run is not run again, unless --again or
@@ -61,17 +62,17 @@ STAGE_LIMIT = 600  # seconds for all tests of one stage
 WANTED = 0.97
 
 # The tests that notice most in a section, the quick ones first. "unit" is unit.c alone, but for what takes long in it,
-# "whole-unit" all of it.
+# "whole-unit" all of it. Those of system/ need root, and are left out without.
 NOTICED_BY = {
     "Limits and types": "unit handshake frames head options texts record page_served compression",
     "Addresses": "unit record",
     "UTF-8": "whole-unit frames",
     "Options": "unit texts options completion manual",
     "Clock": "unit frames record clock",
-    "The record": "unit texts channels record options",
-    "Start": "texts options channels record privileges",
-    "Sandbox": "channels privileges faults",
-    "Input and output": "unit frames channels cuts system_calls faults closing",
+    "The record": "unit texts system/channels record options",
+    "Start": "texts options system/users system/channels record privileges",
+    "Sandbox": "system/channels privileges system/users faults",
+    "Input and output": "unit frames system/channels cuts system_calls faults closing",
     "PROXY protocol": "unit proxy_protocol",
     "Request head": "unit head",
     "Handshake": "unit handshake page_served head proxy_protocol record texts compression",
@@ -79,17 +80,17 @@ NOTICED_BY = {
     "Compression": "unit compression record",
     "Echo": "unit frames compression record system_calls faults",
     "Closing": "unit frames head record faults closing",
-    "main": "handshake channels record options privileges",
+    "main": "handshake system/channels record options system/users privileges",
 }
 # What fails here hardly fails because the machine is busy.
 STEADY = tuple(f"tests/test_{name}.py" for name in ("texts", "head", "handshake", "frames", "options", "page_served",
                                                    "proxy_protocol"))
 SLOW_UNITS = ("utf8_", "payload_", "masked_", "text_payload", "the_masking", "every_byte_of_a_masking")
 
-# What `make check` runs besides, where it depends on what the program does.
-OTHERS = ("handshake texts channels recordings page_served readme clients frames conformance proxy_protocol cuts options head "
-          "completion manual record privileges compression closing faults fault_classes compression_clients oracles "
-          "head_oracles system_calls utf8 clock gaps unit").split()
+# What `make check` runs besides, where it depends on what the program does, and what does as root beside it.
+OTHERS = ("handshake texts system/channels recordings page_served readme clients frames conformance proxy_protocol cuts options "
+          "head completion manual record privileges system/users compression closing faults fault_classes system/fault_logs "
+          "compression_clients oracles head_oracles system_calls utf8 clock gaps unit").split()
 
 UNITS = ["ws-echo.socket", "ws-echo@.service", "ws-echo-sandbox.service", "ws-echo-crowd.service", "ws-echo.xinetd",
          "ws-echo.sysusers"]
@@ -492,8 +493,8 @@ class Tree:
             (self.path / "build/launchers").symlink_to(TOP / "build/launchers")
         self.run(["make", "-s", "build/page.h"])
         self.commands = {program: self.command(program) for program in ("ws-echo", "ws-echo-static")}
-        self.objects = {program: self.compiled(program) for program in self.commands}
         self.dumpable = {program: self.command(f"build/dumpable/{program}") for program in self.commands}
+        self.objects = {program: self.compiled(program) for program in self.commands}
         self.optimised = {}
 
     def command(self, program):
@@ -552,7 +553,7 @@ class Tree:
 
         On a busy machine a test may fail because something has taken too long.
         """
-        names = [name if "/" in name else f"tests/test_{name}.py" for name in files]
+        names = [self.file_of(name) for name in files if os.geteuid() == 0 or not name.startswith("system/")]
         command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-rfE", "-p", "no:cacheprovider"]
         self.run(self.dumpable[program])
         environment = {"WS_ECHO": str(self.path / program), "PYTHONDONTWRITEBYTECODE": "1",
@@ -568,6 +569,12 @@ class Tree:
             if len(passed) == 5 or found.group(1).startswith(STEADY) or self.run([*command, found.group(1)], **environment)[0] != 0:
                 return found.group(1).removeprefix("tests/")
             passed.append(f"--deselect={found.group(1)}")
+
+    @staticmethod
+    def file_of(name):
+        """tests/system/test_users.py for system/users; what is a path already stays."""
+        path = pathlib.Path("tests", name)
+        return name if path.suffix else str(path.with_name(f"test_{path.name}.py"))
 
     def noticed(self, mutant, program, system, only_first):
         """The test that notices the mutant which is compiled, or None; True if it is equivalent."""

@@ -1,14 +1,16 @@
-"""One fault of each class of faults.py, in each exchange; tests/long/test_fault_sweep.py has them all."""
+"""One fault of each class of faults.py, in each exchange; tests/long/test_fault_sweep.py has them all.
+
+system/test_fault_logs.py has those in which the log is a daemon's.
+"""
 
 import itertools
-import os
 
 import faults
 import pytest
-import wire
 
-ECHO, XINETD, JOURNAL, LARGE = (next(scenario for scenario in faults.SCENARIOS if scenario.name == name)
-                                for name in ("echo", "xinetd", "journal", "large"))
+ECHO, LARGE = (next(scenario for scenario in faults.SCENARIOS if scenario.name == name) for name in ("echo", "large"))
+
+pytestmark = pytest.mark.usefixtures("dumpable")
 
 
 @pytest.fixture(name="injector", scope="module")
@@ -19,8 +21,6 @@ def that_injects_faults(tmp_path_factory, program):
 
 
 def usual_run(injector, scenario):
-    if scenario not in faults.scenarios():
-        pytest.skip("the static program has no journal")
     usual = injector.run(scenario)
     assert usual.status == 0 and scenario.answer in (None, usual.answer), usual
     return usual
@@ -31,7 +31,7 @@ def all_right(injector, usual, cases):
     assert count > 0 and not wrong, f"{len(wrong)} of {count}:\n" + "\n".join(wrong)
 
 
-@pytest.mark.parametrize("scenario", faults.SCENARIOS, ids=str)
+@pytest.mark.parametrize("scenario", [one for one in faults.SCENARIOS if one.log == "stderr"], ids=str)
 def test_whatever_fails_the_connection_ends_as_documented(injector, scenario):
     usual = usual_run(injector, scenario)
     all_right(injector, usual, faults.class_cases(injector, usual))
@@ -52,21 +52,3 @@ def test_any_read_and_write_of_a_large_message_may_be_short(injector):
     usual = usual_run(injector, LARGE)
     cases = [case for case in faults.short_cases(injector, usual) if "+" not in case[0]]
     all_right(injector, usual, cases[::4])
-
-
-def test_if_the_kernel_does_not_say_what_standard_error_is_nothing_is_written_there(injector):
-    usual = usual_run(injector, XINETD)
-    unknown = [injector.fault(call, "error", 12, onwards=True) for call in usual.calls
-               if call.name in ("fstat", "newfstatat") and call.role() == "log" and call.phase == "starting"]
-    all_right(injector, usual, [(unknown[0], [faults.unlogged])])
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can put a socket in the place of the journal's")
-@pytest.mark.parametrize("error", ["EAGAIN", "EMSGSIZE", "ENOBUFS"])
-def test_a_journal_that_does_not_take_the_record_costs_the_record_alone(injector, error):
-    """libsystemd tries then to put it into a file, which the filter forbids."""
-    usual = usual_run(injector, JOURNAL)
-    sending = [call for call in usual.calls if call.name == "sendmsg"]
-    assert sending, "the record goes to the journal"
-    number = faults.number_of(error)
-    all_right(injector, usual, [(injector.fault(call, "error", number), [faults.unlogged]) for call in sending])

@@ -11,12 +11,9 @@ import subprocess
 import pytest
 import wire
 from parts import require
-from test_privileges import reachable_by_everybody  # noqa: F401: the fixture "anybodys"
 from wire import BINARY
 
 MIB = 1 << 20
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
 
 READS, WRITES = "read,readv,recvfrom,recvmsg", "write,writev,sendto,sendmsg"
 
@@ -57,10 +54,10 @@ def echo_asked(peer):
 
 def one_line(log, words):
     """Assert that a log is one line that says what the matter is, and the system's reason: not that there is none."""
-@pytest.mark.usefixtures("dumpable")
     assert re.fullmatch(rf"ws-echo\[\d+\]: {words}(?!Success|No error)[A-Z][ -~]*\n", log), log
 
 
+@pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
 @pytest.mark.parametrize("calls, number", [(READS, 1), (READS, 2), (WRITES, 1), (WRITES, 2)],
                          ids=["first-read", "later-read", "first-write", "later-write"])
@@ -69,10 +66,10 @@ def test_a_local_fault_of_the_connection_is_logged_and_71(pair, calls, number, e
     with Faulty(tmp_path / "trace", f"{calls}:error={error}:when={number}", "--quiet", pair=pair) as served:
         if number == 2:
             echo_asked(served.peer)
-@pytest.mark.usefixtures("dumpable")
         one_line(served.ended(71), "cannot read: " if calls == READS else "cannot write: ")
 
 
+@pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("calls", [READS, WRITES], ids=["read", "write"])
 @pytest.mark.parametrize("error, is_reset", [
     ("ECONNRESET", True), ("EPIPE", True), *[(error, False) for error in (
@@ -84,26 +81,26 @@ def test_what_the_network_does_is_an_ordinary_end_and_called_what_it_is(calls, e
     with Faulty(tmp_path / "trace", f"{calls}:error={error}:when=2") as served:
         echo_asked(served.peer)
         end = wire.record(served.ended(0))["end"]
-@pytest.mark.usefixtures("dumpable")
         assert ("reset" in end) == is_reset, end
 
 
+@pytest.mark.usefixtures("dumpable")
 def test_a_local_fault_before_the_first_byte_leaves_a_record_too(tmp_path):
     """Nothing was sent, but it is no health check."""
     with Faulty(tmp_path / "trace", f"{READS}:error=EIO:when=1") as served:
-@pytest.mark.usefixtures("dumpable")
         assert wire.record(served.ended(71))["end_id"] == "read-failed"
 
 
+@pytest.mark.usefixtures("dumpable")
 def test_a_local_fault_behind_our_last_word_is_logged_and_71(tmp_path):
     with Faulty(tmp_path / "trace", f"{READS}:error=EIO:when=3", "--quiet") as served:
         assert served.peer.receive(len(wire.switching())) == wire.switching()
         served.peer.send(wire.close(1000))
         assert wire.close_code(served.peer.rest()) == 1000
-@pytest.mark.usefixtures("dumpable")
         one_line(served.ended(71), "cannot read: ")
 
 
+@pytest.mark.usefixtures("dumpable")
 def test_a_local_fault_is_logged_with_its_own_reason_and_not_that_of_what_fails_behind_it(tmp_path):
     with Faulty(tmp_path / "trace", f"{WRITES}:error=EIO:when=2 shutdown:error=ENOTCONN", "--quiet") as served:
         assert served.peer.receive(len(wire.switching())) == wire.switching()
@@ -128,10 +125,10 @@ def test_a_message_for_which_there_is_no_memory_is_1011_and_a_local_fault(pair):
         peer.close()
         log = served.process.communicate(timeout=wire.LIMIT)[1].decode()
         assert served.process.returncode == 71, (served.process.returncode, log)
-@pytest.mark.usefixtures("dumpable")
         one_line(log, "no memory for the message: ")
 
 
+@pytest.mark.usefixtures("dumpable")
 def test_a_peer_that_goes_without_waiting_for_the_1011_does_not_hide_the_fault(tmp_path):
     fault = f"{WRITES}:error=ECONNRESET:when=2"
     with Faulty(tmp_path / "trace", fault, "--quiet", "--max-message=1G", preexec_fn=limited(512 * MIB)) as served:
@@ -165,10 +162,10 @@ def test_without_a_timer_it_does_not_serve(pair, tmp_path):
     with Faulty(tmp_path / "trace", f"{calls}:error=ENOMEM", "--quiet", pair=pair, everywhere=True) as served:
         with contextlib.suppress(OSError):  # it may be gone already
             served.peer.end()
-@pytest.mark.usefixtures("dumpable")
         one_line(served.ended(71), "cannot set the timer: ")
 
 
+@pytest.mark.usefixtures("dumpable")
 def test_what_the_peer_does_not_read_and_cannot_be_discarded_is_a_local_fault(tmp_path):
     """It would stay in the kernel. The first option of the socket that is set is TCP_NODELAY."""
     fault = "setsockopt:error=ENOBUFS:when=2"
@@ -179,28 +176,6 @@ def test_what_the_peer_does_not_read_and_cannot_be_discarded_is_a_local_fault(tm
 
 
 # Before the connection is served.
-
-@as_root
-def test_a_list_of_users_that_cannot_be_read_is_a_local_fault(tmp_path):
-    """As far as the C library tells: to an older glibc, nobody is in a file that it cannot read."""
-    command = [require("strace", "strace"), "-o", tmp_path / "trace", "-P", "/etc/passwd",
-               "-e", "inject=read,readv:error=EIO", wire.PROGRAM, "--check", "--user=daemon"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=wire.LIMIT, check=False)
-    told = wire.PROGRAM.endswith("-static") or result.returncode != 64
-    status, said = (71, "cannot look up user") if told else (64, "no such user")
-    assert result.returncode == status and said in result.stderr, result
-
-
-@as_root
-@pytest.mark.parametrize("error", ["ENOENT", "ESRCH"])
-def test_where_there_is_no_list_of_users_there_is_no_such_user(error, tmp_path):
-    """With these errors a source of users says that it has none."""
-    command = [require("strace", "strace"), "-o", tmp_path / "trace", "-P", "/etc/passwd",
-               "-e", f"inject=?open,openat:error={error}", wire.PROGRAM, "--check", "--user=daemon"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=wire.LIMIT, check=False)
-    assert "(INJECTED)" in (tmp_path / "trace").read_text(), "the fault has not come to pass"
-    assert result.returncode == 64 and "no such user" in result.stderr, result
-
 
 @pytest.mark.parametrize("fault, words", [
     ("setsockopt:error=ENOBUFS:when=1", "cannot set TCP_NODELAY: "),
@@ -249,18 +224,6 @@ def test_where_nobody_can_say_what_standard_error_is_it_may_be_the_connection(wh
         server.close()
         wire.refused(wire.Peer(client).rest(), 404)
     assert "(INJECTED)" in (tmp_path / "trace").read_text(), "the fault has not come to pass"
-
-
-@as_root
-@pytest.mark.parametrize("error, status", [("EPERM", 0), ("EIO", 71)])
-def test_groups_that_somebody_may_drop_but_cannot_are_a_local_fault(error, status, anybodys):
-    command = [require("setpriv", "util-linux"), "--reuid=daemon", "--regid=daemon", "--clear-groups",
-               require("strace", "strace"), "-o", "/dev/null", "-e", f"inject=setgroups,?setgroups32:error={error}", wire.PROGRAM,
-               "--check"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=wire.LIMIT, check=False)
-    assert result.returncode == status, result
-    if status:
-        one_line(result.stderr, "cannot drop supplementary groups: ")
 
 
 def test_a_connection_that_cannot_be_made_to_block_is_a_local_fault(tmp_path):

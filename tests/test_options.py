@@ -2,26 +2,19 @@
 
 import fcntl
 import functools
-import grp
 import html
 import operator
 import os
 import pty
-import pwd
 import re
 import select
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 
 import parts
 import pytest
 import wire
-
-ROOT = os.geteuid() == 0
-as_root = pytest.mark.skipif(not ROOT, reason="only root can start it as root")
 
 
 def usage(*options):
@@ -167,24 +160,6 @@ def test_an_abbreviation_of_one_option_is_that_option():
     assert wire.exchange(wire.text("hi"), "--pre=>") == wire.echo("hi", b">")
 
 
-@as_root
-def test_a_user_that_does_not_exist_is_wrong():
-    line = usage("--user=no-such-user")
-    assert "--user" in line and "no-such-user" in line, line
-
-
-@as_root
-@pytest.mark.parametrize("user", [b"no\n\x1b[2Jbody", b"u" * 1000], ids=["raw", "long"])
-def test_a_user_that_does_not_exist_does_not_reach_the_terminal_raw_and_hides_nothing(user):
-    assert "no such user" in usage(b"--user=" + user)
-
-
-@as_root
-def test_it_never_serves_as_root():
-    line = usage("--user=root")
-    assert "--user" in line and "root" in line, line
-
-
 @pytest.mark.parametrize("option", ["-h", "--help", "--version"])
 def test_help_and_version_go_to_standard_output(option):
     result = wire.run(b"", option)
@@ -252,17 +227,6 @@ def test_on_a_terminal_too_an_option_is_answered_first(option, expected):
 def test_check_works_on_a_terminal():
     result = on_a_terminal(wire.PROGRAM, "--check")
     assert (result.returncode, result.stdout, wire.but_for_the_notice(result.stderr)) == (0, b"", b"")
-
-
-@as_root
-def test_check_judges_the_user_as_well():
-    assert "nobody-of-that-name" in usage("--check", "--user=nobody-of-that-name")
-    assert "root" in usage("--check", "--user=root")
-
-
-@as_root
-def test_check_says_so_on_standard_error_whatever_channel_the_record_has():
-    assert "root" in usage("--check", "--user=root", "--log=syslog")
 
 
 def largest(options, size):
@@ -478,7 +442,6 @@ def test_a_socket_and_a_pipe_may_be_the_connection(input_is_socket):
     address = "{}:{}".format(*connection[1].getsockname())
     with wire.Served(pair=lambda: two_streams(*[connection, pipe][:: 1 if input_is_socket else -1])) as served:
         peer = served.peer.open()
-@pytest.mark.usefixtures("dumpable")
         with wire.Clock(1.5) as clock:
             peer.send(wire.text("hi") + wire.close(1000))
             assert peer.rest() == wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(1000))
@@ -512,10 +475,10 @@ def test_what_the_system_refuses_is_71_and_says_so(tmp_path, stdin, stdout):
     assert result.returncode == 71, result
     fault, record = result.stderr.splitlines()
     assert re.fullmatch(rb"ws-echo\[\d+\]: cannot (read|write): [A-Z][ -~]+", fault), result
-@pytest.mark.usefixtures("dumpable")
     assert re.search(rb" end_id=(read|write)-failed ", record), result
 
 
+@pytest.mark.usefixtures("dumpable")
 def test_descriptors_that_are_not_ours_are_closed():
     reading, writing = os.pipe()
     with wire.Served(pass_fds=[writing], wrapper=shell("exec 3</dev/zero 9</dev/zero")) as served:
@@ -549,6 +512,7 @@ def test_an_inherited_o_nonblock_is_cleared(pair):
         assert served.peer.receive(len(expected)) == expected
 
 
+@pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
 def test_an_o_nonblock_that_somebody_else_sets_later_makes_it_neither_end_nor_spin(pair, tmp_path):
     """Whoever else holds the connection shares this flag, and all others, which stay as they were."""
@@ -642,33 +606,3 @@ def test_a_broken_pipe_is_no_signal_even_where_sigpipe_was_default():
     assert result.returncode == 0, result
 
 
-def identity(pid):
-    """Who a process is: its user, group and supplementary groups, as the kernel shows them."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        lines = dict(line.rstrip("\n").split(":", 1) for line in status)
-    return {name: {int(number) for number in lines[name].split()} for name in ("Uid", "Gid", "Groups")}
-
-
-@as_root
-@pytest.mark.parametrize("options, user", [
-    ([], "nobody"), (["--user=daemon"], "daemon"), (["-umail"], "mail"),
-])
-def test_started_as_root_it_becomes_another_user_with_that_users_groups_only(options, user):
-    entry = pwd.getpwnam(user)
-    with wire.Served(*options, extra_groups=[0, 4, 27]) as served:
-        served.peer.open()
-        found = identity(served.process.pid)
-    assert found["Uid"] == {entry.pw_uid} and found["Gid"] == {entry.pw_gid}, found
-    allowed = {entry.pw_gid} | {group.gr_gid for group in grp.getgrall() if user in group.gr_mem}
-    assert found["Groups"] <= allowed, found
-
-
-@as_root
-def test_started_as_somebody_else_it_stays_who_it_is(monkeypatch):
-    daemon = pwd.getpwnam("daemon")
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)  # the checkout may be where only root can go
-        monkeypatch.setattr(wire, "PROGRAM", shutil.copy(wire.PROGRAM, folder))
-        with wire.Served(user=daemon.pw_uid, group=daemon.pw_gid, extra_groups=[]) as served:
-            served.peer.open()
-            assert identity(served.process.pid)["Uid"] == {daemon.pw_uid}

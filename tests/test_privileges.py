@@ -2,15 +2,11 @@
 
 import fcntl
 import itertools
-import os
 import pathlib
-import pwd
 import re
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 
 import parts
 import pytest
@@ -158,157 +154,30 @@ def test_a_debug_build_names_the_forbidden_call(tmp_path):
     assert re.fullmatch(r"ws-echo: system call \d+ is forbidden\n", result.stderr), result
 
 
-# Who it is.
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-
-
-@pytest.fixture(name="anybodys")
-def reachable_by_everybody(monkeypatch):
-    """The checkout may be where only root can go."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        monkeypatch.setattr(wire, "PROGRAM", shutil.copy(wire.PROGRAM, folder))
-        yield
-
-
-def identity(process):
-    """The process's users and groups, each real, effective, saved and for files; and the supplementary ones."""
-    status = pathlib.Path("/proc", str(process.pid), "status").read_text()
-    return [{int(number) for number in re.search(rf"^{name}:(.*)$", status, re.MULTILINE)[1].split()}
-            for name in ("Uid", "Gid", "Groups")]
-
-
-@as_root
-@pytest.mark.parametrize("user", ["nobody", "daemon"])
-@pytest.mark.parametrize("real, effective", [(0, 1), (1, 0), (0, 65534), (65534, 0)])
-def test_whoever_is_root_in_part_becomes_the_user_wholly_or_is_refused(anybodys, real, effective, user):
-    """Real and effective user differ where a program with the set-user-ID bit started it."""
-    entry = pwd.getpwnam(user)
-    request = wire.holding(wire.head(), wire.pipe_pair)
-    with wire.Served(f"--user={user}", pair=request,
-                     preexec_fn=lambda: os.setresuid(real, effective, effective)) as served:
-        if served.peer.receive(len(wire.switching())) == wire.switching():
-            assert identity(served.process)[:2] == [{entry.pw_uid}, {entry.pw_gid}]
-            served.peer.close()
-            served.finish()
-        else:
-            served.peer.close()
-            log = served.process.communicate(timeout=wire.LIMIT)[1].decode()
-            assert served.process.returncode == 71 and f"cannot become user {user}" in log, log
-
-
-def as_daemon(*capabilities):
-    """A wrapper: become this user, with two supplementary groups, and keep these capabilities."""
-    kept = ",".join(["-all", *[f"+{name}" for name in capabilities]])
-    return [parts.require("setpriv", "util-linux"), "--reuid=daemon", "--regid=daemon", "--groups=4,27",
-            f"--inh-caps={kept}", f"--ambient-caps={kept}"]
-
-
-@as_root
-def test_supplementary_groups_are_dropped_where_that_is_possible(anybodys):
-    """As by a service manager that leaves this capability to somebody who is not root."""
-    daemon = pwd.getpwnam("daemon")
-    with wire.Served(wrapper=as_daemon("setgid")) as served:
+def test_nobody_but_root_may_look_into_the_process():
+    """To root belong the files in /proc of a process into which nobody else may look."""
+    with wire.Served() as served:
         served.peer.open()
-        assert identity(served.process) == [{daemon.pw_uid}, {daemon.pw_gid}, set()]
-        served.peer.close()
-        served.finish()
-
-
-@as_root
-def test_no_other_user_is_asked_for_where_it_was_not_started_as_root(anybodys):
-    result = subprocess.run([*as_daemon(), wire.PROGRAM, "--check", "--user=no-such-user"], capture_output=True,
-                            timeout=wire.LIMIT, check=False)
-    assert (result.returncode, wire.but_for_the_notice(result.stderr)) == (0, b""), result
-
-
-@as_root
-def test_where_that_is_not_possible_it_serves_all_the_same_and_says_nothing_of_it(anybodys):
-    daemon = pwd.getpwnam("daemon")
-    with wire.Served(wrapper=as_daemon()) as served:
-        served.peer.open()
-        assert identity(served.process) == [{daemon.pw_uid}, {daemon.pw_gid}, {4, 27}]
-        served.peer.close()
-        assert wire.record(log := served.finish())["status"] == "101" and log.count("\n") == 1, log
-
-
-def with_users(tmp_path):
-    """A wrapper: let the users be these: somebody who is in another group, and another name of root."""
-    (tmp_path / "passwd").write_text("somebody:x:4711:4712::/:\ntoor:x:0:0::/:\n")
-    (tmp_path / "group").write_text("some:x:4712:\nother:x:4713:somebody\n")
-    parts.require("mount", "mount")
-    bound = "".join(f"mount --bind {tmp_path}/{name} /etc/{name} && " for name in ("passwd", "group"))
-    return [parts.require("unshare", "util-linux"), "-m", "/bin/sh", "-c", f'{bound}exec "$@"', "sh"]
-
-
-@as_root
-def test_of_the_users_groups_it_has_the_primary_one_and_no_other(tmp_path):
-    with wire.Served("--user=somebody", wrapper=with_users(tmp_path)) as served:
-        served.peer.open()
-        assert identity(served.process) == [{4711}, {4712}, set()]
-        served.peer.close()
-        served.finish()
-
-
-@as_root
-def test_root_is_refused_by_any_name(tmp_path):
-    result = subprocess.run([*with_users(tmp_path), wire.PROGRAM, "--check", "--user=toor"], capture_output=True, text=True,
-                            timeout=wire.LIMIT, check=False)
-    assert result.returncode == 64 and "--user=toor: this is root" in result.stderr, result
-
-
-# What others of the same user can do to it.
-
-def owner(process):
-    """To whom the process's files in /proc belong: to root where nobody else may look into it."""
-    return os.stat(f"/proc/{process.pid}/environ").st_uid
-
-
-def as_somebody():
-    """How to start it as a user who is not root."""
-    daemon = pwd.getpwnam("daemon")
-    return {"user": daemon.pw_uid, "group": daemon.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-
-
-def user(process):
-    (uid,) = identity(process)[0]
-    assert uid != 0, "root owns everything anyway"
-    return uid
-
-
-def test_nobody_but_root_may_look_into_the_process(anybodys):
-    with wire.Served(**as_somebody()) as served:
-        served.peer.open()
-        assert user(served.process) != owner(served.process) == 0
-        served.peer.close()
-
-
-@pytest.fixture(name="compiled")
-def program_compiled_with(anybodys, monkeypatch):
-    """A function that puts the program, compiled with other flags, in the place of the one that is tested."""
-    def compiled(*flags):
-        program = pathlib.Path(wire.PROGRAM).with_name("other")
-        subprocess.run([parts.require("cc", "gcc"), "-std=gnu17", "-O1", *flags, '-DVERSION="0"', f"-I{wire.TOP}/build",
-                        "-o", program, wire.TOP / "ws-echo.c", "-lnettle", "-lz"], check=True, timeout=wire.LIMIT)
-        monkeypatch.setattr(wire, "PROGRAM", str(program))
-    return compiled
-
-
-@pytest.mark.compiles
-@pytest.mark.parametrize("flag", ["-DDEBUG", "-fsanitize=address"])
-def test_debuggers_and_sanitizers_may_in_builds_for_them(compiled, flag, monkeypatch):
-    compiled(flag)
-    monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")  # looking for leaks takes a process, which it may not start
-    with wire.Served(**as_somebody()) as served:
-        served.peer.open()
-        assert owner(served.process) == user(served.process)
+        process = pathlib.Path("/proc", str(served.process.pid))
+        assert process.joinpath("environ").stat().st_uid == 0
+        assert not re.search(r"^Uid:.*\b0\b", process.joinpath("status").read_text(), re.M), "root owns everything anyway"
         served.peer.close()
 
 
 # Where there is no filter.
 
 WITHOUT = "no system call filter"
+
+
+@pytest.fixture(name="compiled")
+def program_compiled_with(tmp_path, monkeypatch):
+    """A function that puts the program, compiled with other flags, in the place of the one that is tested."""
+    def compiled(*flags):
+        program = tmp_path / "other"
+        subprocess.run([parts.require("cc", "gcc"), "-std=gnu17", "-O1", *flags, '-DVERSION="0"', f"-I{wire.TOP}/build",
+                        "-o", program, wire.TOP / "ws-echo.c", "-lnettle", "-lz"], check=True, timeout=wire.LIMIT)
+        monkeypatch.setattr(wire, "PROGRAM", str(program))
+    return compiled
 
 
 @pytest.mark.compiles

@@ -3,10 +3,12 @@
 import contextlib
 import fcntl
 import os
+import pathlib
 import pty
 import re
 import select
 import socket
+import struct
 import subprocess
 
 import parts
@@ -482,9 +484,9 @@ def test_a_connection_reset_without_a_byte_is_a_health_check_too():
         assert served.finish() == ""
 
 
+@pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("path", ["/socket", "/other", "/"])
 def test_the_peer_has_its_answer_before_verbose_names_the_fields(path, tmp_path):
-@pytest.mark.usefixtures("dumpable")
     """A log may block."""
     trace = tmp_path / "trace"
     subprocess.run([require("strace", "strace"), "-o", trace, "-e", "trace=write", wire.PROGRAM, "--verbose"],
@@ -587,9 +589,9 @@ def test_a_terminal_may_be_both_standard_output_and_standard_error(tmp_path):
     assert wire.record(shown.decode())["status"] == "404"
 
 
+@pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("number", [0, 1])
 def test_dev_null_may_be_standard_error_and_an_end_of_the_connection(tmp_path, number):
-@pytest.mark.usefixtures("dumpable")
     """That is no reason to bother syslog."""
     strace, trace = require("strace", "strace"), tmp_path / "trace"
     reading, writing = os.pipe()
@@ -648,9 +650,9 @@ def test_stderr_as_the_log_is_refused_where_it_is_the_connection(end):
     assert process.wait(wire.LIMIT) == 64
 
 
+@pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("channel, place", [("syslog", "/dev/log"), ("journal", "/run/systemd/journal/socket")])
 def test_the_channel_that_is_named_gets_the_record(tmp_path, channel, place):
-@pytest.mark.usefixtures("dumpable")
     """Also where standard error would be the best one; whether anybody listens there makes no difference."""
     trace = tmp_path / "trace"
     command = [parts.require("strace", "strace"), "-e", "trace=connect,sendto,sendmsg", "-o", trace]
@@ -663,9 +665,9 @@ def test_the_channel_that_is_named_gets_the_record(tmp_path, channel, place):
     assert place in trace.read_text()
 
 
+@pytest.mark.usefixtures("dumpable")
 def test_where_standard_error_is_closed_it_serves_all_the_same():
     with wire.Served(wrapper=["/bin/sh", "-c", 'exec "$@" 2>&-', "sh"]) as served:
-@pytest.mark.usefixtures("dumpable")
         peer = served.peer.open()
         assert os.readlink(f"/proc/{served.process.pid}/fd/2") == "/dev/null"
         peer.send(wire.text("hi") + wire.close(1000))
@@ -709,3 +711,20 @@ def test_a_log_that_blocks_is_not_asked_again_and_the_connection_goes_on():
     os.close(writing)
     with open(reading, "rb") as log:
         assert wire.record(log.read().decode())["messages"] == "100", "but the record it gets all the same"
+
+
+def test_a_note_tells_packagers_which_library_of_the_journal_is_loaded(tmp_path):
+    """https://systemd.io/ELF_DLOPEN_METADATA/"""
+    if not wire.filtered():
+        pytest.skip("its bytes are in the order of another architecture, or an emulator has none of its own")
+    note = tmp_path / "note"
+    copied = subprocess.run([parts.require("objcopy", "binutils"), "-O", "binary", "--only-section=.note.dlopen",
+                             wire.PROGRAM, note], check=False, capture_output=True)
+    if wire.PROGRAM.endswith("-static"):
+        assert copied.returncode or not note.exists() or note.read_bytes() == b""
+        return
+    assert b"libsystemd.so.0\0" in pathlib.Path(wire.PROGRAM).read_bytes()
+    described = (b'[{"feature":"journal","description":"Structured records and unit status",'
+                 b'"priority":"recommended","soname":["libsystemd.so.0"]}]\0')
+    assert note.read_bytes().rstrip(b"\0") == (
+        struct.pack("=III4s", 4, len(described), 0x407C0C0A, b"FDO\0") + described).rstrip(b"\0")

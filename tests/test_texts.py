@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 import wire
-from test_options import as_root, on_a_terminal, refusal_to_start, shell, usage
+from test_options import on_a_terminal, refusal_to_start, shell, usage
 
 HELP = """\
 Usage: ws-echo [OPTION]...
@@ -60,10 +60,6 @@ def test_what_cannot_be_printed_is_a_local_fault(option):
 PATH = "any, alone, or up to 64 times a path of at most 4095 bytes that begins with / and has no blank, ? or #"
 ORIGIN = "any, alone, or up to 64 times null or an origin such as https://example.org, of at most 300 bytes"
 SECONDS_60 = "seconds, as in 60 or 0.5, or 0"
-USER = [
-    (["--user=root"], "--user=root: this is root; name a user who is not"),
-    (["-uno-such-user"], "--user=no-such-user: there is no such user; name one that is not root"),
-]
 
 
 @pytest.mark.parametrize("options, complaint", [
@@ -88,7 +84,6 @@ USER = [
     (["--quiet=1"], "option --quiet takes no value; see ws-echo --help"),
     (["word"], "unexpected argument word; there are only options, see ws-echo --help"),
     (["w" * 41], f"unexpected argument {'w' * 40}; there are only options, see ws-echo --help"),
-    *[pytest.param(*row, marks=as_root) for row in USER],
 ])
 def test_a_complaint_says_what_is_wrong_and_what_would_be_right(options, complaint):
     assert usage(*options).partition("]: ")[2] == complaint + "\n"

@@ -49,13 +49,15 @@ LEFT_OUT = {
         "test_it_does_not_serve_without_what_it_promises",
         "test_a_connection_that_cannot_be_made_to_block_is_a_local_fault",
     ]},
-    "test_channels.py::test_where_there_is_no_libsystemd_standard_error_gets_the_record": "it is in the foreign root",
     "test_fault_classes.py": "faults would be injected into the emulator's calls",
     "test_record.py::test_where_standard_error_is_closed_it_serves_all_the_same": "/dev/null is that of the foreign root",
     "test_rules.py": "a document",
     "test_texts.py": "the program would be called by the emulator's name",
     "test_units.py": "documents",
+    "system/test_channels.py::test_where_there_is_no_libsystemd_standard_error_gets_the_record": "it is in the foreign root",
 }
+# Of tests/system, what concerns the program alone.
+AS_ROOT = ["system/test_channels.py", "system/test_users.py"]
 # Tests of unit.c that an architecture does not pass, and why.
 HUGE_PAGES = {"the_first_four_mebibytes_at_most_are_small_pages_and_what_follows_huge_ones": "the emulator has none"}
 BUT_FOR = dict.fromkeys(ARCHITECTURES, HUGE_PAGES) | {
@@ -143,7 +145,7 @@ def test_what_the_program_answers_is_the_same(foreign):
     program.write_text(f'#!/bin/sh -p\nexec {shlex.join([foreign.emulator, "-0"])} "$0" '
                        f'{shlex.join(foreign.command(foreign.tree / "ws-echo")[1:])} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
-    files = sorted({path.name for path in roots.TESTS.glob("test_*.py")} - set(LEFT_OUT))
+    files = sorted({path.name for path in roots.TESTS.glob("test_*.py")} - set(LEFT_OUT)) + AS_ROOT
     with roots.alone():
         result = subprocess.run([sys.executable, "-m", "pytest", "-q", f"--numprocesses={2 * os.cpu_count()}", *files,
                                  *(f"--deselect={test}" for test in LEFT_OUT if "::" in test)],

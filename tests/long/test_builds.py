@@ -15,7 +15,7 @@ import conftest
 import pytest
 import test_unit
 import wire
-from parts import require
+from parts import require, require_root
 
 HERE = wire.TOP / "tests"
 
@@ -23,12 +23,13 @@ HERE = wire.TOP / "tests"
 # and what concerns the source or a document runs once: conftest.ONCE, where test_instructions.py counts for one build.
 SHADOW = "the sanitizers reserve terabytes of address space, and that is limited here"
 START = "counts calls of the start, and the script and the sanitizers make some too"
+DEBUGGERS = "a build for debuggers lets them"
 UNFIT = {
     "test_gaps.py": "preloads a library, which has to come behind that of the sanitizers",
     "test_faults.py::test_a_message_for_which_there_is_no_memory_is_1011_and_a_local_fault": SHADOW,
     "test_faults.py::test_a_peer_that_goes_without_waiting_for_the_1011_does_not_hide_the_fault": SHADOW,
     "test_faults.py::test_a_compressed_message_for_whose_reply_there_is_no_memory_is_1011_too": SHADOW,
-    "test_channels.py::test_a_local_fault_is_an_error_and_the_record_behind_it_a_notice": SHADOW,
+    "system/test_channels.py::test_a_local_fault_is_an_error_and_the_record_behind_it_a_notice": SHADOW,
     "test_compression.py::test_the_largest_message_fits_the_address_space_of_the_shipped_entry_for_xinetd": SHADOW,
     "test_compression.py::test_a_bomb_costs_no_more_than_the_limit": "the sanitizers take memory themselves",
     "test_compression.py::test_compressed_messages_cost_one_read_and_one_write_each": "the sanitizers make calls",
@@ -36,11 +37,12 @@ UNFIT = {
     "test_faults.py::test_what_the_peer_does_not_read_and_cannot_be_discarded_is_a_local_fault":
         "the message has to be read within a fifth of a second",
     "test_faults.py::test_a_connection_that_cannot_be_made_to_block_is_a_local_fault": START,
-    "test_privileges.py::test_whoever_is_root_in_part_becomes_the_user_wholly_or_is_refused":
+    "system/test_users.py::test_whoever_is_root_in_part_becomes_the_user_wholly_or_is_refused":
         "the sanitizers take no options from the environment of who is root in part",
     "test_record.py::test_where_standard_error_is_closed_it_serves_all_the_same":
         "the shell that runs the script has that open in its place",
-    "test_privileges.py::test_nobody_but_root_may_look_into_the_process": "a build for debuggers lets them",
+    "test_privileges.py::test_nobody_but_root_may_look_into_the_process": DEBUGGERS,
+    "system/test_users.py::test_not_even_its_own_user_may_look_into_the_process": DEBUGGERS,
 }
 
 # What valgrind runs, for each start of the program takes it half a second, and each megabyte more.
@@ -111,12 +113,21 @@ def folder_of_findings(folder):
     return found
 
 
-def test_everything_passes_with_sanitizers_too(build, found):
+@pytest.fixture(name="sanitized")
+def with_sanitizers(build, found):
     sanitizers = "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1"
     options = f"log_path={found}/sanitizer:exitcode=99"
     # Looking for leaks takes a process, which the program may not start.
-    program = build(*sanitizers, ASAN_OPTIONS=options + ":detect_leaks=0", UBSAN_OPTIONS=options)
-    passes(program, found, files_of_the_connection())
+    return build(*sanitizers, ASAN_OPTIONS=options + ":detect_leaks=0", UBSAN_OPTIONS=options)
+
+
+def test_everything_passes_with_sanitizers_too(sanitized, found):
+    passes(sanitized, found, files_of_the_connection())
+
+
+def test_what_needs_root_passes_with_sanitizers_too(sanitized, found):
+    require_root()
+    passes(sanitized, found, [f"system/{name}" for name in sorted(conftest.AS_ROOT)])
 
 
 def test_a_chosen_part_passes_under_valgrind(build, found):

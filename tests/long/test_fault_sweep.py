@@ -8,7 +8,7 @@ import conftest
 import faults
 import pytest
 import wire
-from parts import require_file
+from parts import require_file, require_root
 
 
 @pytest.fixture(name="injector", scope="module")
@@ -18,12 +18,15 @@ def that_injects_faults(tmp_path_factory, program):
     injector.close()
 
 
+@pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("program", conftest.PROGRAMS, indirect=True, scope="module")
 @pytest.mark.parametrize("scenario", faults.SCENARIOS, ids=str)
 @pytest.mark.parametrize("kind", faults.KINDS)
 def test_whatever_fails_the_connection_ends_as_documented(injector, scenario, kind):
     if scenario not in faults.scenarios():
         pytest.skip("the static program has no journal")
+    if scenario.log != "stderr":
+        require_root()
     usual = injector.run(scenario)
     assert usual.status == 0 and scenario.answer in (None, usual.answer), usual
     wrong, count = faults.tried(injector, usual, faults.KINDS[kind](injector, usual))

@@ -1,0 +1,38 @@
+"""The faults of faults.py where the log is a daemon's: a socket of the test takes its place, in a mount namespace."""
+
+import faults
+import pytest
+from test_fault_classes import all_right, that_injects_faults, usual_run  # noqa: F401: the fixture "injector"
+
+XINETD, JOURNAL = (next(scenario for scenario in faults.SCENARIOS if scenario.log == log) for log in ("syslog", "journal"))
+
+pytestmark = pytest.mark.usefixtures("dumpable")
+
+
+def test_whatever_fails_the_connection_ends_as_documented_where_syslog_is_the_log(injector):
+    usual = usual_run(injector, XINETD)
+    all_right(injector, usual, faults.class_cases(injector, usual))
+
+
+@pytest.mark.with_libsystemd
+def test_whatever_fails_the_connection_ends_as_documented_where_the_journal_is_the_log(injector):
+    usual = usual_run(injector, JOURNAL)
+    all_right(injector, usual, faults.class_cases(injector, usual))
+
+
+def test_if_the_kernel_does_not_say_what_standard_error_is_nothing_is_written_there(injector):
+    usual = usual_run(injector, XINETD)
+    unknown = [injector.fault(call, "error", 12, onwards=True) for call in usual.calls
+               if call.name in ("fstat", "newfstatat") and call.role() == "log" and call.phase == "starting"]
+    all_right(injector, usual, [(unknown[0], [faults.unlogged])])
+
+
+@pytest.mark.with_libsystemd
+@pytest.mark.parametrize("error", ["EAGAIN", "EMSGSIZE", "ENOBUFS"])
+def test_a_journal_that_does_not_take_the_record_costs_the_record_alone(injector, error):
+    """libsystemd tries then to put it into a file, which the filter forbids."""
+    usual = usual_run(injector, JOURNAL)
+    sending = [call for call in usual.calls if call.name == "sendmsg"]
+    assert sending, "the record goes to the journal"
+    number = faults.number_of(error)
+    all_right(injector, usual, [(injector.fault(call, "error", number), [faults.unlogged]) for call in sending])
