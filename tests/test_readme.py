@@ -47,20 +47,19 @@ def network():
     """A network of one's own, in which port 8888 is free and `make run` serves; how to start a command there."""
     for command, package in [("unshare", "util-linux"), ("ip", "iproute2"), ("systemd-socket-activate", "systemd")]:
         parts.require(command, package)
-    up, enter, oneself = ["--net"], ["--net"], []
-    if os.geteuid() != 0:  # only root of a user namespace may bring the interface up, and all else is for oneself
-        up, enter = ["--map-root-user", *up], ["--user", "--preserve-credentials", *enter]
-        oneself = ["unshare", f"--map-user={os.getuid()}", f"--map-group={os.getgid()}"]
-    if subprocess.run(["unshare", *up, "true"], capture_output=True, check=False).returncode:
-        parts.missing("the right to make a network namespace", "util-linux, and be root or allow user namespaces")
+    # Only root of a user namespace may bring the interface up; all else is for a user of it who is not root.
+    up, enter = ["--map-root-user", "--net"], ["--user", "--preserve-credentials", "--net"]
+    somebody = ["unshare", "--map-user=1000", "--map-group=1000"]
+    if subprocess.run(["unshare", *up, *somebody, "true"], capture_output=True, check=False).returncode:
+        parts.missing("the right to make a network namespace", "util-linux, and allow user namespaces")
     if subprocess.run(["unshare", *up, "getent", "hosts", "localhost"], capture_output=True, check=False).returncode:
         parts.missing("the name localhost", "libnss-myhostname, or write /etc/hosts")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    serve = ["sh", "-c", 'ip link set lo up && "$@"', "sh", *oneself, "make", "run"]
+    serve = ["sh", "-c", 'ip link set lo up && "$@"', "sh", *somebody, "make", "run"]
     with Terminal(["unshare", *up, *serve], cwd=wire.TOP, env=environment) as terminal:
         terminal.until(b"Open ")
         terminal.until(b"console.\n")
-        yield terminal, ["nsenter", f"--target={terminal.process.pid}", *enter, "--", *oneself]
+        yield terminal, ["nsenter", f"--target={terminal.process.pid}", *enter, "--", *somebody]
         terminal.type(CTRL_C)
         terminal.finish()
 
