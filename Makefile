@@ -171,8 +171,8 @@ run: run-needs ws-echo
 deps:
 	@packaging/install-deps build $(if $(filter run install,$(MAKECMDGOALS)),,static check)
 
-# All at once: the tests wait more than they work.
-PYTEST = $(PYTHON) -m pytest -q
+# All at once: the tests wait more than they work.  Whatever was skipped is named at the end, with the reason.
+PYTEST = $(PYTHON) -m pytest -q -rfEs
 check: check-needs ws-echo ws-echo-static $(DUMPABLE)
 	$(PYTEST) --numprocesses=$$(($$(nproc) * 4)) --durations=10 --durations-min=3 tests/test_*.py
 

@@ -11,6 +11,7 @@ import json
 import pathlib
 import random
 import re
+import shutil
 import subprocess
 from typing import NamedTuple
 
@@ -160,7 +161,16 @@ def node_verdicts(heads):
         yield verdict
 
 
-JUDGES = {"h11": h11_verdicts, "node": node_verdicts}
+def judges_as_listed():
+    """Whether node's llhttp is 9 or later, as the list below wants it; an absent node is for a test to name."""
+    if not shutil.which("node"):
+        return True
+    version = subprocess.run(["node", "--print", "process.versions.llhttp"], capture_output=True, text=True, check=True).stdout
+    return int(version.split(".")[0]) >= 9
+
+
+# With Debian 12's own node, whose llhttp is 6, h11 judges alone: there are no cases for the other.
+JUDGES = {"h11": h11_verdicts, **({"node": node_verdicts} if judges_as_listed() else {})}
 
 
 # Where they differ.
@@ -315,18 +325,11 @@ def unexplained(judge, head, our, their):
     return f"ours: {states[0]}, {our and our[0]}; theirs: {states[1]}, {their and their[0]}"
 
 
-@functools.cache
-def version_of_llhttp():
-    command = [require("node", "nodejs"), "--print", "process.versions.llhttp"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
 def require_judge(judge):
     if judge == "h11":
         require_module("h11", "python3-h11")
-        return
-    if int(version_of_llhttp().split(".")[0]) < 9:
-        pytest.skip(f"llhttp 9 judges as the list says; here is {version_of_llhttp()}")
+    else:
+        require("node", "nodejs")
 
 
 @pytest.mark.slow("a process for each of many heads")
@@ -351,7 +354,7 @@ def verdicts_of_examples(judge):
 
 @pytest.mark.parametrize("judge, number", [
     pytest.param(judge, number, id=f"{judge}-{row.end or 'read'}-{number}")
-    for number, row in enumerate(DIFFERENCES) for judge in row.judges.split()
+    for number, row in enumerate(DIFFERENCES) for judge in row.judges.split() if judge in JUDGES
 ])
 def test_every_difference_that_is_listed_is_one(judge, number):
     require_judge(judge)
