@@ -5,6 +5,7 @@ the machine itself, and when the command ends, all that it started and mounted i
 """
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import pathlib
@@ -25,6 +26,8 @@ TESTING = 1800
 NAMESPACES = "unshare --pid --mount --uts --ipc --fork --kill-child --propagation private".split()
 ATTEMPTS = 3  # at making a root, where a mirror fails
 TREE = "ws-echo"  # the folder of the root that has the source
+USER = "somebody"
+MNT_DETACH = 2
 SETTINGS = [
     # What a mirror knows of a suite that changes every day may be old.
     '--aptopt=Acquire::Check-Valid-Until "false"',
@@ -82,9 +85,20 @@ def command(root, *words):
 
 
 def environment():
-    """That of somebody who has just logged in, on a machine where nothing may be missing."""
+    """That of root who has just logged in, on a machine where nothing may be missing."""
     return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8",
             "CI": "true"}
+
+
+def give_to_user(root):
+    """Gives the source to a user without privileges, who is made for that."""
+    run(root, "useradd", "--create-home", USER)
+    run(root, "chown", "--recursive", f"{USER}:", f"/{TREE}")
+
+
+def as_user(*words):
+    """The command line that runs another as that user, with a home of his own."""
+    return ["runuser", "--user", USER, "--", "env", f"HOME=/home/{USER}", *words]
 
 
 def run(root, *words, limit=INSTALLING):
@@ -97,14 +111,18 @@ def run(root, *words, limit=INSTALLING):
 
 def inside(root, words):
     """Runs as process 1 of the new namespaces: mounts, starts the command, and waits for it."""
-    machine.mount("--bind", root, root)  # what makes namespaces of its own there expects a mount at its root
+    machine.mount("--bind", root, root)  # so that it can become the root
     machine.mount("-t", "proc", "proc", root / "proc")
     machine.mount("-t", "sysfs", "-o", "ro", "sysfs", root / "sys")
     machine.mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", root / "dev")
     machine.devices(root / "dev")
+    # Not by chroot, in which nobody may make user namespaces.
+    os.chdir(root)
+    subprocess.run(["pivot_root", ".", "."], check=True)
+    if machine.LIBC.umount2(b".", MNT_DETACH) < 0:
+        raise OSError(ctypes.get_errno(), "the machine's own root stays mounted")
     child = os.fork()
     if not child:
-        os.chroot(root)
         os.chdir(f"/{TREE}")
         os.execvp(words[0], words)
     for number in signal.SIGINT, signal.SIGTERM:  # these are the command's
