@@ -1,5 +1,6 @@
 # ws-echo: `make help` lists what can be made.
 
+# The last release.  packaging/version tells which version is built of this tree, this one or a later one.
 VERSION = 1.0
 
 CC ?= cc
@@ -27,7 +28,7 @@ WARNINGS = -Wall -Wextra -Wshadow -Wconversion
 HARDENING = -fstack-protector-strong -fPIE $(FORTIFY)
 FORTIFY = $(shell $(CC) $(CPPFLAGS) $(CFLAGS) -dM -E -x c /dev/null 2>/dev/null | awk '/ __OPTIMIZE__ /{can = 1} \
 	/ _FORTIFY_SOURCE /{decided = 1} END{if (can && !decided) print "-D_FORTIFY_SOURCE=2"}')
-OURS = -std=gnu17 $(WARNINGS) $(HARDENING) -DVERSION='"$(VERSION)"' -Ibuild
+OURS = -std=gnu17 $(WARNINGS) $(HARDENING) -DVERSION='"$(shell packaging/version)"' -Ibuild
 
 # Nettle is linked in where there is a static one: finding it at each start would take a tenth of the start.  Its SHA-1
 # is then bound to the plain version: otherwise each start would ask the processor for a better one, and in a virtual
@@ -109,7 +110,7 @@ help:
 	@echo '                build a package for Debian or for Fedora, or an image named ws-echo'
 	@echo 'make deps-packages, make check-packages'
 	@echo '                the same for these: on Debian 12 and 13, booted; as root'
-	@echo 'make dist       put the source into build/ws-echo-$(VERSION).tar.gz, the same bytes wherever'
+	@echo 'make dist       put the source into build/ws-echo-VERSION.tar.gz, the same bytes wherever'
 	@echo 'make clean      remove what was built'
 
 # The page as a string, and what its Content-Security-Policy allows: the hashes of its script and its style.
@@ -145,6 +146,14 @@ ws-echo-static build/dumpable/ws-echo-static: ws-echo.c build/page.h Makefile
 	@mkdir -p $(@D)
 	$(STATIC_CC) $(OURS) -DWITHOUT_LIBSYSTEMD $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(STATIC) -o $@ $< $(NETTLE) $(ZLIB) $(STATIC_END)
 	@! readelf -lW $@ | grep INTERP || { echo "$@ is not static" >&2; rm $@; exit 1; }
+
+# Written only when it changes, so that a new commit builds the program anew.
+build/version: FORCE
+	@mkdir -p build
+	@version=$$(packaging/version) && { [ "$$(cat $@ 2>/dev/null)" = "$$version" ] || \
+		echo "$$version" > $@; }
+FORCE:
+ws-echo ws-echo-static: build/version
 
 # The launcher tells on standard error what it does, each line with its priority in front (3: a fault); what it starts
 # writes there too.  Ctrl-C reaches all of them at once; what shows the lines stays until the last of them has come.
@@ -277,7 +286,7 @@ uninstall:
 
 dist:
 	@mkdir -p build
-	packaging/archive build/ws-echo-$(VERSION).tar.gz
+	@archive=build/ws-echo-$$(packaging/version).tar.gz && packaging/archive $$archive
 
 clean:
 	rm -rf build ws-echo ws-echo-static

@@ -49,7 +49,9 @@ def tree(tmp_path_factory):
     copy = tmp_path_factory.mktemp("tree") / "ws-echo"
     shutil.copytree(wire.TOP, copy, ignore=shutil.ignore_patterns(".*", "build", "tests", "__pycache__"))
     (copy / "build").mkdir()
-    shutil.copy2(wire.TOP / "build/page.h", copy / "build")
+    for name in "page.h", "version":
+        shutil.copy2(wire.TOP / "build" / name, copy / "build")
+    shutil.copy2(wire.TOP / "build/version", copy / "VERSION")  # as in a source archive
     make(copy, "ws-echo")
     return copy
 
@@ -282,7 +284,23 @@ def test_the_archive_of_the_source_has_what_is_under_version_control_and_always_
     subprocess.run(["tar", "--extract", "--file", archive], cwd=tmp_path, check=True, timeout=wire.LIMIT)
     source = tmp_path / archive.name.removesuffix(".tar.gz")
     assert files(source) == {name for name in files(tree) if not re.match("/(.git|build)/|/ws-echo(-static)?$", name)}
-    built(source, "ws-echo", **QUICK)
+    program = built(source, "ws-echo", **QUICK)
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    assert said == f"ws-echo {source.name.removeprefix('ws-echo-')}\n"
+
+
+def test_a_new_version_is_built_anew_and_nothing_else_is(tree):
+    program = tree / "ws-echo"
+    before = program.stat().st_mtime_ns
+    make(tree)
+    assert program.stat().st_mtime_ns == before
+    (tree / "VERSION").write_text("7.1+git20010909014643.0123456789ab\n")
+    make(tree, "CFLAGS=-O0")
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    assert said == "ws-echo 7.1+git20010909014643.0123456789ab\n"
+    before = program.stat().st_mtime_ns
+    make(tree, "CFLAGS=-O0")
+    assert program.stat().st_mtime_ns == before
 
 
 def test_whatever_a_test_needs_is_installed_by_make_deps():
