@@ -81,6 +81,10 @@ CHECK_NEEDS = $(STATIC_NEEDS) pytest.py:python3-pytest xdist.py:python3-pytest-x
 
 all: ws-echo
 
+# $(call hand_over,FILE...[,-R]): gives what root has made to the owner of the tree, who can then make it anew: after
+# `sudo make install`, for one.
+hand_over = { [ $$(id -u) != 0 ] || chown -h $(2) $$(stat -c %u:%g Makefile) $(1); }
+
 help:
 	@echo 'make            build ws-echo, with Nettle and zlib linked in where there are static ones: a security'
 	@echo '                update of theirs then takes a new build; NETTLE=-lnettle ZLIB=-lz link the shared ones'
@@ -123,6 +127,7 @@ build/page.h: ws-echo.html Makefile
 	echo "#define PAGE_SCRIPT_HASH \"sha256-$$(hash script)\""; \
 	echo "#define PAGE_STYLE_HASH \"sha256-$$(hash style)\""; \
 	echo 'static const char PAGE[] ='; sed 's/[\\"]/\\&/g; s/.*/    "&\\n"/' $<; echo '    ;'; } > $@
+	@$(call hand_over,build $@)
 
 # What run and check need is named before anything is built, so that it comes at once.
 run-needs:
@@ -138,6 +143,7 @@ ws-echo build/dumpable/ws-echo: ws-echo.c build/page.h Makefile
 	$(call need,$(BUILD_NEEDS))
 	@mkdir -p $(@D)
 	$(CC) $(OURS) -pie $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(NETTLE) $(ZLIB) $(DLOPEN)
+	@$(call hand_over,$(filter-out ./,$(dir $@)) $@)
 
 static: ws-echo-static
 
@@ -146,12 +152,13 @@ ws-echo-static build/dumpable/ws-echo-static: ws-echo.c build/page.h Makefile
 	@mkdir -p $(@D)
 	$(STATIC_CC) $(OURS) -DWITHOUT_LIBSYSTEMD $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(STATIC) -o $@ $< $(NETTLE) $(ZLIB) $(STATIC_END)
 	@! readelf -lW $@ | grep INTERP || { echo "$@ is not static" >&2; rm $@; exit 1; }
+	@$(call hand_over,$(filter-out ./,$(dir $@)) $@)
 
 # Written only when it changes, so that a new commit builds the program anew.
 build/version: FORCE
 	@mkdir -p build
 	@version=$$(packaging/version) && { [ "$$(cat $@ 2>/dev/null)" = "$$version" ] || \
-		echo "$$version" > $@; }
+		{ echo "$$version" > $@ && $(call hand_over,build $@); }; }
 FORCE:
 ws-echo ws-echo-static: build/version
 
@@ -213,16 +220,19 @@ coverage: ws-echo
 deps-system: deps
 	@packaging/install-deps system
 	@tests/system/fetch-launchers
+	@$(call hand_over,build)
 
 check-system: ws-echo ws-echo-static $(DUMPABLE)
 	$(PYTEST) tests/system
 
 deb rpm container:
-	packaging/make-$@
+	@packaging/make-$@; status=$$?; [ ! -d build/$@ ] || \
+		{ $(call hand_over,build) && $(call hand_over,build/$@,-R); } || exit; exit $$status
 
 deps-packages: deps
 	@packaging/install-deps packages
 	@tests/packaging/make-roots
+	@$(call hand_over,build)
 
 check-packages: ws-echo
 	$(PYTEST) tests/packaging
@@ -286,7 +296,7 @@ uninstall:
 
 dist:
 	@mkdir -p build
-	@archive=build/ws-echo-$$(packaging/version).tar.gz && packaging/archive $$archive
+	@archive=build/ws-echo-$$(packaging/version).tar.gz && packaging/archive $$archive && $(call hand_over,build $$archive)
 
 clean:
 	rm -rf build ws-echo ws-echo-static
