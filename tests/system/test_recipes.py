@@ -140,14 +140,19 @@ def test_nothing_is_left_of_it_once_it_is_removed(machine):
     entry.write_text(entry.read_text(encoding="utf-8").replace("= yes", "= no"))
     uninstall = ["make", "--directory", wire.TOP, "uninstall", f"DESTDIR={machine.path('')}"]
     machine.systemctl("enable", "--now", "ws-echo.socket")
+    served = Peer(machine.connect()).open(path="/a")
     installed = files(machine)
     try:
         before, after = commands.split("# true\n")
         typed(machine, before)
         subprocess.run(uninstall, check=True, capture_output=True)
         typed(machine, after)
+        assert wire.close_code(served.rest()) == 1001
+        served.close()
         assert files(machine) == {"/etc/default/ws-echo", "/etc/xinetd.d/ws-echo"} < installed
-        assert machine.units("ws-echo*") == []
+        assert machine.units("*ws*echo*") == []
+        folders = machine.run("find", "/tmp", "/var/tmp", "-maxdepth", "1", "-name", "systemd-private-*ws-echo*").stdout
+        assert folders == ""
         assert machine.run("getent", "passwd", "ws-echo", check=False).returncode != 0
     finally:
         entry.unlink()
