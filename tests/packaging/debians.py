@@ -1,5 +1,6 @@
 """What the tests of the packages share: fresh Debians, and what one does with a connection."""
 
+import os
 import subprocess
 
 import machine
@@ -9,12 +10,13 @@ import wire
 BUILDING = 600  # seconds after which a build that hangs is given up
 
 
-def made(target, *needed):
+def made(target, *needed, tree=wire.TOP, **environment):
     """Runs `make` for a target, which needs these commands of these packages; returns what it says."""
     for command, package in needed:
         parts.require(command, package)
-    result = subprocess.run(["make", "--no-print-directory", target], cwd=wire.TOP, text=True, check=False,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=BUILDING)
+    result = subprocess.run(["make", "--no-print-directory", target], cwd=tree, text=True, check=False,
+                            env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            timeout=BUILDING)
     assert result.returncode == 0, result.stdout
     return result.stdout
 

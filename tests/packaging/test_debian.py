@@ -1,7 +1,9 @@
 """The Debian package: how it is built, and what installing, upgrading, removing and purging it does."""
 
+import os
 import pathlib
 import re
+import socket
 import subprocess
 
 import parts
@@ -63,6 +65,33 @@ def test_every_flag_of_hardening_is_used(built, tmp_path):
     assert (result.returncode, result.stdout) == (0, "")
 
 
+def commit(tree, day):
+    """All that is in the tree, as a commit of that day."""
+    when = f"2026-12-{day:02} 12:00:00 +0000"
+    who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
+           for what, value in {"NAME": "A", "EMAIL": "a@localhost", "DATE": when}.items()}
+    for command in ["init", "-q"], ["add", "--all"], ["commit", "-q", "--allow-empty", "-m", str(day)]:
+        subprocess.run([parts.require("git", "git"), *command], cwd=tree, check=True, timeout=wire.LIMIT,
+                       env={**os.environ, **who, "GIT_CONFIG_GLOBAL": "/dev/null"})
+
+
+def test_the_package_of_a_later_commit_upgrades_that_of_an_earlier_one(built, tmp_path):
+    archive = next(folder_of(wire.TOP).glob("*.orig.tar.gz"))
+    subprocess.run(["tar", "-xf", archive], cwd=tmp_path, check=True, timeout=wire.LIMIT)
+    (tree,) = tmp_path.iterdir()
+    (tree / "VERSION").unlink()
+    with debian("bookworm") as machine:
+        for day in 1, 2:
+            commit(tree, day)
+            made("deb", tree=tree, DEB_BUILD_OPTIONS="nocheck noopt")
+            (package,) = folder_of(tree).glob("ws-echo_*.deb")
+            machine.path("/root/package.deb").write_bytes(package.read_bytes())
+            machine.run("apt-get", "install", "-y", "/root/package.deb")
+            said = machine.run("ws-echo", "--version").stdout
+            assert re.fullmatch(rf"ws-echo \S+\+git202612{day:02}120000\.[0-9a-f]{{12}}\n", said)
+            assert query(machine, "Version") == f"{said.split()[1]}-1"
+
+
 # What it does, on a Debian that has nothing but what its control file names
 
 
@@ -97,7 +126,7 @@ def machine(package):
 
 def install(machine, package):
     machine.path("/root/package.deb").write_bytes(package)
-    machine.run("dpkg", "--install", "/root/package.deb")
+    return machine.run("dpkg", "--install", "/root/package.deb")
 
 
 def connect(machine, **more):
@@ -224,7 +253,7 @@ def commands(heading, number):
 
 def drop_in(number):
     """The path and a text of the drop-ins of README.Debian."""
-    (path,) = re.findall(r"^A file (\S+\.conf)", README, re.M)
+    path = re.findall(r"(?:^| )(/etc/\S+\.conf)", README, re.M)[number // 2]
     block = re.findall(r"^    \[Socket\]\n(?:    .+\n)+", README, re.M)[number]
     return path, re.sub(r"^    ", "", block, flags=re.M)
 
@@ -278,6 +307,21 @@ def test_it_can_be_opened_to_some_networks_only(package, machine):
     assert set(denied.split()) == {"::/0", "0.0.0.0/0"}
     assert set(allowed.split()) == {"127.0.0.0/8", "::1/128", "192.0.2.0/24", "2001:db8::/32"}
     leave(connect(machine))
+
+
+def test_a_port_that_is_taken_is_named_at_the_installation_and_another_one_can_be_chosen(package, machine):
+    with machine.network(), socket.create_server(("::", 8888), family=socket.AF_INET6):
+        said = install(machine, package.this)
+        assert query(machine, "db:Status-Abbrev").strip() == "ii"
+        (line,) = re.findall(r"^ws-echo serves nothing: .*$", said.stderr, re.M)
+        assert "[::]:8888" in line and "README.Debian" in said.stderr and "another port" in said.stderr
+        path, text = drop_in(2)
+        machine.path(path).parent.mkdir(parents=True)
+        machine.path(path).write_text(text, encoding="utf-8")
+        run(machine, commands("To choose another port", 0))
+        leave(connect(machine, port=9999))
+        assert "serves nothing" not in install(machine, package.next).stderr
+        leave(connect(machine, port=9999))
 
 
 # Live connections
@@ -348,30 +392,44 @@ def test_removal_stops_what_runs_in_place_of_the_socket(package, machine, unit):
 
 
 def everything(machine):
-    """The files of the machine, but dpkg's own, the journal and the index of manuals; and its users."""
+    """The files of the machine, but dpkg's own, the journal and the index of manuals; its users; and loaded units."""
     skipped = "( -path /var/lib/dpkg -o -path /var/log -o -path /var/cache/man -o -path /root ) -prune -o".split()
     listed = machine.run("find", "/", "-xdev", *skipped, "-printf", "%p %y %m %U %G %l\n").stdout.splitlines()
     # useradd's, userdel's and systemd-sysusers' copies of what was before.
     files = {line for line in listed if not re.match(r"/etc/(passwd|group|shadow|gshadow)- ", line)}
+    files |= set(machine.run("find", "/tmp", "-name", "*ws-echo*").stdout.splitlines())
     users = {name: set(machine.path(f"/etc/{name}").read_text(encoding="utf-8").splitlines())
              for name in ("passwd", "group", "shadow", "gshadow")}
-    return files, users
+    return files, users, {unit for unit in machine.units("*ws*echo*")}
 
 
-def test_purging_leaves_nothing_whatever_was_enabled(package, machine):
-    files, users = everything(machine)
+def without(users, name):
+    return {file: {line for line in lines if not line.startswith(f"{name}:")} for file, lines in users.items()}
+
+
+def test_purging_leaves_nothing_but_the_user_whatever_was_enabled(package, machine):
+    files, users, units_before = everything(machine)
     install(machine, package.this)
     leave(connect(machine))
     for unit in units(machine):
         machine.systemctl("enable", unit)
         machine.systemctl("start", unit, check=False)  # what another one excludes does not start
-    assert everything(machine) != (files, users)
+    assert everything(machine) != (files, users, units_before)
     machine.run("dpkg", "--purge", "ws-echo")
     assert machine.listening() == set()
-    wire.wait_until(lambda: not machine.units("ws-echo*", "active", "failed"), "the units are gone")
-    files_after, users_after = everything(machine)
+    wire.wait_until(lambda: not machine.units("*ws*echo*"), "the units are gone")
+    files_after, users_after, units_after = everything(machine)
     assert files_after ^ files == set()
-    assert users_after == users
+    assert units_after == units_before
+    assert without(users_after, "ws-echo") == users and users_after != users, "a system user stays"
+
+
+def test_a_failed_socket_is_forgotten_when_the_package_is_removed(package, machine):
+    with machine.network(), socket.create_server(("::", 8888), family=socket.AF_INET6):
+        install(machine, package.this)
+    assert machine.units("ws-echo*", "failed") == ["ws-echo.socket"]
+    machine.run("dpkg", "--remove", "ws-echo")
+    assert machine.units("ws-echo*", "failed") == []
 
 
 def test_purging_keeps_connections_too(package, machine):
@@ -381,3 +439,5 @@ def test_purging_keeps_connections_too(package, machine):
     machine.run("dpkg", "--purge", "ws-echo")
     echoes(peer)
     leave(peer)
+    wire.wait_until(lambda: not machine.units("ws-echo*"), "the instance is gone")
+    assert machine.run("find", "/tmp", "/var/tmp", "-name", "*ws-echo*").stdout == ""
