@@ -375,6 +375,23 @@ def test_make_run_names_the_launcher_together_with_what_the_build_needs(tree, tm
         "libsystemd-dev systemd, or run 'make deps'"), result
 
 
+@pytest.mark.parametrize("target, absent, packages", [
+    ("rpm", ["rpmbuild"], "rpm elfutils"), ("rpm", ["eu-strip"], "rpm elfutils"),
+    ("container", ["buildah", "podman", "docker", "musl-gcc", "dpkg-source"], "buildah musl-tools dpkg-dev"),
+])
+def test_what_a_package_or_an_image_needs_is_named_by_its_packages_in_one_line(tree, tmp_path, target, absent, packages):
+    for folder in "/usr/bin", "/bin":
+        for command in pathlib.Path(folder).iterdir():
+            if command.name not in absent and not (tmp_path / command.name).is_symlink():
+                (tmp_path / command.name).symlink_to(command)
+    result = subprocess.run([tree / f"packaging/make-{target}"], env={**environment(), "PATH": str(tmp_path)},
+                            capture_output=True, text=True, check=False, timeout=wire.LIMIT)
+    assert result.returncode != 0
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"make {target}: ") and set(packages.split()) <= set(re.findall(r"[a-z0-9-]+", line)), line
+    assert "deps-packages" not in line, "which makes two Debians"
+
+
 def test_the_static_flavour_needs_no_library(tree):
     readelf = parts.require("readelf", "binutils")
     make(tree, "static")

@@ -1,32 +1,44 @@
-"""The RPM package, built with Debian's rpm, and installed with it on a Debian that has a preset like Fedora's."""
+"""The RPM package, built with the rpm of a Debian, and installed with it there, with a preset like Fedora's."""
 
 import pathlib
+import re
 import subprocess
 
 import pytest
 import wire
-from debians import debian, echoes, leave, made, recorded
+from debians import BUILDING, debian, echoes, leave, recorded
 from wire import Peer
 
-# Debian's rpm has to be told that this is Debian, and does not know what dpkg has installed.
-RPM = "rpm", "--force-debian", "--nodeps"
+# That of Debian 12 has to be told that this is Debian, and neither knows what dpkg has installed.
+RPM = "sh", "-c", 'rpm $(! grep -q ^12 /etc/debian_version || echo --force-debian) --nodeps "$@"', "rpm"
 
 
-@pytest.fixture(scope="module")
-def package():
-    """The package's bytes."""
-    made("rpm", ("rpmbuild", "rpm"))
-    (found,) = (wire.TOP / "build/rpm/RPMS").glob("*/ws-echo-*.rpm")
-    return found.read_bytes()
+class Package:
+    """Built on a suite, with nothing but what the control file and the hint of make-rpm name."""
+
+    def __init__(self, suite, archive):
+        self.suite = suite
+        with debian(suite) as machine:
+            machine.path("/root/archive").write_bytes(archive.read_bytes())
+            machine.run("sh", "-ec", "cd /root && tar -xf archive && make -C ws-echo-* rpm", timeout=BUILDING)
+            (found,) = machine.path("/root").glob("ws-echo-*/build/rpm/RPMS/*/ws-echo-[0-9]*.rpm")
+            self.name, self.bytes = found.name, found.read_bytes()
+
+
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def package(request, tmp_path_factory):
+    archive = tmp_path_factory.mktemp("source") / "archive.tar.gz"
+    subprocess.run([wire.TOP / "packaging/archive", archive], check=True, timeout=wire.LIMIT)
+    return Package(request.param, archive)
 
 
 @pytest.fixture
 def machine(package):
-    with debian("bookworm") as booted:
+    with debian(package.suite) as booted:
         presets = booted.path("/etc/systemd/system-preset/99-default.preset")
         presets.parent.mkdir(exist_ok=True)
         presets.write_text("disable *\n")
-        booted.path("/root/package.rpm").write_bytes(package)
+        booted.path("/root/package.rpm").write_bytes(package.bytes)
         yield booted
 
 
@@ -44,13 +56,33 @@ def units(machine):
     return [pathlib.Path(name).name for name in files if "/systemd/system/" in name and "@" not in name]
 
 
+def test_it_has_the_version_that_was_built(package, machine):
+    version = subprocess.run([wire.TOP / "packaging/version"], check=True, capture_output=True, text=True).stdout.strip()
+    assert package.name.startswith(f"ws-echo-{version}-1")
+    install(machine)
+    assert machine.run("ws-echo", "--version").stdout == f"ws-echo {version}\n"
+
+
+def test_rpm_sorts_builds_after_their_release_by_date_and_before_the_next_one(machine):
+    versions = "1.1", "1.1+git20261201093000.ffffffffffff", "1.1+git20261202093000.000000000000", "1.1.1", "1.2"
+    for earlier, later in zip(versions, versions[1:]):
+        assert machine.run("rpm", "--eval", f'%{{lua:print(rpm.vercmp("{earlier}", "{later}"))}}').stdout == "-1\n"
+
+
+def test_it_binds_no_directory_that_only_this_distribution_has(machine):
+    install(machine)
+    unit = machine.path("/usr/lib/systemd/system/ws-echo@.service").read_text(encoding="utf-8")
+    (bound,) = re.findall(r"^BindPaths=(.*)$", unit, re.M)
+    assert bound == "/usr/sbin/ws-echo /usr/lib -/usr/lib64 /run/systemd/journal/socket"
+
+
 def test_it_has_what_make_install_installs(machine, tmp_path):
     install(machine)
-    subprocess.run(["make", "--directory", wire.TOP, "install", f"DESTDIR={tmp_path}", "PREFIX=/usr",
+    subprocess.run(["make", "--directory", wire.TOP, "install", f"DESTDIR={tmp_path}", "PREFIX=/usr", "LOADERDIR=",
                     "UNITDIR=/usr/lib/systemd/system"], check=True, capture_output=True)
     expected = {"/" + str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")
                 if path.is_symlink() or path.is_file() or path.is_dir() and not any(path.iterdir())}
-    files = set(machine.run("rpm", "--query", "--list", "ws-echo").stdout.split())
+    files = {name.removesuffix(".gz") for name in machine.run("rpm", "--query", "--list", "ws-echo").stdout.split()}
     assert len(expected) > 10 and expected - files == set()
 
 
@@ -96,6 +128,16 @@ def test_removal_keeps_connections_closes_the_port_and_leaves_nothing_of_it(mach
     assert machine.listening() == set()
     echoes(peer)
     leave(peer)
-    wire.wait_until(lambda: not machine.units("ws-echo*", "active", "failed"), "the units are gone")
+    wire.wait_until(lambda: not machine.units("ws-echo*"), "the units are gone")
+    assert machine.run("find", "/tmp", "/var/tmp", "-name", "*ws-echo*").stdout == ""
     assert [name for name in files if "ws-echo" in name and machine.path(name).exists()] == []
     assert list(machine.path("/etc/systemd/system").rglob("ws-echo*")) == []
+
+
+def test_removal_leaves_no_unit(machine):
+    install(machine)
+    start(machine)
+    leave(Peer(machine.connect()).open())
+    wire.wait_until(lambda: not machine.processes("ws-echo"), "the process has ended")
+    machine.run(*RPM, "--erase", "ws-echo")
+    assert machine.units("*ws*echo*") == []
