@@ -331,7 +331,6 @@ def test_who_is_not_root_and_has_no_sudo_is_told_what_to_install_and_how():
     script = wire.TOP / "packaging/install-deps"
     groups = dict(re.findall(r"^(\w+)='(.*?)'$", script.read_text(), re.M | re.S))
     packages = " ".join(sorted({*groups["build"].split(), *groups["static"].split()}))
-    nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         for command in ["apt-get", "dpkg-query", "grep", "id", "realpath", "sh", "sort"]:
@@ -339,7 +338,8 @@ def test_who_is_not_root_and_has_no_sudo_is_told_what_to_install_and_how():
         shutil.copy(script, folder)
         (pathlib.Path(folder) / "status").touch()  # of dpkg, which knows no package then
         result = subprocess.run([f"{folder}/install-deps", "build", "static"], capture_output=True, text=True, check=False,
-                                env={"PATH": folder, "DPKG_ADMINDIR": folder}, **nobody, timeout=wire.LIMIT)
+                                env={"PATH": folder, "DPKG_ADMINDIR": folder}, preexec_fn=wire.become_nobody,
+                                timeout=wire.LIMIT)
         assert (result.returncode, result.stdout, result.stderr.splitlines()) == (77, "", [
             f"install-deps: to be installed: {packages}",
             f"install-deps: that needs root, and there is no sudo; root runs: {folder}/install-deps build static"])

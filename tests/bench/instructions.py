@@ -23,7 +23,6 @@ With others nothing is compared, and the reason is printed; with CI=true on the 
 
 import argparse
 import concurrent.futures
-import contextlib
 import ctypes
 import datetime
 import fcntl
@@ -48,7 +47,6 @@ import wire  # noqa: E402: found by the line above
 BASELINE = HERE / "instructions.txt"
 ALLOWED_RISE = 0.03
 ELF_32 = 1  # in the byte of an ELF header that names the class
-NOBODY = 65534
 PORTION = 32 << 10  # what a Unix socket hands over in one piece
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -83,17 +81,9 @@ def pretend_filters():
         raise OSError(ctypes.get_errno(), "system call filter")
 
 
-def give_up_root():
-    """Become nobody where that is allowed, so that reading /etc/passwd is not counted."""
-    with contextlib.suppress(PermissionError):
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
-
-
 def prepare():
     """What the process does before it becomes callgrind."""
-    give_up_root()
+    wire.become_nobody()  # so that reading /etc/passwd is not counted
     pretend_filters()
 
 
@@ -157,8 +147,7 @@ def calls(program, data):
         subprocess.run(
             ["valgrind", "--tool=callgrind", f"--callgrind-out-file={profile}", "--vgdb=no",
              shutil.copy(program, folder)], input=data, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            preexec_fn=pretend_filters, check=True, env={"PATH": "/usr/bin:/bin", "TZ": "UTC0"},
-            **(UNPRIVILEGED if os.geteuid() == 0 else {}))
+            preexec_fn=prepare, check=True, env={"PATH": "/usr/bin:/bin", "TZ": "UTC0"})
         lines = profile.read_text().splitlines()
     names, numbers, called = {}, {}, ""
     for line in lines:
