@@ -19,6 +19,9 @@ import wire
 from parts import require
 from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 
+# On i386 a shutdown is socketcall(2), whose arguments strace reads from the process.
+pytestmark = pytest.mark.usefixtures("dumpable")
+
 SOCKETS = [wire.tcp_pair, wire.unix_pair]
 MIB = 1 << 20
 TEN_BYTES = "--max-message=10"
