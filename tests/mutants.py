@@ -594,7 +594,7 @@ class Tree:
         others = [name for name in OTHERS if name not in first]
         failed = self.pytest(others, program, "-n4")
         if not failed and program == "ws-echo":
-            made = self.run(["make", "-B", "ws-echo", "CFLAGS=-O2 -g -Werror"])[0]
+            made = self.run(["make", "-B", "ws-echo", "ws-echo-static", "CFLAGS=-O2 -g -Werror"])[0]
             failed = "a warning of the compiler" if made else self.pytest(["instructions"], program)
         if not failed and system and mutant.section in SYSTEM:
             failed = self.pytest(["tests/system/test_sandbox.py", "tests/system/test_systemd.py",
