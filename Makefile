@@ -160,7 +160,7 @@ build/version: FORCE
 	@version=$$(packaging/version) && { [ "$$(cat $@ 2>/dev/null)" = "$$version" ] || \
 		{ echo "$$version" > $@ && $(call hand_over,build $@); }; }
 FORCE:
-ws-echo ws-echo-static: build/version
+ws-echo ws-echo-static $(DUMPABLE): build/version
 
 # The launcher tells on standard error what it does, each line with its priority in front (3: a fault); what it starts
 # writes there too.  Ctrl-C reaches all of them at once; what shows the lines stays until the last of them has come.
