@@ -3,20 +3,20 @@
 Port 8888 must be free, since it is part of what is tested. Screenshots are left in build/screenshots.
 """
 
-import contextlib
 import http.server
 import json
 import os
 import re
 import signal
 import socket
-import socketserver
 import subprocess
 import threading
 
 import parts
+import proxies
 import pytest
 import wire
+from serving import serving
 
 parts.require_module("websocket", "python3-websocket")
 from browsers import DOWN, ENTER, SHIFT, TAB, UP, Chromium, Firefox  # noqa: E402
@@ -106,65 +106,17 @@ def elsewhere():
         server.shutdown()
 
 
-class Listener(socketserver.TCPServer):
-    """Starts the program with these options, in which PORT is its own port, for each connection."""
-
-    def __init__(self, options):
-        super().__init__(("127.0.0.1", 0), None)
-        self.port = self.server_address[1]
-        self.command = [wire.PROGRAM, *(option.replace("PORT", str(self.port)) for option in options)]
-        self.instances = []
-
-    def finish_request(self, request, _):
-        self.instances.append(subprocess.Popen(self.command, stdin=request, stdout=request,
-                                               stderr=subprocess.DEVNULL))
-
-    def shutdown_request(self, request):
-        self.close_request(request)  # the instance has it
-
-
-@contextlib.contextmanager
-def serving(*options):
-    """The address of a server with these options; no connection to it is left afterwards."""
-    with Listener(options) as listener:
-        threading.Thread(target=listener.serve_forever, daemon=True).start()
-        try:
-            yield f"http://localhost:{listener.port}/"
-        finally:
-            listener.shutdown()
-            for instance in listener.instances:
-                instance.terminate()
-    for instance in listener.instances:
-        assert instance.wait(wire.LIMIT) in (0, -signal.SIGTERM)  # which may come before the program's first line
-
-
 # /ws/ is the server's /, and so is /page, whose WebSocket is at another place. Below /dropping/ no handshake arrives,
 # and the WebSockets of /failing/ and /moving/ get answers of nginx's own.
-NGINX = """
-daemon off;
-pid nginx.pid;
-events {{ }}
-http {{
-    access_log off;
-    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
-    server {{
-        listen 127.0.0.1:{port};
-        proxy_http_version 1.1;
-        proxy_set_header Host $http_host;
-        proxy_set_header Upgrade $http_upgrade;
-        proxy_set_header Connection $connection_upgrade;
-        location /ws/ {{ proxy_pass {server}; }}
-        location = /page {{ proxy_pass {server}; }}
-        location = /socket {{ proxy_pass {server}socket; }}
-        location /dropping/ {{ proxy_set_header Upgrade ''; proxy_pass {server}; }}
-        location = /failing/ {{ proxy_pass {server}; }}
-        location = /failing/socket {{ return 502; }}
-        location = /moving/ {{ proxy_pass {server}; }}
-        location = /moving/socket {{ return 302 /socket; }}
-    }}
-}}
+LOCATIONS = """
+location /ws/ {{ proxy_pass {server}; }}
+location = /page {{ proxy_pass {server}; }}
+location = /socket {{ proxy_pass {server}socket; }}
+location /dropping/ {{ proxy_set_header Upgrade ''; proxy_pass {server}; }}
+location = /failing/ {{ proxy_pass {server}; }}
+location = /failing/socket {{ return 502; }}
+location = /moving/ {{ proxy_pass {server}; }}
+location = /moving/socket {{ return 302 /socket; }}
 """
 
 
@@ -178,22 +130,10 @@ def compressing():
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory):
     """The address of a reverse proxy in front of a server."""
-    nginx = parts.require("nginx", "nginx")
-    folder = tmp_path_factory.mktemp("nginx")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     with serving() as server:
-        (folder / "nginx.conf").write_text(NGINX.format(port=port, server=server.replace("localhost", "127.0.0.1")))
-        with (folder / "log").open("w") as log:
-            process = subprocess.Popen([nginx, "-p", folder, "-c", "nginx.conf", "-e", "stderr"],
-                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        try:
-            wire.wait_until(lambda: listening(port) or process.poll() is not None, "nginx listens")
-            assert process.poll() is None, (folder / "log").read_text()
-            yield f"http://localhost:{port}"
-        finally:
-            process.terminate()
-            process.wait(wire.LIMIT)
+        locations = LOCATIONS.format(server=server.replace("localhost", "127.0.0.1"))
+        with proxies.nginx(tmp_path_factory.mktemp("nginx"), locations) as started:
+            yield f"http://localhost:{started.port}"
 
 
 @pytest.fixture(scope="module", params=[Chromium, Firefox], ids=["chromium", "firefox"])
@@ -318,9 +258,9 @@ def test_the_first_subprotocol_offered_is_agreed_to(console, offered, agreed):
 @pytest.mark.parametrize("close, code", [
     ([], 1005), ([1000], 1000), ([3000, "library"], 3000), ([4999, "été"], 4999),
 ], ids=lambda value: None if isinstance(value, list) else str(value))
-def test_a_close_is_answered_with_its_code_and_no_reason(console, close, code):
+def test_a_close_is_answered_with_its_code_and_its_reason(console, close, code):
     told = console(close=close)
-    assert (told["code"], told["reason"], told["wasClean"]) == (code, "", True)
+    assert (told["code"], told["reason"], told["wasClean"]) == (code, "".join(close[1:]), True)
 
 
 def test_the_servers_own_close_and_its_reason_arrive_although_the_browser_still_sends(console):
