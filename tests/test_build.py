@@ -453,7 +453,7 @@ def test_make_run_serves_the_tutorials_example_over_ipv4_and_ipv6_until_ctrl_c(t
             assert peer.frame() == (True, wire.TEXT, b"server: Hello world")
         terminal.type(CTRL_C)
         for peer in peers:
-            assert wire.close_code(peer.rest()) == 1001
+            assert wire.close_code(peer.answer_close()) == 1001
             peer.close()
         # The record of each is still shown, and nothing is called an error.
         assert terminal.finish() == -signal.SIGINT

@@ -142,7 +142,7 @@ def test_a_peer_that_answers_pings_is_kept(pair):
 def test_without_any_byte_from_the_peer_it_ends_with_1001(pair):
     with wire.Served(SILENT, "--timeout=0.1", pair=pair) as served:
         peer = served.peer.open()
-        assert wire.close_code(peer.rest()) == 1001
+        assert wire.close_code(peer.answer_close()) == 1001
         peer.close()
         assert wire.record(served.finish())["close"] == "1001"
 
@@ -155,6 +155,7 @@ def test_a_peer_that_does_not_answer_pings_is_given_up_with_1001(pair):
             pings += 1
             assert pings < 50, "ten of them should take so long"
         assert pings and frame[:2] == (True, CLOSE) and frame[2][:2] == wire.close_body(1001), frame
+        peer.end()
         assert peer.ended()
 
 
@@ -162,7 +163,7 @@ def test_a_peer_that_does_not_answer_pings_is_given_up_with_1001(pair):
 def test_the_timeout_counts_inside_a_message_too(pair):
     with wire.Served(SILENT, "--timeout=0.1", pair=pair) as served:
         served.peer.open().send(wire.text("half", fin=False) + wire.frame(wire.CONTINUATION, b"more")[:4])
-        assert wire.close_code(served.peer.rest()) == 1001
+        assert wire.close_code(served.peer.end_at_close()) == 1001
 
 
 @every_connection
@@ -315,7 +316,7 @@ def test_deadlines_hold_after_a_line_of_the_log(pair):
         peer = served.peer.open()
         peer.send(wire.text("hi"))
         assert peer.frame() == (True, TEXT, wire.PREFIX + b"hi")
-        assert wire.close_code(peer.rest()) == 1001
+        assert wire.close_code(peer.answer_close()) == 1001
 
 
 def full_pipe():

@@ -498,10 +498,10 @@ def test_what_is_not_deflate_is_1007_and_the_reason_says_so(payload):
 def test_what_is_wrong_is_answered_while_the_message_is_unfinished(data, code):
     with served_with_deflate("--max-message=100") as served:
         opened(served).send(compressed(data, fin=False))
-        assert wire.close_code(served.peer.rest()) == code
+        assert wire.close_code(served.peer.answer_close()) == code
     with served_with_deflate("--max-message=100") as served:
         opened(served).send(compressed(data + bytes(70_000), fin=False)[: len(data) + 20])
-        assert wire.close_code(served.peer.rest()) == code
+        assert wire.close_code(served.peer.end_at_close()) == code
 
 
 # UTF-8.

@@ -121,7 +121,7 @@ def test_a_message_for_which_there_is_no_memory_is_1011_and_a_local_fault(pair):
     with wire.Served("--quiet", "--max-message=1G", pair=pair, preexec_fn=limited(512 * MIB)) as served:
         peer = served.peer.open()
         peer.send(wire.frame(BINARY, b"begun", fin=False))
-        assert wire.close_code(peer.rest()) == 1011
+        assert wire.close_code(peer.answer_close()) == 1011
         peer.close()
         log = served.process.communicate(timeout=wire.LIMIT)[1].decode()
         assert served.process.returncode == 71, (served.process.returncode, log)
@@ -148,7 +148,7 @@ def test_a_compressed_message_for_whose_reply_there_is_no_memory_is_1011_too(pai
         peer.send(wire.text("pl", fin=False) + wire.frame(wire.CONTINUATION, b"ain"))
         assert peer.receive(len(wire.echo("plain"))) == wire.echo("plain"), "for a message alone there is"
         peer.send(wire.frame(BINARY, b"\0", rsv=4))
-        assert wire.close_code(peer.rest()) == 1011
+        assert wire.close_code(peer.answer_close()) == 1011
         peer.close()
         log = served.process.communicate(timeout=wire.LIMIT)[1].decode()
         assert served.process.returncode == 71, (served.process.returncode, log)

@@ -223,7 +223,7 @@ TEN = wire.frame(BINARY, bytes(10), fin=False) + wire.frame(CONTINUATION, fin=Fa
 def test_too_large_a_message_is_answered_with_1009_from_the_length_announced(data, options):
     with wire.Served(*options) as served:
         served.peer.open().send(data)
-        assert wire.close_code(served.peer.rest()) == 1009
+        assert wire.close_code(served.peer.end_at_close()) == 1009
 
 
 def test_a_message_of_exactly_the_largest_size_is_echoed():

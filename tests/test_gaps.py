@@ -107,7 +107,7 @@ def test_the_end_of_the_timeout_may_come_just_before_a_read(gaps, pair):
     with Gapped(gaps, READ, 2, "--timeout=0.1", pair=wire.holding(wire.head(), pair)) as served:
         assert served.peer.receive(len(wire.switching())) == wire.switching()
         served.late_in_the_gap(0.1)
-        assert wire.close_code(served.peer.rest()) == 1001
+        assert wire.close_code(served.peer.answer_close()) == 1001
 
 
 @pytest.mark.parametrize("pair", PAIRS)
@@ -217,7 +217,7 @@ def test_a_signal_just_before_the_write_of_a_frame_leaves_it_whole(gaps, pair):
         served.stopped_in_the_gap()
         expected = wire.reply(BINARY, message)
         wire.same(served.peer.receive(len(expected)), expected)
-        assert wire.close_code(served.peer.rest()) == 1001
+        assert wire.close_code(served.peer.answer_close()) == 1001
 
 
 # Before the timer is set: it is set all the same, for a deadline that no longer counts.

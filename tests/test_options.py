@@ -565,7 +565,7 @@ def test_signals_that_were_ignored_or_blocked_are_set_afresh(number, inherited):
     with wire.Served(preexec_fn=spoil) as served:
         served.peer.open()
         served.stop(number)
-        assert wire.close_code(served.peer.rest()) == 1001
+        assert wire.close_code(served.peer.answer_close()) == 1001
 
 
 RESERVED = 7 << 31  # the signals 32 to 34, which the C libraries keep for themselves and let nobody set

@@ -119,7 +119,7 @@ def test_a_signal_is_recorded_as_1001():
     with wire.Served() as served:
         peer = served.peer.open()
         served.stop()
-        peer.rest()
+        peer.answer_close()
         peer.close()
         assert wire.record(served.finish())["close"] == "1001"
 

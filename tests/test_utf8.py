@@ -108,7 +108,7 @@ def test_a_code_point_may_be_cut_by_reads_anywhere(string):
 def test_a_text_fails_at_its_first_wrong_byte_while_the_frame_is_incomplete(wrong):
     with wire.Served() as served:
         served.peer.open().send(wire.text(b"ok \xe2\x82\xac" + wrong + bytes(1000))[:-1000])
-        assert wire.close_code(served.peer.rest()) == 1007
+        assert wire.close_code(served.peer.end_at_close()) == 1007
 
 
 @pytest.mark.parametrize("wrong", params({name: data for name, data in WRONG.items() if len(data) > 1}))
@@ -119,7 +119,7 @@ def test_a_text_fails_at_its_first_wrong_byte_and_not_before(wrong):
         peer.send(wire.text(b"ok" + wrong[:-1], fin=False) + wire.frame(PING, b"still open?"))
         assert peer.frame() == (True, PONG, b"still open?")
         peer.send(wire.frame(CONTINUATION, wrong[-1:] + bytes(9), fin=False)[:-9])
-        assert wire.close_code(peer.rest()) == 1007
+        assert wire.close_code(peer.end_at_close()) == 1007
 
 
 @pytest.mark.parametrize("wrong", params({name: data for name, data in WRONG.items() if len(data) > 1}))
@@ -130,7 +130,7 @@ def test_a_text_fails_at_its_first_wrong_byte_across_reads(wrong):
         peer.send(data[:-1])
         served.consumed()
         peer.send(data[-1:])
-        assert wire.close_code(peer.rest()) == 1007
+        assert wire.close_code(peer.end_at_close()) == 1007
 
 
 # Compared with Python's strict decoder, in texts long enough for code that takes many bytes at once.

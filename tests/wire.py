@@ -332,6 +332,19 @@ class Peer:
     def answer_close(self, received=b""):
         """Receive up to the server's Close, answer it as every client does, and receive up to the end of the stream.
         Returns all of that behind `received`, with which the first frame may have begun."""
+        received, payload = self._to_close(received)
+        if isinstance(self.socket, socket.socket):  # over pipes the program has ended by now
+            self.send(frame(CLOSE, payload))
+        return received + self.rest()
+
+    def end_at_close(self, received=b""):
+        """The same for a peer that is inside a frame, so that it cannot answer: it half-closes instead."""
+        received, _ = self._to_close(received)
+        self.end()
+        return received + self.rest()
+
+    def _to_close(self, received):
+        """Receive up to the server's Close. Returns what came so far, behind `received`, and the payload of the Close."""
         data, at = bytearray(received + self.buffer), 0
         self.buffer = b""
         while True:
@@ -342,9 +355,7 @@ class Peer:
                     break
                 payload, at = at + 2 + size, at + 2 + size + length
                 if data[payload - 2 - size] == 0x80 | CLOSE:
-                    if isinstance(self.socket, socket.socket):  # over pipes the program has ended by now
-                        self.send(frame(CLOSE, bytes(data[payload:at])))
-                    return bytes(data) + self.rest()
+                    return bytes(data), bytes(data[payload:at])
             part = self.socket.recv(1 << 18)
             assert part, f"the stream ended without a Close: {bytes(data[-200:])!r}"
             data += part

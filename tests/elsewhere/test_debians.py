@@ -44,7 +44,7 @@ def test_make_deps_run_serves(debian):
         peer.send(wire.text("Hello world"))
         assert peer.frame() == (True, wire.TEXT, b"server: Hello world")
         terminal.type(CTRL_C)
-        assert wire.close_code(peer.rest()) == 1001
+        assert wire.close_code(peer.answer_close()) == 1001
         peer.close()
         assert terminal.finish() == 128 + signal.SIGINT, terminal.shown
     said = terminal.shown.decode()

@@ -233,9 +233,10 @@ def test_a_connection_that_the_kernel_kills_takes_no_other_along(crowd):
 
 def test_stopping_says_going_away_to_each_peer(started):
     peers = [connect(started).open() for _ in range(3)]
-    started.machine.systemctl("stop", UNIT)
+    started.machine.systemctl("stop", "--no-block", UNIT)
     for peer in peers:
         final, opcode, body = peer.frame()
         assert (final, opcode, body[:2]) == (True, CLOSE, close_body(1001))
+        peer.send(wire.close(1001))
         assert peer.ended()
         peer.close()

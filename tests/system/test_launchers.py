@@ -31,6 +31,7 @@ def is_closed(peer, code):
     """The server closes; what it says is its last word."""
     final, opcode, body = peer.frame()
     assert (final, opcode, body[:2]) == (True, CLOSE, close_body(code))
+    peer.end()
     assert peer.ended()
     peer.close()
 

@@ -645,6 +645,7 @@ def test_the_status_says_what_each_connection_is_doing(listening):
 def is_going_away(peer):
     final, opcode, body = peer.frame()
     assert (final, opcode, body[:2]) == (True, CLOSE, close_body(1001))
+    peer.send(wire.close(1001))
     assert peer.ended()
     peer.close()
 
@@ -652,7 +653,7 @@ def is_going_away(peer):
 def test_stopping_the_instances_says_going_away_to_each_peer(listening):
     peers = [connect(listening).open() for _ in range(3)]
     echoes(peers[0])
-    listening.systemctl("stop", INSTANCES)
+    listening.systemctl("stop", "--no-block", INSTANCES)
     for peer in peers:
         is_going_away(peer)
 
