@@ -31,7 +31,7 @@ def is_closed(peer, code):
     """The server closes; what it says is its last word."""
     final, opcode, body = peer.frame()
     assert (final, opcode, body[:2]) == (True, CLOSE, close_body(code))
-    peer.end()
+    peer.send(close(code))
     assert peer.ended()
     peer.close()
 
@@ -71,7 +71,7 @@ def another_path_is_refused(peer, _):
 
 
 def a_large_message_is_refused(peer, _):
-    peer.open().send(frame(BINARY, bytes(65537))[:14])
+    peer.open().send(frame(BINARY, bytes(65537)))
     is_closed(peer, 1009)
     return {"status": "101", "close": "1009", "messages": "0"}
 
