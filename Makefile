@@ -1,7 +1,7 @@
 # ws-echo: `make help` lists what can be made.
 
 # The last release.  packaging/version tells which version is built of this tree, this one or a later one.
-VERSION = 1.0
+VERSION = 1.1
 
 CC ?= cc
 CFLAGS ?= -O2 -g
