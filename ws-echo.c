@@ -11,7 +11,7 @@
  *
  * ws-echo --help lists the options, ws-echo(8) is the manual.  What can be relied on:
  *
- *  1. Everything is bounded: each buffer, wait and count has a named limit below, or one in the options.
+ *  1. Everything is bounded: each buffer, wait and count has a named limit, or one in the options.
  *  2. No memory is taken because of a number that the peer sent, only for bytes that have arrived.
  *  3. Before the first byte of the peer is read the program is no longer root and has given up every system
  *     call that an echo does not need (where the kernel has seccomp).
@@ -19,12 +19,11 @@
  *  5. Nothing that the peer sent reaches the log unescaped, and no payload reaches it at all.
  *  6. The exit status is 0 for whatever a peer can cause; anything else is a local fault.
  *
- * The file follows the life of a connection; main comes last and is its summary.  Pure functions (options,
- * PROXY header, request head, UTF-8, frame header) touch nothing but their arguments, getopt's state
- * excepted; tests include this file to call them.  Section numbers are those of RFC 6455, unless another RFC
+ * This file is the life of the connection: start, request, echo, closing, record; main comes last. Everything
+ * else has a room in src/, whose header says what it is for.  A room includes rooms of the levels below its
+ * own only; all of them are compiled as one unit.  Section numbers are those of RFC 6455, unless another RFC
  * is named.
  */
-#define _GNU_SOURCE
 
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -58,6 +57,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sysexits.h>
@@ -74,92 +74,18 @@
 #define SYS_close_range 436 /* headers before Linux 5.9 do not name it */
 #endif
 
-#include "page.h" /* PAGE, PAGE_SCRIPT_HASH, PAGE_STYLE_HASH: made of ws-echo.html by the Makefile */
+#include "page.h" /* PAGE, PAGE_SCRIPT_HASH, PAGE_STYLE_HASH: made of page.html by the Makefile */
 
-/* ---- Limits and types ---------------------------------------------------------------------------------- */
+/* ---- basics ------------------------------------------------------------------------------------------ */
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 #define STRING_OF(number) #number
 #define STRING(number) STRING_OF(number)
 
-/* These are macros, because the sentences below contain them. */
-#define REQUEST_LINE_MAX 16384 /* bytes, without its CRLF; RFC 9112 section 3 asks for 8,000 or more */
-#define HEAD_MAX 32768         /* bytes, with the empty line that ends it */
-#define SERVED_PATH_MAX 4095   /* bytes of a path in the options; sentences and the page contain it */
-#define FIELDS_MAX 100
-#define CONTENT_DIGITS_MAX 18 /* of a Content-Length, without leading zeros; 64 bits hold them */
-#define CHOICES_MAX 64        /* how often a repeatable option is taken */
-#define PREFIX_MAX 256        /* bytes */
-#define SUBPROTOCOLS_MAX 64   /* each is compared with all before it */
-#define ORIGIN_MAX 300        /* bytes; the longest host name, 253, fits with a scheme and a port */
-
-enum {
-    INPUT_SIZE = 256 * 1024,       /* bytes that one read takes at most */
-    OUTPUT_SIZE = 512 * 1024,      /* bytes of answers that one write gathers at most */
-    DIRECT_READ_SIZE = 256 * 1024, /* bytes of a large message read at once, to stay in the cache */
-    COPY_MAX = 64 * 1024,          /* bytes; a longer reply is written from where it was gathered */
-    SHORT_MAX = 256,               /* bytes; a call of memcpy costs more than to copy so many without one */
-    KEPT_MAX = 64 * 1024,          /* bytes of message memory that are never given back */
-    HUGE_PAGE = 2 * 1024 * 1024,   /* bytes; message memory beyond the first 4 MiB is mapped in such pages */
-    BLOCK_SIZE = 4096,             /* bytes unmasked, then validated while in the cache */
-    CONTROL_PAYLOAD_MAX = 125,     /* section 5.5 */
-    REPLY_HEADER_MAX = 10,         /* section 5.2: two bytes and eight of length, without a masking key */
-    REPLY_ROOM = REPLY_HEADER_MAX + PREFIX_MAX,
-    EXTENSION_SIZE = 160,    /* bytes; permessage-deflate with all its parameters */
-    END_NAME_SIZE = 32,      /* bytes; identities are shorter */
-    END_SENTENCE_SIZE = 128, /* bytes of a sentence in which nothing is filled in yet */
-    SENTENCE_SIZE = SERVED_PATH_MAX + END_SENTENCE_SIZE, /* bytes; some sentences name a path */
-    LOGGED_MAX = 256,                                    /* bytes of one value in the log */
-    ESCAPED_SIZE = 4 * LOGGED_MAX + sizeof "...", /* the same as it is logged, each byte as \xHH at worst */
-    TLS_HANDSHAKE = 0x16,           /* the first byte of a TLS connection: RFC 8446 section 5.1 */
-    PROXY_LINE_MAX = 107,           /* PROXY protocol, version 1, with its CRLF */
-    PROXY_BINARY_MAX = 16 + 65535,  /* version 2 */
-    ADDRESS_SIZE = 108 + 1,         /* the longest address, a Unix socket's path */
-    CLOSING_MAX = 64 * 1024 * 1024, /* bytes read after our last word */
-    DEFLATE_LEVEL = 6,              /* of 9; more takes much longer for little */
-    DEFLATE_MEMORY_LEVEL = 8,       /* of 9; 256 KiB with the largest window */
-    CODEC_MEMORY = 512 * 1024,      /* bytes of address space for the state of zlib in either direction */
-    INFLATE_BLOCK_SIZE = 64 * 1024, /* bytes inflated, then validated while in the cache */
-    WINDOW_BITS_MAX = 15,           /* RFC 7692 section 7.1.2 */
-    WINDOW_SIZE = 1 << WINDOW_BITS_MAX,
-    KEY_LENGTH = 24,    /* Sec-WebSocket-Key, section 4.1 */
-    ACCEPT_LENGTH = 28, /* Sec-WebSocket-Accept, section 4.2.2 */
-};
-
-#define SECOND INT64_C(1000000)     /* durations are microseconds, as in struct timeval */
-#define CLOSING_TIME (2 * SECOND)   /* for the peer to end after our last word */
-#define CLOSING_QUIET (SECOND / 10) /* without a byte, after a Close that forbids to process the answer */
-#define STOP_TIME (2 * SECOND)      /* to finish writing when a signal stops the program */
-#define LOG_TIME (2 * SECOND)       /* for one line of the log */
-#define QUIET_TIME (SECOND / 10)    /* after a large message, until its memory is given back */
-#define PING_INTERVAL (20 * SECOND) /* or a third of a shorter timeout, where none is given */
-#define PING_INTERVAL_UNSET INT64_C(-1)
-#define TICK (SECOND / 50) /* an expired timer expires again after this */
+#define SECOND INT64_C(1000000)
 #define NEVER INT64_MAX
-#define DURATION_MAX (366 * 24 * 3600 * SECOND)
-#define MESSAGE_MAX (UINT64_C(1) << 30)
 
-enum opcode {
-    CONTINUATION = 0x0,
-    TEXT = 0x1,
-    BINARY = 0x2,
-    CLOSE = 0x8,
-    PING = 0x9,
-    PONG = 0xA,
-};
-
-enum { FIN = 0x80, RSV1 = 0x40, RSV = 0x70 }; /* of the first byte of a frame */
-
-/* Close codes: section 7.4.1. */
-enum {
-    GOING_AWAY = 1001,
-    PROTOCOL_ERROR = 1002,
-    NO_STATUS = 1005,
-    ABNORMAL = 1006,
-    INVALID_PAYLOAD = 1007,
-    TOO_BIG = 1009,
-    INTERNAL_ERROR = 1011,
-};
+/* ---- text -------------------------------------------------------------------------------------------- */
 
 /* A part of a buffer, without a terminating NUL. */
 struct text {
@@ -169,265 +95,10 @@ struct text {
 
 #define TEXT_OF(string) ((struct text){(string), strlen(string)})
 
-/*
- * Every way in which a connection can end: identity, HTTP status or Close code (0: nothing is said), and the
- * sentence for the peer and the record, in which make_sentence fills in %s.  CLOSED_BY_PEER is answered with
- * the peer's own code.
- */
-#define ENDS(X)                                                                                              \
-    X(SILENCE, 0, "nothing was sent")                                                                        \
-    X(STOPPED_IN_HEAD, 0, "stopped by a signal")                                                             \
-    X(RESET, 0, "reset by the peer")                                                                         \
-    X(NETWORK_LOST, 0, "the network lost the connection")                                                    \
-    X(NOT_READ, 0, "the peer does not read")                                                                 \
-    X(END_OF_INPUT, 0, "the peer ended the connection without a Close frame")                                \
-    X(READ_FAILED, 0, "cannot read")                                                                         \
-    X(WRITE_FAILED, 0, "cannot write")                                                                       \
-    X(CLOCK_FAILED, 0, "cannot set the timer")                                                               \
-    X(LINGER_FAILED, 0, "cannot discard what the peer does not read")                                        \
-    X(PAGE_SERVED, 200, "page served")                                                                       \
-    X(PATH_TOLD, 200, "Connect a WebSocket to %s.")                                                          \
-    X(METHODS_TOLD, 204, "methods told")                                                                     \
-    X(HEAD_TIMEOUT, 408, "The request head did not arrive in time; send it at once and whole.")              \
-    X(LINE_TOO_LONG, 414, "The request line is longer than " STRING(REQUEST_LINE_MAX) " bytes; shorten it.") \
-    X(HEAD_TOO_LARGE, 431,                                                                                   \
-      "The request head is larger than " STRING(HEAD_MAX) " bytes; send fewer or shorter fields.")           \
-    X(TOO_MANY_FIELDS, 431, "The request head has more than " STRING(FIELDS_MAX) " fields; send fewer.")     \
-    X(VERSION_UNSUPPORTED, 505, "This HTTP version is not spoken here; use HTTP/1.1.")                       \
-    X(CUT_OFF, 400, "The request ended before the empty line that completes its head.")                      \
-    X(TLS_HELLO, 400, "This is TLS, but plain HTTP is spoken here; use ws: or a TLS proxy in front.")        \
-    X(PROXY_UNEXPECTED, 400, "A PROXY protocol header came, but none is expected; see --proxy-protocol.")    \
-    X(PROXY_MALFORMED, 400, "A well-formed PROXY protocol header must come before the request.")             \
-    X(BARE_LF, 400, "A line of the request head ends with LF alone; end it with CRLF.")                      \
-    X(BARE_CR, 400, "A CR in the request head is not followed by LF; end lines with CRLF.")                  \
-    X(CONTROL_BYTE, 400, "The request head contains a control byte; remove it.")                             \
-    X(LINE_MALFORMED, 400,                                                                                   \
-      "The request line is not a method, a target and HTTP/1.1 with single spaces; a space in the target "   \
-      "is %20.")                                                                                             \
-    X(TARGET_MALFORMED, 400,                                                                                 \
-      "The request target must begin with /, or be an http or ws URI with a host, an optional port and no "  \
-      "user name.")                                                                                          \
-    X(TARGET_FRAGMENT, 400, "The request target contains #; leave the fragment out, or write # as %23.")     \
-    X(TARGET_NOT_ASCII, 400,                                                                                 \
-      "The request target contains a byte above 0x7F; percent-encode the UTF-8, as in %C3%A4.")              \
-    X(TARGET_TAB, 400, "The request target contains a tab; write it as %09.")                                \
-    X(FIELD_FOLDED, 400, "A field is folded over several lines; send it on one.")                            \
-    X(FIELD_SPACE, 400, "There is white space before the colon of a field; remove it.")                      \
-    X(FIELD_MALFORMED, 400, "A field is not a name, a colon and a value.")                                   \
-    X(HOST_COUNT, 400, "The request must have exactly one Host field.")                                      \
-    X(HOST_MALFORMED, 400,                                                                                   \
-      "The Host field must be an ASCII host name (xn-- for other letters) or an address, with an optional "  \
-      "port.")                                                                                               \
-    X(HOST_UNBRACKETED, 400,                                                                                 \
-      "The host is an IPv6 address without brackets; write it as in [::1] or [::1]:8888.")                   \
-    X(HOST_ZONE, 400, "The host is an IPv6 address with a zone; leave out % and the zone, as in [fe80::1].") \
-    X(CONTENT, 400,                                                                                          \
-      "Content-Length must be one number of at most " STRING(                                                \
-          CONTENT_DIGITS_MAX) " digits, and 0 in GET, HEAD and OPTIONS.")                                    \
-    X(TRANSFER_ENCODING, 400,                                                                                \
-      "Transfer-Encoding must be chunked alone, in HTTP/1.1, without Content-Length, and not in GET, HEAD "  \
-      "or OPTIONS.")                                                                                         \
-    X(PATH_UNKNOWN, 404, "Nothing is served at this path.")                                                  \
-    X(SOCKET_ELSEWHERE, 404, "There is no WebSocket at this path; connect to %s instead.")                   \
-    X(METHOD_UNKNOWN, 501, "This method is not known here; use GET.")                                        \
-    X(METHOD_NOT_ALLOWED, 405, "This method is not allowed here; use GET.")                                  \
-    X(UPGRADE_REQUIRED, 426, "This is a WebSocket; send Upgrade: websocket over HTTP/1.1%s.")                \
-    X(CONNECTION_NOT_UPGRADE, 400, "The Connection field does not list upgrade; send Connection: Upgrade.")  \
-    X(KEY_ABSENT, 400, "Sec-WebSocket-Key is missing; send 16 random bytes in Base64.")                      \
-    X(KEY_TWICE, 400, "Sec-WebSocket-Key is there twice; send it once.")                                     \
-    X(KEY_MALFORMED, 400,                                                                                    \
-      "Sec-WebSocket-Key must be 22 characters of Base64 (A-Z, a-z, 0-9, + and /) and then ==.")             \
-    X(VERSION_TWICE, 400, "Sec-WebSocket-Version is there twice; send it once.")                             \
-    X(ORIGIN_TWICE, 400, "Origin is there twice; send it once.")                                             \
-    X(SUBPROTOCOL_MALFORMED, 400, "Sec-WebSocket-Protocol must be a list of tokens, separated by commas.")   \
-    X(SUBPROTOCOL_TWICE, 400, "Sec-WebSocket-Protocol lists a subprotocol twice; list each once.")           \
-    X(TOO_MANY_SUBPROTOCOLS, 400,                                                                            \
-      "Sec-WebSocket-Protocol lists over " STRING(SUBPROTOCOLS_MAX) " names; list fewer.")                   \
-    X(VERSION_NOT_13, 426, "Sec-WebSocket-Version must be 13.")                                              \
-    X(EXTENSION_MALFORMED, 400,                                                                              \
-      "Sec-WebSocket-Extensions must be a list of names with parameters; see RFC 6455 section 9.1.")         \
-    X(ORIGIN_FORBIDDEN, 403, "Pages of this origin may not connect here.")                                   \
-    X(CLOSED_BY_PEER, NO_STATUS, "closed by the peer")                                                       \
-    X(STOPPED, GOING_AWAY, "server is stopping")                                                             \
-    X(IDLE, GOING_AWAY, "nothing received in time")                                                          \
-    X(UNMASKED, PROTOCOL_ERROR, "frame is not masked")                                                       \
-    X(RSV_SET, PROTOCOL_ERROR, "RSV bit set where no extension defines it")                                  \
-    X(OPCODE_RESERVED, PROTOCOL_ERROR, "reserved opcode")                                                    \
-    X(LENGTH_NOT_MINIMAL, PROTOCOL_ERROR, "payload length is not minimal")                                   \
-    X(LENGTH_TOP_BIT, PROTOCOL_ERROR, "top bit of the payload length is set")                                \
-    X(CONTROL_FRAGMENTED, PROTOCOL_ERROR, "control frame is fragmented")                                     \
-    X(CONTROL_TOO_LONG, PROTOCOL_ERROR, "control frame is over 125 bytes")                                   \
-    X(NO_MESSAGE, PROTOCOL_ERROR, "continuation without a message")                                          \
-    X(MESSAGE_UNFINISHED, PROTOCOL_ERROR, "new message inside a fragmented one")                             \
-    X(CLOSE_TRUNCATED, PROTOCOL_ERROR, "Close body of one byte")                                             \
-    X(CLOSE_CODE_INVALID, PROTOCOL_ERROR, "Close code not allowed on the wire")                              \
-    X(CLOSE_NOT_UTF8, INVALID_PAYLOAD, "Close reason is not UTF-8")                                          \
-    X(TEXT_NOT_UTF8, INVALID_PAYLOAD, "text is not UTF-8")                                                   \
-    X(INFLATE_FAILED, INVALID_PAYLOAD, "compressed message is not DEFLATE")                                  \
-    X(INFLATE_UNFINISHED, INVALID_PAYLOAD, "compressed message ends inside a block")                         \
-    X(MESSAGE_TOO_BIG, TOO_BIG, "message is larger than the limit")                                          \
-    X(NO_MEMORY, INTERNAL_ERROR, "no memory for the message")
-
-#define END_IDENTITY(identity, code, sentence) identity,
-#define END_ROW(identity, code, sentence) {#identity, code, sentence},
-
-/* What parsers and steps return: more bytes are needed, this step is complete, or how the connection ends. */
-enum end { MORE, ACCEPTED, ENDS(END_IDENTITY) };
-
-/* Arrays and no pointers: the loader would have to relocate those, in memory of each process's own. */
-static const struct {
-    char identity[END_NAME_SIZE];
-    uint16_t code;
-    char sentence[END_SENTENCE_SIZE];
-} ends[] = {{"MORE", 0, ""}, {"ACCEPTED", 0, ""}, ENDS(END_ROW)};
-
-struct field {
-    struct text name, value;
-};
-
-/* A request head while it is read: RFC 9112 section 2. */
-struct head {
-    size_t scanned;    /* bytes that have been judged */
-    size_t line_start; /* offset of the current line */
-    unsigned lines;    /* complete lines, not counting an empty one before the request line */
-    unsigned skipped;  /* empty lines before the request line */
-    int minor_version;
-    struct text method, target, path;
-    size_t field_count;
-    struct field fields[FIELDS_MAX];
-};
-
-/* The parameters of permessage-deflate: RFC 7692 section 7.1. */
-enum parameter {
-    SERVER_NO_CONTEXT_TAKEOVER,
-    CLIENT_NO_CONTEXT_TAKEOVER,
-    SERVER_MAX_WINDOW_BITS,
-    CLIENT_MAX_WINDOW_BITS,
-    PARAMETERS
-};
-
-/* An offer of permessage-deflate, or what was agreed to. */
-struct compression {
-    bool acceptable;
-    uint8_t parameters[PARAMETERS]; /* values; 0: absent; WITHOUT_VALUE */
-};
-
-/* What the handshake has chosen from what the client offers. */
-struct agreement {
-    struct text subprotocol; /* may be empty */
-    struct compression compression;
-};
-
-struct frame {
-    bool fin, compressed; /* compressed: it has RSV1 */
-    uint8_t opcode;
-    uint8_t header_length; /* bytes */
-    uint64_t length;       /* of the payload, bytes */
-    uint32_t masking_key;  /* its bytes in the order of the wire */
-};
-
-/* The message that is being gathered; `memory` has REPLY_ROOM bytes in front of the payload. */
-struct message {
-    uint8_t opcode;     /* CONTINUATION: there is none */
-    bool compressed;    /* as it comes; it is gathered inflated */
-    uint8_t utf8;       /* state of the validator */
-    uint64_t length;    /* of the payload so far, bytes */
-    int64_t release_at; /* when the memory of a large message is given back; NEVER: there is none */
-    uint8_t *memory;
-};
-
-/* Memory that zlib takes piece by piece, and that is given back as a whole. */
-struct arena {
-    uint8_t *memory;
-    size_t used; /* bytes; 0: zlib has not begun */
-};
-
-/* What compressed messages need; the first one takes the memory. */
-struct codec {
-    struct arena inflater_memory, deflater_memory;
-    z_stream inflater, deflater;
-    uint8_t *reply; /* memory for the frame of a compressed reply; NULL: no compressed message has come */
-    uint64_t bits;  /* received after the last block of the message ended */
-    uint16_t last_octets; /* of the message, the last one in the upper half */
-};
-
-enum channel { AUTO, STANDARD_ERROR, JOURNAL, SYSLOG };
-
-#ifndef WITHOUT_LIBSYSTEMD
-#define DLOPEN_NOTE                                                                                          \
-    "[{\"feature\":\"journal\",\"description\":\"Structured records and unit status\","                      \
-    "\"priority\":\"recommended\",\"soname\":[\"libsystemd.so.0\"]}]"
-#endif
-
-struct log {
-    enum channel channel;
-    bool under_systemd; /* it started this process: its journal reads standard error and understands <N> */
-    bool blocked;       /* it once took too long; it gets nothing more but the record */
-    int (*journal_sendv)(const struct iovec *, int); /* sd_journal_sendv and sd_notify, where loaded */
-    int (*notify)(int, const char *);
-};
-
-struct address {
-    char host[ADDRESS_SIZE];
-    char port[sizeof "4294967295"];
-};
-
-/*
- * The connection; a process has one.  Members share pages in this order: first what every connection touches,
- * then arrays of which few connections touch more than the front.
- */
-struct connection {
-    struct log log;
-    struct address peer;
-    enum end lost; /* how it was lost, with `error`; MORE: it was not */
-    int error;
-    bool closing;                  /* our last word is in the output; signals are ignored from now on */
-    bool close_received;           /* the peer's Close has come, whether it was right or not */
-    bool sandboxed;                /* the filter of system calls is in force */
-    bool sockets;                  /* input and output are sockets */
-    int input_flags, output_flags; /* of their descriptors, without O_NONBLOCK */
-    int64_t started;               /* as all times: microseconds of the monotonic clock */
-    int64_t time;                  /* when the last read or waiting write returned */
-    int64_t silent_since;
-    int64_t stop_deadline;    /* once a signal has been seen: until when output may take */
-    int64_t closing_deadline; /* set once our last word is written: until when the peer is read */
-    uint64_t closing_limit;   /* the same for bytes_in */
-    unsigned pings;           /* sent in this silence */
-
-    struct agreement agreed;
-    char extension[EXTENSION_SIZE]; /* as it was answered */
-    struct text origin, user_agent, forwarded;
-    int status; /* HTTP; 0: nothing was answered */
-
-    struct frame frame;
-    uint64_t payload_left; /* of the data frame that is being gathered, bytes; 0: none is */
-    struct message message;
-    struct codec codec;
-
-    uint16_t close_code; /* of the first Close, whoever sent it; 0: there was none */
-    struct text close_reason;
-    uint64_t messages, bytes_in, bytes_out;
-    size_t input_base, input_start, input_end, output_used;
-
-    struct head head;
-    char forwarded_fields[LOGGED_MAX + 2]; /* a NUL, and one byte more than is logged */
-    char peer_reason[CONTROL_PAYLOAD_MAX];
-    /* The PROXY header and the head stay at the front, for the record; input_base is behind them. */
-    uint8_t input[PROXY_BINARY_MAX + HEAD_MAX + 1 + INPUT_SIZE]; /* 1: the byte that makes a head too large */
-    uint8_t output[OUTPUT_SIZE];
-};
-
-_Static_assert(PROXY_BINARY_MAX + HEAD_MAX <= INPUT_SIZE, "one read takes what precedes the frames");
-#define FILLED_IN_MAX (6 * (SERVED_PATH_MAX + 1 + CHOICES_MAX * (ORIGIN_MAX + 1)) + 64) /* see send_page */
-_Static_assert(FILLED_IN_MAX <= INPUT_SIZE, "what is filled into the page fits behind a request");
-_Static_assert(sizeof PAGE + FILLED_IN_MAX + 4096 <= OUTPUT_SIZE, "the page fits the output, filled in");
-
-/* Returns the time of the monotonic clock, in microseconds; the vDSO makes that no system call. */
-static int64_t now(void)
+/* Returns the smaller of two sizes. */
+static inline size_t smaller(size_t one, size_t other)
 {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * SECOND + time.tv_nsec / 1000;
+    return one < other ? one : other;
 }
 
 /* Compares case-sensitively, byte for byte. */
@@ -485,96 +156,78 @@ static int hex_digit(char digit)
     return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
-/*
- * Maps address space of `size` bytes.  The kernel adds pages when they are written to, huge ones beyond the
- * first 4 MiB, because a fault for every 4 KiB would take longer than the echo.  Returns NULL with errno if
- * that is refused.
- */
-static void *map_memory(size_t size)
+/* Returns text without the spaces and tabs around it. */
+static struct text trimmed(struct text text)
 {
-    uint8_t *memory =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
-        return NULL;
-    size_t small = HUGE_PAGE + HUGE_PAGE - (uintptr_t)memory % HUGE_PAGE;
-    madvise(memory, size < small ? size : small, MADV_NOHUGEPAGE);
-    if (size > small)
-        madvise(memory + small, size - small, MADV_HUGEPAGE);
-    return memory;
-}
-
-/*
- * Copies `length` bytes between buffers that do not overlap, without a call and without touching a byte
- * beyond them: in moves of a fixed length, of which the last one ends with the last byte and may repeat some.
- * memcpy is a call where the length varies, and musl's begins "rep movs" on x86-64, which takes longer than a
- * short copy.
- */
-static inline void copy_short(uint8_t *to, const uint8_t *from, size_t length)
-{
-    enum { LONG_MOVE = 16, MOVE = 8 };
-    if (length >= LONG_MOVE) {
-        for (size_t i = 0; i < length - LONG_MOVE; i += LONG_MOVE) {
-            memcpy(to + i, from + i, LONG_MOVE);
-            __asm__("" : "+r"(i)); /* hides from compilers that the loop is a memcpy, or they call it */
-        }
-        memcpy(to + length - LONG_MOVE, from + length - LONG_MOVE, LONG_MOVE);
-    } else if (length >= MOVE) {
-        memcpy(to, from, MOVE);
-        memcpy(to + length - MOVE, from + length - MOVE, MOVE);
-    } else {
-        for (size_t i = 0; i < length; i++) {
-            to[i] = from[i];
-            __asm__("" : "+r"(i));
-        }
+    while (text.length > 0 && (text.bytes[0] == ' ' || text.bytes[0] == '\t')) {
+        text.bytes++;
+        text.length--;
     }
+    while (text.length > 0 && (text.bytes[text.length - 1] == ' ' || text.bytes[text.length - 1] == '\t'))
+        text.length--;
+    return text;
 }
 
-/* ---- Addresses ----------------------------------------------------------------------------------------- */
-
-/* Sets the host from an IP address as text; an IPv4-mapped one becomes IPv4.  Returns false if it is none. */
-static bool set_host(struct address *address, const char *text)
+/* Cuts off what is before the first `separator`, or all; `rest` goes on behind it, and is NULL at the end. */
+static struct text cut(struct text *rest, char separator)
 {
-    uint8_t bytes[16];
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    if (inet_pton(AF_INET, text, bytes) == 1)
-        return inet_ntop(AF_INET, bytes, address->host, sizeof address->host);
-    if (inet_pton(AF_INET6, text, bytes) != 1)
-        return false;
-    if (memcmp(bytes, mapped, sizeof mapped) == 0)
-        return inet_ntop(AF_INET, bytes + sizeof mapped, address->host, sizeof address->host);
-    return inet_ntop(AF_INET6, bytes, address->host, sizeof address->host);
+    struct text first = *rest;
+    const char *end = memchr(rest->bytes, separator, rest->length);
+    if (!end) {
+        rest->bytes = NULL;
+        return first;
+    }
+    first.length = (size_t)(end - first.bytes);
+    rest->bytes = end + 1;
+    rest->length -= first.length + 1;
+    return first;
 }
 
-/* Sets the host to another name, such as the path of a Unix socket; bytes that are not visible become "?". */
-static void set_name(struct address *address, const char *name, size_t size)
+/*
+ * Appends strings, up to a NULL, to a string of `*used` bytes in a buffer of `size` bytes, and adds to
+ * `*used`.  Returns false and leaves the string as it was if they do not fit.
+ */
+static bool append_strings(char *buffer, size_t size, size_t *used, const char *const strings[])
 {
-    size_t length = strnlen(name, size < ADDRESS_SIZE ? size : ADDRESS_SIZE - 1);
-    for (size_t i = 0; i < length; i++)
-        address->host[i] = is_visible((struct text){name + i, 1}, "\"\\") ? name[i] : '?';
-    address->host[length] = '\0';
-    address->port[0] = '\0';
-}
-
-/* Sets the port from a decimal number, 0 to 65535 without leading zeros.  Returns false if it is none. */
-static bool set_port(struct address *address, const char *text)
-{
-    size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || digits > 5 || text[digits] || (*text == '0' && digits > 1) || atoi(text) > UINT16_MAX)
-        return false;
-    snprintf(address->port, sizeof address->port, "%s", text);
+    size_t end = *used;
+    for (; *strings; strings++) {
+        size_t length = strlen(*strings);
+        if (length >= size - end) {
+            buffer[*used] = '\0';
+            return false;
+        }
+        memcpy(buffer + end, *strings, length + 1);
+        end += length;
+    }
+    *used = end;
     return true;
 }
 
-/* ---- UTF-8 (RFC 3629) ---------------------------------------------------------------------------------- */
+/* The same, printf-like. */
+static bool append(char *buffer, size_t size, size_t *used, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(buffer + *used, size - *used, format, arguments);
+    va_end(arguments);
+    if (length < 0 || (size_t)length >= size - *used) {
+        buffer[*used] = '\0';
+        return false;
+    }
+    *used += (size_t)length;
+    return true;
+}
+
+/* ---- utf8 -------------------------------------------------------------------------------------------- */
+
+enum { UTF8_WRONG = 0, UTF8_WHOLE = 6 /* between two characters */ };
 
 /*
- * States of the validator.  The table below has a word for each byte, and a state is an offset in bits: there
- * the word has the state that follows.  Bytes that no row names lead to UTF8_WRONG, and nothing leads out of
- * it.
+ * States of the validator, besides the two in the header.  The table below has a word for each byte, and a
+ * state is an offset in bits: there the word has the state that follows.  Bytes that no row names lead to
+ * UTF8_WRONG, and nothing leads out of it.
  */
 enum utf8_state {
-    UTF8_WRONG = 0,
-    UTF8_WHOLE = 6, /* between two characters: where a text begins, and where it must end */
     UTF8_TAIL_1 = 12,
     UTF8_TAIL_2 = 18,
     UTF8_TAIL_3 = 24,
@@ -604,7 +257,7 @@ static const uint64_t utf8_steps[256] = {
     [0xf4] = STEP(UTF8_WHOLE, UTF8_AFTER_F4),
 };
 
-/* Returns the state after more bytes.  A step is a load and a shift, without a branch. */
+/* Returns the state after more bytes. */
 static uint8_t utf8_state_after(uint8_t state, const uint8_t *bytes, size_t length)
 {
     uint64_t step = state;
@@ -620,7 +273,521 @@ static bool is_utf8(const uint8_t *bytes, size_t length)
     return utf8_state_after(UTF8_WHOLE, bytes, length) == UTF8_WHOLE;
 }
 
-/* ---- Options ------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------ */
+
+enum {
+    HUGE_PAGE = 2 * 1024 * 1024, /* bytes; memory beyond the first 4 MiB is mapped in such pages */
+    PAGE_MAX = 64 * 1024,        /* bytes; no ordinary page is larger, whatever the architecture */
+};
+
+/*
+ * Copies `length` bytes between buffers that do not overlap, without a call and without touching a byte
+ * beyond them: in moves of a fixed length, of which the last one ends with the last byte and may repeat some.
+ * memcpy is a call where the length varies, and musl's begins "rep movs" on x86-64, which takes longer than a
+ * short copy.
+ */
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t length)
+{
+    enum { LONG_MOVE = 16, MOVE = 8 };
+    if (length >= LONG_MOVE) {
+        for (size_t i = 0; i < length - LONG_MOVE; i += LONG_MOVE) {
+            memcpy(to + i, from + i, LONG_MOVE);
+            __asm__("" : "+r"(i)); /* hides from compilers that the loop is a memcpy, or they call it */
+        }
+        memcpy(to + length - LONG_MOVE, from + length - LONG_MOVE, LONG_MOVE);
+    } else if (length >= MOVE) {
+        memcpy(to, from, MOVE);
+        memcpy(to + length - MOVE, from + length - MOVE, MOVE);
+    } else {
+        for (size_t i = 0; i < length; i++) {
+            to[i] = from[i];
+            __asm__("" : "+r"(i));
+        }
+    }
+}
+
+/*
+ * Maps address space for `size` bytes, which begins at a multiple of PAGE_MAX and may be released up to the
+ * next multiple behind its end.  The kernel adds pages when they are written to, huge ones beyond the first 4
+ * MiB, because a fault for every 4 KiB would take longer than the echo.  Returns NULL with errno if that is
+ * refused.
+ */
+static void *map_memory(size_t size)
+{
+    size_t whole = size + 2 * PAGE_MAX; /* so that either end can be moved to where the largest pages begin */
+    uint8_t *memory =
+        mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    size_t small = HUGE_PAGE + HUGE_PAGE - (uintptr_t)memory % HUGE_PAGE;
+    madvise(memory, whole < small ? whole : small, MADV_NOHUGEPAGE);
+    if (whole > small)
+        madvise(memory + small, whole - small, MADV_HUGEPAGE);
+    return memory + -(uintptr_t)memory % PAGE_MAX;
+}
+
+/*
+ * Gives the memory between two addresses back to the kernel, in steps of PAGE_MAX; what is read there is
+ * zeros.
+ */
+static void release_between(uint8_t *begin, uint8_t *end)
+{
+    begin += -(uintptr_t)begin % PAGE_MAX;
+    end -= (uintptr_t)end % PAGE_MAX;
+    if (begin < end)
+        madvise(begin, (size_t)(end - begin), MADV_DONTNEED);
+}
+
+/* ---- address ----------------------------------------------------------------------------------------- */
+
+enum { ADDRESS_SIZE = 108 + 1 /* the longest address, a Unix socket's path */ };
+
+struct address {
+    char host[ADDRESS_SIZE];
+    char port[sizeof "4294967295"];
+};
+
+/*
+ * Sets the host from the bytes of an IP address, of which there are 4 or 16; an IPv4-mapped one becomes
+ * IPv4.
+ */
+static void set_ip(struct address *address, const void *bytes, size_t count)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    bool is_mapped = count == 16 && memcmp(bytes, mapped, sizeof mapped) == 0;
+    const uint8_t *from = is_mapped ? (const uint8_t *)bytes + sizeof mapped : bytes;
+    inet_ntop(count == 4 || is_mapped ? AF_INET : AF_INET6, from, address->host, sizeof address->host);
+}
+
+/* Sets the host from an IP address as text, as set_ip does.  Returns false if it is none. */
+static bool set_host(struct address *address, const char *text)
+{
+    uint8_t bytes[16];
+    size_t count = inet_pton(AF_INET, text, bytes) == 1 ? 4 : inet_pton(AF_INET6, text, bytes) == 1 ? 16 : 0;
+    if (count > 0)
+        set_ip(address, bytes, count);
+    return count > 0;
+}
+
+/* Sets the host to another name, such as the path of a Unix socket; bytes that are not visible become "?". */
+static void set_name(struct address *address, const char *name, size_t size)
+{
+    size_t length = strnlen(name, size < ADDRESS_SIZE ? size : ADDRESS_SIZE - 1);
+    for (size_t i = 0; i < length; i++)
+        address->host[i] = is_visible((struct text){name + i, 1}, "\"\\") ? name[i] : '?';
+    address->host[length] = '\0';
+    address->port[0] = '\0';
+}
+
+/* Sets the port from a decimal number, 0 to 65535 without leading zeros.  Returns false if it is none. */
+static bool set_port(struct address *address, const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 5 || text[digits] || (*text == '0' && digits > 1) || atoi(text) > UINT16_MAX)
+        return false;
+    snprintf(address->port, sizeof address->port, "%s", text);
+    return true;
+}
+
+/* ---- outcome ----------------------------------------------------------------------------------------- */
+
+/* These are macros, because the sentences below contain them. */
+#define REQUEST_LINE_MAX 16384 /* bytes, without its CRLF; RFC 9112 section 3 asks for 8,000 or more */
+#define HEAD_MAX 32768         /* bytes, with the empty line that ends it */
+#define SERVED_PATH_MAX 4095   /* bytes of a path in the options; sentences and the page contain it */
+#define FIELDS_MAX 100
+#define CONTENT_DIGITS_MAX 18 /* of a Content-Length, without leading zeros; 64 bits hold them */
+#define SUBPROTOCOLS_MAX 64   /* each is compared with all before it */
+
+/* Close codes: section 7.4.1. */
+enum {
+    GOING_AWAY = 1001,
+    PROTOCOL_ERROR = 1002,
+    NO_STATUS = 1005,
+    ABNORMAL = 1006,
+    INVALID_PAYLOAD = 1007,
+    TOO_BIG = 1009,
+    INTERNAL_ERROR = 1011,
+};
+
+/* The third column below: LOCAL_FAULT is an end that no peer can cause, but only this system. */
+enum { ORDINARY, LOCAL_FAULT };
+
+/*
+ * Every way in which a connection can end: identity, HTTP status or Close code (0: nothing is said), and the
+ * sentence for the peer and the record, in which make_sentence fills in %s.  CLOSED_BY_PEER is answered with
+ * the peer's own code and reason.
+ */
+#define OUTCOMES(X)                                                                                          \
+    X(SILENCE, 0, ORDINARY, "nothing was sent")                                                              \
+    X(STOPPED_IN_HEAD, 0, ORDINARY, "stopped by a signal")                                                   \
+    X(RESET, 0, ORDINARY, "reset by the peer")                                                               \
+    X(NETWORK_LOST, 0, ORDINARY, "the network lost the connection")                                          \
+    X(NOT_READ, 0, ORDINARY, "the peer does not read")                                                       \
+    X(END_OF_INPUT, 0, ORDINARY, "the peer ended the connection without a Close frame")                      \
+    X(READ_FAILED, 0, LOCAL_FAULT, "cannot read")                                                            \
+    X(WRITE_FAILED, 0, LOCAL_FAULT, "cannot write")                                                          \
+    X(CLOCK_FAILED, 0, LOCAL_FAULT, "cannot set the timer")                                                  \
+    X(LINGER_FAILED, 0, LOCAL_FAULT, "cannot discard what the peer does not read")                           \
+    X(PAGE_SERVED, 200, ORDINARY, "page served")                                                             \
+    X(PATH_TOLD, 200, ORDINARY, "Connect a WebSocket to %s.")                                                \
+    X(METHODS_TOLD, 204, ORDINARY, "methods told")                                                           \
+    X(HEAD_TIMEOUT, 408, ORDINARY, "The request head did not arrive in time; send it at once and whole.")    \
+    X(LINE_TOO_LONG, 414, ORDINARY,                                                                          \
+      "The request line is longer than " STRING(REQUEST_LINE_MAX) " bytes; shorten it.")                     \
+    X(HEAD_TOO_LARGE, 431, ORDINARY,                                                                         \
+      "The request head is larger than " STRING(HEAD_MAX) " bytes; send fewer or shorter fields.")           \
+    X(TOO_MANY_FIELDS, 431, ORDINARY,                                                                        \
+      "The request head has more than " STRING(FIELDS_MAX) " fields; send fewer.")                           \
+    X(VERSION_UNSUPPORTED, 505, ORDINARY, "This HTTP version is not spoken here; use HTTP/1.1.")             \
+    X(CUT_OFF, 400, ORDINARY, "The request ended before the empty line that completes its head.")            \
+    X(TLS_HELLO, 400, ORDINARY,                                                                              \
+      "This is TLS, but plain HTTP is spoken here; use ws: or a TLS proxy in front.")                        \
+    X(PROXY_UNEXPECTED, 400, ORDINARY,                                                                       \
+      "A PROXY protocol header came, but none is expected; see --proxy-protocol.")                           \
+    X(PROXY_MALFORMED, 400, ORDINARY, "A well-formed PROXY protocol header must come before the request.")   \
+    X(BARE_LF, 400, ORDINARY, "A line of the request head ends with LF alone; end it with CRLF.")            \
+    X(BARE_CR, 400, ORDINARY, "A CR in the request head is not followed by LF; end lines with CRLF.")        \
+    X(CONTROL_BYTE, 400, ORDINARY, "The request head contains a control byte; remove it.")                   \
+    X(LINE_MALFORMED, 400, ORDINARY,                                                                         \
+      "The request line is not a method, a target and HTTP/1.1 with single spaces; a space in the target "   \
+      "is %20.")                                                                                             \
+    X(TARGET_MALFORMED, 400, ORDINARY,                                                                       \
+      "The request target must begin with /, or be an http or ws URI with a host, an optional port and no "  \
+      "user name.")                                                                                          \
+    X(TARGET_FRAGMENT, 400, ORDINARY,                                                                        \
+      "The request target contains #; leave the fragment out, or write # as %23.")                           \
+    X(TARGET_NOT_ASCII, 400, ORDINARY,                                                                       \
+      "The request target contains a byte above 0x7F; percent-encode the UTF-8, as in %C3%A4.")              \
+    X(TARGET_TAB, 400, ORDINARY, "The request target contains a tab; write it as %09.")                      \
+    X(FIELD_FOLDED, 400, ORDINARY, "A field is folded over several lines; send it on one.")                  \
+    X(FIELD_SPACE, 400, ORDINARY, "There is white space before the colon of a field; remove it.")            \
+    X(FIELD_MALFORMED, 400, ORDINARY, "A field is not a name, a colon and a value.")                         \
+    X(HOST_COUNT, 400, ORDINARY, "The request must have exactly one Host field.")                            \
+    X(HOST_MALFORMED, 400, ORDINARY,                                                                         \
+      "The Host field must be an ASCII host name (xn-- for other letters) or an address, with an optional "  \
+      "port.")                                                                                               \
+    X(HOST_UNBRACKETED, 400, ORDINARY,                                                                       \
+      "The host is an IPv6 address without brackets; write it as in [::1] or [::1]:8888.")                   \
+    X(HOST_ZONE, 400, ORDINARY,                                                                              \
+      "The host is an IPv6 address with a zone; leave out % and the zone, as in [fe80::1].")                 \
+    X(CONTENT, 400, ORDINARY,                                                                                \
+      "Content-Length must be one number of at most " STRING(                                                \
+          CONTENT_DIGITS_MAX) " digits, and 0 in GET, HEAD and OPTIONS.")                                    \
+    X(TRANSFER_ENCODING, 400, ORDINARY,                                                                      \
+      "Transfer-Encoding must be chunked alone, in HTTP/1.1, without Content-Length, and not in GET, HEAD "  \
+      "or OPTIONS.")                                                                                         \
+    X(PATH_UNKNOWN, 404, ORDINARY, "Nothing is served at this path.")                                        \
+    X(SOCKET_ELSEWHERE, 404, ORDINARY, "There is no WebSocket at this path; connect to %s instead.")         \
+    X(METHOD_UNKNOWN, 501, ORDINARY, "This method is not known here; use GET.")                              \
+    X(METHOD_NOT_ALLOWED, 405, ORDINARY, "This method is not allowed here; use GET.")                        \
+    X(UPGRADE_REQUIRED, 426, ORDINARY, "This is a WebSocket; send Upgrade: websocket over HTTP/1.1%s.")      \
+    X(CONNECTION_NOT_UPGRADE, 400, ORDINARY,                                                                 \
+      "The Connection field does not list upgrade; send Connection: Upgrade.")                               \
+    X(KEY_ABSENT, 400, ORDINARY, "Sec-WebSocket-Key is missing; send 16 random bytes in Base64.")            \
+    X(KEY_TWICE, 400, ORDINARY, "Sec-WebSocket-Key is there twice; send it once.")                           \
+    X(KEY_MALFORMED, 400, ORDINARY,                                                                          \
+      "Sec-WebSocket-Key must be 22 characters of Base64 (A-Z, a-z, 0-9, + and /) and then ==.")             \
+    X(VERSION_TWICE, 400, ORDINARY, "Sec-WebSocket-Version is there twice; send it once.")                   \
+    X(ORIGIN_TWICE, 400, ORDINARY, "Origin is there twice; send it once.")                                   \
+    X(SUBPROTOCOL_MALFORMED, 400, ORDINARY,                                                                  \
+      "Sec-WebSocket-Protocol must be a list of tokens, separated by commas.")                               \
+    X(SUBPROTOCOL_TWICE, 400, ORDINARY, "Sec-WebSocket-Protocol lists a subprotocol twice; list each once.") \
+    X(TOO_MANY_SUBPROTOCOLS, 400, ORDINARY,                                                                  \
+      "Sec-WebSocket-Protocol lists over " STRING(SUBPROTOCOLS_MAX) " names; list fewer.")                   \
+    X(VERSION_NOT_13, 426, ORDINARY, "Sec-WebSocket-Version must be 13.")                                    \
+    X(EXTENSION_MALFORMED, 400, ORDINARY,                                                                    \
+      "Sec-WebSocket-Extensions must be a list of names with parameters; see RFC 6455 section 9.1.")         \
+    X(ORIGIN_FORBIDDEN, 403, ORDINARY, "Pages of this origin may not connect here.")                         \
+    X(CLOSED_BY_PEER, NO_STATUS, ORDINARY, "closed by the peer")                                             \
+    X(STOPPED, GOING_AWAY, ORDINARY, "server is stopping")                                                   \
+    X(IDLE, GOING_AWAY, ORDINARY, "nothing received in time")                                                \
+    X(UNMASKED, PROTOCOL_ERROR, ORDINARY, "frame is not masked")                                             \
+    X(RSV_SET, PROTOCOL_ERROR, ORDINARY, "RSV bit set where no extension defines it")                        \
+    X(OPCODE_RESERVED, PROTOCOL_ERROR, ORDINARY, "reserved opcode")                                          \
+    X(LENGTH_NOT_MINIMAL, PROTOCOL_ERROR, ORDINARY, "payload length is not minimal")                         \
+    X(LENGTH_TOP_BIT, PROTOCOL_ERROR, ORDINARY, "top bit of the payload length is set")                      \
+    X(CONTROL_FRAGMENTED, PROTOCOL_ERROR, ORDINARY, "control frame is fragmented")                           \
+    X(CONTROL_TOO_LONG, PROTOCOL_ERROR, ORDINARY, "control frame is over 125 bytes")                         \
+    X(NO_MESSAGE, PROTOCOL_ERROR, ORDINARY, "continuation without a message")                                \
+    X(MESSAGE_UNFINISHED, PROTOCOL_ERROR, ORDINARY, "new message inside a fragmented one")                   \
+    X(CLOSE_TRUNCATED, PROTOCOL_ERROR, ORDINARY, "Close body of one byte")                                   \
+    X(CLOSE_CODE_INVALID, PROTOCOL_ERROR, ORDINARY, "Close code not allowed on the wire")                    \
+    X(CLOSE_NOT_UTF8, INVALID_PAYLOAD, ORDINARY, "Close reason is not UTF-8")                                \
+    X(TEXT_NOT_UTF8, INVALID_PAYLOAD, ORDINARY, "text is not UTF-8")                                         \
+    X(INFLATE_FAILED, INVALID_PAYLOAD, ORDINARY, "compressed message is not DEFLATE")                        \
+    X(INFLATE_UNFINISHED, INVALID_PAYLOAD, ORDINARY, "compressed message ends inside a block")               \
+    X(MESSAGE_TOO_BIG, TOO_BIG, ORDINARY, "message is larger than the limit")                                \
+    X(NO_MEMORY, INTERNAL_ERROR, LOCAL_FAULT, "no memory for the message")
+
+#define OUTCOME_IDENTITY(identity, code, fault, sentence) identity,
+
+/*
+ * What parsers and steps return: more bytes are needed, this step is complete, or how the connection ends.
+ * Nothing but DONE means success.
+ */
+enum outcome { NEED_MORE, DONE, OUTCOMES(OUTCOME_IDENTITY) OUTCOME_COUNT };
+
+enum {
+    OUTCOME_NAME_SIZE = 32,   /* bytes; identities are shorter */
+    SENTENCE_PLAN_SIZE = 128, /* bytes of a sentence in which nothing is filled in yet */
+    SENTENCE_SIZE = SERVED_PATH_MAX + SENTENCE_PLAN_SIZE, /* bytes; some sentences name a path */
+};
+
+/* Arrays and no pointers: the loader would have to relocate those, in memory of each process's own. */
+extern const struct outcome_row {
+    char identity[OUTCOME_NAME_SIZE];
+    uint16_t code; /* HTTP status, or Close code from 1000 on; 0: nothing is said */
+    bool local_fault;
+    char sentence[SENTENCE_PLAN_SIZE];
+} outcomes[OUTCOME_COUNT];
+
+#define OUTCOME_ROW(identity, code, fault, sentence) {#identity, code, fault, sentence},
+
+const struct outcome_row outcomes[OUTCOME_COUNT] = {
+    {"NEED_MORE", 0, ORDINARY, ""}, {"DONE", 0, ORDINARY, ""}, OUTCOMES(OUTCOME_ROW)};
+
+/* Writes the stable name of an outcome: its identity in lower case with hyphens. */
+static void name_outcome(enum outcome outcome, char name[static OUTCOME_NAME_SIZE])
+{
+    for (const char *from = outcomes[outcome].identity; *from; from++)
+        *name++ = *from == '_' ? '-' : *from | 0x20;
+    *name = '\0';
+}
+
+/*
+ * Writes the sentence of an outcome, with what is filled in at its %s, if it has one: `page`, which says
+ * where the test page is, in UPGRADE_REQUIRED, or else `path`, which is served.
+ */
+static void make_sentence(enum outcome outcome, const char *path, const char *page,
+                          char sentence[static SENTENCE_SIZE])
+{
+    const char *whole = outcomes[outcome].sentence, *place = strstr(whole, "%s");
+    if (place)
+        snprintf(sentence, SENTENCE_SIZE, "%.*s%s%s", (int)(place - whole), whole,
+                 outcome == UPGRADE_REQUIRED ? page : path, place + strlen("%s"));
+    else
+        snprintf(sentence, SENTENCE_SIZE, "%s", whole);
+}
+
+/* ---- clock ------------------------------------------------------------------------------------------- */
+
+#define LOG_TIME (2 * SECOND) /* for one line of the log */
+
+#define TICK (SECOND / 50) /* an expired timer expires again after this */
+
+volatile sig_atomic_t stopping;
+static volatile sig_atomic_t expired;          /* the timer has expired since it was armed */
+static volatile sig_atomic_t timer_bounds_log; /* it limits the sending of a log line now */
+static int64_t armed_for = NEVER;              /* its deadline */
+
+/* Returns the time of the monotonic clock, in microseconds; the vDSO makes that no system call. */
+static int64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * SECOND + time.tv_nsec / 1000;
+}
+
+/* Sets the timer to expire after `delay` microseconds and then every TICK; 0 disarms it. */
+static int set_timer(int64_t delay)
+{
+    const struct itimerval timer = {
+        .it_value = {.tv_sec = (time_t)(delay / SECOND), .tv_usec = (suseconds_t)(delay % SECOND)},
+        .it_interval.tv_usec = delay > 0 ? TICK : 0,
+    };
+    return setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+/* Handles SIGALRM: the timer has expired. */
+static void note_expiry(int number)
+{
+    (void)number;
+    expired = 1;
+}
+
+/*
+ * Makes the next wait return.  POSIX does not list setitimer among the functions that a handler may call, but
+ * on Linux it is a bare system call.
+ */
+static void request_stop(int number)
+{
+    int saved = errno;
+    (void)number;
+    stopping = 1;
+    if (!timer_bounds_log)
+        set_timer(1);
+    errno = saved;
+}
+
+/* Sets signals to a known state, whatever was inherited, and stops an inherited timer. */
+static void set_signals(void)
+{
+    static const int stops[] = {SIGTERM, SIGINT, SIGHUP}, restored[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD},
+                     ignored[] = {SIGPIPE, SIGXFSZ}; /* the call that causes it fails instead */
+    sigset_t none;
+    set_timer(0);
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = note_expiry}, NULL);
+    for (size_t i = 0; i < COUNT_OF(stops); i++)
+        sigaction(stops[i], &(struct sigaction){.sa_handler = request_stop, .sa_flags = SA_RESTART}, NULL);
+    for (size_t i = 0; i < COUNT_OF(restored); i++)
+        signal(restored[i], SIG_DFL);
+    for (size_t i = 0; i < COUNT_OF(ignored); i++)
+        signal(ignored[i], SIG_IGN);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/*
+ * Arms the timer for a deadline of the monotonic clock, unless it expires before that anyway; NEVER disarms
+ * it.  Returns false with errno if the timer cannot be set.
+ */
+static bool arm(int64_t deadline)
+{
+    if (armed_for <= deadline && !expired)
+        return true;
+    int64_t delay = deadline == NEVER ? 0 : deadline - now();
+    expired = 0;
+    armed_for = deadline;
+    return set_timer(deadline != NEVER && delay <= 0 ? 1 : delay) == 0; /* zero would disarm it */
+}
+
+/*
+ * Limits the time of what follows, up to end_log_limit: a log that blocks is interrupted.  Returns the
+ * time.
+ */
+static int64_t limit_log_time(void)
+{
+    int64_t began = now(); /* before the timer, or its expiry could look too early to be one */
+    timer_bounds_log = 1;
+    set_timer(LOG_TIME);
+    return began;
+}
+
+/* Ends what limit_log_time began.  Returns whether the log took too long. */
+static bool end_log_limit(int64_t began)
+{
+    set_timer(0);
+    armed_for = NEVER;
+    timer_bounds_log = 0;
+    return now() - began >= LOG_TIME;
+}
+
+/* ---- proxy ------------------------------------------------------------------------------------------- */
+
+enum {
+    PROXY_LINE_MAX = 107,          /* bytes; version 1, with its CRLF */
+    PROXY_BINARY_MAX = 16 + 65535, /* bytes; version 2 */
+};
+
+static const char proxy_signature[] = {'\r', '\n', '\r', '\n', '\0', '\r', '\n', 'Q', 'U', 'I', 'T', '\n'};
+
+/* Parses a line of version 1, without its CRLF.  Returns false if it is malformed. */
+static bool parse_proxy_line(struct text line, struct address *peer)
+{
+    char copy[PROXY_LINE_MAX + 1], *rest = copy, *words[6];
+    struct address destination;
+    memcpy(copy, line.bytes, line.length);
+    copy[line.length] = '\0';
+    if (strlen(copy) != line.length)
+        return false;
+    if (strcmp(copy, "PROXY UNKNOWN") == 0 || strncmp(copy, "PROXY UNKNOWN ", strlen("PROXY UNKNOWN ")) == 0)
+        return true;
+    for (size_t i = 0; i < 6; i++)
+        if (!(words[i] = strsep(&rest, " ")))
+            return false;
+    bool four = strcmp(words[1], "TCP4") == 0;
+    if (rest || (!four && strcmp(words[1], "TCP6") != 0) || (strchr(words[2], ':') == NULL) != four ||
+        (strchr(words[3], ':') == NULL) != four)
+        return false;
+    return set_host(&destination, words[3]) && set_port(&destination, words[5]) && set_host(peer, words[2]) &&
+           set_port(peer, words[4]);
+}
+
+/* Parses what follows the 16 bytes of a header of version 2.  Returns false if it is malformed. */
+static bool parse_proxy_addresses(uint8_t family, const uint8_t *addresses, size_t length,
+                                  struct address *peer)
+{
+    enum { TCP4 = 0x11, TCP6 = 0x21, UNIX_STREAM = 0x31 };
+    switch (family) {
+    case TCP4:
+        if (length < 12)
+            return false;
+        snprintf(peer->port, sizeof peer->port, "%d", addresses[8] << 8 | addresses[9]);
+        set_ip(peer, addresses, 4);
+        return true;
+    case TCP6:
+        if (length < 36)
+            return false;
+        snprintf(peer->port, sizeof peer->port, "%d", addresses[32] << 8 | addresses[33]);
+        set_ip(peer, addresses, 16);
+        return true;
+    case UNIX_STREAM:
+        if (length < 216)
+            return false;
+        if (addresses[0])
+            set_name(peer, (const char *)addresses, 108);
+        return true;
+    default: /* other families do not name a peer of a stream */
+        return family >> 4 <= 3 && (family & 0x0f) <= 2;
+    }
+}
+
+/* Tells whether bytes may be the beginning of a line of version 1. */
+static bool may_be_proxy_line(const char *bytes, size_t length)
+{
+    static const char *const beginnings[] = {"PROXY TCP4 ", "PROXY TCP6 ", "PROXY UNKNOWN"};
+    for (size_t i = 0; i < COUNT_OF(beginnings); i++)
+        if (strncmp(bytes, beginnings[i], length < strlen(beginnings[i]) ? length : strlen(beginnings[i])) ==
+            0)
+            return true;
+    return false;
+}
+
+/*
+ * Parses a PROXY protocol header of either version.  Returns its length, 0 if it is not complete, -1 if it is
+ * malformed; `peer` is changed where the header gives an address.
+ */
+static ssize_t parse_proxy_header(const char *bytes, size_t length, struct address *peer)
+{
+    struct address told = *peer;
+    if (length == 0)
+        return 0;
+    if (bytes[0] == 'P') {
+        const char *end = memmem(bytes, length < PROXY_LINE_MAX ? length : PROXY_LINE_MAX, "\r\n", 2);
+        if (!may_be_proxy_line(bytes, length) || (!end && length >= PROXY_LINE_MAX))
+            return -1;
+        if (!end)
+            return 0;
+        if (!parse_proxy_line((struct text){bytes, (size_t)(end - bytes)}, &told))
+            return -1;
+        *peer = told;
+        return end + 2 - bytes;
+    }
+    size_t known = length < sizeof proxy_signature ? length : sizeof proxy_signature;
+    if (memcmp(bytes, proxy_signature, known) != 0 || (length > 12 && (bytes[12] & 0xfe) != 0x20))
+        return -1;
+    if (length < 16)
+        return 0;
+    size_t more = (size_t)(uint8_t)bytes[14] << 8 | (uint8_t)bytes[15];
+    if (length < 16 + more)
+        return 0;
+    bool local = bytes[12] == 0x20; /* a health check of the proxy itself */
+    if (!local && !parse_proxy_addresses((uint8_t)bytes[13], (const uint8_t *)bytes + 16, more, &told))
+        return -1;
+    *peer = told;
+    return (ssize_t)(16 + more);
+}
+
+/* ---- options ----------------------------------------------------------------------------------------- */
+
+#define CHOICES_MAX 64 /* how often a repeatable option is taken; a macro, because --help names it */
+#define PREFIX_MAX 256 /* bytes */
+#define ORIGIN_MAX 300 /* bytes; the longest host name, 253, fits with a scheme and a port */
+
+enum { COMPLAINT_SIZE = 256 /* bytes; one line that says what is wrong with the command line */ };
+
+enum channel { AUTO, STANDARD_ERROR, JOURNAL, SYSLOG };
 
 /* The values of a repeatable option: names, or the word any or none. */
 struct choices {
@@ -634,7 +801,7 @@ struct prefix {
     char bytes[PREFIX_MAX];
 };
 
-static struct options {
+struct options {
     struct choices paths, origins, subprotocols;
     struct prefix prefix;
     uint64_t max_message;           /* bytes */
@@ -643,7 +810,24 @@ static struct options {
     bool proxy_protocol, no_page, deflate, check, quiet, verbose, help, version;
     enum channel log;
     const char *user;
-} options = {
+};
+
+extern const struct option_row {
+    char letter;                                  /* 0: it has only the long form */
+    const char *name, *argument;                  /* NULL: it takes none */
+    bool (*parse)(const char *value, void *into); /* into `member` */
+    size_t member;
+    const char *help;
+    const char *expected; /* what the value must be */
+} option_rows[];
+extern const size_t option_count;
+
+#define PING_INTERVAL (20 * SECOND) /* or a third of a shorter timeout, where none is given */
+#define PING_INTERVAL_UNSET INT64_C(-1)
+#define DURATION_MAX (366 * 24 * 3600 * SECOND)
+#define MESSAGE_MAX (UINT64_C(1) << 30)
+
+static const struct options defaults = {
     .prefix = {sizeof "server: " - 1, "server: "},
     .max_message = 16 << 20,
     .handshake_timeout = 10 * SECOND,
@@ -652,8 +836,10 @@ static struct options {
     .user = "nobody",
 };
 
-/* Adds a value to a repeatable option.  Returns false if any or none does not stand alone, or there are too
- * many. */
+/*
+ * Adds a value to a repeatable option.  Returns false if any or none does not stand alone, or there are too
+ * many.
+ */
 static bool choose(struct choices *choices, const char *value, bool has_none)
 {
     bool any = strcmp(value, "any") == 0, none = has_none && strcmp(value, "none") == 0;
@@ -667,6 +853,7 @@ static bool choose(struct choices *choices, const char *value, bool has_none)
     return true;
 }
 
+/* Tells whether a name is among the choices, or any is. */
 static bool choices_include(const struct choices *choices, struct text name)
 {
     for (unsigned i = 0; i < choices->count; i++)
@@ -760,11 +947,13 @@ static bool parse_duration(const char *value, void *into)
     return *next == '\0' && *duration <= DURATION_MAX;
 }
 
+/* the same, but not 0 */
 static bool parse_duration_above_zero(const char *value, void *into)
 {
     return parse_duration(value, into) && *(int64_t *)into > 0;
 }
 
+/* the name of a channel */
 static bool parse_channel(const char *value, void *into)
 {
     static const char *const names[] = {
@@ -776,6 +965,7 @@ static bool parse_channel(const char *value, void *into)
     return channel < COUNT_OF(names);
 }
 
+/* any name, which is looked up later */
 static bool parse_user(const char *value, void *into)
 {
     *(const char **)into = value;
@@ -792,14 +982,7 @@ static bool switch_on(const char *value, void *into)
 #define OPTION(letter, name, argument, parse, member)                                                        \
     letter, name, argument, parse, offsetof(struct options, member)
 
-static const struct option_row {
-    char letter;                                  /* 0: it has only the long form */
-    const char *name, *argument;                  /* NULL: it takes none */
-    bool (*parse)(const char *value, void *into); /* into `member` */
-    size_t member;
-    const char *help;
-    const char *right; /* what the value must be */
-} option_rows[] = {
+const struct option_row option_rows[] = {
     {OPTION('p', "path", "PATH", parse_path, paths),
      "request path that is upgraded, or any; repeatable (/socket)",
      "any, alone, or up to " STRING(CHOICES_MAX) " times a path of at most " STRING(
@@ -839,6 +1022,8 @@ static const struct option_row {
     {OPTION(0, "version", NULL, switch_on, version), "print the version", NULL},
 };
 
+const size_t option_count = COUNT_OF(option_rows);
+
 enum { FIRST_ROW = 256 /* getopt_long's value for the first row, beyond all letters */ };
 
 /* Returns the row for a value of getopt_long, or NULL if there is none. */
@@ -861,18 +1046,18 @@ static bool is_ambiguous(const char *argument)
 }
 
 /* Writes one line that says what is wrong and what would be right, printf-like.  Returns false. */
-__attribute__((format(printf, 2, 3))) static bool complain(char complaint[static LOGGED_MAX],
+__attribute__((format(printf, 2, 3))) static bool complain(char complaint[static COMPLAINT_SIZE],
                                                            const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(complaint, LOGGED_MAX, format, arguments);
+    vsnprintf(complaint, COMPLAINT_SIZE, format, arguments);
     va_end(arguments);
     return false;
 }
 
 /* Judges combinations and sets defaults that depend on others.  Returns false with a complaint. */
-static bool complete_options(struct options *into, char complaint[static LOGGED_MAX])
+static bool complete_options(struct options *into, char complaint[static COMPLAINT_SIZE])
 {
     if (into->quiet && into->verbose)
         return complain(complaint, "--quiet and --verbose exclude each other; give one of them");
@@ -894,12 +1079,16 @@ static bool complete_options(struct options *into, char complaint[static LOGGED_
     return true;
 }
 
-/* Parses the command line into `into`.  Returns false with a complaint if anything is wrong with it. */
-static bool parse_options(int argc, char **argv, struct options *into, char complaint[static LOGGED_MAX])
+/*
+ * Parses the command line into `into`, which begins with the defaults.  Returns false with a complaint, one
+ * line that says what is wrong and what would be right; what was parsed before that is set.
+ */
+static bool parse_options(int argc, char **argv, struct options *into, char complaint[static COMPLAINT_SIZE])
 {
     struct option long_options[COUNT_OF(option_rows) + 1] = {0};
     char letters[2 + 2 * COUNT_OF(option_rows) + 1] = "+:", *end = letters + strlen(letters);
     int option;
+    *into = defaults;
     for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
         const struct option_row *row = &option_rows[i];
         long_options[i] = (struct option){row->name, row->argument ? required_argument : no_argument, NULL,
@@ -924,7 +1113,7 @@ static bool parse_options(int argc, char **argv, struct options *into, char comp
         if (option == '?')
             return complain(complaint, "option --%s takes no value; see ws-echo --help", row->name);
         if (!row->parse(optarg, (char *)into + row->member))
-            return complain(complaint, "--%s=%.40s: it must be %s", row->name, optarg, row->right);
+            return complain(complaint, "--%s=%.40s: it must be %s", row->name, optarg, row->expected);
     }
     if (optind < argc)
         return complain(complaint, "unexpected argument %.40s; there are only options, see ws-echo --help",
@@ -932,1070 +1121,43 @@ static bool parse_options(int argc, char **argv, struct options *into, char comp
     return complete_options(into, complaint);
 }
 
-/* ---- Clock --------------------------------------------------------------------------------------------- */
-
-/*
- * The only clock is ITIMER_REAL.  The program waits in blocking reads and writes, which SIGALRM interrupts.
- * The timer is armed for the nearest deadline, and then expires every TICK until it is armed again: an expiry
- * that comes just before a call blocks is therefore not lost.  A signal that stops the program arms it as
- * well.
- */
-static volatile sig_atomic_t stopping;         /* SIGTERM, SIGINT or SIGHUP has come */
-static volatile sig_atomic_t expired;          /* the timer has expired since it was armed */
-static volatile sig_atomic_t timer_bounds_log; /* it limits the sending of a log line now */
-static int64_t armed_for = NEVER;              /* its deadline */
-
-/* Sets the timer to expire after `delay` microseconds and then every TICK; 0 disarms it. */
-static int set_timer(int64_t delay)
+/* Returns what a sentence says about the test page; empty if it is not served. */
+static const char *page_served(const struct options *options)
 {
-    const struct itimerval timer = {
-        .it_value = {.tv_sec = (time_t)(delay / SECOND), .tv_usec = (suseconds_t)(delay % SECOND)},
-        .it_interval.tv_usec = delay > 0 ? TICK : 0,
-    };
-    return setitimer(ITIMER_REAL, &timer, NULL);
+    return options->no_page ? "" : ", or open the test page at / in a browser";
 }
 
-static void note_expiry(int number)
+/* Returns a path that is served: the first one, or `any` where every path is. */
+static const char *path_served(const struct options *options, const char *any)
 {
-    (void)number;
-    expired = 1;
+    return options->paths.any ? any : options->paths.names[0];
 }
 
-/*
- * Makes the next wait return.  POSIX does not list setitimer among the functions that a handler may call, but
- * on Linux it is a bare system call.
- */
-static void request_stop(int number)
-{
-    int saved = errno;
-    (void)number;
-    stopping = 1;
-    if (!timer_bounds_log)
-        set_timer(1);
-    errno = saved;
-}
+/* ---- head -------------------------------------------------------------------------------------------- */
 
-/* ---- The record ---------------------------------------------------------------------------------------- */
+enum { TLS_HANDSHAKE = 0x16 /* the first byte of a TLS connection: RFC 8446 section 5.1 */ };
 
-/* A record under construction: the line for people, and the same as fields for the journal. */
-struct record {
-    size_t line_length, used;
-    int field_count;
-    struct iovec fields[24];
-    char line[PIPE_BUF - 64]; /* with what is put around it, it goes into a pipe as a whole */
-    char text[12288];         /* of the fields, one after the other */
+struct field {
+    struct text name, value;
 };
 
-/* Empties a record.  Its arrays stay as they are: zeros in them would be a tenth of a connection's work. */
-static void begin_record(struct record *record)
-{
-    record->line_length = record->used = 0;
-    record->field_count = 0;
-}
-
-/* Writes at most LOGGED_MAX bytes of text as a string of printable ASCII, the rest escaped.  Returns it. */
-static const char *escaped(struct text text, char into[static ESCAPED_SIZE])
-{
-    char *end = into;
-    for (size_t i = 0; i < text.length; i++) {
-        unsigned char byte = (unsigned char)text.bytes[i];
-        if (i == LOGGED_MAX) {
-            end = stpcpy(end, "...");
-            break;
-        }
-        if (byte == '"' || byte == '\\')
-            *end++ = '\\';
-        if (byte >= ' ' && byte <= '~')
-            *end++ = (char)byte;
-        else
-            end += sprintf(end, "\\x%02x", byte);
-    }
-    *end = '\0';
-    return into;
-}
-
-/* Adds to the line, printf-like; what does not fit is left out. */
-__attribute__((format(printf, 2, 3))) static void add_to_line(struct record *record, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    size_t room = sizeof record->line - record->line_length;
-    int length = vsnprintf(record->line + record->line_length, room, format, arguments);
-    va_end(arguments);
-    if (length >= 0 && (size_t)length < room)
-        record->line_length += (size_t)length;
-    else
-        record->line[record->line_length] = '\0';
-}
-
-/* Adds a journal field, printf-like, as NAME=value; one that does not fit is left out. */
-__attribute__((format(printf, 2, 3))) static void add_field(struct record *record, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    char *text = record->text + record->used;
-    size_t room = sizeof record->text - record->used;
-    int length = vsnprintf(text, room, format, arguments);
-    va_end(arguments);
-    if (length < 0 || (size_t)length >= room || record->field_count == (int)(COUNT_OF(record->fields)))
-        return;
-    record->fields[record->field_count++] = (struct iovec){text, (size_t)length};
-    record->used += (size_t)length + 1;
-}
-
-/* Adds a value that came from the peer to both, unless it is empty. */
-static void add_value(struct record *record, const char *key, const char *name, struct text value)
-{
-    char safe[ESCAPED_SIZE];
-    if (value.length == 0)
-        return;
-    add_to_line(record, " %s=\"%s\"", key, escaped(value, safe));
-    add_field(record, "%s=%s", name, safe);
-}
-
-/* Adds a number to both. */
-static void add_number(struct record *record, const char *key, const char *name, uint64_t value)
-{
-    add_to_line(record, " %s=%" PRIu64, key, value);
-    add_field(record, "%s=%" PRIu64, name, value);
-}
-
-/* Limits the time of what follows, up to bound_end: a log that blocks is interrupted.  Returns the time. */
-static int64_t bound_begin(void)
-{
-    int64_t began = now(); /* before the timer, or its expiry could look too early to be one */
-    timer_bounds_log = 1;
-    set_timer(LOG_TIME);
-    return began;
-}
-
-/* Ends what bound_begin began, and notes whether the log took too long. */
-static void bound_end(struct log *log, int64_t began)
-{
-    set_timer(0);
-    armed_for = NEVER;
-    timer_bounds_log = 0;
-    log->blocked = log->blocked || now() - began >= LOG_TIME;
-}
-
-/* Sends the record to the log, with a syslog priority.  If the log does not take it, that is no failure. */
-static void log_record(struct log *log, struct record *record, int priority)
-{
-    char line[sizeof record->line + 64];
-    int length = 0;
-    int64_t began = bound_begin();
-    switch (log->channel) {
-    case JOURNAL:
-        add_field(record, "SYSLOG_IDENTIFIER=ws-echo");
-        add_field(record, "PRIORITY=%d", priority);
-        add_field(record, "MESSAGE=%s", record->line);
-        log->journal_sendv(record->fields, record->field_count);
-        break;
-    case SYSLOG: syslog(priority, "%s", record->line); break;
-    default:
-        if (log->under_systemd)
-            length = snprintf(line, sizeof line, "<%d>%s\n", priority, record->line);
-        else
-            length = snprintf(line, sizeof line, "ws-echo[%d]: %s\n", (int)getpid(), record->line);
-        (void)!write(STDERR_FILENO, line, (size_t)length);
-        break;
-    }
-    bound_end(log, began);
-}
-
-/* Logs one line, printf-like, at a syslog priority. */
-__attribute__((format(printf, 3, 4))) static void log_line(struct log *log, int priority, const char *format,
-                                                           ...)
-{
-    struct record record;
-    va_list arguments;
-    if (log->blocked)
-        return;
-    begin_record(&record);
-    va_start(arguments, format);
-    vsnprintf(record.line, sizeof record.line, format, arguments);
-    va_end(arguments);
-    log_record(log, &record, priority);
-}
-
-/* Ends the program because of a local fault, printf-like, escaped: `status` is EX_USAGE or EX_OSERR. */
-__attribute__((format(printf, 3, 4))) static _Noreturn void fail(struct log *log, int status,
-                                                                 const char *format, ...)
-{
-    char line[LOGGED_MAX], safe[ESCAPED_SIZE];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    log_line(log, LOG_ERR, "%s", escaped(TEXT_OF(line), safe));
-    exit(status);
-}
-
-/* Writes the stable name of an end: its identity in lower case with hyphens. */
-static void name_end(enum end end, char name[static END_NAME_SIZE])
-{
-    for (const char *from = ends[end].identity; *from; from++)
-        *name++ = *from == '_' ? '-' : *from | 0x20;
-    *name = '\0';
-}
-
-/* Returns what is filled into the sentence of an end: where the test page is, if it is served, or the first
- * path of the WebSocket. */
-static const char *what_to_fill_in(enum end end, const struct options *served)
-{
-    if (end == UPGRADE_REQUIRED)
-        return served->no_page ? "" : ", or open the test page at / in a browser";
-    return served->paths.any ? "/" : served->paths.names[0];
-}
-
-/* Writes the sentence of an end, with what is filled in at its %s, if it has one. */
-static void make_sentence(enum end end, const struct options *served, char sentence[static SENTENCE_SIZE])
-{
-    const char *whole = ends[end].sentence, *place = strstr(whole, "%s");
-    if (place)
-        snprintf(sentence, SENTENCE_SIZE, "%.*s%s%s", (int)(place - whole), whole,
-                 what_to_fill_in(end, served), place + strlen("%s"));
-    else
-        snprintf(sentence, SENTENCE_SIZE, "%s", whole);
-}
-
-/* Logs how the connection went. */
-static void log_connection(struct connection *c, enum end end, int priority)
-{
-    struct record record;
-    char sentence[SENTENCE_SIZE], name[END_NAME_SIZE];
-    int64_t duration = now() - c->started;
-    begin_record(&record);
-    add_to_line(&record, strchr(c->peer.host, ':') ? "peer=[%s]" : "peer=%s", c->peer.host);
-    add_to_line(&record, "%s%s", *c->peer.port ? ":" : "", c->peer.port);
-    add_field(&record, "REMOTE_ADDR=%s", c->peer.host);
-    if (*c->peer.port)
-        add_field(&record, "REMOTE_PORT=%s", c->peer.port);
-    add_value(&record, "path", "WS_PATH", c->head.path);
-    if (c->status)
-        add_number(&record, "status", "WS_STATUS", (uint64_t)c->status);
-    if (c->close_code)
-        add_number(&record, "close", "WS_CLOSE_CODE", c->close_code);
-    add_value(&record, "reason", "WS_CLOSE_REASON", c->close_reason);
-    make_sentence(end, &options, sentence);
-    name_end(end, name);
-    add_value(&record, "end", "WS_END", TEXT_OF(sentence));
-    add_to_line(&record, " end_id=%s", name);
-    add_field(&record, "WS_END_ID=%s", name);
-    add_number(&record, "messages", "WS_MESSAGES", c->messages);
-    add_number(&record, "bytes_in", "WS_BYTES_IN", c->bytes_in);
-    add_number(&record, "bytes_out", "WS_BYTES_OUT", c->bytes_out);
-    add_to_line(&record, " seconds=%" PRId64 ".%06" PRId64, duration / SECOND, duration % SECOND);
-    add_field(&record, "WS_DURATION_USEC=%" PRId64, duration);
-    add_value(&record, "origin", "WS_ORIGIN", c->origin);
-    add_value(&record, "subprotocol", "WS_SUBPROTOCOL", c->agreed.subprotocol);
-    add_value(&record, "extension", "WS_EXTENSIONS", TEXT_OF(c->extension));
-    add_value(&record, "agent", "WS_USER_AGENT", c->user_agent);
-    add_value(&record, "forwarded", "WS_FORWARDED", c->forwarded);
-    if (!c->sandboxed) {
-        add_to_line(&record, " sandbox=partial");
-        add_field(&record, "WS_SANDBOX=partial");
-    }
-    log_record(&c->log, &record, priority);
-}
-
-/*
- * Tells whether two descriptors are the same socket, pipe or file; a terminal or /dev/null may be shared.  If
- * the kernel does not say what they are, they may be the same, unless the other one is closed.
- */
-static bool is_same_stream(int one, int other)
-{
-    struct stat a, b;
-    if (fstat(one, &a) < 0)
-        return true;
-    if (fstat(other, &b) < 0)
-        return errno != EBADF;
-    return a.st_dev == b.st_dev && a.st_ino == b.st_ino && !S_ISCHR(a.st_mode);
-}
-
-#ifndef WITHOUT_LIBSYSTEMD
-/*
- * Linking libsystemd would load seven more libraries into every process, so it is loaded only where it is
- * needed.  This ELF note tells packaging tools about it: https://systemd.io/ELF_DLOPEN_METADATA/
- */
-static const struct {
-    uint32_t name_size, value_size, type;
-    char name[4];
-    _Alignas(4) char value[sizeof DLOPEN_NOTE];
-} dlopen_note __attribute__((used, section(".note.dlopen"), aligned(4))) = {.name_size = 4,
-                                                                            .value_size = sizeof DLOPEN_NOTE,
-                                                                            .type = 0x407c0c0a,
-                                                                            .name = "FDO",
-                                                                            .value = DLOPEN_NOTE};
-
-/* Loads the journal's functions.  Returns false if there is no libsystemd. */
-static bool load_libsystemd(struct log *log)
-{
-    void *library = dlopen("libsystemd.so.0", RTLD_NOW);
-    if (!library)
-        return false;
-    log->journal_sendv = (__typeof__(sd_journal_sendv) *)dlsym(library, "sd_journal_sendv");
-    log->notify = (__typeof__(sd_notify) *)dlsym(library, "sd_notify");
-    return log->journal_sendv && log->notify;
-}
-#else
-static bool load_libsystemd(struct log *log)
-{
-    (void)log;
-    return false;
-}
-#endif
-
-/* Tells whether standard error is the connection, as xinetd and inetd start a program. */
-static bool standard_error_is_connection(void)
-{
-    return is_same_stream(STDERR_FILENO, STDIN_FILENO) || is_same_stream(STDERR_FILENO, STDOUT_FILENO);
-}
-
-/*
- * Returns the best channel there is.  A super-server that is a service itself hands its environment down to
- * its children; systemd started this process only if SYSTEMD_EXEC_PID is its own.
- */
-static enum channel find_channel(struct log *log)
-{
-    const char *exec_pid = getenv("SYSTEMD_EXEC_PID");
-    log->under_systemd = exec_pid && strtol(exec_pid, NULL, 10) == getpid();
-    if (log->under_systemd && load_libsystemd(log))
-        return JOURNAL;
-    return standard_error_is_connection() ? SYSLOG : STANDARD_ERROR;
-}
-
-/* Opens the log; AUTO means the best channel.  Ends the program if the channel is not available. */
-static void open_log(struct log *log, enum channel channel)
-{
-    if (channel == STANDARD_ERROR && standard_error_is_connection())
-        fail(log, EX_USAGE, "--log=stderr: standard error is the connection; use syslog");
-    if (channel == JOURNAL && !log->journal_sendv && !load_libsystemd(log))
-        fail(log, EX_OSERR, "--log=journal: there is no libsystemd; use syslog or stderr");
-    log->channel = channel == AUTO ? find_channel(log) : channel;
-    if (log->channel == SYSLOG) {
-        openlog("ws-echo", LOG_PID | LOG_NDELAY, LOG_DAEMON);
-        tzset(); /* for the time of day in each line; all other dates here are in UTC, which needs no file */
-    }
-}
-
-/* ---- Start --------------------------------------------------------------------------------------------- */
-
-/* Sets signals to a known state, whatever was inherited, and stops an inherited timer. */
-static void set_signals(void)
-{
-    static const int stops[] = {SIGTERM, SIGINT, SIGHUP}, defaults[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD},
-                     ignored[] = {SIGPIPE, SIGXFSZ}; /* the call that causes it fails instead */
-    sigset_t none;
-    set_timer(0);
-    sigaction(SIGALRM, &(struct sigaction){.sa_handler = note_expiry}, NULL);
-    for (size_t i = 0; i < COUNT_OF(stops); i++)
-        sigaction(stops[i], &(struct sigaction){.sa_handler = request_stop, .sa_flags = SA_RESTART}, NULL);
-    for (size_t i = 0; i < COUNT_OF(defaults); i++)
-        signal(defaults[i], SIG_DFL);
-    for (size_t i = 0; i < COUNT_OF(ignored); i++)
-        signal(ignored[i], SIG_IGN);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/*
- * Puts the connection on standard input and output and closes whatever else was inherited; sd_listen_fds(3).
- * Returns false if something else than one connection was passed in LISTEN_FDS.
- */
-static bool find_connection(void)
-{
-    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-    bool passed = pid && count && strtol(pid, NULL, 10) == getpid() && strcmp(count, "0") != 0;
-    if (fcntl(STDERR_FILENO, F_GETFD) < 0) {
-        int null = open("/dev/null", O_RDWR);
-        dup2(null, STDERR_FILENO);
-        if (null >= 0 && null < STDERR_FILENO)
-            close(null); /* or it would pass for the connection */
-    }
-    if (passed && (dup2(STDERR_FILENO + 1, STDIN_FILENO) < 0 || dup2(STDERR_FILENO + 1, STDOUT_FILENO) < 0))
-        close(STDIN_FILENO);                             /* make_blocking complains about that */
-    syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0); /* before Linux 5.9 they stay open, unused */
-    return !passed || strcmp(count, "1") == 0;
-}
-
-/* Prints the options as --help shows them. */
-static void print_help(void)
-{
-    char names[64];
-    fputs("Usage: ws-echo [OPTION]...\n"
-          "WebSocket echo server for one connection on standard input and output.\n\n",
-          stdout);
-    for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
-        const struct option_row *row = &option_rows[i];
-        snprintf(names, sizeof names, "-%c, --%s%s%s", row->letter, row->name, row->argument ? "=" : "",
-                 row->argument ? row->argument : "");
-        if (row->letter == 0)
-            memset(names, ' ', strlen("-x, "));
-        printf("  %-26s %s\n", names, row->help);
-    }
-    fputs("\nIt does not listen: systemd, xinetd, inetd, tcpserver or socat start it.  See ws-echo(8).\n",
-          stdout);
-}
-
-/* Prints the options, or the version, and ends. */
-static _Noreturn void print_and_exit(struct log *log)
-{
-    if (options.help)
-        print_help();
-    else
-        puts("ws-echo " VERSION);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        fail(log, EX_OSERR, "cannot write: %m");
-    exit(EXIT_SUCCESS);
-}
-
-/* Reads the command line.  --help, --version and wrong options end the program; --check is left to main. */
-static void read_command_line(struct log *log, int argc, char **argv)
-{
-    char complaint[LOGGED_MAX];
-    bool right = parse_options(argc, argv, &options, complaint);
-    /* Whoever checks reads standard error, and the journal knows the unit of its lines even if the process
-     * has ended already. */
-    if (options.check)
-        log->channel = STANDARD_ERROR;
-    if (!right)
-        fail(log, EX_USAGE, "%s", complaint);
-    if (options.log != AUTO && !options.check)
-        open_log(log, options.log);
-    if (options.help || options.version)
-        print_and_exit(log);
-    if (isatty(STDIN_FILENO) && !options.check) {
-        fprintf(stderr,
-                "ws-echo is a WebSocket echo server for one connection on standard input and output.\n"
-                "It does not listen: systemd, xinetd, inetd, tcpserver or socat start it; to try it, run\n"
-                "systemd-socket-activate --accept --inetd --listen=8888 %s\n",
-                program_invocation_name);
-        exit(EX_USAGE);
-    }
-}
-
-/* Tells whether a descriptor is a stream socket that has been accepted. */
-static bool is_connected_stream(struct log *log, int descriptor)
-{
-    int type = 0, listening = 0;
-    socklen_t length = sizeof type;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
-        return false;
-    if (type != SOCK_STREAM)
-        fail(log, EX_USAGE,
-             "the connection is not a stream socket; start this program for one TCP connection");
-    length = sizeof listening;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening)
-        fail(log, EX_USAGE,
-             "this is a listening socket, not a connection; set Accept=yes in the socket unit");
-    return true;
-}
-
-/* Makes a descriptor block, as every wait needs it.  Returns its flags. */
-static int make_blocking(struct log *log, int descriptor)
-{
-    int flags = fcntl(descriptor, F_GETFL);
-    if (flags < 0)
-        fail(log, EX_USAGE, "standard input and output must be the connection; one of them is closed");
-    if (flags & O_NONBLOCK && fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) < 0)
-        fail(log, EX_OSERR, "cannot make the connection block: %m");
-    return flags & ~O_NONBLOCK;
-}
-
-/* Takes the peer's address from getpeername. */
-static void ask_kernel_for_peer(struct address *peer)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in in;
-        struct sockaddr_in6 in6;
-        struct sockaddr_un un;
-        struct sockaddr_vm vm;
-    } address = {0};
-    char text[INET6_ADDRSTRLEN];
-    socklen_t length = sizeof address;
-    if (getpeername(STDIN_FILENO, &address.any, &length) < 0)
-        return;
-    switch (address.any.sa_family) {
-    case AF_INET:
-        set_host(peer, inet_ntop(AF_INET, &address.in.sin_addr, text, sizeof text));
-        snprintf(peer->port, sizeof peer->port, "%u", ntohs(address.in.sin_port));
-        break;
-    case AF_INET6:
-        set_host(peer, inet_ntop(AF_INET6, &address.in6.sin6_addr, text, sizeof text));
-        snprintf(peer->port, sizeof peer->port, "%u", ntohs(address.in6.sin6_port));
-        break;
-    case AF_UNIX:
-        if (length > offsetof(struct sockaddr_un, sun_path) && address.un.sun_path[0])
-            set_name(peer, address.un.sun_path, length - offsetof(struct sockaddr_un, sun_path));
-        break;
-    case AF_VSOCK:
-        snprintf(peer->host, sizeof peer->host, "vsock-%u", address.vm.svm_cid);
-        snprintf(peer->port, sizeof peer->port, "%u", address.vm.svm_port);
-        break;
-    }
-}
-
-/* Finds the peer's address: from the environment, or else from the kernel; "-" if it is unknown. */
-static void find_peer(struct address *peer)
-{
-    static const char *const variables[][2] = {
-        {"REMOTE_ADDR", "REMOTE_PORT"},       /* systemd */
-        {"TCPREMOTEIP", "TCPREMOTEPORT"},     /* tcpserver, tcpsvd */
-        {"SOCAT_PEERADDR", "SOCAT_PEERPORT"}, /* socat */
-        {"REMOTE_HOST", "REMOTE_PORT"},       /* stunnel; xinetd without the port */
-    };
-    const char *host = "", *port = NULL;
-    char bare[ADDRESS_SIZE];
-    for (size_t i = 0; i < COUNT_OF(variables) && !*host; i++) {
-        host = getenv(variables[i][0]) ?: "";
-        port = getenv(variables[i][1]);
-    }
-    *peer = (struct address){.host = "-"};
-    if (!*host || !port)
-        ask_kernel_for_peer(peer);
-    if (!*host)
-        return;
-    struct address asked = *peer;
-    host += *host == '['; /* socat writes IPv6 addresses in brackets */
-    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(host, "]"), host);
-    *peer = (struct address){.host = ""};
-    if (!set_host(peer, bare))
-        set_name(peer, bare, sizeof bare);
-    if (port)
-        set_port(peer, port);
-    else if (strcmp(peer->host, asked.host) == 0)
-        *peer = asked;
-}
-
-/* Prepares the connection; `one_connection` is what find_connection returned. */
-static void prepare_connection(struct connection *c, bool one_connection)
-{
-    const int on = 1;
-    if (!one_connection)
-        fail(&c->log, EX_USAGE,
-             "LISTEN_FDS=%.40s, but one connection is served; set Accept=yes in the socket unit",
-             getenv("LISTEN_FDS"));
-    c->input_flags = make_blocking(&c->log, STDIN_FILENO);
-    c->output_flags = make_blocking(&c->log, STDOUT_FILENO);
-    bool input_is_socket = is_connected_stream(&c->log, STDIN_FILENO);
-    c->sockets = is_connected_stream(&c->log, STDOUT_FILENO) && input_is_socket;
-    /* Other sockets than TCP have no such option. */
-    if (c->sockets && setsockopt(STDOUT_FILENO, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 &&
-        errno != EOPNOTSUPP && errno != ENOPROTOOPT)
-        fail(&c->log, EX_OSERR, "cannot set TCP_NODELAY: %m");
-    find_peer(&c->peer);
-}
-
-/*
- * Becomes options.user for good if the program was started as root; it never serves as root.  If it was not,
- * it drops supplementary groups where the kernel permits it, which takes CAP_SETGID.
- */
-static void drop_root(struct log *log)
-{
-    if (geteuid() != 0 && getuid() != 0) {
-        if (setgroups(0, NULL) < 0 && errno != EPERM)
-            fail(log, EX_OSERR, "cannot drop supplementary groups: %m");
-        return;
-    }
-    errno = 0;
-    const struct passwd *user = getpwnam(options.user);
-    if (!user && errno != 0 && errno != ENOENT && errno != ESRCH)
-        fail(log, EX_OSERR, "cannot look up user %.40s: %m", options.user);
-    if (!user)
-        fail(log, EX_USAGE, "--user=%.40s: there is no such user; name one that is not root", options.user);
-    if (user->pw_uid == 0)
-        fail(log, EX_USAGE, "--user=%.40s: this is root; name a user who is not", options.user);
-    if (setgroups(0, NULL) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0)
-        fail(log, EX_OSERR, "cannot become user %.40s: %m", options.user);
-}
-
-/* ---- Sandbox ------------------------------------------------------------------------------------------- */
-
-#if defined WITHOUT_FILTER
-/* For valgrind, gcov and the sanitizers, which need forbidden calls; no target that installs defines this. */
-#elif defined __x86_64__ && !defined __ILP32__
-#define FILTER_ARCHITECTURE AUDIT_ARCH_X86_64
-#elif defined __aarch64__ && !defined __ILP32__ && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define FILTER_ARCHITECTURE AUDIT_ARCH_AARCH64
-#elif defined __riscv && __riscv_xlen == 64
-#define FILTER_ARCHITECTURE AUDIT_ARCH_RISCV64
-#endif
-
-#ifdef FILTER_ARCHITECTURE
-
-/*
- * A debug build names a forbidden call and ends.  Otherwise the call fails with EPERM: if a syslog daemon was
- * restarted, or a newer libsystemd makes other calls, that costs a line of the log and not the connection.
- */
-#ifdef DEBUG
-#define FORBIDDEN SECCOMP_RET_TRAP
-
-static void name_forbidden_call(int number, siginfo_t *info, void *context)
-{
-    char line[64];
-    (void)number;
-    (void)context;
-    int length = snprintf(line, sizeof line, "ws-echo: system call %d is forbidden\n", info->si_syscall);
-    (void)!write(STDERR_FILENO, line, (size_t)length);
-    _exit(EX_OSERR);
-}
-#else
-#define FORBIDDEN (SECCOMP_RET_ERRNO | EPERM)
-#endif
-
-#define PASS BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
-#define REFUSE BPF_STMT(BPF_RET | BPF_K, FORBIDDEN)
-#define LOAD(what) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, what))
-#define JUMP(condition, value, if_true, if_false)                                                            \
-    BPF_JUMP(BPF_JMP | (condition) | BPF_K, (value), (if_true), (if_false))
-
-/* Judge the lower half of an argument, which is all of an int; these architectures are little-endian. */
-#define ARGUMENT_IS(number, value) LOAD(args[number]), JUMP(BPF_JEQ, value, 1, 0), REFUSE
-#define ARGUMENT_LACKS(number, bit) LOAD(args[number]), JUMP(BPF_JSET, bit, 0, 1), REFUSE
-
-/* Allow one call, if its arguments are right, and go on with what follows for any other. */
-#define ALLOW(call) JUMP(BPF_JEQ, __NR_##call, 0, 1), PASS
-#define ALLOW_IF(call, three_instructions) JUMP(BPF_JEQ, __NR_##call, 0, 4), three_instructions, PASS
-#define ALLOW_IF_BOTH(call, one, other) JUMP(BPF_JEQ, __NR_##call, 0, 7), one, other, PASS
-
-#define FILTER_BEGIN LOAD(arch), JUMP(BPF_JEQ, FILTER_ARCHITECTURE, 1, 0), REFUSE, LOAD(nr)
-
-/*
- * The calls of an echo, the frequent ones first.  read and write are allowed with any arguments: the kernel
- * then remembers the verdict, and the filter costs the echo nothing.  No memory becomes executable.
- */
-#define ECHO_CALLS                                                                                           \
-    ALLOW(read), ALLOW(write), ALLOW(writev), ALLOW(clock_gettime), ALLOW(setitimer), ALLOW(rt_sigreturn),   \
-        ALLOW_IF(mmap, ARGUMENT_LACKS(2, PROT_EXEC)), ALLOW(madvise), ALLOW(munmap), ALLOW(brk),             \
-        ALLOW(getpid), ALLOW(sendto) /* syslog(3) */, ALLOW(shutdown), ALLOW(close),                         \
-        ALLOW_IF(fcntl, ARGUMENT_IS(1, F_SETFL)),                                                            \
-        ALLOW_IF_BOTH(setsockopt, ARGUMENT_IS(1, SOL_SOCKET), ARGUMENT_IS(2, SO_LINGER)), ALLOW(exit_group)
-
-/*
- * What sd_journal_sendv and sd_notify need besides.  A record that the journal does not take as a datagram
- * goes into a file in memory, which is forbidden; but before that libsystemd asks for the name of the
- * process, and aborts if it is not told.
- */
-#define JOURNAL_CALLS                                                                                        \
-    ALLOW(sendmsg), ALLOW_IF(socket, ARGUMENT_IS(0, AF_UNIX)), ALLOW(getsockopt), ALLOW(getuid),             \
-        ALLOW(geteuid), ALLOW(getgid), ALLOW(getegid), ALLOW_IF(prctl, ARGUMENT_IS(0, PR_GET_NAME))
-
-static const struct sock_filter echo_filter[] = {FILTER_BEGIN, ECHO_CALLS, REFUSE};
-static const struct sock_filter journal_filter[] = {FILTER_BEGIN, ECHO_CALLS, JOURNAL_CALLS, REFUSE};
-
-/* Allows the calls above and nothing else.  Returns 0, or -1 with errno. */
-static int filter_calls(enum channel channel)
-{
-    struct sock_fprog program = {COUNT_OF(echo_filter), (struct sock_filter *)echo_filter};
-    if (channel == JOURNAL)
-        program = (struct sock_fprog){COUNT_OF(journal_filter), (struct sock_filter *)journal_filter};
-#ifdef DEBUG
-    tzset(); /* gmtime_r would open a file later; without DEBUG that fails without harm */
-    if (channel == STANDARD_ERROR) /* it is not the connection */
-        sigaction(SIGSYS, &(struct sigaction){.sa_sigaction = name_forbidden_call, .sa_flags = SA_SIGINFO},
-                  NULL);
-#endif
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
-}
-
-#endif
-
-/*
- * Gives up all that an echo does not need.  Returns false if there is no filter of system calls, because of
- * the kernel or the architecture.
- */
-static bool enter_sandbox(struct log *log)
-{
-    const struct rlimit none = {0, 0};
-    /* DUMPABLE is for tests, which look into the process as any user; no target that installs defines it. */
-#if !defined DEBUG && !defined DUMPABLE && !defined WITHOUT_FILTER && !defined __SANITIZE_ADDRESS__
-    if (prctl(PR_SET_DUMPABLE, 0) < 0) /* no core, and nobody but root can trace it */
-        fail(log, EX_OSERR, "cannot enter the sandbox: %m");
-#endif
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
-        setrlimit(RLIMIT_NPROC, &none) < 0)
-        fail(log, EX_OSERR, "cannot enter the sandbox: %m");
-#ifdef FILTER_ARCHITECTURE
-    if (filter_calls(log->channel) == 0)
-        return true;
-    /* EINVAL alone does not tell a kernel without seccomp from one that rejects this filter. */
-    if (errno != EINVAL || prctl(PR_GET_SECCOMP) >= 0)
-        fail(log, EX_OSERR, "cannot install the system call filter: %m");
-#endif
-    if (options.check || options.verbose)
-        log_line(log, LOG_NOTICE, "this kernel or architecture has no system call filter; running without");
-    return false;
-}
-
-/* ---- Input and output ---------------------------------------------------------------------------------- */
-
-/* Returns the end for an errno of read or write; `fault` is the end if the peer cannot have caused it. */
-static enum end end_of_error(int error, enum end fault)
-{
-    switch (error) {
-    case ECONNRESET:
-    case EPIPE: return RESET;
-    case ETIMEDOUT:
-    /* What an ICMP error leaves when the kernel gives up: a firewall may begin to reject. */
-    case EACCES:
-    case ECONNREFUSED:
-    case EHOSTDOWN:
-    case EHOSTUNREACH:
-    case ENETDOWN:
-    case ENETUNREACH:
-    case ENONET:
-    case ENOPROTOOPT:
-    case EOPNOTSUPP:
-    case EPROTO: return NETWORK_LOST;
-    default: return fault;
-    }
-}
-
-/* Notes that the connection is lost, with errno; nothing more is written to it. */
-static void lose(struct connection *c, enum end end)
-{
-    c->lost = end;
-    c->error = errno;
-}
-
-/*
- * Arms the timer for a deadline, unless it expires before that anyway.  Callers arm first and look at
- * `stopping` afterwards: they see a stop that came before the timer was set, and one that comes later sets
- * the timer itself.  Returns false if the timer cannot be set.
- */
-static bool arm(struct connection *c, int64_t deadline)
-{
-    if (armed_for <= deadline && !expired)
-        return true;
-    int64_t delay = deadline == NEVER ? 0 : deadline - now();
-    expired = 0;
-    armed_for = deadline;
-    if (set_timer(deadline != NEVER && delay <= 0 ? 1 : delay) == 0) /* zero would disarm it */
-        return true;
-    lose(c, CLOCK_FAILED);
-    return false;
-}
-
-/*
- * Tells whether a failed read or write can be tried again: a signal interrupted it, or another holder of the
- * connection set O_NONBLOCK after the start, which is undone.
- */
-static bool may_try_again(int descriptor, int flags)
-{
-    return errno == EINTR || (errno == EAGAIN && fcntl(descriptor, F_SETFL, flags) == 0);
-}
-
-/* Notes that the peer's silence begins at `time`. */
-static void begin_silence(struct connection *c, int64_t time)
-{
-    c->time = c->silent_since = time;
-    c->pings = 0;
-}
-
-/* What a wait for the peer ends with. */
-enum arrival {
-    BYTES,
-    END_OF_STREAM,
-    DUE,  /* the deadline has passed */
-    STOP, /* a signal has come, and we are not closing yet */
-    LOST, /* the connection is lost: c->lost tells how */
+/* A request head while it is read: RFC 9112 section 2. */
+struct head {
+    size_t scanned;    /* bytes that have been judged */
+    size_t line_start; /* offset of the current line */
+    unsigned lines;    /* complete lines, not counting an empty one before the request line */
+    unsigned skipped;  /* empty lines before the request line */
+    int minor_version;
+    struct text method, target, path;
+    size_t field_count;
+    struct field fields[FIELDS_MAX];
 };
 
-/*
- * Reads bytes of the peer, and waits for them until `deadline`.  Sets `count` and c->time where bytes came,
- * c->time where the deadline has passed.
- */
-static enum arrival receive(struct connection *c, void *buffer, size_t size, int64_t deadline, size_t *count)
-{
-    while (c->lost == MORE && arm(c, deadline)) {
-        if (stopping && !c->closing)
-            return STOP;
-        ssize_t received = read(STDIN_FILENO, buffer, size);
-        if (received == 0)
-            return END_OF_STREAM;
-        if (received < 0 && !may_try_again(STDIN_FILENO, c->input_flags)) {
-            lose(c, end_of_error(errno, READ_FAILED));
-            break;
-        }
-        c->time = now();
-        if (received > 0) {
-            c->bytes_in += (uint64_t)received;
-            *count = (size_t)received;
-            return BYTES;
-        }
-        if (c->time >= deadline)
-            return DUE;
-    }
-    return LOST;
-}
-
-/*
- * Arms the timer for a write.  A write is interrupted after a quarter of the timeout, to see whether the peer
- * takes anything; after a signal there is STOP_TIME for everything that is still to be written.  Returns
- * false if the connection is lost.
- */
-static bool arm_for_write(struct connection *c)
-{
-    bool stop;
-    do {
-        stop = stopping;
-        if (stop && c->stop_deadline == NEVER)
-            c->stop_deadline = now() + STOP_TIME;
-        int64_t look = options.timeout > 0 ? c->time + options.timeout / 4 : NEVER;
-        if (c->lost != MORE || !arm(c, stop ? c->stop_deadline : look))
-            return false;
-    } while (stop != stopping); /* a stop came in between, and the timer is set for too late */
-    return true;
-}
-
-/* Gives up a peer that does not read.  The linger of zero discards what it has not taken. */
-static void give_up(struct connection *c)
-{
-    lose(c, NOT_READ);
-    if (c->sockets && setsockopt(STDOUT_FILENO, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
-                                 sizeof(struct linger)) < 0)
-        lose(c, LINGER_FAILED);
-}
-
-/* Removes what has been written, and empty parts, from the front.  Returns false when nothing is left. */
-static bool advance(struct iovec **parts, int *count, size_t written)
-{
-    for (; *count > 0 && written >= (*parts)->iov_len; ++*parts, --*count)
-        written -= (*parts)->iov_len;
-    if (*count == 0)
-        return false;
-    (*parts)->iov_base = (uint8_t *)(*parts)->iov_base + written;
-    (*parts)->iov_len -= written;
-    return true;
-}
-
-/*
- * Judges a write that had to wait and moved `written` bytes.  `taken` is the time when the peer was last seen
- * to take something, NEVER at first.  Returns false when the peer has had its time.
- */
-static bool may_wait_on(struct connection *c, size_t written, int64_t *taken)
-{
-    int64_t before = c->time;
-    c->time = now();
-    /* A look that comes much too late tells nothing of the peer: this process was stopped for a while. */
-    bool late = c->time - before > options.timeout / 2 + SECOND;
-    if (written > 0 || *taken == NEVER || late)
-        *taken = c->time;
-    return c->time < c->stop_deadline && (options.timeout == 0 || c->time - *taken < options.timeout);
-}
-
-/*
- * Writes all parts, unless the connection gets lost.  What a write has moved when it is interrupted counts as
- * taken at that time; a peer whose kernel takes nothing for the timeout is given up.
- */
-static void transmit(struct connection *c, struct iovec *parts, int count)
-{
-    int64_t taken = NEVER;
-    size_t written = 0;
-    unsigned writes = 0;
-    while (advance(&parts, &count, written)) {
-        if (writes++ > 0 && !may_wait_on(c, written, &taken)) {
-            give_up(c);
-            return;
-        }
-        if (!arm_for_write(c))
-            return;
-        ssize_t result = count == 1 ? write(STDOUT_FILENO, parts->iov_base, parts->iov_len)
-                                    : writev(STDOUT_FILENO, parts, count);
-        if (result < 0 && !may_try_again(STDOUT_FILENO, c->output_flags)) {
-            lose(c, end_of_error(errno, WRITE_FAILED));
-            return;
-        }
-        written = result > 0 ? (size_t)result : 0;
-        c->bytes_out += written;
-    }
-    if (writes > 1)
-        begin_silence(c, now());
-}
-
-/* Writes the gathered output and then `more`, which may be empty. */
-static void flush_with(struct connection *c, const void *more, size_t length)
-{
-    struct iovec parts[] = {{c->output, c->output_used}, {(void *)(uintptr_t)more, length}};
-    c->output_used = 0;
-    if (c->lost != MORE)
-        return;
-    if (parts[0].iov_len > 0)
-        transmit(c, parts, length > 0 ? 2 : 1);
-    else
-        transmit(c, parts + 1, 1);
-}
-
-static void flush(struct connection *c)
-{
-    flush_with(c, NULL, 0);
-}
-
-/* Tells systemctl status what the connection is doing; the peer gets its output before that. */
-static void notify_status(struct connection *c, const char *doing)
-{
-    char path[ESCAPED_SIZE], status[2 * sizeof path];
-    if (!c->log.under_systemd || c->log.channel != JOURNAL || c->log.blocked)
-        return;
-    flush(c);
-    snprintf(status, sizeof status, "STATUS=%s %s: %s", c->peer.host, escaped(c->head.path, path), doing);
-    int64_t began = bound_begin();
-    c->log.notify(0, status);
-    bound_end(&c->log, began);
-}
-
-/* Returns room for `length` bytes of output; the caller adds them to output_used. */
-static uint8_t *output_room(struct connection *c, size_t length)
-{
-    if (OUTPUT_SIZE - c->output_used < length)
-        flush(c);
-    return c->output + c->output_used;
-}
-
-/* Moves the rest of the input to its base, and reads more behind it.  As receive. */
-static enum arrival receive_input(struct connection *c, int64_t deadline)
-{
-    size_t left = c->input_end - c->input_start, count = 0;
-    if (c->input_start > c->input_base) {
-        memmove(c->input + c->input_base, c->input + c->input_start, left);
-        c->input_start = c->input_base;
-        c->input_end = c->input_base + left;
-    }
-    enum arrival arrival = receive(c, c->input + c->input_end, INPUT_SIZE - left, deadline, &count);
-    c->input_end += count;
-    return arrival;
-}
-
-/* ---- PROXY protocol ------------------------------------------------------------------------------------ */
-
-/* https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt */
-static const char proxy_signature[] = {'\r', '\n', '\r', '\n', '\0', '\r', '\n', 'Q', 'U', 'I', 'T', '\n'};
-
-/* Parses a line of version 1, without its CRLF.  Returns false if it is malformed. */
-static bool parse_proxy_line(struct text line, struct address *peer)
-{
-    char copy[PROXY_LINE_MAX + 1], *rest = copy, *words[6];
-    struct address destination;
-    memcpy(copy, line.bytes, line.length);
-    copy[line.length] = '\0';
-    if (strlen(copy) != line.length)
-        return false;
-    if (strcmp(copy, "PROXY UNKNOWN") == 0 || strncmp(copy, "PROXY UNKNOWN ", strlen("PROXY UNKNOWN ")) == 0)
-        return true;
-    for (size_t i = 0; i < 6; i++)
-        if (!(words[i] = strsep(&rest, " ")))
-            return false;
-    bool four = strcmp(words[1], "TCP4") == 0;
-    if (rest || (!four && strcmp(words[1], "TCP6") != 0) || (strchr(words[2], ':') == NULL) != four ||
-        (strchr(words[3], ':') == NULL) != four)
-        return false;
-    return set_host(&destination, words[3]) && set_port(&destination, words[5]) && set_host(peer, words[2]) &&
-           set_port(peer, words[4]);
-}
-
-/* Parses what follows the 16 bytes of a header of version 2.  Returns false if it is malformed. */
-static bool parse_proxy_addresses(uint8_t family, const uint8_t *addresses, size_t length,
-                                  struct address *peer)
-{
-    enum { TCP4 = 0x11, TCP6 = 0x21, UNIX_STREAM = 0x31 };
-    char text[INET6_ADDRSTRLEN];
-    switch (family) {
-    case TCP4:
-        if (length < 12)
-            return false;
-        snprintf(peer->port, sizeof peer->port, "%d", addresses[8] << 8 | addresses[9]);
-        return set_host(peer, inet_ntop(AF_INET, addresses, text, sizeof text));
-    case TCP6:
-        if (length < 36)
-            return false;
-        snprintf(peer->port, sizeof peer->port, "%d", addresses[32] << 8 | addresses[33]);
-        return set_host(peer, inet_ntop(AF_INET6, addresses, text, sizeof text));
-    case UNIX_STREAM:
-        if (length < 216)
-            return false;
-        if (addresses[0])
-            set_name(peer, (const char *)addresses, 108);
-        return true;
-    default: /* other families do not name a peer of a stream */
-        return family >> 4 <= 3 && (family & 0x0f) <= 2;
-    }
-}
-
-/* Tells whether bytes may be the beginning of a line of version 1. */
-static bool may_be_proxy_line(const char *bytes, size_t length)
-{
-    static const char *const beginnings[] = {"PROXY TCP4 ", "PROXY TCP6 ", "PROXY UNKNOWN"};
-    for (size_t i = 0; i < COUNT_OF(beginnings); i++)
-        if (strncmp(bytes, beginnings[i], length < strlen(beginnings[i]) ? length : strlen(beginnings[i])) ==
-            0)
-            return true;
-    return false;
-}
-
-/*
- * Parses a PROXY protocol header of either version.  Returns its length, 0 if it is not complete, -1 if it is
- * malformed; `peer` is changed where the header gives an address.
- */
-static ssize_t parse_proxy_header(const char *bytes, size_t length, struct address *peer)
-{
-    struct address told = *peer;
-    if (length == 0)
-        return 0;
-    if (bytes[0] == 'P') {
-        const char *end = memmem(bytes, length < PROXY_LINE_MAX ? length : PROXY_LINE_MAX, "\r\n", 2);
-        if (!may_be_proxy_line(bytes, length) || (!end && length >= PROXY_LINE_MAX))
-            return -1;
-        if (!end)
-            return 0;
-        if (!parse_proxy_line((struct text){bytes, (size_t)(end - bytes)}, &told))
-            return -1;
-        *peer = told;
-        return end + 2 - bytes;
-    }
-    size_t known = length < sizeof proxy_signature ? length : sizeof proxy_signature;
-    if (memcmp(bytes, proxy_signature, known) != 0 || (length > 12 && (bytes[12] & 0xfe) != 0x20))
-        return -1;
-    if (length < 16)
-        return 0;
-    size_t more = (size_t)(uint8_t)bytes[14] << 8 | (uint8_t)bytes[15];
-    if (length < 16 + more)
-        return 0;
-    bool local = bytes[12] == 0x20; /* a health check of the proxy itself */
-    if (!local && !parse_proxy_addresses((uint8_t)bytes[13], (const uint8_t *)bytes + 16, more, &told))
-        return -1;
-    *peer = told;
-    return (ssize_t)(16 + more);
-}
-
-/* ---- Request head (RFC 9112) --------------------------------------------------------------------------- */
-
-static struct text trimmed(struct text text)
-{
-    while (text.length > 0 && (text.bytes[0] == ' ' || text.bytes[0] == '\t')) {
-        text.bytes++;
-        text.length--;
-    }
-    while (text.length > 0 && (text.bytes[text.length - 1] == ' ' || text.bytes[text.length - 1] == '\t'))
-        text.length--;
-    return text;
-}
-
-/* Cuts off what is before the first `separator`, or all; `rest` goes on behind it, and is NULL at the end. */
-static struct text cut(struct text *rest, char separator)
-{
-    struct text first = *rest;
-    const char *end = memchr(rest->bytes, separator, rest->length);
-    if (!end) {
-        rest->bytes = NULL;
-        return first;
-    }
-    first.length = (size_t)(end - first.bytes);
-    rest->bytes = end + 1;
-    rest->length -= first.length + 1;
-    return first;
-}
+/* A list (RFC 9110 section 5.6.1) over all fields of one name; start with zeros. */
+struct list {
+    size_t next;
+    struct text rest;
+};
 
 /* Takes the next value of all fields of one name; `next` is 0 at first.  Returns false after the last. */
 static bool next_field(const struct head *head, const char *name, size_t *next, struct text *value)
@@ -2022,12 +1184,6 @@ static unsigned find_field(const struct head *head, const char *name, struct tex
     return count;
 }
 
-/* A list (RFC 9110 section 5.6.1) over all fields of one name; start with zeros. */
-struct list {
-    size_t next;
-    struct text rest;
-};
-
 /* Takes the next element that is not empty.  Returns false after the last one. */
 static bool next_element(const struct head *head, const char *name, struct list *list, struct text *element)
 {
@@ -2040,6 +1196,7 @@ static bool next_element(const struct head *head, const char *name, struct list 
     }
 }
 
+/* Tells whether a list over all fields of one name includes an element, in any case. */
 static bool list_includes(const struct head *head, const char *name, const char *wanted)
 {
     struct list list = {0};
@@ -2111,7 +1268,7 @@ static bool is_host(struct text text)
  * Says what is wrong with a host that is_host refuses: HOST_ZONE for an IPv6 address with a zone (RFC 6874),
  * in brackets or not, HOST_UNBRACKETED for one without brackets, HOST_MALFORMED otherwise.
  */
-static enum end host_fault(struct text host)
+static enum outcome host_fault(struct text host)
 {
     bool bracketed = host.length > 0 && host.bytes[0] == '[';
     struct text rest = {host.bytes + bracketed, host.length - bracketed}, address = cut(&rest, '%');
@@ -2128,9 +1285,11 @@ static enum end host_fault(struct text host)
                                                                              : HOST_MALFORMED;
 }
 
-/* Judges the bytes of a target, in which parse_head has left no control byte but tabs.  Returns MORE, or what
- * the first byte that no URI has is refused for: RFC 3986 section 2. */
-static enum end judge_target_bytes(struct text target)
+/*
+ * Judges the bytes of a target, in which parse_head has left no control byte but tabs.  Returns NEED_MORE,
+ * or what the first byte that no URI has is refused for: RFC 3986 section 2.
+ */
+static enum outcome judge_target_bytes(struct text target)
 {
     for (size_t i = 0; i < target.length; i++) {
         if (target.bytes[i] == '#')
@@ -2140,23 +1299,23 @@ static enum end judge_target_bytes(struct text target)
         if ((unsigned char)target.bytes[i] > '~')
             return TARGET_NOT_ASCII;
     }
-    return MORE;
+    return NEED_MORE;
 }
 
 /*
  * Takes the path out of a target in origin or absolute form, or the * of OPTIONS; RFC 9112 section 3.2.
- * Returns MORE (the head goes on) or why it is refused.
+ * Returns NEED_MORE (the head goes on) or why it is refused.
  */
-static enum end parse_target(struct head *head)
+static enum outcome parse_target(struct head *head)
 {
     static const char *const schemes[] = {"http", "https", "ws", "wss"};
     struct text rest = head->target;
-    enum end end = judge_target_bytes(rest);
-    if (end != MORE)
-        return end;
+    enum outcome outcome = judge_target_bytes(rest);
+    if (outcome != NEED_MORE)
+        return outcome;
     if (text_is(rest, "*") && text_is(head->method, "OPTIONS")) {
         head->path = rest;
-        return MORE;
+        return NEED_MORE;
     }
     if (rest.length == 0 || rest.bytes[0] != '/') {
         struct text scheme = cut(&rest, ':');
@@ -2169,8 +1328,8 @@ static enum end parse_target(struct head *head)
         while (2 + authority.length < rest.length && !strchr("/?", authority.bytes[authority.length]))
             authority.length++;
         if (!is_host(authority)) {
-            end = host_fault(authority);
-            return end == HOST_MALFORMED ? TARGET_MALFORMED : end;
+            outcome = host_fault(authority);
+            return outcome == HOST_MALFORMED ? TARGET_MALFORMED : outcome;
         }
         if (authority.length == 0 || authority.bytes[0] == ':')
             return TARGET_MALFORMED;
@@ -2179,11 +1338,11 @@ static enum end parse_target(struct head *head)
     head->path = cut(&rest, '?');
     if (head->path.length == 0)
         head->path = TEXT_OF("/");
-    return MORE;
+    return NEED_MORE;
 }
 
-/* Parses `method SP target SP HTTP/x.y`.  Returns MORE (the head goes on) or why it is refused. */
-static enum end parse_request_line(struct head *head, struct text line)
+/* Parses `method SP target SP HTTP/x.y`.  Returns NEED_MORE (the head goes on) or why it is refused. */
+static enum outcome parse_request_line(struct head *head, struct text line)
 {
     struct text rest = line, version;
     if (line.length >= 6 && memcmp(line.bytes, "PROXY ", 6) == 0)
@@ -2204,8 +1363,8 @@ static enum end parse_request_line(struct head *head, struct text line)
     return parse_target(head);
 }
 
-/* Parses `name ":" OWS value OWS`: RFC 9112 section 5.  Returns MORE or why it is refused. */
-static enum end parse_field(struct head *head, struct text line)
+/* Parses `name ":" OWS value OWS`: RFC 9112 section 5.  Returns NEED_MORE or why it is refused. */
+static enum outcome parse_field(struct head *head, struct text line)
 {
     struct text rest = line;
     if (line.bytes[0] == ' ' || line.bytes[0] == '\t')
@@ -2218,16 +1377,16 @@ static enum end parse_field(struct head *head, struct text line)
     if (head->field_count == FIELDS_MAX)
         return TOO_MANY_FIELDS;
     head->fields[head->field_count++] = (struct field){name, trimmed(rest)};
-    return MORE;
+    return NEED_MORE;
 }
 
 /*
  * Judges what announces content: RFC 9112 section 6.  No content is ever read, but where a proxy in front
  * could find another end of it than we would, the request is refused before anything else is judged.  Content
  * of GET, HEAD and OPTIONS has no meaning (RFC 9110 section 9.3), and parsers differ in whether it is there.
- * Returns ACCEPTED or why the request is refused.
+ * Returns DONE or why the request is refused.
  */
-static enum end judge_content(const struct head *head)
+static enum outcome judge_content(const struct head *head)
 {
     struct text coding, length;
     unsigned codings = find_field(head, "Transfer-Encoding", &coding);
@@ -2237,18 +1396,18 @@ static enum end judge_content(const struct head *head)
     if (codings > 0) {
         bool unambiguous =
             codings == 1 && lengths == 0 && head->minor_version > 0 && text_is_any_case(coding, "chunked");
-        return unambiguous && !meaningless ? ACCEPTED : TRANSFER_ENCODING;
+        return unambiguous && !meaningless ? DONE : TRANSFER_ENCODING;
     }
     if (lengths == 0)
-        return ACCEPTED;
+        return DONE;
     size_t digits = length.length - strspn(length.bytes, "0");
     if (lengths > 1 || !is_number(length) || digits > (meaningless ? 0 : CONTENT_DIGITS_MAX))
         return CONTENT;
-    return ACCEPTED;
+    return DONE;
 }
 
-/* Judges what makes a whole head unreadable.  Returns ACCEPTED (so far) or why it is refused. */
-static enum end judge_framing(const struct head *head)
+/* Judges what makes a whole head unreadable.  Returns DONE (so far) or why it is refused. */
+static enum outcome judge_framing(const struct head *head)
 {
     struct text host;
     unsigned hosts = find_field(head, "Host", &host);
@@ -2257,20 +1416,20 @@ static enum end judge_framing(const struct head *head)
     return is_host(host) ? judge_content(head) : host_fault(host);
 }
 
-/* Takes a line without its CRLF.  Returns MORE, ACCEPTED when the head is complete, or a refusal. */
-static enum end parse_line(struct head *head, struct text line)
+/* Takes a line without its CRLF.  Returns NEED_MORE, DONE when the head is complete, or a refusal. */
+static enum outcome parse_line(struct head *head, struct text line)
 {
     if (head->lines == 0 && line.length == 0) {
         head->skipped++;
-        return MORE;
+        return NEED_MORE;
     }
     if (head->lines++ == 0)
         return parse_request_line(head, line);
     return line.length > 0 ? parse_field(head, line) : judge_framing(head);
 }
 
-/* Judges one byte against the one before.  Returns MORE or why it is refused. */
-static enum end judge_byte(const struct head *head, const char *bytes)
+/* Judges one byte against the one before.  Returns NEED_MORE or why it is refused. */
+static enum outcome judge_byte(const struct head *head, const char *bytes)
 {
     unsigned char byte = (unsigned char)bytes[head->scanned];
     bool after_cr = head->scanned > 0 && bytes[head->scanned - 1] == '\r';
@@ -2287,99 +1446,544 @@ static enum end judge_byte(const struct head *head, const char *bytes)
         return LINE_TOO_LONG;
     if ((byte < ' ' && byte != '\t' && byte != '\r' && byte != '\n') || byte == 0x7f)
         return CONTROL_BYTE;
-    return MORE;
+    return NEED_MORE;
 }
 
 /*
  * Parses what has come of a request head, strictly in the order of its bytes, so that the answer is the same
  * however they arrive; `head` begins with zeros and goes on where it stood, so no byte is judged twice.
- * Returns MORE, ACCEPTED when the head is complete and readable (head->scanned is its length), or why
+ * Returns NEED_MORE, DONE when the head is complete and readable (head->scanned is its length), or why
  * it is refused.
  */
-static enum end parse_head(struct head *head, const char *bytes, size_t length)
+static enum outcome parse_head(struct head *head, const char *bytes, size_t length)
 {
     while (head->scanned < length) {
-        enum end end = judge_byte(head, bytes);
+        enum outcome outcome = judge_byte(head, bytes);
         bool line_ends = bytes[head->scanned++] == '\n';
-        if (end != MORE)
-            return end;
+        if (outcome != NEED_MORE)
+            return outcome;
         if (!line_ends)
             continue;
         struct text line = {bytes + head->line_start, head->scanned - strlen("\r\n") - head->line_start};
         head->line_start = head->scanned;
-        if ((end = parse_line(head, line)) != MORE)
-            return end;
+        if ((outcome = parse_line(head, line)) != NEED_MORE)
+            return outcome;
     }
-    return MORE;
+    return NEED_MORE;
 }
 
-/* ---- Handshake (section 4.2) --------------------------------------------------------------------------- */
+/* ---- frame ------------------------------------------------------------------------------------------- */
+
+enum opcode {
+    CONTINUATION = 0x0,
+    TEXT = 0x1,
+    BINARY = 0x2,
+    CLOSE = 0x8,
+    PING = 0x9,
+    PONG = 0xA,
+};
+
+enum { FIN = 0x80, RSV1 = 0x40, RSV = 0x70 }; /* of the first byte of a frame */
+
+enum {
+    CONTROL_PAYLOAD_MAX = 125, /* bytes; section 5.5 */
+    REPLY_HEADER_MAX = 10,     /* bytes; section 5.2: two, and eight of length, without a masking key */
+};
+
+struct frame {
+    bool fin, compressed; /* compressed: it has RSV1 */
+    uint8_t opcode;
+    uint8_t header_length; /* bytes */
+    uint64_t length;       /* of the payload, bytes */
+    uint32_t masking_key;  /* its bytes in the order of the wire */
+};
+
+enum { BLOCK_SIZE = 4096 /* bytes unmasked, then validated while in the cache */ };
+
+const char *const opcode_names[] = {
+    [CONTINUATION] = "continuation",
+    [TEXT] = "text",
+    [BINARY] = "binary",
+    [CLOSE] = "close",
+    [PING] = "ping",
+    [PONG] = "pong",
+};
+
+/* Tells whether an opcode is that of a control frame; section 5.5. */
+static bool is_control(uint8_t opcode)
+{
+    return opcode >= CLOSE;
+}
 
 /*
- * Tells whether a key is Base64 of 16 bytes: 22 characters and "==".  Four bits of the last character are
- * unused, and may be set, as in the example of section 4.1: the key is never decoded.
+ * Judges the first byte of a frame: FIN, RSV and opcode; section 5.2, 5.4, 5.5.  `extended` tells that
+ * permessage-deflate was agreed to, where RSV1 marks compressed messages: RFC 7692 section 6.  Returns
+ * DONE or what is wrong.
  */
-static bool is_key(struct text key)
+__attribute__((always_inline)) static inline enum outcome judge_first_byte(uint8_t byte, bool in_message,
+                                                                           bool extended)
 {
-    if (key.length != KEY_LENGTH || memcmp(key.bytes + KEY_LENGTH - 2, "==", 2) != 0)
-        return false;
-    for (size_t i = 0; i < KEY_LENGTH - 2; i++)
-        if (!is_alphanumeric_or(key.bytes[i], "+/"))
+    uint8_t opcode = byte & 0x0f;
+    if (byte & RSV && !(extended && (byte & RSV) == RSV1 && (opcode == TEXT || opcode == BINARY)))
+        return RSV_SET;
+    if ((opcode > BINARY && opcode < CLOSE) || opcode > PONG)
+        return OPCODE_RESERVED;
+    if (is_control(opcode))
+        return byte & FIN ? DONE : CONTROL_FRAGMENTED;
+    if (opcode == CONTINUATION)
+        return in_message ? DONE : NO_MESSAGE;
+    return in_message ? MESSAGE_UNFINISHED : DONE;
+}
+
+/*
+ * Decodes the header of a client's frame and judges each byte as it comes.  `in_message` tells that a
+ * fragmented message is unfinished; `extended` as above.  Returns NEED_MORE, DONE when the header is whole,
+ * or what is wrong.  Inlined where it is called: a call, of this and of judge_first_byte, would cost each
+ * message a twentieth more.
+ */
+__attribute__((always_inline)) static inline enum outcome decode_frame_header(const uint8_t *bytes,
+                                                                              size_t available,
+                                                                              bool in_message, bool extended,
+                                                                              struct frame *frame)
+{
+    enum outcome wrong;
+    if (available > 0 && (wrong = judge_first_byte(bytes[0], in_message, extended)) != DONE)
+        return wrong;
+    if (available < 2)
+        return NEED_MORE;
+    frame->fin = bytes[0] & FIN;
+    frame->compressed = bytes[0] & RSV1;
+    frame->opcode = bytes[0] & 0x0f;
+    frame->length = bytes[1] & 0x7f;
+    if (!(bytes[1] & 0x80))
+        return UNMASKED;
+    if (is_control(frame->opcode) && frame->length > CONTROL_PAYLOAD_MAX)
+        return CONTROL_TOO_LONG;
+    size_t length_size = frame->length < 126 ? 0 : frame->length == 126 ? 2 : 8;
+    if (available > 2 && length_size == 8 && bytes[2] & 0x80)
+        return LENGTH_TOP_BIT;
+    if (available < 2 + length_size)
+        return NEED_MORE;
+    if (length_size > 0) {
+        frame->length = 0;
+        for (size_t i = 0; i < length_size; i++)
+            frame->length = frame->length << 8 | bytes[2 + i];
+        if (frame->length < 126 || (length_size == 8 && frame->length <= UINT16_MAX))
+            return LENGTH_NOT_MINIMAL;
+    }
+    if (available < 2 + length_size + sizeof frame->masking_key)
+        return NEED_MORE;
+    memcpy(&frame->masking_key, bytes + 2 + length_size, sizeof frame->masking_key);
+    frame->header_length = (uint8_t)(2 + length_size + sizeof frame->masking_key);
+    return DONE;
+}
+
+/* Writes the header of our frame, final and unmasked; section 5.2.  Returns its length in bytes. */
+static size_t encode_frame_header(uint8_t header[static REPLY_HEADER_MAX], uint8_t opcode, uint64_t length)
+{
+    size_t length_size = length < 126 ? 0 : length <= UINT16_MAX ? 2 : 8;
+    header[0] = (uint8_t)(FIN | opcode);
+    header[1] = length_size == 0 ? (uint8_t)length : length_size == 2 ? 126 : 127;
+    for (size_t i = 0; i < length_size; i++)
+        header[2 + i] = (uint8_t)(length >> 8 * (length_size - 1 - i));
+    return 2 + length_size;
+}
+
+/* Returns a masking key rotated so that it applies `length` bytes further on. */
+static uint32_t rotate_key(uint32_t key, size_t length)
+{
+    uint32_t twice[2] = {key, key}, rotated;
+    memcpy(&rotated, (const uint8_t *)twice + length % 4, sizeof rotated);
+    return rotated;
+}
+
+/*
+ * Unmasks into another buffer or in place; section 5.3.  `key` has the bytes of the masking key in memory
+ * order.  Returns whether any byte is beyond ASCII.
+ */
+static bool unmask_beyond_ascii(uint8_t *to, const uint8_t *from, size_t length, uint32_t key)
+{
+    typedef uint64_t vector __attribute__((vector_size(16)));
+    const uint64_t twice = (uint64_t)key << 32 | key, high_bits = UINT64_C(0x8080808080808080);
+    const vector mask = {twice, twice};
+    vector part, seen = {0, 0};
+    uint64_t eight, tail = 0;
+    size_t i = 0;
+    /* Unrolled, it is as fast wherever the linker puts it; a loop as short as this takes twice as long where
+     * it lies across two lines of the instruction cache. */
+#pragma GCC unroll 4
+    for (; length - i >= sizeof part; i += sizeof part) {
+        memcpy(&part, from + i, sizeof part);
+        part ^= mask;
+        seen |= part;
+        memcpy(to + i, &part, sizeof part);
+    }
+    if (length - i >= sizeof eight) {
+        memcpy(&eight, from + i, sizeof eight);
+        eight ^= twice;
+        tail |= eight;
+        memcpy(to + i, &eight, sizeof eight);
+        i += sizeof eight;
+    }
+    for (; i < length; i++) {
+        to[i] = from[i] ^ ((const uint8_t *)&key)[i % sizeof key];
+        tail |= to[i];
+    }
+    return ((seen[0] | seen[1] | tail) & high_bits) != 0;
+}
+
+/* Validates a block, of which it is known whether it has bytes beyond ASCII. */
+static bool validate_block(uint8_t *utf8, const uint8_t *bytes, size_t length, bool beyond_ascii)
+{
+    if (!beyond_ascii && *utf8 == UTF8_WHOLE)
+        return true;
+    *utf8 = utf8_state_after(*utf8, bytes, length);
+    return *utf8 != UTF8_WRONG;
+}
+
+/*
+ * Unmasks payload and, if it is text, validates it, block by block while the block is in the cache.  A block
+ * of ASCII that begins with a whole character is valid as it is.  Rotates the frame's key for what follows.
+ * Returns false if the text is not UTF-8.
+ */
+static bool unmask_and_validate(struct frame *frame, uint8_t *utf8, bool is_text, uint8_t *to,
+                                const uint8_t *from, size_t length)
+{
+    for (size_t i = 0, block; i < length; i += block) {
+        block = smaller(length - i, BLOCK_SIZE);
+        bool beyond_ascii = unmask_beyond_ascii(to + i, from + i, block, frame->masking_key);
+        if (is_text && !validate_block(utf8, to + i, block, beyond_ascii))
             return false;
+    }
+    frame->masking_key = rotate_key(frame->masking_key, length);
     return true;
 }
 
-/* Writes Sec-WebSocket-Accept for a key: section 4.2.2, 5.4. */
-static void make_accept(struct text key, char accept[static ACCEPT_LENGTH + 1])
+/* Validates text that is not masked, as unmask_and_validate does.  Returns false if it is not UTF-8. */
+static bool validate(uint8_t *utf8, uint8_t *bytes, size_t length)
 {
-    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    uint8_t digest[SHA1_DIGEST_SIZE];
-    struct sha1_ctx sha1;
-    sha1_init(&sha1);
-    sha1_update(&sha1, key.length, (const uint8_t *)key.bytes);
-    sha1_update(&sha1, sizeof guid - 1, (const uint8_t *)guid);
-    sha1_digest(&sha1, sizeof digest, digest);
-    base64_encode_raw(accept, sizeof digest, digest);
-    accept[ACCEPT_LENGTH] = '\0';
+    for (size_t i = 0, block; i < length; i += block) {
+        block = smaller(length - i, BLOCK_SIZE);
+        bool beyond_ascii =
+            unmask_beyond_ascii(bytes + i, bytes + i, block, 0); /* a key that changes nothing */
+        if (!validate_block(utf8, bytes + i, block, beyond_ascii))
+            return false;
+    }
+    return true;
+}
+
+/* Tells whether a Close code may be sent; section 7.4. */
+static bool is_close_code(unsigned code)
+{
+    static const struct {
+        uint16_t first, last;
+    } allowed[] = {{1000, 1003}, {1007, 1014}, {3000, 4999}};
+    for (size_t i = 0; i < COUNT_OF(allowed); i++)
+        if (code >= allowed[i].first && code <= allowed[i].last)
+            return true;
+    return false;
 }
 
 /*
- * Judges Sec-WebSocket-Protocol and chooses from it; section 4.2.2.  An empty list offers nothing: old
- * clients send it, and proxies that blank a value.  Returns ACCEPTED or a refusal.
+ * Judges what has come of a Close frame's body (unmasked) of `length` bytes; section 5.5.1.  Returns
+ * NEED_MORE, DONE when it is whole, or what is wrong.
  */
-static enum end choose_subprotocol(const struct head *head, const struct choices *choices,
-                                   struct text *chosen)
+static enum outcome judge_close_body(const uint8_t *body, size_t available, size_t length)
 {
-    struct list list = {0};
-    struct text name, other;
-    unsigned count = 0;
-    *chosen = (struct text){"", 0};
-    while (next_element(head, "Sec-WebSocket-Protocol", &list, &name)) {
-        if (!is_token(name))
-            return SUBPROTOCOL_MALFORMED;
-        if (++count > SUBPROTOCOLS_MAX)
-            return TOO_MANY_SUBPROTOCOLS;
-        struct list before = {0};
-        while (next_element(head, "Sec-WebSocket-Protocol", &before, &other) && other.bytes != name.bytes)
-            if (other.length == name.length && memcmp(other.bytes, name.bytes, name.length) == 0)
-                return SUBPROTOCOL_TWICE;
-        if (chosen->length == 0 && choices_include(choices, name))
-            *chosen = name;
+    if (length == 1)
+        return CLOSE_TRUNCATED;
+    if (available >= 2) {
+        if (!is_close_code((unsigned)(body[0] << 8 | body[1])))
+            return CLOSE_CODE_INVALID;
+        uint8_t utf8 = utf8_state_after(UTF8_WHOLE, body + 2, available - 2);
+        if (utf8 == UTF8_WRONG || (available == length && utf8 != UTF8_WHOLE))
+            return CLOSE_NOT_UTF8;
     }
-    return ACCEPTED;
+    return available == length ? DONE : NEED_MORE;
 }
 
-enum { WITHOUT_VALUE = 1, NO_VALUE_ALLOWED = WINDOW_BITS_MAX + 1 };
+/* ---- stream ------------------------------------------------------------------------------------------ */
+
+enum {
+    INPUT_SIZE = 256 * 1024,  /* bytes that one read takes at most */
+    OUTPUT_SIZE = 512 * 1024, /* bytes of answers that one write gathers at most */
+};
+
+struct stream {
+    bool sockets; /* input and output are sockets */
+    bool lost;    /* nothing more is read or written: `lost_how`, with the errno in `error` */
+    bool closing; /* our last word is in the output; signals are ignored from now on */
+    int input_flags, output_flags; /* of their descriptors, without O_NONBLOCK */
+    enum outcome lost_how;
+    int error;
+    int64_t timeout; /* microseconds that a write may wait without progress; 0: for ever */
+    int64_t time;    /* of the monotonic clock, when the last read or waiting write returned */
+    int64_t heard;   /* when bytes of the peer came last, or it took the rest of a write that had to wait */
+    int64_t stop_deadline; /* once a signal has been seen: until when output may take; else NEVER */
+    uint64_t bytes_in, bytes_out;
+    size_t input_start, input_end; /* what was read and not yet consumed lies between them */
+    size_t output_used;
+    uint8_t input[INPUT_SIZE];
+    uint8_t output[OUTPUT_SIZE];
+};
+
+/* What a wait for the peer ends with. */
+enum arrival {
+    BYTES,
+    END_OF_STREAM,
+    DUE,  /* the deadline has passed */
+    STOP, /* a signal has come, and we are not closing yet */
+    LOST, /* the connection is lost */
+};
+
+#define STOP_TIME (2 * SECOND) /* to finish writing when a signal stops the program */
+
+/* Returns the end for an errno of read or write; `fault` is the end if the peer cannot have caused it. */
+static enum outcome end_of_error(int error, enum outcome fault)
+{
+    switch (error) {
+    case ECONNRESET:
+    case EPIPE: return RESET;
+    case ETIMEDOUT:
+    /* What an ICMP error leaves when the kernel gives up: a firewall may begin to reject. */
+    case EACCES:
+    case ECONNREFUSED:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case EPROTO: return NETWORK_LOST;
+    default: return fault;
+    }
+}
+
+/* Notes that the connection is lost, with errno; nothing more is written to it. */
+static void lose(struct stream *stream, enum outcome how)
+{
+    stream->lost = true;
+    stream->lost_how = how;
+    stream->error = errno;
+}
+
+/* Arms the timer.  Returns false if that fails, by which the connection is lost. */
+static bool arm_or_lose(struct stream *stream, int64_t deadline)
+{
+    bool armed = arm(deadline);
+    if (!armed)
+        lose(stream, CLOCK_FAILED);
+    return armed;
+}
+
+/*
+ * Tells whether a failed read or write can be tried again: a signal interrupted it, or another holder of the
+ * connection set O_NONBLOCK after the start, which is undone.
+ */
+static bool may_try_again(int descriptor, int flags)
+{
+    return errno == EINTR || (errno == EAGAIN && fcntl(descriptor, F_SETFL, flags) == 0);
+}
+
+/* Moves what is left of the input to its front. */
+static void move_to_front(struct stream *stream)
+{
+    if (stream->input_start == 0)
+        return;
+    stream->input_end -= stream->input_start;
+    memmove(stream->input, stream->input + stream->input_start, stream->input_end);
+    stream->input_start = 0;
+}
+
+/*
+ * Moves what is left of the input to its front, and reads more behind it; waits for that until `deadline`.
+ * Sets `time`, where bytes came or the deadline has passed.
+ */
+static enum arrival receive(struct stream *stream, int64_t deadline)
+{
+    move_to_front(stream);
+    while (!stream->lost && arm_or_lose(stream, deadline)) {
+        if (stopping && !stream->closing)
+            return STOP;
+        ssize_t received =
+            read(STDIN_FILENO, stream->input + stream->input_end, INPUT_SIZE - stream->input_end);
+        if (received == 0)
+            return END_OF_STREAM;
+        if (received < 0 && !may_try_again(STDIN_FILENO, stream->input_flags)) {
+            lose(stream, end_of_error(errno, READ_FAILED));
+            break;
+        }
+        stream->time = now();
+        if (received > 0) {
+            stream->heard = stream->time;
+            stream->bytes_in += (uint64_t)received;
+            stream->input_end += (size_t)received;
+            return BYTES;
+        }
+        if (stream->time >= deadline)
+            return DUE;
+    }
+    return LOST;
+}
+
+/*
+ * Arms the timer for a write.  A write is interrupted after a quarter of the timeout, to see whether the peer
+ * takes anything; after a signal there is STOP_TIME for everything that is still to be written.  Returns
+ * false if the connection is lost.
+ */
+static bool arm_for_write(struct stream *stream)
+{
+    bool stop;
+    do {
+        stop = stopping;
+        if (stop && stream->stop_deadline == NEVER)
+            stream->stop_deadline = now() + STOP_TIME;
+        int64_t look = stream->timeout > 0 ? stream->time + stream->timeout / 4 : NEVER;
+        if (stream->lost || !arm_or_lose(stream, stop ? stream->stop_deadline : look))
+            return false;
+    } while (stop != stopping); /* a stop came in between, and the timer is set for too late */
+    return true;
+}
+
+/* Gives up a peer that does not read.  The linger of zero discards what it has not taken. */
+static void give_up(struct stream *stream)
+{
+    lose(stream, NOT_READ);
+    if (stream->sockets && setsockopt(STDOUT_FILENO, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
+                                      sizeof(struct linger)) < 0)
+        lose(stream, LINGER_FAILED);
+}
+
+/* Removes what has been written, and empty parts, from the front.  Returns false when nothing is left. */
+static bool advance(struct iovec **parts, int *count, size_t written)
+{
+    for (; *count > 0 && written >= (*parts)->iov_len; ++*parts, --*count)
+        written -= (*parts)->iov_len;
+    if (*count == 0)
+        return false;
+    (*parts)->iov_base = (uint8_t *)(*parts)->iov_base + written;
+    (*parts)->iov_len -= written;
+    return true;
+}
+
+/*
+ * Judges a write that had to wait and moved `written` bytes.  `taken` is the time when the peer was last seen
+ * to take something, NEVER at first.  Returns false when the peer has had its time.
+ */
+static bool may_wait_on(struct stream *stream, size_t written, int64_t *taken)
+{
+    int64_t before = stream->time;
+    stream->time = now();
+    /* A look that comes much too late tells nothing of the peer: this process was stopped for a while. */
+    bool late = stream->time - before > stream->timeout / 2 + SECOND;
+    if (written > 0 || *taken == NEVER || late)
+        *taken = stream->time;
+    return stream->time < stream->stop_deadline &&
+           (stream->timeout == 0 || stream->time - *taken < stream->timeout);
+}
+
+/*
+ * Writes all parts, unless the connection gets lost.  What a write has moved when it is interrupted counts as
+ * taken at that time; a peer whose kernel takes nothing for the timeout is given up.
+ */
+static void transmit(struct stream *stream, struct iovec *parts, int count)
+{
+    int64_t taken = NEVER;
+    size_t written = 0;
+    unsigned writes = 0;
+    while (advance(&parts, &count, written)) {
+        if (writes++ > 0 && !may_wait_on(stream, written, &taken)) {
+            give_up(stream);
+            return;
+        }
+        if (!arm_for_write(stream))
+            return;
+        ssize_t result = count == 1 ? write(STDOUT_FILENO, parts->iov_base, parts->iov_len)
+                                    : writev(STDOUT_FILENO, parts, count);
+        if (result < 0 && !may_try_again(STDOUT_FILENO, stream->output_flags)) {
+            lose(stream, end_of_error(errno, WRITE_FAILED));
+            return;
+        }
+        written = result > 0 ? (size_t)result : 0;
+        stream->bytes_out += written;
+    }
+    if (writes > 1)
+        stream->time = stream->heard = now();
+}
+
+/* Writes the gathered output, and then `length` more bytes, without copying these. */
+static void flush_with(struct stream *stream, const void *more, size_t length)
+{
+    struct iovec parts[] = {{stream->output, stream->output_used}, {(void *)(uintptr_t)more, length}};
+    stream->output_used = 0;
+    if (stream->lost)
+        return;
+    if (parts[0].iov_len > 0)
+        transmit(stream, parts, length > 0 ? 2 : 1);
+    else
+        transmit(stream, parts + 1, 1);
+}
+
+/* Writes the gathered output. */
+static void flush(struct stream *stream)
+{
+    flush_with(stream, NULL, 0);
+}
+
+/* Returns room for `length` bytes of output; the caller adds them to output_used.  May write for that. */
+static uint8_t *output_room(struct stream *stream, size_t length)
+{
+    if (OUTPUT_SIZE - stream->output_used < length)
+        flush(stream);
+    return stream->output + stream->output_used;
+}
+
+/*
+ * Ends our side of the stream, which reaches the peer even while a service manager still holds the
+ * connection.
+ */
+static void end_output(const struct stream *stream)
+{
+    if (stream->sockets)
+        shutdown(STDOUT_FILENO, SHUT_WR);
+    else
+        close(STDOUT_FILENO);
+}
+
+/* ---- extension --------------------------------------------------------------------------------------- */
+
+enum {
+    WINDOW_BITS_MAX = 15, /* RFC 7692 section 7.1.2 */
+    EXTENSION_SIZE = 160, /* bytes; permessage-deflate with all its parameters */
+};
+
+/* The parameters of permessage-deflate: RFC 7692 section 7.1. */
+enum parameter {
+    SERVER_NO_CONTEXT_TAKEOVER,
+    CLIENT_NO_CONTEXT_TAKEOVER,
+    SERVER_MAX_WINDOW_BITS,
+    CLIENT_MAX_WINDOW_BITS,
+    PARAMETERS
+};
+
+/* An offer of permessage-deflate, or what was agreed to. */
+struct compression {
+    bool acceptable;
+    bool given[PARAMETERS];     /* the parameter is there */
+    uint8_t values[PARAMETERS]; /* 0: it has none */
+};
 
 static const struct {
     const char *name;
-    bool may_lack_value; /* then it is not answered, unless it never has one */
+    bool may_have_value, may_lack_value;
+    bool is_answered; /* although it has no value */
     uint8_t least_value;
-} parameters[] = {
-    [SERVER_NO_CONTEXT_TAKEOVER] = {"server_no_context_takeover", true, NO_VALUE_ALLOWED},
-    [CLIENT_NO_CONTEXT_TAKEOVER] = {"client_no_context_takeover", true, NO_VALUE_ALLOWED},
-    [SERVER_MAX_WINDOW_BITS] = {"server_max_window_bits", false, 9}, /* zlib makes none of 8 */
-    [CLIENT_MAX_WINDOW_BITS] = {"client_max_window_bits", true, 8},
+} parameter_rows[] = {
+    [SERVER_NO_CONTEXT_TAKEOVER] = {"server_no_context_takeover", false, true, true, 0},
+    [CLIENT_NO_CONTEXT_TAKEOVER] = {"client_no_context_takeover", false, true, true, 0},
+    [SERVER_MAX_WINDOW_BITS] = {"server_max_window_bits", true, false, false, 9}, /* zlib makes none of 8 */
+    [CLIENT_MAX_WINDOW_BITS] = {"client_max_window_bits", true, true, false, 8},
 };
 
 /*
@@ -2426,14 +2030,17 @@ static unsigned parse_window_bits(struct text value)
 static bool take_parameter(struct compression *offer, struct text name, struct text value)
 {
     for (size_t i = 0; i < PARAMETERS; i++) {
-        if (!text_is(name, parameters[i].name))
+        if (!text_is(name, parameter_rows[i].name))
             continue;
-        unsigned bits = value.bytes ? parse_window_bits(value) : WITHOUT_VALUE;
-        bool legal = value.bytes ? bits >= parameters[i].least_value && bits <= WINDOW_BITS_MAX
-                                 : parameters[i].may_lack_value;
-        bool repeated = offer->parameters[i];
-        offer->parameters[i] = (uint8_t)bits;
-        return legal && !repeated;
+        bool repeated = offer->given[i];
+        unsigned bits = value.bytes ? parse_window_bits(value) : 0;
+        offer->given[i] = true;
+        offer->values[i] = (uint8_t)bits;
+        if (repeated)
+            return false;
+        return value.bytes ? parameter_rows[i].may_have_value && bits >= parameter_rows[i].least_value &&
+                                 bits <= WINDOW_BITS_MAX
+                           : parameter_rows[i].may_lack_value;
     }
     return false;
 }
@@ -2453,9 +2060,11 @@ static bool parse_extension(struct text extension, struct compression *offer)
     return true;
 }
 
-/* Judges Sec-WebSocket-Extensions and chooses the first acceptable offer, if any is to be: section 9.1.  An
- * empty list offers nothing, as in choose_subprotocol.  Returns ACCEPTED or a refusal. */
-static enum end choose_compression(const struct head *head, bool wanted, struct compression *chosen)
+/*
+ * Judges Sec-WebSocket-Extensions and chooses the first acceptable offer if compression is `enabled`;
+ * section 9.1.  Returns DONE or a refusal.
+ */
+static enum outcome choose_compression(const struct head *head, bool enabled, struct compression *chosen)
 {
     struct list list = {0};
     struct text extension;
@@ -2465,10 +2074,10 @@ static enum end choose_compression(const struct head *head, bool wanted, struct 
         /* A comma inside of quotes is no token, so an element that was cut there is malformed as well. */
         if (!parse_extension(extension, &offer))
             return EXTENSION_MALFORMED;
-        if (wanted && offer.acceptable && !chosen->acceptable)
+        if (enabled && offer.acceptable && !chosen->acceptable)
             *chosen = offer;
     }
-    return ACCEPTED;
+    return DONE;
 }
 
 /* Writes what was agreed to as Sec-WebSocket-Extensions says it; empty if nothing was. */
@@ -2476,22 +2085,441 @@ static void describe_compression(const struct compression *agreed, char into[sta
 {
     char *end = stpcpy(into, agreed->acceptable ? "permessage-deflate" : "");
     for (size_t i = 0; i < PARAMETERS; i++) {
-        if (agreed->parameters[i] > WITHOUT_VALUE)
-            end += sprintf(end, "; %s=%d", parameters[i].name, agreed->parameters[i]);
-        else if (agreed->parameters[i] && parameters[i].least_value == NO_VALUE_ALLOWED)
-            end += sprintf(end, "; %s", parameters[i].name);
+        if (agreed->values[i])
+            end += sprintf(end, "; %s=%d", parameter_rows[i].name, agreed->values[i]);
+        else if (agreed->given[i] && parameter_rows[i].is_answered)
+            end += sprintf(end, "; %s", parameter_rows[i].name);
     }
 }
 
+/* ---- message ----------------------------------------------------------------------------------------- */
+
+enum { REPLY_ROOM = REPLY_HEADER_MAX + PREFIX_MAX /* bytes */ };
+
+struct message {
+    uint8_t opcode;     /* CONTINUATION: there is none */
+    bool compressed;    /* as it comes; it is gathered inflated */
+    uint8_t utf8;       /* state of the validator */
+    uint64_t limit;     /* of the length, bytes */
+    uint64_t length;    /* of the payload so far, bytes */
+    int64_t release_at; /* when the memory of a large message is given back; NEVER: there is none */
+    uint8_t *memory;    /* NULL: it has not been mapped */
+};
+
+/* A frame that answers a message; `bytes` is NULL if there was no memory for it. */
+struct reply {
+    const uint8_t *bytes;
+    size_t length; /* in all */
+    size_t payload_length;
+};
+
+/* Returns the bytes of address space that the largest message needs. */
+static size_t memory_size(const struct message *message)
+{
+    return (size_t)(REPLY_ROOM + message->limit + 1); /* for the inflated byte that is too much */
+}
+
+/* Maps the memory, once, for a message of the limit.  Returns false with errno if there is none. */
+static bool map_message(struct message *message)
+{
+    if (!message->memory)
+        message->memory = map_memory(memory_size(message));
+    return message->memory;
+}
+
+/* Returns where the next byte of the payload goes. */
+static uint8_t *payload_end(const struct message *message)
+{
+    return message->memory + REPLY_ROOM + message->length;
+}
+
+/* Returns how many bytes of the prefix a reply of this opcode has. */
+static size_t prefix_length(const struct prefix *prefix, uint8_t opcode)
+{
+    return opcode == TEXT ? prefix->length : 0;
+}
+
+/*
+ * Writes what goes before the payload of a reply: the header, and before text the prefix.  Returns its length
+ * in bytes.
+ */
+static size_t begin_reply(uint8_t reply[static REPLY_ROOM], uint8_t opcode, uint64_t length,
+                          const struct prefix *prefix)
+{
+    size_t before = prefix_length(prefix, opcode);
+    size_t header_length = encode_frame_header(reply, opcode, before + length);
+    copy_short(reply + header_length, (const uint8_t *)prefix->bytes, before);
+    return header_length + before;
+}
+
+/* Makes the frame that answers the gathered message, around it. */
+static struct reply frame_message(const struct message *message, const struct prefix *prefix)
+{
+    uint8_t begin[REPLY_ROOM], *payload = message->memory + REPLY_ROOM;
+    size_t begun = begin_reply(begin, message->opcode, message->length, prefix),
+           length = (size_t)message->length;
+    copy_short(payload - begun, begin, begun);
+    return (struct reply){payload - begun, begun + length, length + prefix_length(prefix, message->opcode)};
+}
+
+/* Gives back what an unfinished message does not need, or all but the first 64 KiB. */
+static void release_message(const struct message *message)
+{
+    release_between(payload_end(message), message->memory + memory_size(message) + PAGE_MAX);
+}
+
+/* ---- log --------------------------------------------------------------------------------------------- */
+
+enum {
+    LOGGED_MAX = 256,                             /* bytes of one value in the log */
+    ESCAPED_SIZE = 4 * LOGGED_MAX + sizeof "...", /* the same as it is logged, each byte as \xHH at worst */
+};
+
+struct log {
+    enum channel channel;
+    bool under_systemd; /* it started this process: its journal reads standard error and understands <N> */
+    bool verbose;       /* every frame and the fields of the request are logged too */
+    bool blocked;       /* it once took too long; it gets nothing more but the record */
+    int (*journal_sendv)(const struct iovec *, int); /* sd_journal_sendv and sd_notify, where loaded */
+    int (*notify)(int, const char *);
+};
+
+/* A record under construction: the line for people, and the same as fields for the journal. */
+struct record {
+    size_t line_length, used;
+    int field_count;
+    struct iovec fields[24];
+    char line[PIPE_BUF - 64]; /* with what is put around it, it goes into a pipe as a whole */
+    char text[12288];         /* of the fields, one after the other */
+};
+
+#ifndef WITHOUT_LIBSYSTEMD
+#define DLOPEN_NOTE                                                                                          \
+    "[{\"feature\":\"journal\",\"description\":\"Structured records and unit status\","                      \
+    "\"priority\":\"recommended\",\"soname\":[\"libsystemd.so.0\"]}]"
+#endif
+
+/* Empties a record.  Its arrays stay as they are: zeros in them would be a tenth of a connection's work. */
+static void begin_record(struct record *record)
+{
+    record->line_length = record->used = 0;
+    record->field_count = 0;
+}
+
+/* Writes at most LOGGED_MAX bytes of text as a string of printable ASCII, the rest escaped.  Returns it. */
+static const char *escaped(struct text text, char into[static ESCAPED_SIZE])
+{
+    char *end = into;
+    for (size_t i = 0; i < text.length; i++) {
+        unsigned char byte = (unsigned char)text.bytes[i];
+        if (i == LOGGED_MAX) {
+            end = stpcpy(end, "...");
+            break;
+        }
+        if (byte == '"' || byte == '\\')
+            *end++ = '\\';
+        if (byte >= ' ' && byte <= '~')
+            *end++ = (char)byte;
+        else
+            end += sprintf(end, "\\x%02x", byte);
+    }
+    *end = '\0';
+    return into;
+}
+
+/* Adds strings, up to a NULL, to the line. */
+#define ADD_TO_LINE(record, ...)                                                                             \
+    append_strings((record)->line, sizeof(record)->line, &(record)->line_length,                             \
+                   (const char *const[]){__VA_ARGS__, NULL})
+
+/* Adds a field for the journal. */
+static void add_field(struct record *record, const char *name, const char *value)
+{
+    size_t begin = record->used;
+    if (record->field_count == (int)(COUNT_OF(record->fields)) || begin == sizeof record->text ||
+        !append_strings(record->text, sizeof record->text, &record->used,
+                        (const char *const[]){name, "=", value, NULL}))
+        return;
+    record->fields[record->field_count++] = (struct iovec){record->text + begin, record->used - begin};
+    record->used++; /* the byte that ends the string */
+}
+
+/*
+ * Add a value to the line of a record, as ` key=value`, and to its fields, as NAME=value.  What does not fit
+ * is left out, and so is an empty text; a text may come from the peer, and is quoted and escaped; a word is
+ * neither.
+ */
+static void record_text(struct record *record, const char *key, const char *name, struct text value)
+{
+    char safe[ESCAPED_SIZE];
+    if (value.length == 0)
+        return;
+    ADD_TO_LINE(record, " ", key, "=\"", escaped(value, safe), "\"");
+    add_field(record, name, safe);
+}
+
+static void record_word(struct record *record, const char *key, const char *name, const char *value)
+{
+    ADD_TO_LINE(record, " ", key, "=", value);
+    add_field(record, name, value);
+}
+
+static void record_number(struct record *record, const char *key, const char *name, uint64_t value)
+{
+    char number[sizeof "18446744073709551615"];
+    snprintf(number, sizeof number, "%" PRIu64, value);
+    record_word(record, key, name, number);
+}
+
+/* Adds the peer's address, with which the line begins, and how long the connection took, in microseconds. */
+static void record_peer(struct record *record, const struct address *peer)
+{
+    bool brackets = strchr(peer->host, ':');
+    ADD_TO_LINE(record, brackets ? "peer=[" : "peer=", peer->host, brackets ? "]" : "",
+                *peer->port ? ":" : "", peer->port);
+    add_field(record, "REMOTE_ADDR", peer->host);
+    if (*peer->port)
+        add_field(record, "REMOTE_PORT", peer->port);
+}
+
+static void record_duration(struct record *record, int64_t duration)
+{
+    char number[sizeof "-9223372036854775808"];
+    snprintf(number, sizeof number, "%" PRId64, duration);
+    append(record->line, sizeof record->line, &record->line_length, " seconds=%" PRId64 ".%06" PRId64,
+           duration / SECOND, duration % SECOND);
+    add_field(record, "WS_DURATION_USEC", number);
+}
+
+/* Sends the record to the log, with a syslog priority.  If the log does not take it, that is no failure. */
+static void log_record(struct log *log, struct record *record, int priority)
+{
+    char line[sizeof record->line + 64];
+    int length = 0;
+    int64_t began = limit_log_time();
+    switch (log->channel) {
+    case JOURNAL:
+        add_field(record, "SYSLOG_IDENTIFIER", "ws-echo");
+        add_field(record, "PRIORITY", (const char[]){(char)('0' + priority), '\0'});
+        add_field(record, "MESSAGE", record->line);
+        log->journal_sendv(record->fields, record->field_count);
+        break;
+    case SYSLOG: syslog(priority, "%s", record->line); break;
+    default:
+        if (log->under_systemd)
+            length = snprintf(line, sizeof line, "<%d>%s\n", priority, record->line);
+        else
+            length = snprintf(line, sizeof line, "ws-echo[%d]: %s\n", (int)getpid(), record->line);
+        (void)!write(STDERR_FILENO, line, (size_t)length);
+        break;
+    }
+    log->blocked = end_log_limit(began) || log->blocked;
+}
+
+/* Logs one line, printf-like, at a syslog priority. */
+static void log_line(struct log *log, int priority, const char *format, ...)
+{
+    struct record record;
+    va_list arguments;
+    if (log->blocked)
+        return;
+    begin_record(&record);
+    va_start(arguments, format);
+    vsnprintf(record.line, sizeof record.line, format, arguments);
+    va_end(arguments);
+    log_record(log, &record, priority);
+}
+
+/* Ends the program because of a local fault, printf-like, escaped: `status` is EX_USAGE or EX_OSERR. */
+__attribute__((format(printf, 3, 4))) static _Noreturn void fail(struct log *log, int status,
+                                                                 const char *format, ...)
+{
+    char line[LOGGED_MAX], safe[ESCAPED_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    log_line(log, LOG_ERR, "%s", escaped(TEXT_OF(line), safe));
+    exit(status);
+}
+
+/* Tells whether there is a service manager that can be told what the connection is doing. */
+static bool has_manager(const struct log *log)
+{
+    return log->under_systemd && log->channel == JOURNAL && !log->blocked;
+}
+
+/*
+ * Tells the service manager, where there is one, what `systemctl status` shows; it is limited as a line of
+ * the log.
+ */
+static void log_status(struct log *log, const char *status)
+{
+    if (!has_manager(log))
+        return;
+    int64_t began = limit_log_time();
+    log->notify(0, status);
+    log->blocked = end_log_limit(began);
+}
+
+/*
+ * Tells whether two descriptors are the same socket, pipe or file; a terminal or /dev/null may be shared.  If
+ * the kernel does not say what they are, they may be the same, unless the other one is closed.
+ */
+static bool is_same_stream(int one, int other)
+{
+    struct stat a, b;
+    if (fstat(one, &a) < 0)
+        return true;
+    if (fstat(other, &b) < 0)
+        return errno != EBADF;
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino && !S_ISCHR(a.st_mode);
+}
+
+#ifndef WITHOUT_LIBSYSTEMD
+/*
+ * Linking libsystemd would load seven more libraries into every process, so it is loaded only where it is
+ * needed.  This ELF note tells packaging tools about it: https://systemd.io/ELF_DLOPEN_METADATA/
+ */
+static const struct {
+    uint32_t name_size, value_size, type;
+    char name[4];
+    _Alignas(4) char value[sizeof DLOPEN_NOTE];
+} dlopen_note __attribute__((used, section(".note.dlopen"), aligned(4))) = {.name_size = 4,
+                                                                            .value_size = sizeof DLOPEN_NOTE,
+                                                                            .type = 0x407c0c0a,
+                                                                            .name = "FDO",
+                                                                            .value = DLOPEN_NOTE};
+
+/* Loads the journal's functions.  Returns false if there is no libsystemd. */
+static bool load_libsystemd(struct log *log)
+{
+    void *library = dlopen("libsystemd.so.0", RTLD_NOW);
+    if (!library)
+        return false;
+    log->journal_sendv = (__typeof__(sd_journal_sendv) *)dlsym(library, "sd_journal_sendv");
+    log->notify = (__typeof__(sd_notify) *)dlsym(library, "sd_notify");
+    return log->journal_sendv && log->notify;
+}
+#else
+static bool load_libsystemd(struct log *log)
+{
+    (void)log;
+    return false;
+}
+#endif
+
+/* Tells whether standard error is the connection, as xinetd and inetd start a program. */
+static bool standard_error_is_connection(void)
+{
+    return is_same_stream(STDERR_FILENO, STDIN_FILENO) || is_same_stream(STDERR_FILENO, STDOUT_FILENO);
+}
+
+/*
+ * Returns the best channel there is.  A super-server that is a service itself hands its environment down to
+ * its children; systemd started this process only if SYSTEMD_EXEC_PID is its own.
+ */
+static enum channel find_channel(struct log *log)
+{
+    if (log->under_systemd && load_libsystemd(log))
+        return JOURNAL;
+    return standard_error_is_connection() ? SYSLOG : STANDARD_ERROR;
+}
+
+/* Opens the log; AUTO means the best channel.  Ends the program if the channel is not available. */
+static void open_log(struct log *log, enum channel channel)
+{
+    const char *exec_pid = getenv("SYSTEMD_EXEC_PID");
+    log->under_systemd = exec_pid && strtol(exec_pid, NULL, 10) == getpid();
+    bool is_connection = channel == STANDARD_ERROR && standard_error_is_connection();
+    bool no_journal = channel == JOURNAL && !load_libsystemd(log);
+    log->channel = channel == AUTO || is_connection || no_journal ? find_channel(log) : channel;
+    if (log->channel == SYSLOG) {
+        openlog("ws-echo", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+        tzset(); /* for the time of day in each line; all other dates here are in UTC, which needs no file */
+    }
+    if (is_connection)
+        fail(log, EX_USAGE, "--log=stderr: standard error is the connection; use syslog");
+    if (no_journal)
+        fail(log, EX_OSERR, "--log=journal: there is no libsystemd; use syslog or stderr");
+}
+
+/* ---- handshake --------------------------------------------------------------------------------------- */
+
+enum {
+    KEY_LENGTH = 24,    /* bytes; Sec-WebSocket-Key, section 4.1 */
+    ACCEPT_LENGTH = 28, /* bytes; Sec-WebSocket-Accept, section 4.2.2 */
+};
+
+/* What the handshake has chosen from what the client offers. */
+struct agreement {
+    struct text subprotocol; /* may be empty */
+    struct compression compression;
+};
+
+/*
+ * Tells whether a key is Base64 of 16 bytes: 22 characters and "==".  Four bits of the last character are
+ * unused, and may be set, as in the example of section 4.1: the key is never decoded.
+ */
+static bool is_key(struct text key)
+{
+    if (key.length != KEY_LENGTH || memcmp(key.bytes + KEY_LENGTH - 2, "==", 2) != 0)
+        return false;
+    for (size_t i = 0; i < KEY_LENGTH - 2; i++)
+        if (!is_alphanumeric_or(key.bytes[i], "+/"))
+            return false;
+    return true;
+}
+
+/* Writes Sec-WebSocket-Accept for a key: section 4.2.2, 5.4. */
+static void make_accept(struct text key, char accept[static ACCEPT_LENGTH + 1])
+{
+    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    uint8_t digest[SHA1_DIGEST_SIZE];
+    struct sha1_ctx sha1;
+    sha1_init(&sha1);
+    sha1_update(&sha1, key.length, (const uint8_t *)key.bytes);
+    sha1_update(&sha1, sizeof guid - 1, (const uint8_t *)guid);
+    sha1_digest(&sha1, sizeof digest, digest);
+    base64_encode_raw(accept, sizeof digest, digest);
+    accept[ACCEPT_LENGTH] = '\0';
+}
+
+/*
+ * Judges Sec-WebSocket-Protocol and chooses from it; section 4.2.2.  An empty list offers nothing: old
+ * clients send it, and proxies that blank a value.  Returns DONE or a refusal.
+ */
+static enum outcome choose_subprotocol(const struct head *head, const struct choices *choices,
+                                       struct text *chosen)
+{
+    struct list list = {0};
+    struct text name, other;
+    unsigned count = 0;
+    *chosen = (struct text){"", 0};
+    while (next_element(head, "Sec-WebSocket-Protocol", &list, &name)) {
+        if (!is_token(name))
+            return SUBPROTOCOL_MALFORMED;
+        if (++count > SUBPROTOCOLS_MAX)
+            return TOO_MANY_SUBPROTOCOLS;
+        struct list before = {0};
+        while (next_element(head, "Sec-WebSocket-Protocol", &before, &other) && other.bytes != name.bytes)
+            if (other.length == name.length && memcmp(other.bytes, name.bytes, name.length) == 0)
+                return SUBPROTOCOL_TWICE;
+        if (chosen->length == 0 && choices_include(choices, name))
+            *chosen = name;
+    }
+    return DONE;
+}
+
 /* Judges what a WebSocket request needs besides its path and method: section 4.2.1. */
-static enum end judge_websocket(const struct head *head, const struct options *served,
-                                struct agreement *agreed)
+static enum outcome judge_websocket(const struct head *head, const struct options *served,
+                                    struct agreement *agreed)
 {
     struct text key, version, origin;
     unsigned keys = find_field(head, "Sec-WebSocket-Key", &key);
     unsigned versions = find_field(head, "Sec-WebSocket-Version", &version);
     unsigned origins = find_field(head, "Origin", &origin);
-    enum end end = ACCEPTED;
+    enum outcome outcome = DONE;
     if (!list_includes(head, "Connection", "upgrade"))
         return CONNECTION_NOT_UPGRADE;
     if (keys != 1)
@@ -2500,13 +2528,13 @@ static enum end judge_websocket(const struct head *head, const struct options *s
         return KEY_MALFORMED;
     if (versions > 1 || origins > 1)
         return versions > 1 ? VERSION_TWICE : ORIGIN_TWICE;
-    if ((end = choose_subprotocol(head, &served->subprotocols, &agreed->subprotocol)) != ACCEPTED)
-        return end;
+    if ((outcome = choose_subprotocol(head, &served->subprotocols, &agreed->subprotocol)) != DONE)
+        return outcome;
     if (!text_is(version, "13"))
         return VERSION_NOT_13;
-    if ((end = choose_compression(head, served->deflate, &agreed->compression)) != ACCEPTED)
-        return end;
-    return origins == 0 || choices_include(&served->origins, origin) ? ACCEPTED : ORIGIN_FORBIDDEN;
+    if ((outcome = choose_compression(head, served->deflate, &agreed->compression)) != DONE)
+        return outcome;
+    return origins == 0 || choices_include(&served->origins, origin) ? DONE : ORIGIN_FORBIDDEN;
 }
 
 /* Tells whether a path is the root, or the * of OPTIONS, which is judged as the root. */
@@ -2526,8 +2554,12 @@ static bool is_known_method(struct text method)
     return false;
 }
 
-/* Judges a readable request.  The first fault in this order is answered. */
-static enum end judge_request(const struct head *head, const struct options *served, struct agreement *agreed)
+/*
+ * Judges a readable request: what it asks for, and whether that is served.  The first fault in the order of
+ * the manual is the outcome; DONE opens the WebSocket that was agreed to.
+ */
+static enum outcome judge_request(const struct head *head, const struct options *served,
+                                  struct agreement *agreed)
 {
     /* Upgrade is ignored in HTTP/1.0: RFC 9110 section 7.8. */
     bool websocket = head->minor_version > 0 && list_includes(head, "Upgrade", "websocket");
@@ -2547,17 +2579,654 @@ static enum end judge_request(const struct head *head, const struct options *ser
     return judge_websocket(head, served, agreed);
 }
 
-/* Adds to the output, printf-like; it fits, as the limits ensure. */
-__attribute__((format(printf, 2, 3))) static void print(struct connection *c, const char *format, ...)
+/* ---- deflate ----------------------------------------------------------------------------------------- */
+
+/* Memory that zlib takes piece by piece, and that is given back as a whole. */
+struct arena {
+    uint8_t *memory;
+    size_t used; /* bytes; 0: zlib has not begun */
+};
+
+/* What compressed messages need; the first one takes the memory. */
+struct codec {
+    struct arena inflater_memory, deflater_memory;
+    z_stream inflater, deflater;
+    uint8_t *reply; /* memory for the frame of a compressed reply; NULL: no compressed message has come */
+    uint64_t bits;  /* received after the last block of the message ended */
+    uint16_t last_octets; /* of the message, the last one in the upper half */
+};
+
+enum {
+    DEFLATE_LEVEL = 6,              /* of 9; more takes much longer for little */
+    DEFLATE_MEMORY_LEVEL = 8,       /* of 9; 256 KiB with the largest window */
+    CODEC_MEMORY = 512 * 1024,      /* bytes of address space for the state of zlib in either direction */
+    INFLATE_BLOCK_SIZE = 64 * 1024, /* bytes inflated, then validated while in the cache */
+    WINDOW_SIZE = 1 << WINDOW_BITS_MAX,
+};
+
+/* Allocates for zlib.  Returns room for `items` of `size` bytes, or NULL with errno if the arena is used up.
+ */
+static void *take_from_arena(void *opaque, unsigned items, unsigned size)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    int length =
-        vsnprintf((char *)c->output + c->output_used, OUTPUT_SIZE - c->output_used, format, arguments);
-    va_end(arguments);
-    c->output_used += length > 0 ? (size_t)length : 0;
+    struct arena *arena = opaque;
+    size_t needed = ((size_t)items * size + 63) / 64 * 64; /* each piece begins a cache line */
+    if (needed > CODEC_MEMORY - arena->used) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    arena->used += needed;
+    return arena->memory + arena->used - needed;
 }
 
+/* Gives nothing back: release_arena does that for all pieces. */
+static void keep_in_arena(void *opaque, void *memory)
+{
+    (void)opaque;
+    (void)memory;
+}
+
+/* Gives all pieces of an arena back. */
+static void release_arena(struct arena *arena)
+{
+    release_between(arena->memory, arena->memory + CODEC_MEMORY);
+    arena->used = 0;
+}
+
+/* Returns a stream of zlib that takes its memory from an arena. */
+static z_stream stream_in(struct arena *arena)
+{
+    return (z_stream){.zalloc = take_from_arena, .zfree = keep_in_arena, .opaque = arena};
+}
+
+/*
+ * Returns the bytes of address space that the largest compressed reply needs: at most nine bits for a
+ * literal, RFC 1951 section 3.2.6, and a few bytes for each block of thousands of literals.
+ */
+static size_t deflated_size(const struct message *message)
+{
+    size_t inflated = PREFIX_MAX + (size_t)message->limit;
+    return REPLY_HEADER_MAX + inflated + inflated / 8 + inflated / 64 + 64;
+}
+
+/* Prepares for a compressed message.  Returns false with errno if there is no memory. */
+static bool begin_inflating(struct codec *codec, const struct message *message,
+                            const struct compression *agreed)
+{
+    if (!codec->reply) {
+        uint8_t *memory = map_memory(2 * CODEC_MEMORY + deflated_size(message));
+        if (!memory)
+            return false;
+        codec->inflater_memory.memory = memory;
+        codec->deflater_memory.memory = memory + CODEC_MEMORY;
+        codec->reply = memory + 2 * CODEC_MEMORY;
+    }
+    codec->bits = 0;
+    if (codec->inflater_memory.used == 0) {
+        codec->inflater = stream_in(&codec->inflater_memory);
+        return inflateInit2(&codec->inflater, -WINDOW_BITS_MAX) == Z_OK;
+    }
+    if (agreed->given[CLIENT_NO_CONTEXT_TAKEOVER])
+        inflateReset(&codec->inflater);
+    return true;
+}
+
+/* Continues after a block with BFINAL set, with the same window: RFC 7692 section 7.2.3.5. */
+static void inflate_beyond_final(z_stream *inflater)
+{
+    uint8_t window[WINDOW_SIZE];
+    unsigned length = 0;
+    inflateGetDictionary(inflater, window, &length);
+    inflateReset(inflater);
+    inflateSetDictionary(inflater, window, length);
+}
+
+/*
+ * Inflates to where the message is gathered, at most one byte more than its limit, and validates text.
+ * inflate stops at the end of each block, from where codec->bits counts on.  Returns DONE, or what is
+ * wrong.
+ */
+static enum outcome inflate_bytes(struct codec *codec, struct message *message, const uint8_t *from,
+                                  size_t length)
+{
+    z_stream *inflater = &codec->inflater;
+    bool block_ended;
+    inflater->next_in = from;
+    inflater->avail_in = (unsigned)length;
+    do {
+        uint8_t *to = payload_end(message);
+        uint64_t room = message->limit + 1 - message->length;
+        unsigned before = inflater->avail_in;
+        inflater->next_out = to;
+        inflater->avail_out = room < INFLATE_BLOCK_SIZE ? (unsigned)room : INFLATE_BLOCK_SIZE;
+        int result = inflate(inflater, Z_BLOCK);
+        size_t inflated = (size_t)(inflater->next_out - to);
+        codec->bits += UINT64_C(8) * (before - inflater->avail_in);
+        message->length += inflated;
+        if (message->opcode == TEXT && !validate(&message->utf8, to, inflated))
+            return TEXT_NOT_UTF8;
+        if (message->length > message->limit)
+            return MESSAGE_TOO_BIG;
+        if (result == Z_MEM_ERROR)
+            return NO_MEMORY;
+        if (result == Z_STREAM_END)
+            inflate_beyond_final(inflater);
+        else if (result != Z_OK && result != Z_BUF_ERROR) /* Z_BUF_ERROR: there was nothing to do */
+            return INFLATE_FAILED;
+        block_ended = result == Z_OK && inflater->data_type & 128;
+        if (block_ended) /* 64: it has BFINAL, and fills its last octet */
+            codec->bits = inflater->data_type & 64 ? 0 : inflater->data_type & 7;
+    } while (block_ended || inflater->avail_in > 0 || inflater->avail_out == 0);
+    return DONE;
+}
+
+/*
+ * Judges the end of a compressed message: section 7.2.1, 7.2.2.  Behind its last block there is the header of
+ * an empty one without compression, which is BFINAL, two zero bits and what fills the octet; the four octets
+ * are appended to it that the sender has removed.  Some senders have nothing to remove in a last fragment
+ * that is empty, and send none of this; then it ends with the octet in which its last block ends.
+ */
+static enum outcome end_inflating(struct codec *codec, struct message *message)
+{
+    static const uint8_t tail[] = {0x00, 0x00, 0xff, 0xff};
+    if (codec->bits == 0)
+        return DONE;
+    if (codec->bits < 3 || codec->bits > 3 + 7 || codec->last_octets >> (16 - codec->bits) & 6)
+        return INFLATE_UNFINISHED;
+    return inflate_bytes(codec, message, tail, sizeof tail);
+}
+
+/*
+ * Inflates unmasked payload to where the message is gathered, at most one byte more than its limit, and
+ * validates text; `last` tells that the message ends with it.  Returns DONE or what is wrong; NO_MEMORY with
+ * errno.
+ */
+static enum outcome inflate_payload(struct codec *codec, struct message *message, const uint8_t *payload,
+                                    size_t length, bool last)
+{
+    enum outcome outcome = inflate_bytes(codec, message, payload, length);
+    for (size_t i = length < 2 ? 0 : length - 2; i < length; i++)
+        codec->last_octets = (uint16_t)(codec->last_octets >> 8 | payload[i] << 8);
+    return outcome == DONE && last ? end_inflating(codec, message) : outcome;
+}
+
+/* Prepares to deflate a reply.  Returns false, with errno, if there is no memory. */
+static bool begin_deflating(struct codec *codec, const struct compression *agreed)
+{
+    int bits = agreed->values[SERVER_MAX_WINDOW_BITS] ?: WINDOW_BITS_MAX;
+    if (codec->deflater_memory.used == 0) {
+        codec->deflater = stream_in(&codec->deflater_memory);
+        return deflateInit2(&codec->deflater, DEFLATE_LEVEL, Z_DEFLATED, -bits, DEFLATE_MEMORY_LEVEL,
+                            Z_DEFAULT_STRATEGY) == Z_OK;
+    }
+    if (agreed->given[SERVER_NO_CONTEXT_TAKEOVER])
+        deflateReset(&codec->deflater);
+    return true;
+}
+
+/* Deflates more bytes.  There is always room for the output, so deflate does not fail. */
+static void deflate_bytes(z_stream *deflater, const void *bytes, size_t length, int mode)
+{
+    deflater->next_in = bytes;
+    deflater->avail_in = (unsigned)length;
+    deflate(deflater, mode);
+}
+
+/*
+ * Deflates the gathered message, and gives its memory back on the way: a long message then never takes memory
+ * both as it is and compressed.
+ */
+static void deflate_gathered(z_stream *deflater, struct message *message)
+{
+    uint8_t *begin = message->memory, *next = begin + REPLY_ROOM;
+    for (size_t left = (size_t)message->length, part; left > 0; left -= part) {
+        part = smaller(left, HUGE_PAGE - (uintptr_t)next % HUGE_PAGE);
+        deflate_bytes(deflater, next, part, Z_NO_FLUSH);
+        next += part;
+        if (part < left) {
+            release_between(begin, next);
+            begin = next;
+        }
+    }
+}
+
+/*
+ * Makes the compressed frame that answers the gathered message: RFC 7692 section 7.2.1.  Without memory for
+ * it, it has no bytes and errno says why.
+ */
+static struct reply deflate_message(struct codec *codec, struct message *message, const struct prefix *prefix,
+                                    const struct compression *agreed)
+{
+    z_stream *deflater = &codec->deflater;
+    uint8_t header[REPLY_HEADER_MAX], *payload = codec->reply + REPLY_HEADER_MAX;
+    size_t before = prefix_length(prefix, message->opcode), deflated = 1;
+    if (!begin_deflating(codec, agreed))
+        return (struct reply){.bytes = NULL};
+    payload[0] = 0x00; /* an empty message: RFC 7692 section 7.2.3.6 */
+    if (before + message->length > 0) {
+        deflater->next_out = payload;
+        deflater->avail_out = (unsigned)(deflated_size(message) - REPLY_HEADER_MAX);
+        deflate_bytes(deflater, prefix->bytes, before, Z_NO_FLUSH);
+        deflate_gathered(deflater, message);
+        deflate_bytes(deflater, NULL, 0, Z_SYNC_FLUSH);
+        deflated = (size_t)(deflater->next_out - payload) - 4; /* 00 00 ff ff */
+    }
+    size_t header_length = encode_frame_header(header, message->opcode, deflated);
+    header[0] |= RSV1;
+    return (struct reply){memcpy(payload - header_length, header, header_length), header_length + deflated,
+                          deflated};
+}
+
+/* Gives back the memory that no later message needs; with context takeover it needs the state of zlib. */
+static void release_codec(struct codec *codec, const struct message *message,
+                          const struct compression *agreed)
+{
+    if (!codec->reply)
+        return;
+    release_between(codec->reply, codec->reply + deflated_size(message) + PAGE_MAX);
+    if (agreed->given[SERVER_NO_CONTEXT_TAKEOVER])
+        release_arena(&codec->deflater_memory);
+    bool inside = message->opcode != CONTINUATION && message->compressed;
+    if (agreed->given[CLIENT_NO_CONTEXT_TAKEOVER] && !inside)
+        release_arena(&codec->inflater_memory);
+}
+
+/* ---- sandbox ----------------------------------------------------------------------------------------- */
+
+#if defined WITHOUT_FILTER
+/* For valgrind, gcov and the sanitizers, which need forbidden calls; no target that installs defines this. */
+#elif defined __x86_64__ && !defined __ILP32__
+#define FILTER_ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined __aarch64__ && !defined __ILP32__ && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define FILTER_ARCHITECTURE AUDIT_ARCH_AARCH64
+#elif defined __riscv && __riscv_xlen == 64
+#define FILTER_ARCHITECTURE AUDIT_ARCH_RISCV64
+#endif
+
+#ifdef FILTER_ARCHITECTURE
+
+/*
+ * A debug build names a forbidden call and ends.  Otherwise the call fails with EPERM: if a syslog daemon was
+ * restarted, or a newer libsystemd makes other calls, that costs a line of the log and not the connection.
+ */
+#ifdef DEBUG
+#define FORBIDDEN SECCOMP_RET_TRAP
+
+/* Handles SIGSYS in a debug build: says which call it was, and ends. */
+static void name_forbidden_call(int number, siginfo_t *info, void *context)
+{
+    char line[64];
+    (void)number;
+    (void)context;
+    int length = snprintf(line, sizeof line, "ws-echo: system call %d is forbidden\n", info->si_syscall);
+    (void)!write(STDERR_FILENO, line, (size_t)length);
+    _exit(EX_OSERR);
+}
+#else
+#define FORBIDDEN (SECCOMP_RET_ERRNO | EPERM)
+#endif
+
+#define PASS BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define REFUSE BPF_STMT(BPF_RET | BPF_K, FORBIDDEN)
+#define LOAD(what) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, what))
+#define JUMP(condition, value, if_true, if_false)                                                            \
+    BPF_JUMP(BPF_JMP | (condition) | BPF_K, (value), (if_true), (if_false))
+
+/* Judge the lower half of an argument, which is all of an int; these architectures are little-endian. */
+#define ARGUMENT_IS(number, value) LOAD(args[number]), JUMP(BPF_JEQ, value, 1, 0), REFUSE
+#define ARGUMENT_LACKS(number, bit) LOAD(args[number]), JUMP(BPF_JSET, bit, 0, 1), REFUSE
+
+/* Allow one call, if its arguments are right, and go on with what follows for any other. */
+#define ALLOW(call) JUMP(BPF_JEQ, __NR_##call, 0, 1), PASS
+#define ALLOW_IF(call, three_instructions) JUMP(BPF_JEQ, __NR_##call, 0, 4), three_instructions, PASS
+#define ALLOW_IF_BOTH(call, one, other) JUMP(BPF_JEQ, __NR_##call, 0, 7), one, other, PASS
+
+#define FILTER_BEGIN LOAD(arch), JUMP(BPF_JEQ, FILTER_ARCHITECTURE, 1, 0), REFUSE, LOAD(nr)
+
+/*
+ * The calls of an echo, the frequent ones first.  read and write are allowed with any arguments: the kernel
+ * then remembers the verdict, and the filter costs the echo nothing.  No memory becomes executable.
+ */
+#define ECHO_CALLS                                                                                           \
+    ALLOW(read), ALLOW(write), ALLOW(writev), ALLOW(clock_gettime), ALLOW(setitimer), ALLOW(rt_sigreturn),   \
+        ALLOW_IF(mmap, ARGUMENT_LACKS(2, PROT_EXEC)), ALLOW(madvise), ALLOW(munmap), ALLOW(brk),             \
+        ALLOW(getpid), ALLOW(sendto) /* syslog(3) */, ALLOW(shutdown), ALLOW(close),                         \
+        ALLOW_IF(fcntl, ARGUMENT_IS(1, F_SETFL)),                                                            \
+        ALLOW_IF_BOTH(setsockopt, ARGUMENT_IS(1, SOL_SOCKET), ARGUMENT_IS(2, SO_LINGER)), ALLOW(exit_group)
+
+/*
+ * What sd_journal_sendv and sd_notify need besides.  A record that the journal does not take as a datagram
+ * goes into a file in memory, which is forbidden; but before that libsystemd asks for the name of the
+ * process, and aborts if it is not told.
+ */
+#define JOURNAL_CALLS                                                                                        \
+    ALLOW(sendmsg), ALLOW_IF(socket, ARGUMENT_IS(0, AF_UNIX)), ALLOW(getsockopt), ALLOW(getuid),             \
+        ALLOW(geteuid), ALLOW(getgid), ALLOW(getegid), ALLOW_IF(prctl, ARGUMENT_IS(0, PR_GET_NAME))
+
+static const struct sock_filter echo_filter[] = {FILTER_BEGIN, ECHO_CALLS, REFUSE};
+static const struct sock_filter journal_filter[] = {FILTER_BEGIN, ECHO_CALLS, JOURNAL_CALLS, REFUSE};
+
+/* Allows the calls above and nothing else.  Returns 0, or -1 with errno. */
+static int filter_calls(enum channel channel)
+{
+    struct sock_fprog program = {COUNT_OF(echo_filter), (struct sock_filter *)echo_filter};
+    if (channel == JOURNAL)
+        program = (struct sock_fprog){COUNT_OF(journal_filter), (struct sock_filter *)journal_filter};
+#ifdef DEBUG
+    tzset(); /* gmtime_r would open a file later; without DEBUG that fails without harm */
+    if (channel == STANDARD_ERROR) /* it is not the connection */
+        sigaction(SIGSYS, &(struct sigaction){.sa_sigaction = name_forbidden_call, .sa_flags = SA_SIGINFO},
+                  NULL);
+#endif
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+#endif
+
+/*
+ * Enters the sandbox; ends the program if that is refused.  Returns false if there is no filter of system
+ * calls, because of the kernel or the architecture, which is logged for --check and --verbose.
+ */
+static bool enter_sandbox(struct log *log, bool check)
+{
+    const struct rlimit none = {0, 0};
+    /* DUMPABLE is for tests, which look into the process as any user; no target that installs defines it. */
+#if !defined DEBUG && !defined DUMPABLE && !defined WITHOUT_FILTER && !defined __SANITIZE_ADDRESS__
+    if (prctl(PR_SET_DUMPABLE, 0) < 0) /* no core, and nobody but root can trace it */
+        fail(log, EX_OSERR, "cannot enter the sandbox: %m");
+#endif
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
+        setrlimit(RLIMIT_NPROC, &none) < 0)
+        fail(log, EX_OSERR, "cannot enter the sandbox: %m");
+#ifdef FILTER_ARCHITECTURE
+    if (filter_calls(log->channel) == 0)
+        return true;
+    /* EINVAL alone does not tell a kernel without seccomp from one that rejects this filter. */
+    if (errno != EINVAL || prctl(PR_GET_SECCOMP) >= 0)
+        fail(log, EX_OSERR, "cannot install the system call filter: %m");
+#endif
+    if (check || log->verbose)
+        log_line(log, LOG_NOTICE, "this kernel or architecture has no system call filter; running without");
+    return false;
+}
+
+/* ---- start ------------------------------------------------------------------------------------------- */
+
+/*
+ * Puts the connection on standard input and output and closes whatever else was inherited; sd_listen_fds(3).
+ * Returns false if something else than one connection was passed in LISTEN_FDS.
+ */
+static bool find_connection(void)
+{
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    bool passed = pid && count && strtol(pid, NULL, 10) == getpid() && strcmp(count, "0") != 0;
+    if (fcntl(STDERR_FILENO, F_GETFD) < 0) {
+        int null = open("/dev/null", O_RDWR);
+        dup2(null, STDERR_FILENO);
+        if (null >= 0 && null < STDERR_FILENO)
+            close(null); /* or it would pass for the connection */
+    }
+    if (passed && (dup2(STDERR_FILENO + 1, STDIN_FILENO) < 0 || dup2(STDERR_FILENO + 1, STDOUT_FILENO) < 0))
+        close(STDIN_FILENO);                             /* make_blocking complains about that */
+    syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0); /* before Linux 5.9 they stay open, unused */
+    return !passed || strcmp(count, "1") == 0;
+}
+
+/* Prints the options as --help shows them. */
+static void print_help(void)
+{
+    char names[64];
+    fputs("Usage: ws-echo [OPTION]...\n"
+          "WebSocket echo server for one connection on standard input and output.\n\n",
+          stdout);
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option_row *row = &option_rows[i];
+        snprintf(names, sizeof names, "-%c, --%s%s%s", row->letter, row->name, row->argument ? "=" : "",
+                 row->argument ? row->argument : "");
+        if (row->letter == 0)
+            memset(names, ' ', strlen("-x, "));
+        printf("  %-26s %s\n", names, row->help);
+    }
+    fputs("\nIt does not listen: systemd, xinetd, inetd, tcpserver or socat start it.  See ws-echo(8).\n",
+          stdout);
+}
+
+/* Prints the options, or the version, and ends. */
+static _Noreturn void print_and_exit(struct log *log, bool help)
+{
+    if (help)
+        print_help();
+    else
+        puts("ws-echo " VERSION);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        fail(log, EX_OSERR, "cannot write: %m");
+    exit(EXIT_SUCCESS);
+}
+
+/*
+ * Reads the command line and opens the log.  --help and --version end the program, and so does standard input
+ * that is a terminal; --check is left to main.
+ */
+static void read_command_line(struct log *log, int argc, char **argv, struct options *options)
+{
+    char complaint[COMPLAINT_SIZE];
+    bool valid = parse_options(argc, argv, options, complaint);
+    open_log(log, valid && !options->check ? options->log : AUTO);
+    /* Whoever checks reads standard error, and the journal knows the unit of its lines even if the process
+     * has ended already. */
+    if (options->check)
+        log->channel = STANDARD_ERROR;
+    log->verbose = options->verbose;
+    if (!valid)
+        fail(log, EX_USAGE, "%s", complaint);
+    if (options->help || options->version)
+        print_and_exit(log, options->help);
+    if (isatty(STDIN_FILENO) && !options->check) {
+        fprintf(stderr,
+                "ws-echo is a WebSocket echo server for one connection on standard input and output.\n"
+                "It does not listen: systemd, xinetd, inetd, tcpserver or socat start it; to try it, run\n"
+                "systemd-socket-activate --accept --inetd --listen=8888 %s\n",
+                program_invocation_name);
+        exit(EX_USAGE);
+    }
+}
+
+/* Tells whether a descriptor is a stream socket that has been accepted. */
+static bool is_connected_stream(struct log *log, int descriptor)
+{
+    int type = 0, listening = 0;
+    socklen_t length = sizeof type;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
+        return false;
+    if (type != SOCK_STREAM)
+        fail(log, EX_USAGE,
+             "the connection is not a stream socket; start this program for one TCP connection");
+    length = sizeof listening;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening)
+        fail(log, EX_USAGE,
+             "this is a listening socket, not a connection; set Accept=yes in the socket unit");
+    return true;
+}
+
+/* Makes a descriptor block, as every wait needs it.  Returns its flags. */
+static int make_blocking(struct log *log, int descriptor)
+{
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0)
+        fail(log, EX_USAGE, "standard input and output must be the connection; one of them is closed");
+    if (flags & O_NONBLOCK && fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) < 0)
+        fail(log, EX_OSERR, "cannot make the connection block: %m");
+    return flags & ~O_NONBLOCK;
+}
+
+/* Makes the descriptors block, and says what they are; `one_connection` is what find_connection returned. */
+static void prepare_stream(struct log *log, struct stream *stream, bool one_connection)
+{
+    const int on = 1;
+    if (!one_connection)
+        fail(log, EX_USAGE,
+             "LISTEN_FDS=%.40s, but one connection is served; set Accept=yes in the socket unit",
+             getenv("LISTEN_FDS"));
+    stream->input_flags = make_blocking(log, STDIN_FILENO);
+    stream->output_flags = make_blocking(log, STDOUT_FILENO);
+    bool input_is_socket = is_connected_stream(log, STDIN_FILENO);
+    stream->sockets = is_connected_stream(log, STDOUT_FILENO) && input_is_socket;
+    /* Other sockets than TCP have no such option. */
+    if (stream->sockets && setsockopt(STDOUT_FILENO, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 &&
+        errno != EOPNOTSUPP && errno != ENOPROTOOPT)
+        fail(log, EX_OSERR, "cannot set TCP_NODELAY: %m");
+}
+
+/* Takes the peer's address from getpeername. */
+static void ask_kernel_for_peer(struct address *peer)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+        struct sockaddr_vm vm;
+    } address = {0};
+    socklen_t length = sizeof address;
+    if (getpeername(STDIN_FILENO, &address.any, &length) < 0)
+        return;
+    switch (address.any.sa_family) {
+    case AF_INET:
+        set_ip(peer, &address.in.sin_addr, 4);
+        snprintf(peer->port, sizeof peer->port, "%u", ntohs(address.in.sin_port));
+        break;
+    case AF_INET6:
+        set_ip(peer, &address.in6.sin6_addr, 16);
+        snprintf(peer->port, sizeof peer->port, "%u", ntohs(address.in6.sin6_port));
+        break;
+    case AF_UNIX:
+        if (length > offsetof(struct sockaddr_un, sun_path) && address.un.sun_path[0])
+            set_name(peer, address.un.sun_path, length - offsetof(struct sockaddr_un, sun_path));
+        break;
+    case AF_VSOCK:
+        snprintf(peer->host, sizeof peer->host, "vsock-%u", address.vm.svm_cid);
+        snprintf(peer->port, sizeof peer->port, "%u", address.vm.svm_port);
+        break;
+    }
+}
+
+/* Finds the peer's address: from the environment, or else from the kernel; "-" if it is unknown. */
+static void find_peer(struct address *peer)
+{
+    static const char *const variables[][2] = {
+        {"REMOTE_ADDR", "REMOTE_PORT"},       /* systemd */
+        {"TCPREMOTEIP", "TCPREMOTEPORT"},     /* tcpserver, tcpsvd */
+        {"SOCAT_PEERADDR", "SOCAT_PEERPORT"}, /* socat */
+        {"REMOTE_HOST", "REMOTE_PORT"},       /* stunnel; xinetd without the port */
+    };
+    const char *host = "", *port = NULL;
+    char bare[ADDRESS_SIZE];
+    for (size_t i = 0; i < COUNT_OF(variables) && !*host; i++) {
+        host = getenv(variables[i][0]) ?: "";
+        port = getenv(variables[i][1]);
+    }
+    *peer = (struct address){.host = "-"};
+    if (!*host || !port)
+        ask_kernel_for_peer(peer);
+    if (!*host)
+        return;
+    struct address asked = *peer;
+    host += *host == '['; /* socat writes IPv6 addresses in brackets */
+    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(host, "]"), host);
+    *peer = (struct address){.host = ""};
+    if (!set_host(peer, bare))
+        set_name(peer, bare, sizeof bare);
+    if (port)
+        set_port(peer, port);
+    else if (strcmp(peer->host, asked.host) == 0)
+        *peer = asked;
+}
+
+/*
+ * Becomes `name` for good if the program was started as root; it never serves as root.  If it was not, it
+ * drops supplementary groups where the kernel permits it, which takes CAP_SETGID.
+ */
+static void drop_root(struct log *log, const char *name)
+{
+    if (geteuid() != 0 && getuid() != 0) {
+        if (setgroups(0, NULL) < 0 && errno != EPERM)
+            fail(log, EX_OSERR, "cannot drop supplementary groups: %m");
+        return;
+    }
+    errno = 0;
+    const struct passwd *user = getpwnam(name);
+    if (!user && errno != 0 && errno != ENOENT && errno != ESRCH)
+        fail(log, EX_OSERR, "cannot look up user %.40s: %m", name);
+    if (!user)
+        fail(log, EX_USAGE, "--user=%.40s: there is no such user; name one that is not root", name);
+    if (user->pw_uid == 0)
+        fail(log, EX_USAGE, "--user=%.40s: this is root; name a user who is not", name);
+    if (setgroups(0, NULL) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0)
+        fail(log, EX_OSERR, "cannot become user %.40s: %m", name);
+}
+
+/* ---- connection -------------------------------------------------------------------------------------- */
+
+/*
+ * A value of the request that the record has, copied from the input: one byte more than is logged, and a
+ * NUL.
+ */
+struct value {
+    size_t length;
+    char bytes[LOGGED_MAX + 2];
+};
+
+/*
+ * Members share pages in this order: first what every connection touches, then the arrays of the head and the
+ * stream, of which few connections touch more than the front, then what few connections touch at all.
+ */
+struct connection {
+    const struct options *options;
+    struct log log;
+    struct address peer;
+    bool sandboxed;  /* the filter of system calls is in force */
+    bool silent;     /* no byte of a request has come */
+    bool open;       /* the request was answered with 101 */
+    int status;      /* HTTP; 0: nothing was answered */
+    int64_t started; /* as all times: microseconds of the monotonic clock */
+
+    int64_t heard;        /* stream.heard, when the silence was last seen to begin anew */
+    int64_t silent_since; /* the same, less what this process was late */
+    unsigned pings;       /* sent in this silence */
+
+    struct compression agreed;
+    struct frame frame;
+    uint64_t payload_left; /* of the data frame that is being gathered or skipped, bytes; 0: none is */
+    struct message message;
+    uint64_t messages; /* that were echoed */
+
+    bool close_received; /* the peer's Close has come, whether it was right or not */
+    uint16_t close_code; /* of the first Close, whoever sent it; 0: there was none */
+    struct text close_reason;
+    int64_t closing_deadline; /* set once our last word is written: until when the peer is read */
+    uint64_t closing_limit;   /* the same for bytes_in */
+
+    struct value path, origin, user_agent;
+    struct head head; /* parts of the input, until more is read behind the request */
+    struct stream stream;
+
+    struct codec codec;
+    char extension[EXTENSION_SIZE]; /* as it was answered */
+    struct value subprotocol, forwarded;
+    char peer_reason[CONTROL_PAYLOAD_MAX];
+};
+
+/* ---- answer ------------------------------------------------------------------------------------------ */
+
+enum { PAGE_HEAD_MAX = 4096 /* bytes; the head of the answer that has the page */ };
+
+#define FILLED_IN_MAX (6 * (SERVED_PATH_MAX + 1 + CHOICES_MAX * (ORIGIN_MAX + 1)) + 64) /* see put_page */
+_Static_assert(2 * PAGE_HEAD_MAX + sizeof PAGE + FILLED_IN_MAX <= OUTPUT_SIZE,
+               "the page fits the output, filled in");
+
+/* Adds to the output, printf-like; it fits, as the limits ensure. */
+#define PUT(stream, ...) append((char *)(stream)->output, OUTPUT_SIZE, &(stream)->output_used, __VA_ARGS__)
+
+/* Returns the reason phrase of an HTTP status that is answered here: RFC 9110 section 15, RFC 6585. */
 static const char *status_phrase(int status)
 {
     switch (status) {
@@ -2591,358 +3260,117 @@ static char *escape_html(const char *string, char *into)
 }
 
 /*
- * Answers with the page, or with its head alone.  The first path and the allowed origins, a blank before
- * each, are filled in: the page cannot see why a handshake was refused, and its own requests carry no Origin.
+ * Writes the page.  The first path and the allowed origins, a blank before each, are filled in: the page
+ * cannot see why a handshake was refused, and its own requests carry no Origin.  Returns the end.
  */
-static void send_page(struct connection *c)
+static char *fill_in_page(const struct options *options, char *into)
 {
     static const char place[] = "value=\"/socket\" data-origins=\"\"";
-    char *filled_in = (char *)c->input + c->input_base; /* what follows the request is not needed any more */
     const char *rest = strstr(PAGE, place);
-    int before = (int)(rest - PAGE);
-    rest += strlen(place);
-    char *end = stpcpy(filled_in, "value=\"");
-    end = escape_html(options.paths.any ? "/socket" : options.paths.names[0], end);
-    end = stpcpy(end, "\" data-origins=\"");
-    for (unsigned i = 0; i < options.origins.count; i++)
-        end = escape_html(options.origins.names[i], stpcpy(end, " "));
-    stpcpy(end, "\"");
-    print(c,
-          "Content-Type: text/html; charset=utf-8\r\n"
-          "Content-Length: %zu\r\n"
-          "Content-Security-Policy: default-src 'none'; img-src data:; script-src '" PAGE_SCRIPT_HASH
-          "'; style-src '" PAGE_STYLE_HASH "'; "
-          "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
-          "X-Content-Type-Options: nosniff\r\n"
-          "Referrer-Policy: no-referrer\r\n"
-          "Cache-Control: no-cache\r\n"
-          "\r\n",
-          (size_t)before + strlen(filled_in) + strlen(rest));
-    if (!text_is(c->head.method, "HEAD"))
-        print(c, "%.*s%s%s", before, PAGE, filled_in, rest);
+    into = mempcpy(into, PAGE, (size_t)(rest - PAGE));
+    into = escape_html(path_served(options, "/socket"), stpcpy(into, "value=\""));
+    into = stpcpy(into, "\" data-origins=\"");
+    for (unsigned i = 0; i < options->origins.count; i++)
+        into = escape_html(options->origins.names[i], stpcpy(into, " "));
+    return stpcpy(stpcpy(into, "\""), rest + strlen(place));
 }
 
-/* Answers with one sentence: what was wrong and what would be right, or where the WebSocket is. */
-static void send_sentence(struct connection *c, enum end end)
+/*
+ * Puts the page, or its fields alone.  It is made behind the place of its fields, since these have its
+ * length.
+ */
+static void put_page(struct stream *stream, const struct options *options, bool whole)
+{
+    char *page = (char *)stream->output + stream->output_used + PAGE_HEAD_MAX;
+    size_t length = (size_t)(fill_in_page(options, page) - page);
+    PUT(stream,
+        "Content-Type: text/html; charset=utf-8\r\n"
+        "Content-Length: %zu\r\n"
+        "Content-Security-Policy: default-src 'none'; img-src data:; script-src '" PAGE_SCRIPT_HASH
+        "'; style-src '" PAGE_STYLE_HASH "'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
+        "X-Content-Type-Options: nosniff\r\n"
+        "Referrer-Policy: no-referrer\r\n"
+        "Cache-Control: no-cache\r\n"
+        "\r\n",
+        length);
+    if (!whole)
+        return;
+    memmove(stream->output + stream->output_used, page, length);
+    stream->output_used += length;
+}
+
+/* Puts one sentence: what was wrong and what would be right, or where the WebSocket is. */
+static void put_sentence(struct stream *stream, const struct head *head, const struct options *options,
+                         enum outcome outcome)
 {
     char sentence[SENTENCE_SIZE];
-    make_sentence(end, &options, sentence);
-    if (c->status == 204 || c->status == 405)
-        print(c, "Allow: GET%s\r\n", is_root(c->head.path) ? ", HEAD, OPTIONS" : "");
-    if (c->status == 204) { /* it has no content: RFC 9110 section 15.3.5 */
-        print(c, "\r\n");
+    int status = outcomes[outcome].code;
+    make_sentence(outcome, path_served(options, "/"), page_served(options), sentence);
+    if (status == 204 || status == 405)
+        PUT(stream, "Allow: GET%s\r\n", is_root(head->path) ? ", HEAD, OPTIONS" : "");
+    if (status == 204) { /* it has no content: RFC 9110 section 15.3.5 */
+        PUT(stream, "\r\n");
         return;
     }
-    if (c->status == 426)
-        print(c, "Upgrade: websocket\r\n");
-    if (end == VERSION_NOT_13)
-        print(c, "Sec-WebSocket-Version: 13\r\n");
-    print(c, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n\r\n", strlen(sentence) + 1);
-    if (!text_is(c->head.method, "HEAD"))
-        print(c, "%s\n", sentence);
+    if (status == 426)
+        PUT(stream, "Upgrade: websocket\r\n");
+    if (outcome == VERSION_NOT_13)
+        PUT(stream, "Sec-WebSocket-Version: 13\r\n");
+    PUT(stream, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n\r\n",
+        strlen(sentence) + 1);
+    if (!text_is(head->method, "HEAD"))
+        PUT(stream, "%s\n", sentence);
 }
 
-/* Writes the answer that opens the WebSocket into the output: section 4.2.2. */
-static void send_switching(struct connection *c)
+/*
+ * Puts the answer that opens the WebSocket: section 4.2.2; `extension` is what was agreed to, as it is
+ * answered, or empty.
+ */
+static void put_switching(struct stream *stream, const struct head *head, struct text subprotocol,
+                          const char *extension)
 {
     char accept[ACCEPT_LENGTH + 1];
     struct text key;
-    c->status = 101;
-    find_field(&c->head, "Sec-WebSocket-Key", &key);
+    find_field(head, "Sec-WebSocket-Key", &key);
     make_accept(key, accept);
-    print(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
-    print(c, "Sec-WebSocket-Accept: %s\r\n", accept);
-    if (c->agreed.subprotocol.length > 0)
-        print(c, "Sec-WebSocket-Protocol: %.*s\r\n", (int)c->agreed.subprotocol.length,
-              c->agreed.subprotocol.bytes);
-    describe_compression(&c->agreed.compression, c->extension);
-    if (*c->extension)
-        print(c, "Sec-WebSocket-Extensions: %s\r\n", c->extension);
-    print(c, "\r\n");
+    PUT(stream, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+    PUT(stream, "Sec-WebSocket-Accept: %s\r\n", accept);
+    if (subprotocol.length > 0)
+        PUT(stream, "Sec-WebSocket-Protocol: %.*s\r\n", (int)subprotocol.length, subprotocol.bytes);
+    if (*extension)
+        PUT(stream, "Sec-WebSocket-Extensions: %s\r\n", extension);
+    PUT(stream, "\r\n");
 }
 
-/* Writes the one HTTP answer to a request that opens no WebSocket into the output. */
-static void send_answer(struct connection *c, enum end end)
+/* Puts the answer to a request that opens no WebSocket. */
+static void put_answer(struct stream *stream, const struct head *head, const struct options *options,
+                       enum outcome outcome)
 {
     char date[sizeof "Sun, 06 Nov 1994 08:49:37 GMT"];
     struct timespec time;
     struct tm date_time;
-    c->status = ends[end].code;
+    int status = outcomes[outcome].code;
     /* gmtime_r may try to open the time zone's file; the sandbox forbids that, and UTC needs none. */
     clock_gettime(CLOCK_REALTIME, &time);
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&time.tv_sec, &date_time));
-    print(c, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %sclose\r\n", c->status, status_phrase(c->status),
-          date, c->status == 426 ? "Upgrade, " : "");
-    if (end == PAGE_SERVED)
-        send_page(c);
+    PUT(stream, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %sclose\r\n", status, status_phrase(status), date,
+        status == 426 ? "Upgrade, " : "");
+    if (outcome == PAGE_SERVED)
+        put_page(stream, options, !text_is(head->method, "HEAD"));
     else
-        send_sentence(c, end);
+        put_sentence(stream, head, options, outcome);
 }
 
-/* Reads more of the request until the handshake's deadline.  Returns MORE, or how the connection ends. */
-static enum end receive_request(struct connection *c)
-{
-    int64_t deadline = c->started + options.handshake_timeout;
-    bool silent = c->input_end == c->input_base; /* not counting a PROXY header */
-    switch (c->time < deadline ? receive_input(c, deadline) : DUE) {
-    case BYTES: return MORE;
-    case END_OF_STREAM: return silent ? SILENCE : CUT_OFF;
-    case DUE: return silent ? SILENCE : HEAD_TIMEOUT;
-    case STOP: return STOPPED_IN_HEAD;
-    default: return c->lost;
-    }
-}
+/* ---- echo -------------------------------------------------------------------------------------------- */
 
-/* Reads the PROXY header, if there has to be one.  Returns MORE, or how the request ends. */
-static enum end read_proxy_header(struct connection *c)
-{
-    enum end end = MORE;
-    ssize_t length = 0;
-    while (options.proxy_protocol && end == MORE && length == 0) {
-        length = parse_proxy_header((const char *)c->input, c->input_end, &c->peer);
-        if (length == 0)
-            end = receive_request(c);
-    }
-    if (length < 0)
-        return c->input[0] == TLS_HANDSHAKE ? TLS_HELLO : PROXY_MALFORMED;
-    c->input_base = c->input_start = (size_t)length;
-    return end;
-}
-
-/*
- * Finds whom the request claims to be forwarded for: Forwarded (RFC 7239), or else X-Forwarded-For.  Several
- * fields are one list.
- */
-static void find_forwarded(struct connection *c)
-{
-    struct text field;
-    const char *name = find_field(&c->head, "Forwarded", &field) > 0 ? "Forwarded" : "X-Forwarded-For";
-    size_t next = 0, length = 0;
-    while (next_field(&c->head, name, &next, &field)) {
-        size_t room = sizeof c->forwarded_fields - length;
-        int added = snprintf(c->forwarded_fields + length, room, "%s%.*s", length > 0 ? ", " : "",
-                             (int)field.length, field.bytes);
-        length += (size_t)added < room ? (size_t)added : room - 1;
-    }
-    c->forwarded = (struct text){c->forwarded_fields, length};
-}
-
-/* Reads the request up to the end of its head and judges it. */
-static enum end read_request(struct connection *c)
-{
-    struct head *head = &c->head;
-    enum end end = read_proxy_header(c);
-    while (end == MORE) {
-        end = parse_head(head, (const char *)c->input + c->input_base, c->input_end - c->input_base);
-        if (end == MORE)
-            end = receive_request(c);
-    }
-    c->input_base += head->scanned;
-    c->input_start = c->input_base;
-    find_field(head, "Origin", &c->origin);
-    find_field(head, "User-Agent", &c->user_agent);
-    find_forwarded(c);
-    return end == ACCEPTED ? judge_request(head, &options, &c->agreed) : end;
-}
-
-/* Logs the fields of the request; the peer gets its answer before that. */
-static void log_head(struct connection *c)
-{
-    char name[ESCAPED_SIZE], value[sizeof name];
-    flush(c);
-    for (size_t i = 0; i < c->head.field_count; i++)
-        log_line(&c->log, LOG_DEBUG, "field %s: \"%s\"", escaped(c->head.fields[i].name, name),
-                 escaped(c->head.fields[i].value, value));
-}
-
-/* ---- Frames (section 5) -------------------------------------------------------------------------------- */
-
-static bool is_control(uint8_t opcode)
-{
-    return opcode >= CLOSE;
-}
-
-/*
- * Judges the first byte of a frame: FIN, RSV and opcode; section 5.2, 5.4, 5.5.  `extended` tells that
- * permessage-deflate was agreed to, where RSV1 marks compressed messages: RFC 7692 section 6.  Returns
- * ACCEPTED or what is wrong.
- */
-__attribute__((always_inline)) static inline enum end judge_first_byte(uint8_t byte, bool in_message,
-                                                                       bool extended)
-{
-    uint8_t opcode = byte & 0x0f;
-    if (byte & RSV && !(extended && (byte & RSV) == RSV1 && (opcode == TEXT || opcode == BINARY)))
-        return RSV_SET;
-    if ((opcode > BINARY && opcode < CLOSE) || opcode > PONG)
-        return OPCODE_RESERVED;
-    if (is_control(opcode))
-        return byte & FIN ? ACCEPTED : CONTROL_FRAGMENTED;
-    if (opcode == CONTINUATION)
-        return in_message ? ACCEPTED : NO_MESSAGE;
-    return in_message ? MESSAGE_UNFINISHED : ACCEPTED;
-}
-
-/*
- * Decodes the header of a client's frame and judges each byte as it comes.  `in_message` tells that a
- * fragmented message is unfinished; `extended` as above.  Returns MORE, ACCEPTED when the header is whole, or
- * what is wrong.  Inlined where it is called: a call, of this and of judge_first_byte, would cost each
- * message a twentieth more.
- */
-__attribute__((always_inline)) static inline enum end decode_frame_header(const uint8_t *bytes,
-                                                                          size_t available, bool in_message,
-                                                                          bool extended, struct frame *frame)
-{
-    enum end wrong;
-    if (available > 0 && (wrong = judge_first_byte(bytes[0], in_message, extended)) != ACCEPTED)
-        return wrong;
-    if (available < 2)
-        return MORE;
-    frame->fin = bytes[0] & FIN;
-    frame->compressed = bytes[0] & RSV1;
-    frame->opcode = bytes[0] & 0x0f;
-    frame->length = bytes[1] & 0x7f;
-    if (!(bytes[1] & 0x80))
-        return UNMASKED;
-    if (is_control(frame->opcode) && frame->length > CONTROL_PAYLOAD_MAX)
-        return CONTROL_TOO_LONG;
-    size_t length_size = frame->length < 126 ? 0 : frame->length == 126 ? 2 : 8;
-    if (available > 2 && length_size == 8 && bytes[2] & 0x80)
-        return LENGTH_TOP_BIT;
-    if (available < 2 + length_size)
-        return MORE;
-    if (length_size > 0) {
-        frame->length = 0;
-        for (size_t i = 0; i < length_size; i++)
-            frame->length = frame->length << 8 | bytes[2 + i];
-        if (frame->length < 126 || (length_size == 8 && frame->length <= UINT16_MAX))
-            return LENGTH_NOT_MINIMAL;
-    }
-    if (available < 2 + length_size + sizeof frame->masking_key)
-        return MORE;
-    memcpy(&frame->masking_key, bytes + 2 + length_size, sizeof frame->masking_key);
-    frame->header_length = (uint8_t)(2 + length_size + sizeof frame->masking_key);
-    return ACCEPTED;
-}
-
-/* Writes the header of our frame, final and unmasked; section 5.2.  Returns its length in bytes. */
-static size_t encode_frame_header(uint8_t header[static REPLY_HEADER_MAX], uint8_t opcode, uint64_t length)
-{
-    size_t length_size = length < 126 ? 0 : length <= UINT16_MAX ? 2 : 8;
-    header[0] = (uint8_t)(FIN | opcode);
-    header[1] = length_size == 0 ? (uint8_t)length : length_size == 2 ? 126 : 127;
-    for (size_t i = 0; i < length_size; i++)
-        header[2 + i] = (uint8_t)(length >> 8 * (length_size - 1 - i));
-    return 2 + length_size;
-}
-
-/* Returns the length of such a header. */
-static size_t reply_header_length(const uint8_t header[static 2])
-{
-    return header[1] < 126 ? 2 : header[1] == 126 ? 4 : REPLY_HEADER_MAX;
-}
-
-/* Returns a masking key rotated so that it applies `length` bytes further on. */
-static uint32_t rotate_key(uint32_t key, size_t length)
-{
-    uint32_t twice[2] = {key, key}, rotated;
-    memcpy(&rotated, (const uint8_t *)twice + length % 4, sizeof rotated);
-    return rotated;
-}
-
-/*
- * Unmasks into another buffer or in place; section 5.3.  `key` has the bytes of the masking key in memory
- * order.  Returns whether any byte is beyond ASCII.
- */
-static bool unmask_beyond_ascii(uint8_t *to, const uint8_t *from, size_t length, uint32_t key)
-{
-    typedef uint64_t vector __attribute__((vector_size(16)));
-    const uint64_t twice = (uint64_t)key << 32 | key, high_bits = UINT64_C(0x8080808080808080);
-    const vector mask = {twice, twice};
-    vector part, seen = {0, 0};
-    uint64_t eight, tail = 0;
-    size_t i = 0;
-    /* Unrolled, it is as fast wherever the linker puts it; a loop as short as this takes twice as long where
-     * it lies across two lines of the instruction cache. */
-#pragma GCC unroll 4
-    for (; length - i >= sizeof part; i += sizeof part) {
-        memcpy(&part, from + i, sizeof part);
-        part ^= mask;
-        seen |= part;
-        memcpy(to + i, &part, sizeof part);
-    }
-    if (length - i >= sizeof eight) {
-        memcpy(&eight, from + i, sizeof eight);
-        eight ^= twice;
-        tail |= eight;
-        memcpy(to + i, &eight, sizeof eight);
-        i += sizeof eight;
-    }
-    for (; i < length; i++) {
-        to[i] = from[i] ^ ((const uint8_t *)&key)[i % sizeof key];
-        tail |= to[i];
-    }
-    return ((seen[0] | seen[1] | tail) & high_bits) != 0;
-}
-
-/*
- * Unmasks payload and, if it is text, validates it, block by block while the block is in the cache.  A block
- * of ASCII that begins with a whole character is valid as it is.  Rotates the frame's key for what follows.
- * Returns false if the text is not UTF-8.
- */
-static bool unmask_and_validate(struct frame *frame, uint8_t *utf8, bool is_text, uint8_t *to,
-                                const uint8_t *from, size_t length)
-{
-    for (size_t i = 0, block; i < length; i += block) {
-        block = length - i < BLOCK_SIZE ? length - i : BLOCK_SIZE;
-        bool beyond_ascii = unmask_beyond_ascii(to + i, from + i, block, frame->masking_key);
-        if (is_text && (beyond_ascii || *utf8 != UTF8_WHOLE)) {
-            *utf8 = utf8_state_after(*utf8, to + i, block);
-            if (*utf8 == UTF8_WRONG)
-                return false;
-        }
-    }
-    frame->masking_key = rotate_key(frame->masking_key, length);
-    return true;
-}
-
-/* Tells whether a Close code may be sent; section 7.4. */
-static bool is_close_code(unsigned code)
-{
-    static const struct {
-        uint16_t first, last;
-    } allowed[] = {{1000, 1003}, {1007, 1014}, {3000, 4999}};
-    for (size_t i = 0; i < COUNT_OF(allowed); i++)
-        if (code >= allowed[i].first && code <= allowed[i].last)
-            return true;
-    return false;
-}
-
-/*
- * Judges what has come of a Close frame's body (unmasked) of `length` bytes; section 5.5.1.  Returns MORE,
- * ACCEPTED when it is whole, or what is wrong.
- */
-static enum end judge_close_body(const uint8_t *body, size_t available, size_t length)
-{
-    if (length == 1)
-        return CLOSE_TRUNCATED;
-    if (available >= 2) {
-        if (!is_close_code((unsigned)(body[0] << 8 | body[1])))
-            return CLOSE_CODE_INVALID;
-        uint8_t utf8 = utf8_state_after(UTF8_WHOLE, body + 2, available - 2);
-        if (utf8 == UTF8_WRONG || (available == length && utf8 != UTF8_WHOLE))
-            return CLOSE_NOT_UTF8;
-    }
-    return available == length ? ACCEPTED : MORE;
-}
-
-static const char *const opcode_names[] = {
-    [CONTINUATION] = "continuation",
-    [TEXT] = "text",
-    [BINARY] = "binary",
-    [CLOSE] = "close",
-    [PING] = "ping",
-    [PONG] = "pong",
+enum {
+    SHORT_MAX = 256,      /* bytes; a call of memcpy costs more than to copy so many without one */
+    COPY_MAX = 64 * 1024, /* bytes; a longer reply is written from where it was gathered */
+    KEPT_MAX = 64 * 1024, /* bytes; a longer message's memory is given back */
 };
+
+#define QUIET_TIME (SECOND / 10) /* after a large message, until its memory is given back */
 
 /*
  * Logs a frame by its first byte and its length, and a Close also by its code, which is the first two bytes
@@ -2960,401 +3388,122 @@ static void log_frame(struct connection *c, const char *direction, uint8_t first
 }
 
 /* Logs what a compressed message is when it is not compressed; the frames' lengths are those on the wire. */
-static void log_inflated(struct connection *c, const char *what, uint8_t opcode, uint64_t length)
+static void log_inflated(struct connection *c, const char *what, uint64_t length)
 {
-    log_line(&c->log, LOG_DEBUG, "%s %s length=%" PRIu64, what, opcode_names[opcode], length);
+    log_line(&c->log, LOG_DEBUG, "%s %s length=%" PRIu64, what, opcode_names[c->message.opcode], length);
 }
 
-/* ---- Compression (RFC 7692) ---------------------------------------------------------------------------- */
-
-static void *take_from_arena(void *opaque, unsigned items, unsigned size)
+/* Puts a control frame into the output. */
+static void put_control(struct connection *c, uint8_t opcode, const uint8_t *payload, size_t length)
 {
-    struct arena *arena = opaque;
-    size_t needed = ((size_t)items * size + 63) / 64 * 64; /* each piece begins a cache line */
-    if (needed > CODEC_MEMORY - arena->used) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    arena->used += needed;
-    return arena->memory + arena->used - needed;
-}
-
-/* Gives nothing back: release_arena does that for all pieces. */
-static void keep_in_arena(void *opaque, void *memory)
-{
-    (void)opaque;
-    (void)memory;
-}
-
-static void release_arena(struct arena *arena)
-{
-    madvise(arena->memory, arena->used, MADV_DONTNEED);
-    arena->used = 0;
-}
-
-static z_stream stream_in(struct arena *arena)
-{
-    return (z_stream){.zalloc = take_from_arena, .zfree = keep_in_arena, .opaque = arena};
-}
-
-/*
- * Returns the bytes of address space that the largest compressed reply needs: at most nine bits for a
- * literal, RFC 1951 section 3.2.6, and a few bytes for each block of thousands of literals.
- */
-static size_t deflated_size(void)
-{
-    size_t inflated = PREFIX_MAX + (size_t)options.max_message;
-    return REPLY_HEADER_MAX + inflated + inflated / 8 + inflated / 64 + 64;
-}
-
-/* Prepares for a compressed message.  The first one takes the memory.  Returns false with errno if there is
- * none. */
-static bool begin_inflating(struct connection *c)
-{
-    struct codec *codec = &c->codec;
-    if (!codec->reply) {
-        uint8_t *memory = map_memory(2 * CODEC_MEMORY + deflated_size());
-        if (!memory)
-            return false;
-        codec->inflater_memory.memory = memory;
-        codec->deflater_memory.memory = memory + CODEC_MEMORY;
-        codec->reply = memory + 2 * CODEC_MEMORY;
-    }
-    codec->bits = 0;
-    if (codec->inflater_memory.used == 0) {
-        codec->inflater = stream_in(&codec->inflater_memory);
-        return inflateInit2(&codec->inflater, -WINDOW_BITS_MAX) == Z_OK;
-    }
-    if (c->agreed.compression.parameters[CLIENT_NO_CONTEXT_TAKEOVER])
-        inflateReset(&codec->inflater);
-    return true;
-}
-
-/* Continues after a block with BFINAL set, with the same window: RFC 7692 section 7.2.3.5. */
-static void inflate_beyond_final(z_stream *inflater)
-{
-    uint8_t window[WINDOW_SIZE];
-    unsigned length = 0;
-    inflateGetDictionary(inflater, window, &length);
-    inflateReset(inflater);
-    inflateSetDictionary(inflater, window, length);
-}
-
-/*
- * Inflates to where the message is gathered, at most one byte more than its limit, and validates text.
- * inflate stops at the end of each block, from where codec->bits counts on.  Returns ACCEPTED, or what is
- * wrong.
- */
-static enum end inflate_bytes(struct codec *codec, struct message *message, const uint8_t *from,
-                              size_t length)
-{
-    z_stream *inflater = &codec->inflater;
-    struct frame unmasked = {0};
-    bool block_ended;
-    inflater->next_in = from;
-    inflater->avail_in = (unsigned)length;
-    do {
-        uint8_t *to = message->memory + REPLY_ROOM + message->length;
-        uint64_t room = options.max_message + 1 - message->length;
-        unsigned before = inflater->avail_in;
-        inflater->next_out = to;
-        inflater->avail_out = room < INFLATE_BLOCK_SIZE ? (unsigned)room : INFLATE_BLOCK_SIZE;
-        int result = inflate(inflater, Z_BLOCK);
-        size_t inflated = (size_t)(inflater->next_out - to);
-        codec->bits += UINT64_C(8) * (before - inflater->avail_in);
-        message->length += inflated;
-        if (message->opcode == TEXT &&
-            !unmask_and_validate(&unmasked, &message->utf8, true, to, to, inflated))
-            return TEXT_NOT_UTF8;
-        if (message->length > options.max_message)
-            return MESSAGE_TOO_BIG;
-        if (result == Z_MEM_ERROR)
-            return NO_MEMORY;
-        if (result == Z_STREAM_END)
-            inflate_beyond_final(inflater);
-        else if (result != Z_OK && result != Z_BUF_ERROR) /* Z_BUF_ERROR: there was nothing to do */
-            return INFLATE_FAILED;
-        block_ended = result == Z_OK && inflater->data_type & 128;
-        if (block_ended) /* 64: it has BFINAL, and fills its last octet */
-            codec->bits = inflater->data_type & 64 ? 0 : inflater->data_type & 7;
-    } while (block_ended || inflater->avail_in > 0 || inflater->avail_out == 0);
-    return ACCEPTED;
-}
-
-/*
- * Judges the end of a compressed message: section 7.2.1, 7.2.2.  Behind its last block there is the header of
- * an empty one without compression, which is BFINAL, two zero bits and what fills the octet; the four octets
- * are appended to it that the sender has removed.  Some senders have nothing to remove in a last fragment
- * that is empty, and send none of this; then it ends with the octet in which its last block ends.
- */
-static enum end end_inflating(struct codec *codec, struct message *message)
-{
-    static const uint8_t tail[] = {0x00, 0x00, 0xff, 0xff};
-    if (codec->bits == 0)
-        return ACCEPTED;
-    if (codec->bits < 3 || codec->bits > 3 + 7 || codec->last_octets >> (16 - codec->bits) & 6)
-        return INFLATE_UNFINISHED;
-    return inflate_bytes(codec, message, tail, sizeof tail);
-}
-
-/* Unmasks payload of a compressed message where it is, and inflates it to where the message is gathered. */
-static enum end inflate_payload(struct connection *c, uint8_t *payload, size_t length, bool last)
-{
-    struct message *message = &c->message;
-    struct codec *codec = &c->codec;
-    unmask_and_validate(&c->frame, &message->utf8, false, payload, payload, length);
-    enum end end = inflate_bytes(codec, message, payload, length);
-    for (size_t i = length < 2 ? 0 : length - 2; i < length; i++)
-        codec->last_octets = (uint16_t)(codec->last_octets >> 8 | payload[i] << 8);
-    if (end == ACCEPTED && last)
-        end = end_inflating(codec, message);
-    if (end == NO_MEMORY)
-        c->error = errno;
-    if (options.verbose && (last || end != ACCEPTED))
-        log_inflated(c, "inflated", message->opcode, message->length);
-    return end;
-}
-
-/* Prepares to deflate a reply.  Returns false, with errno, if there is no memory. */
-static bool begin_deflating(struct connection *c)
-{
-    struct codec *codec = &c->codec;
-    int bits = c->agreed.compression.parameters[SERVER_MAX_WINDOW_BITS] ?: WINDOW_BITS_MAX;
-    if (codec->deflater_memory.used == 0) {
-        codec->deflater = stream_in(&codec->deflater_memory);
-        return deflateInit2(&codec->deflater, DEFLATE_LEVEL, Z_DEFLATED, -bits, DEFLATE_MEMORY_LEVEL,
-                            Z_DEFAULT_STRATEGY) == Z_OK;
-    }
-    if (c->agreed.compression.parameters[SERVER_NO_CONTEXT_TAKEOVER])
-        deflateReset(&codec->deflater);
-    return true;
-}
-
-/* Deflates more bytes.  There is always room for the output, so deflate does not fail. */
-static void deflate_bytes(z_stream *deflater, const void *bytes, size_t length, int flush)
-{
-    deflater->next_in = bytes;
-    deflater->avail_in = (unsigned)length;
-    deflate(deflater, flush);
-}
-
-/*
- * Deflates the gathered message, and gives its memory back on the way: a long message then never takes memory
- * both as it is and compressed.
- */
-static void deflate_gathered(z_stream *deflater, struct message *message)
-{
-    uint8_t *begin = message->memory, *next = begin + REPLY_ROOM;
-    for (size_t left = (size_t)message->length, part; left > 0; left -= part) {
-        part = HUGE_PAGE - (uintptr_t)next % HUGE_PAGE;
-        if (part > left)
-            part = left;
-        deflate_bytes(deflater, next, part, Z_NO_FLUSH);
-        next += part;
-        if (part < left) {
-            madvise(begin, (size_t)(next - begin), MADV_DONTNEED);
-            begin = next;
-        }
-    }
-}
-
-/*
- * Makes the compressed frame that answers the gathered message: RFC 7692 section 7.2.1.  Returns it and its
- * length, or NULL if there is no memory.
- */
-static uint8_t *deflate_message(struct connection *c, size_t *length)
-{
-    struct codec *codec = &c->codec;
-    struct message *message = &c->message;
-    z_stream *deflater = &codec->deflater;
-    uint8_t header[REPLY_HEADER_MAX], *payload = codec->reply + REPLY_HEADER_MAX;
-    size_t prefix_length = message->opcode == TEXT ? options.prefix.length : 0, deflated = 1;
-    if (!begin_deflating(c)) {
-        c->error = errno;
-        return NULL;
-    }
-    payload[0] = 0x00; /* an empty message: RFC 7692 section 7.2.3.6 */
-    if (prefix_length + message->length > 0) {
-        deflater->next_out = payload;
-        deflater->avail_out = (unsigned)(deflated_size() - REPLY_HEADER_MAX);
-        deflate_bytes(deflater, options.prefix.bytes, prefix_length, Z_NO_FLUSH);
-        deflate_gathered(deflater, message);
-        deflate_bytes(deflater, NULL, 0, Z_SYNC_FLUSH);
-        deflated = (size_t)(deflater->next_out - payload) - 4; /* 00 00 ff ff */
-    }
-    if (options.verbose)
-        log_inflated(c, "deflated", message->opcode, prefix_length + message->length);
-    size_t header_length = encode_frame_header(header, message->opcode, deflated);
-    header[0] |= RSV1;
-    *length = header_length + deflated;
-    return memcpy(payload - header_length, header, header_length);
-}
-
-/* Gives back the memory that no later message needs; with context takeover it needs the state of zlib. */
-static void release_codec(struct connection *c)
-{
-    struct codec *codec = &c->codec;
-    const uint8_t *agreed = c->agreed.compression.parameters;
-    if (!codec->reply)
-        return;
-    madvise(codec->reply, deflated_size(), MADV_DONTNEED);
-    if (agreed[SERVER_NO_CONTEXT_TAKEOVER])
-        release_arena(&codec->deflater_memory);
-    bool inside = c->message.opcode != CONTINUATION && c->message.compressed;
-    if (agreed[CLIENT_NO_CONTEXT_TAKEOVER] && !inside)
-        release_arena(&codec->inflater_memory);
-}
-
-/* ---- Echo (section 6) ---------------------------------------------------------------------------------- */
-
-/* Adds a control frame to the output. */
-static void send_control(struct connection *c, uint8_t opcode, const uint8_t *payload, size_t length)
-{
-    uint8_t *frame = output_room(c, REPLY_HEADER_MAX + length);
+    uint8_t *frame = output_room(&c->stream, REPLY_HEADER_MAX + length);
     size_t header_length = encode_frame_header(frame, opcode, length);
     copy_short(frame + header_length, payload, length);
-    c->output_used += header_length + length;
-    if (options.verbose)
+    c->stream.output_used += header_length + length;
+    if (c->log.verbose)
         log_frame(c, "sent", frame[0], length, payload);
 }
 
-/*
- * Writes what goes before the payload of a reply: the header, and before text the prefix.  Returns its length
- * in bytes.
- */
-static size_t begin_reply(uint8_t reply[static REPLY_ROOM], uint8_t opcode, uint64_t length,
-                          const struct prefix *prefix)
-{
-    size_t prefix_length = opcode == TEXT ? prefix->length : 0;
-    size_t header_length = encode_frame_header(reply, opcode, prefix_length + length);
-    copy_short(reply + header_length, (const uint8_t *)prefix->bytes, prefix_length);
-    return header_length + prefix_length;
-}
-
-/* Counts a message that is echoed; `reply` is its frame, of `length` bytes in all. */
-static void note_reply(struct connection *c, const uint8_t *reply, size_t length)
-{
-    c->messages++;
-    if (options.verbose)
-        log_frame(c, "sent", reply[0], length - reply_header_length(reply), NULL);
-}
-
 /* Echoes a message of one frame that is in the input as a whole, straight from input to output. */
-static enum end echo_frame(struct connection *c, struct frame *frame, const uint8_t *payload)
+static enum outcome echo_frame(struct connection *c, struct frame *frame, const uint8_t *payload)
 {
+    const struct prefix *prefix = &c->options->prefix;
     size_t length = (size_t)frame->length;
-    uint8_t utf8 = UTF8_WHOLE, *reply = output_room(c, REPLY_ROOM + length);
-    size_t begun = begin_reply(reply, frame->opcode, length, &options.prefix);
+    uint8_t utf8 = UTF8_WHOLE, *reply = output_room(&c->stream, REPLY_ROOM + length);
+    size_t begun = begin_reply(reply, frame->opcode, length, prefix);
     if (!unmask_and_validate(frame, &utf8, frame->opcode == TEXT, reply + begun, payload, length) ||
         utf8 != UTF8_WHOLE)
         return TEXT_NOT_UTF8;
-    c->output_used += begun + length;
-    note_reply(c, reply, begun + length);
-    return ACCEPTED;
+    c->stream.output_used += begun + length;
+    c->messages++;
+    if (c->log.verbose)
+        log_frame(c, "sent", reply[0], length + prefix_length(prefix, frame->opcode), NULL);
+    return DONE;
 }
 
-/* Returns the bytes of address space that the largest message needs. */
-static size_t message_memory_size(void)
+/* Gives back what large messages took, where nothing waits in it. */
+static void release_idle_memory(struct connection *c)
 {
-    return (size_t)(REPLY_ROOM + options.max_message + 1); /* for the inflated byte that is too much */
-}
-
-/* Maps the memory of messages, once, for the largest that the options allow.  Returns false if there is none.
- */
-static bool map_message(struct message *message)
-{
-    if (!message->memory)
-        message->memory = map_memory(message_memory_size());
-    return message->memory;
-}
-
-/*
- * Gives the memory of large messages back, some time after the last of them: a stream of them would otherwise
- * fault it in again for each.  An unfinished message keeps its memory.
- */
-static void release_memory(struct message *message)
-{
-    size_t kept = (REPLY_ROOM + (size_t)message->length + KEPT_MAX - 1) / KEPT_MAX * KEPT_MAX;
-    if (kept < message_memory_size())
-        madvise(message->memory + kept, message_memory_size() - kept, MADV_DONTNEED);
-    message->release_at = NEVER;
-}
-
-/* Gives back the whole pages between two addresses; no page is larger than KEPT_MAX. */
-static void release_between(uint8_t *begin, uint8_t *end)
-{
-    begin += -(uintptr_t)begin % KEPT_MAX;
-    end -= (uintptr_t)end % KEPT_MAX;
-    if (begin < end)
-        madvise(begin, (size_t)(end - begin), MADV_DONTNEED);
-}
-
-/* Gives back what large messages took of the buffers, where nothing waits in them. */
-static void release_buffers(struct connection *c)
-{
-    release_between(c->input + c->input_end, c->input + sizeof c->input);
-    release_between(c->output + c->output_used, c->output + sizeof c->output);
-}
-
-/* Makes the frame of a reply around the gathered message.  Returns it, and its length. */
-static uint8_t *frame_message(struct message *message, size_t *length)
-{
-    uint8_t begin[REPLY_ROOM], *payload = message->memory + REPLY_ROOM;
-    size_t begun = begin_reply(begin, message->opcode, message->length, &options.prefix);
-    *length = begun + (size_t)message->length;
-    copy_short(payload - begun, begin, begun);
-    return payload - begun;
+    struct stream *stream = &c->stream;
+    release_codec(&c->codec, &c->message, &c->agreed);
+    release_message(&c->message);
+    release_between(stream->input + stream->input_end, stream->input + sizeof stream->input);
+    release_between(stream->output + stream->output_used, stream->output + sizeof stream->output);
+    c->message.release_at = NEVER;
 }
 
 /* Echoes the gathered message, compressed if it came so. */
-static enum end echo_gathered(struct connection *c)
+static enum outcome echo_gathered(struct connection *c)
 {
     struct message *message = &c->message;
-    size_t length;
+    const struct prefix *prefix = &c->options->prefix;
     if (message->utf8 != UTF8_WHOLE)
         return TEXT_NOT_UTF8;
-    const uint8_t *reply =
-        message->compressed ? deflate_message(c, &length) : frame_message(message, &length);
-    if (!reply)
+    struct reply reply = message->compressed ? deflate_message(&c->codec, message, prefix, &c->agreed)
+                                             : frame_message(message, prefix);
+    if (!reply.bytes) {
+        c->stream.error = errno;
         return NO_MEMORY;
-    if (length <= COPY_MAX) {
-        uint8_t *to = output_room(c, length);
-        if (length <= SHORT_MAX)
-            copy_short(to, reply, length);
-        else
-            memcpy(to, reply, length);
-        c->output_used += length;
-    } else {
-        flush_with(c, reply, length);
     }
-    if (c->lost != MORE)
-        return c->lost;
-    note_reply(c, reply, length);
+    if (message->compressed && c->log.verbose)
+        log_inflated(c, "deflated", message->length + prefix_length(prefix, message->opcode));
+    if (reply.length <= COPY_MAX) {
+        uint8_t *to = output_room(&c->stream, reply.length);
+        if (reply.length <= SHORT_MAX)
+            copy_short(to, reply.bytes, reply.length);
+        else
+            memcpy(to, reply.bytes, reply.length);
+        c->stream.output_used += reply.length;
+    } else {
+        flush_with(&c->stream, reply.bytes, reply.length);
+    }
+    if (c->stream.lost)
+        return c->stream.lost_how;
+    c->messages++;
+    if (c->log.verbose)
+        log_frame(c, "sent", reply.bytes[0], reply.payload_length, NULL);
     if (message->length > KEPT_MAX || message->compressed)
-        message->release_at = c->time + QUIET_TIME;
+        message->release_at = c->stream.time + QUIET_TIME;
     message->opcode = CONTINUATION;
     message->length = 0;
-    return ACCEPTED;
+    return DONE;
 }
 
-/* Gathers payload of the current data frame; it may be in its place already. */
-static enum end gather(struct connection *c, uint8_t *from, size_t length)
+/*
+ * Unmasks payload of a compressed message where it is, and inflates it; `last` tells that the message ends
+ * with it.
+ */
+static enum outcome gather_compressed(struct connection *c, uint8_t *payload, size_t length, bool last)
+{
+    unmask_and_validate(&c->frame, &c->message.utf8, false, payload, payload, length);
+    enum outcome outcome = inflate_payload(&c->codec, &c->message, payload, length, last);
+    if (outcome == NO_MEMORY)
+        c->stream.error = errno;
+    if (c->log.verbose && (last || outcome != DONE))
+        log_inflated(c, "inflated", c->message.length);
+    return outcome;
+}
+
+/*
+ * Gathers payload of the current data frame.  Returns DONE when the frame was whole, NEED_MORE, or what is
+ * wrong.
+ */
+static enum outcome gather(struct connection *c, uint8_t *from, size_t length)
 {
     struct message *message = &c->message;
-    uint8_t *to = message->memory + REPLY_ROOM + message->length;
     bool last = length == c->payload_left && c->frame.fin;
-    enum end end = ACCEPTED;
-    if (message->compressed) {
-        end = inflate_payload(c, from, length, last);
-    } else if (unmask_and_validate(&c->frame, &message->utf8, message->opcode == TEXT, to, from, length)) {
+    enum outcome outcome = DONE;
+    if (message->compressed)
+        outcome = gather_compressed(c, from, length, last);
+    else if (unmask_and_validate(&c->frame, &message->utf8, message->opcode == TEXT, payload_end(message),
+                                 from, length))
         message->length += length;
-    } else {
-        end = TEXT_NOT_UTF8;
-    }
+    else
+        outcome = TEXT_NOT_UTF8;
     c->payload_left -= length;
-    if (end != ACCEPTED || c->payload_left > 0)
-        return end != ACCEPTED ? end : MORE;
-    return last ? echo_gathered(c) : ACCEPTED;
+    if (outcome != DONE || c->payload_left > 0)
+        return outcome != DONE ? outcome : NEED_MORE;
+    return last ? echo_gathered(c) : DONE;
 }
 
 /* Notes the code and the reason of the peer's Close; section 7.1.5, 7.1.6. */
@@ -3369,163 +3518,172 @@ static void note_close(struct connection *c, const uint8_t *body, size_t length)
 }
 
 /* Answers the control frame at the front of the input when all of it is there; section 5.5. */
-static enum end answer_control(struct connection *c, const struct frame *frame)
+static enum outcome answer_control(struct connection *c, const struct frame *frame)
 {
-    const uint8_t *masked = c->input + c->input_start + frame->header_length;
-    size_t length = (size_t)frame->length, available = c->input_end - c->input_start - frame->header_length;
+    const uint8_t *input = c->stream.input + c->stream.input_start;
+    size_t length = (size_t)frame->length;
+    size_t available = smaller(c->stream.input_end - c->stream.input_start - frame->header_length, length);
     uint8_t payload[CONTROL_PAYLOAD_MAX];
-    if (available > length)
-        available = length;
-    unmask_beyond_ascii(payload, masked, available, frame->masking_key);
-    enum end end = frame->opcode == CLOSE ? judge_close_body(payload, available, length)
-                   : available == length  ? ACCEPTED
-                                          : MORE;
-    if (end == MORE)
-        return MORE;
-    if (options.verbose)
-        log_frame(c, "received", c->input[c->input_start], length, payload);
+    unmask_beyond_ascii(payload, input + frame->header_length, available, frame->masking_key);
+    enum outcome outcome = frame->opcode == CLOSE ? judge_close_body(payload, available, length)
+                           : available == length  ? DONE
+                                                  : NEED_MORE;
+    if (outcome == NEED_MORE)
+        return NEED_MORE;
+    if (c->log.verbose)
+        log_frame(c, "received", input[0], length, payload);
     c->close_received = frame->opcode == CLOSE;
-    if (end != ACCEPTED)
-        return end;
-    c->input_start += frame->header_length + length;
+    if (outcome != DONE)
+        return outcome;
+    c->stream.input_start += frame->header_length + length;
     if (frame->opcode == PING)
-        send_control(c, PONG, payload, length);
+        put_control(c, PONG, payload, length);
     if (frame->opcode != CLOSE)
-        return ACCEPTED;
+        return DONE;
     note_close(c, payload, length);
     return CLOSED_BY_PEER;
 }
 
 /* Receives the data frame at the front of the input, with as much of its payload as is there. */
-static enum end begin_data(struct connection *c, struct frame *frame)
+static enum outcome begin_data(struct connection *c, struct frame *frame)
 {
-    uint8_t *payload = c->input + c->input_start + frame->header_length;
-    size_t available = c->input_end - c->input_start - frame->header_length;
+    struct stream *stream = &c->stream;
+    struct message *message = &c->message;
+    uint8_t *payload = stream->input + stream->input_start + frame->header_length;
+    size_t available = stream->input_end - stream->input_start - frame->header_length;
     bool first = frame->opcode != CONTINUATION;
-    if (options.verbose)
-        log_frame(c, "received", c->input[c->input_start], frame->length, NULL);
-    c->input_start += frame->header_length;
+    if (c->log.verbose)
+        log_frame(c, "received", stream->input[stream->input_start], frame->length, NULL);
+    stream->input_start += frame->header_length;
     /* The length of what is compressed says nothing. */
-    if (frame->length > options.max_message - c->message.length &&
-        !(first ? frame->compressed : c->message.compressed)) {
-        c->payload_left = frame->length; /* skip_to_close goes on from here, and from NO_MEMORY below */
+    if (frame->length > message->limit - message->length &&
+        !(first ? frame->compressed : message->compressed)) {
+        c->payload_left = frame->length; /* closing goes on from here, and from NO_MEMORY below */
         return MESSAGE_TOO_BIG;
     }
     if (available > frame->length)
         available = (size_t)frame->length;
     if (frame->fin && first && !frame->compressed && available == frame->length) {
-        c->input_start += available;
+        stream->input_start += available;
         return echo_frame(c, frame, payload);
     }
     c->payload_left = frame->length;
-    if (!map_message(&c->message) || (frame->compressed && !begin_inflating(c))) {
-        c->error = errno;
+    if (!map_message(message) || (frame->compressed && !begin_inflating(&c->codec, message, &c->agreed))) {
+        stream->error = errno;
         return NO_MEMORY;
     }
     if (first) {
-        c->message.opcode = frame->opcode;
-        c->message.compressed = frame->compressed;
-        c->message.utf8 = UTF8_WHOLE;
+        message->opcode = frame->opcode;
+        message->compressed = frame->compressed;
+        message->utf8 = UTF8_WHOLE;
     }
     c->frame = *frame;
-    c->input_start += available;
+    stream->input_start += available;
     return gather(c, payload, available);
 }
 
-/* Receives what the input holds of one frame.  Returns ACCEPTED when it was whole, MORE, or how it ends. */
-static enum end receive_frame(struct connection *c)
+/* Receives what the input holds of one frame.  Returns DONE when it was whole, NEED_MORE, or how it ends. */
+static enum outcome receive_frame(struct connection *c)
 {
-    uint8_t *input = c->input + c->input_start;
-    size_t available = c->input_end - c->input_start;
-    bool in_message = c->message.opcode != CONTINUATION, extended = c->agreed.compression.acceptable;
+    uint8_t *input = c->stream.input + c->stream.input_start;
+    size_t available = c->stream.input_end - c->stream.input_start;
+    bool in_message = c->message.opcode != CONTINUATION;
     struct frame frame;
     if (c->payload_left > 0) {
         if (available > c->payload_left)
             available = (size_t)c->payload_left;
-        c->input_start += available;
+        c->stream.input_start += available;
         return gather(c, input, available);
     }
-    enum end end = decode_frame_header(input, available, in_message, extended, &frame);
-    if (end != ACCEPTED) {
-        c->close_received = end != MORE && (input[0] & 0x0f) == CLOSE;
-        return end;
+    enum outcome outcome = decode_frame_header(input, available, in_message, c->agreed.acceptable, &frame);
+    if (outcome != DONE) {
+        c->close_received = outcome != NEED_MORE && (input[0] & 0x0f) == CLOSE;
+        return outcome;
     }
     return is_control(frame.opcode) ? answer_control(c, &frame) : begin_data(c, &frame);
+}
+
+/* Begins the count of the peer's silence anew, if it was heard since that was last done. */
+static void note_heard(struct connection *c)
+{
+    if (c->heard == c->stream.heard)
+        return;
+    c->heard = c->silent_since = c->stream.heard;
+    c->pings = 0;
 }
 
 /* Returns when something is due if the peer stays silent: a Ping, the end, or memory to give back. */
 static int64_t next_deadline(const struct connection *c)
 {
     int64_t deadline = c->message.release_at;
-    int64_t ping = c->silent_since + (c->pings + 1) * options.ping_interval;
-    int64_t end = c->silent_since + options.timeout;
-    if (options.ping_interval > 0 && ping < deadline)
+    int64_t ping = c->silent_since + (c->pings + 1) * c->options->ping_interval;
+    int64_t end = c->silent_since + c->options->timeout;
+    if (c->options->ping_interval > 0 && ping < deadline)
         deadline = ping;
-    return options.timeout > 0 && end < deadline ? end : deadline;
+    return c->options->timeout > 0 && end < deadline ? end : deadline;
 }
 
 /*
  * Does what is due at `deadline`, after a read that found nothing.  A delay of this process does not count as
  * silence of the peer: if it was stopped for a while, it sends the Ping that is due before it gives up.
  */
-static enum end note_silence(struct connection *c, int64_t deadline)
+static enum outcome note_silence(struct connection *c, int64_t deadline)
 {
-    c->silent_since += c->time - deadline;
-    int64_t silence = c->time - c->silent_since;
-    if (options.timeout > 0 && silence >= options.timeout)
+    c->silent_since += c->stream.time - deadline;
+    int64_t silence = c->stream.time - c->silent_since;
+    if (c->options->timeout > 0 && silence >= c->options->timeout)
         return IDLE;
-    if (options.ping_interval > 0 && silence >= (c->pings + 1) * options.ping_interval) {
-        send_control(c, PING, (const uint8_t *)"", 0);
+    if (c->options->ping_interval > 0 && silence >= (c->pings + 1) * c->options->ping_interval) {
+        put_control(c, PING, (const uint8_t *)"", 0);
         c->pings++;
     }
-    return ACCEPTED;
+    return DONE;
 }
 
-/*
- * Writes the output, then reads more; large payload is read straight to where it is gathered.  Returns
- * ACCEPTED, MORE, or how the connection ends.
- */
-static enum end receive_more(struct connection *c)
+/* Writes the output, then reads more.  Returns DONE, or how the connection ends. */
+static enum outcome receive_more(struct connection *c)
 {
-    bool direct = c->payload_left >= INPUT_SIZE && !c->message.compressed;
-    uint8_t *to = direct ? c->message.memory + REPLY_ROOM + c->message.length : NULL;
-    size_t size = c->payload_left < DIRECT_READ_SIZE ? (size_t)c->payload_left : DIRECT_READ_SIZE, count;
-    flush(c); /* first: where it has to wait, the silence begins anew, and deadlines may pass */
-    if (c->time >= c->message.release_at) {
-        release_codec(c);
-        release_memory(&c->message);
-        release_buffers(c);
-    }
+    flush(&c->stream); /* first: where it has to wait, the silence begins anew, and deadlines may pass */
+    if (c->stream.time >= c->message.release_at)
+        release_idle_memory(c);
+    note_heard(c);
     int64_t deadline = next_deadline(c);
-    switch (direct ? receive(c, to, size, deadline, &count) : receive_input(c, deadline)) {
-    case BYTES: begin_silence(c, c->time); return direct ? gather(c, to, count) : ACCEPTED;
+    switch (receive(&c->stream, deadline)) {
+    case BYTES: return DONE;
     case END_OF_STREAM: return END_OF_INPUT;
     case DUE: return note_silence(c, deadline);
     case STOP: return STOPPED;
-    default: return c->lost;
+    default: return c->stream.lost_how;
     }
 }
 
 /* Exchanges frames until the connection ends.  Returns how. */
-static enum end echo_messages(struct connection *c)
+static enum outcome echo_messages(struct connection *c)
 {
-    enum end end = ACCEPTED;
-    begin_silence(c, c->time);
-    while (end == ACCEPTED || end == MORE)
-        end = end == ACCEPTED ? receive_frame(c) : receive_more(c);
-    return end;
+    enum outcome outcome = DONE;
+    while (outcome == DONE || outcome == NEED_MORE)
+        outcome = outcome == DONE ? receive_frame(c) : receive_more(c);
+    return outcome;
 }
 
-/* ---- Closing (section 7) ------------------------------------------------------------------------------- */
+/* ---- closing ----------------------------------------------------------------------------------------- */
 
-/* Adds our Close to the output: the answer to the peer's, or the first one with code and reason. */
-static void send_close(struct connection *c, enum end end)
+enum { CLOSING_MAX = 64 * 1024 * 1024 /* bytes read after our last word */ };
+
+#define CLOSING_TIME (2 * SECOND)   /* for the peer to end after our last word */
+#define CLOSING_QUIET (SECOND / 10) /* without a byte, after a Close that forbids to process the answer */
+
+/*
+ * Puts our Close into the output: the answer to the peer's, or the first one, with the outcome's code and
+ * reason.
+ */
+static void put_close(struct connection *c, enum outcome outcome)
 {
     uint8_t body[CONTROL_PAYLOAD_MAX];
     size_t length = 0;
-    if (end != CLOSED_BY_PEER) {
-        c->close_code = ends[end].code;
-        c->close_reason = TEXT_OF(ends[end].sentence);
+    if (outcome != CLOSED_BY_PEER) {
+        c->close_code = outcomes[outcome].code;
+        c->close_reason = TEXT_OF(outcomes[outcome].sentence);
     }
     if (c->close_code != NO_STATUS) {
         body[length++] = (uint8_t)(c->close_code >> 8);
@@ -3533,76 +3691,77 @@ static void send_close(struct connection *c, enum end end)
         memcpy(body + length, c->close_reason.bytes, c->close_reason.length);
         length += c->close_reason.length;
     }
-    send_control(c, CLOSE, body, length);
+    put_control(c, CLOSE, body, length);
 }
 
-/* Writes the end of the stream, which reaches the peer even while a service manager still holds the
- * connection. */
-static void end_output(struct connection *c)
+/* Tells whether our last word is a Close that the peer still has to answer. */
+static bool expects_close(const struct connection *c, enum outcome outcome)
 {
-    if (c->sockets)
-        shutdown(STDOUT_FILENO, SHUT_WR);
-    else
-        close(STDOUT_FILENO);
+    return c->stream.sockets && outcomes[outcome].code >= 1000 && !c->close_received;
 }
 
 /*
- * Reads more of what the peer sends after our last word, as receive_input does.  Returns DUE also when the
+ * Reads more of what the peer sends after our last word, as receive does.  Returns DUE also when the
  * peer has had CLOSING_TIME or has sent CLOSING_MAX bytes since then.
  */
 static enum arrival receive_while_closing(struct connection *c, int64_t deadline)
 {
-    if (c->time >= c->closing_deadline || c->bytes_in >= c->closing_limit)
+    if (c->stream.time >= c->closing_deadline || c->stream.bytes_in >= c->closing_limit)
         return DUE;
-    return receive_input(c, deadline < c->closing_deadline ? deadline : c->closing_deadline);
+    return receive(&c->stream, deadline < c->closing_deadline ? deadline : c->closing_deadline);
 }
 
-/* Discards what the peer sends, until its end of the stream or until no byte has come for `quiet`
- * microseconds. */
+/*
+ * Discards what the peer sends, until its end of the stream or until no byte has come for `quiet`
+ * microseconds.
+ */
 static void discard_input(struct connection *c, int64_t quiet)
 {
     do
-        c->input_start = c->input_end = c->input_base;
-    while (receive_while_closing(c, c->time + quiet) == BYTES);
+        c->stream.input_start = c->stream.input_end = 0;
+    while (receive_while_closing(c, c->stream.time + quiet) == BYTES);
 }
 
-/* Logs the peer's Close, whose header is at the front of the input, with its code if that has come as well.
+/*
+ * Logs the peer's Close, whose header is at the front of the input, with its code if that has come as well.
  */
 static void log_skipped_close(struct connection *c, const struct frame *frame)
 {
-    const uint8_t *input = c->input + c->input_start;
+    const uint8_t *input = c->stream.input + c->stream.input_start;
+    size_t available = c->stream.input_end - c->stream.input_start;
     uint8_t code[2];
-    bool has_code = frame->length >= 2 && c->input_end - c->input_start >= frame->header_length + sizeof code;
+    bool has_code = frame->length >= sizeof code && available >= frame->header_length + sizeof code;
     if (has_code)
         unmask_beyond_ascii(code, input + frame->header_length, sizeof code, frame->masking_key);
     log_frame(c, "received", input[0], frame->length, has_code ? code : NULL);
 }
 
 /*
- * Reads over the peer's frames by their headers, until that of its Close, or what is no frame.  Whether a
- * fragment belongs to a message is not judged: the message that was refused may go on.
+ * Skips the peer's frames by their headers, until that of its Close, or what is no frame.  Whether a fragment
+ * belongs to a message is not judged: the message that was refused may go on.
  */
 static void skip_to_close(struct connection *c)
 {
+    struct stream *stream = &c->stream;
     enum arrival arrival = BYTES;
     while (arrival == BYTES) {
         struct frame frame;
-        size_t available = c->input_end - c->input_start;
+        size_t available = stream->input_end - stream->input_start;
         size_t skipped = available < c->payload_left ? available : (size_t)c->payload_left;
-        c->input_start += skipped;
+        stream->input_start += skipped;
         c->payload_left -= skipped;
         available -= skipped;
-        const uint8_t *input = c->input + c->input_start;
+        const uint8_t *input = stream->input + stream->input_start;
         bool in_message = available > 0 && (input[0] & 0x0f) == CONTINUATION;
-        enum end end =
-            decode_frame_header(input, available, in_message, c->agreed.compression.acceptable, &frame);
-        if (end == ACCEPTED && frame.opcode != CLOSE) {
-            c->input_start += frame.header_length;
+        enum outcome outcome =
+            decode_frame_header(input, available, in_message, c->agreed.acceptable, &frame);
+        if (outcome == DONE && frame.opcode != CLOSE) {
+            stream->input_start += frame.header_length;
             c->payload_left = frame.length;
-        } else if (end == MORE) {
+        } else if (outcome == NEED_MORE) {
             arrival = receive_while_closing(c, NEVER);
         } else {
-            if (end == ACCEPTED && options.verbose)
+            if (outcome == DONE && c->log.verbose)
                 log_skipped_close(c, &frame);
             return;
         }
@@ -3610,107 +3769,286 @@ static void skip_to_close(struct connection *c)
 }
 
 /*
- * Waits after our last word, so that a reset does not destroy it: first for the peer's Close, if that has not
- * come, then for its end of the stream.  After PROTOCOL_ERROR and INVALID_PAYLOAD nothing of the peer may be
- * processed, not even its Close (section 7.1.7).  A pipe cannot be reset.
+ * Waits after our last word: first for the peer's Close, if it is expected, then for its end of the stream.
+ * After PROTOCOL_ERROR and INVALID_PAYLOAD nothing of the peer may be processed, not even its Close
+ * (section 7.1.7).
  */
-static void await_peer(struct connection *c, enum end end, bool close_expected)
+static void await_peer(struct connection *c, enum outcome outcome)
 {
-    if (!c->sockets)
+    if (!c->stream.sockets) /* a pipe cannot be reset */
         return;
-    c->time = now();
-    c->closing_deadline = c->time + CLOSING_TIME;
-    c->closing_limit = c->bytes_in + CLOSING_MAX;
-    if (close_expected) {
-        if (ends[end].code == PROTOCOL_ERROR || ends[end].code == INVALID_PAYLOAD)
+    c->stream.time = now();
+    c->closing_deadline = c->stream.time + CLOSING_TIME;
+    c->closing_limit = c->stream.bytes_in + CLOSING_MAX;
+    if (expects_close(c, outcome)) {
+        if (outcomes[outcome].code == PROTOCOL_ERROR || outcomes[outcome].code == INVALID_PAYLOAD)
             discard_input(c, CLOSING_QUIET);
         else
             skip_to_close(c);
-        end_output(c);
+        end_output(&c->stream);
     }
     discard_input(c, CLOSING_TIME);
 }
 
-/* Tells whether an end is caused by this system, which no peer can do. */
-static bool is_local_fault(enum end end)
+_Static_assert(PROXY_BINARY_MAX + HEAD_MAX <= INPUT_SIZE, "one read takes what precedes the frames");
+
+/* ---- The request --------------------------------------------------------------------------------------- */
+
+/*
+ * Reads more of the request until the handshake's deadline.  Returns NEED_MORE, or how the connection ends.
+ */
+static enum outcome receive_request(struct connection *c)
 {
-    return end == NO_MEMORY || end == READ_FAILED || end == WRITE_FAILED || end == CLOCK_FAILED ||
-           end == LINGER_FAILED;
+    int64_t deadline = c->started + c->options->handshake_timeout;
+    bool silent = c->stream.input_end == 0; /* not counting a PROXY header */
+    switch (c->stream.time < deadline ? receive(&c->stream, deadline) : DUE) {
+    case BYTES: return NEED_MORE;
+    case END_OF_STREAM: return silent ? SILENCE : CUT_OFF;
+    case DUE: return silent ? SILENCE : HEAD_TIMEOUT;
+    case STOP: return STOPPED_IN_HEAD;
+    default: return c->stream.lost_how;
+    }
+}
+
+/* Reads the PROXY header, if there has to be one.  Returns NEED_MORE, or how the request ends. */
+static enum outcome read_proxy_header(struct connection *c)
+{
+    enum outcome outcome = NEED_MORE;
+    ssize_t length = 0;
+    while (c->options->proxy_protocol && outcome == NEED_MORE && length == 0) {
+        length = parse_proxy_header((const char *)c->stream.input, c->stream.input_end, &c->peer);
+        if (length == 0)
+            outcome = receive_request(c);
+    }
+    if (length < 0)
+        return c->stream.input[0] == TLS_HANDSHAKE ? TLS_HELLO : PROXY_MALFORMED;
+    c->stream.input_start = (size_t)length;
+    move_to_front(&c->stream); /* where the head begins, and stays until it has been answered */
+    return outcome;
 }
 
 /*
- * Ends the connection and the program: says our last word, an HTTP answer or a Close, if there is one to say;
- * waits for the peer; leaves the record.  Health checks are worth a record only when everything is.
+ * Copies a value of the request for the record.  An empty one touches no memory, and may have no place: so
+ * has the path where there is no request line.
  */
-static _Noreturn void conclude(struct connection *c, enum end end)
+static void keep_value(struct value *value, struct text text)
 {
-    bool silent = c->head.scanned == 0 && c->input_end == c->input_base; /* but for a PROXY header */
-    int error = c->error;
-    if (ends[end].code >= 1000)
-        send_close(c, end);
-    else if (ends[end].code > 0)
-        send_answer(c, end);
-    if (options.verbose && c->status != 101)
-        log_head(c);
-    if (ends[end].code > 0) {
-        bool close_expected = c->sockets && ends[end].code >= 1000 && !c->close_received;
-        c->closing = true;
-        flush(c);
-        if (!close_expected)
-            end_output(c);
-        if (c->status == 101)
-            notify_status(c, "closing");
-        bool said = c->lost == MORE;
-        if (said)
-            await_peer(c, end, close_expected);
-        /* A peer that is gone is news only before our last word; a local fault always is. */
-        if (!is_local_fault(end) && (!said || is_local_fault(c->lost))) {
-            end = c->lost;
-            error = c->error;
-        }
-    }
-    if (c->sockets)
-        shutdown(STDOUT_FILENO, SHUT_RDWR);
-    if (c->status == 101 && c->close_code == 0)
-        c->close_code = ABNORMAL;
-    if (is_local_fault(end))
-        log_line(&c->log, LOG_ERR, "%s: %s", ends[end].sentence, strerror(error));
-    bool health_check =
-        c->status == 200 || c->status == 204 || (c->status == 0 && silent && !is_local_fault(end));
-    if (health_check ? options.verbose : !options.quiet)
-        log_connection(c, end, health_check ? LOG_DEBUG : LOG_NOTICE);
-    exit(is_local_fault(end) ? EX_OSERR : EXIT_SUCCESS);
+    if (text.length == 0)
+        return;
+    value->length = smaller(text.length, sizeof value->bytes - 1);
+    memcpy(value->bytes, text.bytes, value->length);
 }
 
-/* ---- main ---------------------------------------------------------------------------------------------- */
+/*
+ * Keeps whom the request claims to be forwarded for: Forwarded (RFC 7239), or else X-Forwarded-For.  Several
+ * fields are one list.
+ */
+static void keep_forwarded(struct value *value, const struct head *head)
+{
+    struct text field;
+    const char *name = find_field(head, "Forwarded", &field) > 0 ? "Forwarded" : "X-Forwarded-For";
+    size_t next = 0;
+    while (next_field(head, name, &next, &field)) {
+        size_t room = sizeof value->bytes - value->length;
+        int added = snprintf(value->bytes + value->length, room, "%s%.*s", value->length > 0 ? ", " : "",
+                             (int)field.length, field.bytes);
+        value->length += smaller((size_t)added, room - 1);
+    }
+}
+
+/* Reads the request up to the end of its head and judges it. */
+static enum outcome read_request(struct connection *c, struct agreement *agreed)
+{
+    struct head *head = &c->head;
+    struct text field;
+    enum outcome outcome = read_proxy_header(c);
+    while (outcome == NEED_MORE) {
+        outcome = parse_head(head, (const char *)c->stream.input, c->stream.input_end);
+        if (outcome == NEED_MORE)
+            outcome = receive_request(c);
+    }
+    c->silent = c->stream.input_end == 0;
+    c->stream.input_start = head->scanned;
+    keep_value(&c->path, head->path);
+    find_field(head, "Origin", &field);
+    keep_value(&c->origin, field);
+    find_field(head, "User-Agent", &field);
+    keep_value(&c->user_agent, field);
+    keep_forwarded(&c->forwarded, head);
+    if (outcome == DONE)
+        outcome = judge_request(head, c->options, agreed);
+    keep_value(&c->subprotocol, agreed->subprotocol);
+    return outcome;
+}
+
+/* Puts the answer that opens the WebSocket into the output, and notes what was agreed to. */
+static void open_websocket(struct connection *c, const struct agreement *agreed)
+{
+    c->open = true;
+    c->status = 101;
+    c->agreed = agreed->compression;
+    if (c->agreed.acceptable)
+        describe_compression(&c->agreed, c->extension);
+    put_switching(&c->stream, &c->head, agreed->subprotocol, c->extension);
+}
+
+/* ---- The log ------------------------------------------------------------------------------------------- */
+
+/* Returns a value of the request as text. */
+static struct text text_of(const struct value *value)
+{
+    return (struct text){value->bytes, value->length};
+}
+
+/* Logs the fields of the request; the peer gets its answer before that. */
+static void log_head(struct connection *c)
+{
+    char name[ESCAPED_SIZE], value[sizeof name];
+    flush(&c->stream);
+    for (size_t i = 0; i < c->head.field_count; i++)
+        log_line(&c->log, LOG_DEBUG, "field %s: \"%s\"", escaped(c->head.fields[i].name, name),
+                 escaped(c->head.fields[i].value, value));
+}
+
+/* Tells systemctl status what the connection is doing; the peer gets its output before that. */
+static void notify_status(struct connection *c, const char *doing)
+{
+    char path[ESCAPED_SIZE], status[2 * sizeof path];
+    if (!has_manager(&c->log))
+        return;
+    flush(&c->stream);
+    snprintf(status, sizeof status, "STATUS=%s %s: %s", c->peer.host, escaped(text_of(&c->path), path),
+             doing);
+    log_status(&c->log, status);
+}
+
+/* Logs how the connection went. */
+static void log_connection(struct connection *c, enum outcome outcome, int priority)
+{
+    struct record record;
+    char sentence[SENTENCE_SIZE], name[OUTCOME_NAME_SIZE];
+    int64_t duration = now() - c->started;
+    make_sentence(outcome, path_served(c->options, "/"), page_served(c->options), sentence);
+    name_outcome(outcome, name);
+    begin_record(&record);
+    record_peer(&record, &c->peer);
+    record_text(&record, "path", "WS_PATH", text_of(&c->path));
+    if (c->status)
+        record_number(&record, "status", "WS_STATUS", (uint64_t)c->status);
+    if (c->close_code)
+        record_number(&record, "close", "WS_CLOSE_CODE", c->close_code);
+    record_text(&record, "reason", "WS_CLOSE_REASON", c->close_reason);
+    record_text(&record, "end", "WS_END", TEXT_OF(sentence));
+    record_word(&record, "end_id", "WS_END_ID", name);
+    record_number(&record, "messages", "WS_MESSAGES", c->messages);
+    record_number(&record, "bytes_in", "WS_BYTES_IN", c->stream.bytes_in);
+    record_number(&record, "bytes_out", "WS_BYTES_OUT", c->stream.bytes_out);
+    record_duration(&record, duration);
+    record_text(&record, "origin", "WS_ORIGIN", text_of(&c->origin));
+    record_text(&record, "subprotocol", "WS_SUBPROTOCOL", text_of(&c->subprotocol));
+    record_text(&record, "extension", "WS_EXTENSIONS", TEXT_OF(c->extension));
+    record_text(&record, "agent", "WS_USER_AGENT", text_of(&c->user_agent));
+    record_text(&record, "forwarded", "WS_FORWARDED", text_of(&c->forwarded));
+    if (!c->sandboxed)
+        record_word(&record, "sandbox", "WS_SANDBOX", "partial");
+    log_record(&c->log, &record, priority);
+}
+
+/* ---- The life of the connection ------------------------------------------------------------------------ */
+
+/*
+ * Says our last word, an HTTP answer or a Close, and waits for the peer.  Returns how the connection ended
+ * then.
+ */
+static enum outcome say_last_word(struct connection *c, enum outcome outcome)
+{
+    if (outcomes[outcome].code >= 1000) {
+        put_close(c, outcome);
+    } else {
+        c->status = outcomes[outcome].code;
+        put_answer(&c->stream, &c->head, c->options, outcome);
+    }
+    if (c->log.verbose && !c->open)
+        log_head(c);
+    c->stream.closing = true;
+    flush(&c->stream);
+    if (!expects_close(c, outcome))
+        end_output(&c->stream);
+    if (c->open)
+        notify_status(c, "closing");
+    bool said = !c->stream.lost;
+    if (said)
+        await_peer(c, outcome);
+    /* A peer that is gone is news only before our last word; a local fault always is. */
+    bool lost = c->stream.lost && (!said || outcomes[c->stream.lost_how].local_fault);
+    return lost && !outcomes[outcome].local_fault ? c->stream.lost_how : outcome;
+}
+
+/*
+ * Ends the connection and the program, and leaves the record.  Health checks are worth one only when
+ * everything is.
+ */
+static _Noreturn void conclude(struct connection *c, enum outcome outcome)
+{
+    int error = c->stream.error;
+    if (outcomes[outcome].code > 0) {
+        enum outcome ended = say_last_word(c, outcome);
+        error = ended == outcome ? error : c->stream.error;
+        outcome = ended;
+    } else if (c->log.verbose && !c->open) {
+        log_head(c);
+    }
+    if (c->stream.sockets)
+        shutdown(STDOUT_FILENO, SHUT_RDWR);
+    if (c->open && c->close_code == 0)
+        c->close_code = ABNORMAL;
+    bool local_fault = outcomes[outcome].local_fault;
+    if (local_fault)
+        log_line(&c->log, LOG_ERR, "%s: %s", outcomes[outcome].sentence, strerror(error));
+    bool health_check = c->status == 200 || c->status == 204 || (c->status == 0 && c->silent && !local_fault);
+    if (health_check ? c->log.verbose : !c->options->quiet)
+        log_connection(c, outcome, health_check ? LOG_DEBUG : LOG_NOTICE);
+    exit(local_fault ? EX_OSERR : EXIT_SUCCESS);
+}
+
+/* Serves a connection whose descriptors are prepared, from the first byte of the request to the record. */
+static _Noreturn void serve(struct connection *c)
+{
+    struct agreement agreed = {.subprotocol = {"", 0}};
+    c->started = c->stream.time = now();
+    c->stream.timeout = c->options->timeout;
+    c->stream.stop_deadline = c->message.release_at = NEVER;
+    c->message.limit = c->options->max_message;
+    enum outcome outcome = read_request(c, &agreed);
+    if (outcome == DONE) {
+        open_websocket(c, &agreed);
+        if (c->log.verbose)
+            log_head(c);
+        notify_status(c, "echoing");
+        outcome = echo_messages(c);
+    }
+    conclude(c, outcome);
+}
 
 /* The linker puts a common symbol behind all other data, so that this data shares a page with its front. */
-struct connection connection __attribute__((common));
+struct connection connection __attribute__((common, used));
 
 int main(int argc, char **argv)
 {
+    static struct options options;
     struct connection *c = &connection;
 
     set_signals();
     bool one_connection = find_connection();
-    open_log(&c->log, AUTO);
-    read_command_line(&c->log, argc, argv);
-    if (!options.check)
-        prepare_connection(c, one_connection);
-    drop_root(&c->log);
-    c->sandboxed = enter_sandbox(&c->log);
+    read_command_line(&c->log, argc, argv, &options);
+    c->options = &options;
+    if (!options.check) {
+        prepare_stream(&c->log, &c->stream, one_connection);
+        find_peer(&c->peer);
+    }
+    drop_root(&c->log, options.user);
+    c->sandboxed = enter_sandbox(&c->log, options.check);
     if (options.check)
         exit(EXIT_SUCCESS);
-
-    c->started = c->time = now();
-    c->stop_deadline = c->message.release_at = NEVER;
-    enum end end = read_request(c);
-    if (end == ACCEPTED) {
-        send_switching(c);
-        if (options.verbose)
-            log_head(c);
-        notify_status(c, "echoing");
-        end = echo_messages(c);
-    }
-    conclude(c, end);
+    serve(c);
 }

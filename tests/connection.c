@@ -1,7 +1,7 @@
 /*
  * A fuzzer of a whole connection: see fuzz.h
  *
- * ws-echo.c is included, and each of its calls to the outside reaches a world that the input describes: the
+ * The program is included, and each of its calls to the outside reaches a world that the input describes: the
  * options, what the peer sends, how much each read and write moves, when signals come and the clock jumps,
  * which call fails.  A small model, which has nothing of the program but its limits and names, decides from
  * what the peer has sent what the answer has to be, and how the connection has to end.
@@ -9,8 +9,6 @@
  * An input is a struct setting, the bytes that the peer sends, and the steps: one byte for each read or
  * write, see enum step.  After the last one everything goes well, and the peer ends or is silent.
  */
-#define _GNU_SOURCE
-
 #include <errno.h>
 #include <fcntl.h>
 #include <sanitizer/asan_interface.h>
@@ -58,7 +56,7 @@ static _Noreturn void world_exit(int status);
 #undef syslog /* a macro already, in some libraries */
 #define syslog(...) world_syslog(__VA_ARGS__)
 #define exit(...) world_exit(__VA_ARGS__)
-#include "../ws-echo.c"
+#include "../build/ws-echo.c"
 /* What follows only judges: it is no aim of libFuzzer to reach all of it. */
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((no_sanitize("coverage"))), apply_to = function)
@@ -142,7 +140,7 @@ static const char *const beginnings[] = {
 
 static const struct failure {
     int error;
-    enum end end; /* FAILED stands for READ_FAILED or WRITE_FAILED */
+    enum outcome end; /* FAILED stands for READ_FAILED or WRITE_FAILED */
 } failures[16] = {
 #define FAILED READ_FAILED
     {ECONNRESET, RESET},
@@ -209,27 +207,29 @@ static struct world {
     size_t sent, sent_before_said; /* bytes of the peer that were read */
     size_t received;               /* bytes that the peer got */
     bool write_unfinished;         /* a write has moved less than all, and has to go on */
-    bool stream_ended; /* the program has read the end of what the peer sends, before its last word */
-    bool peer_gone;    /* the same at any time, or a read has failed */
-    bool lost;         /* a write has failed, or a timer: output may be torn */
-    bool local_fault;  /* one has happened, which has to be reported */
-    bool refused;      /* memory was refused */
-    bool lingering;    /* what is unread is discarded */
-    bool owes_memory;  /* of a large message */
-    bool flags_due;    /* O_NONBLOCK has to be removed */
-    enum end failure;  /* of the read or write that failed */
+    bool stream_ended;    /* the program has read the end of what the peer sends, before its last word */
+    bool peer_gone;       /* the same at any time, or a read has failed */
+    bool lost;            /* a write has failed, or a timer: output may be torn */
+    bool local_fault;     /* one has happened, which has to be reported */
+    bool refused;         /* memory was refused */
+    bool lingering;       /* what is unread is discarded */
+    bool owes_memory;     /* of a large message */
+    bool flags_due;       /* O_NONBLOCK has to be removed */
+    enum outcome failure; /* of the read or write that failed */
     int exit_status;
-    enum end end; /* as the record says; MORE: there is none */
+    enum outcome end; /* as the record says; NEED_MORE: there is none */
 } w;
 
+static struct options options;
 static uint8_t sent[SENT_MAX], received[RECEIVED_MAX];
 static _Alignas(HUGE_PAGE) uint8_t pools[2][POOL_SIZE];
 static size_t pool_sizes[2];
 
-/* Returns where a mapping begins: shortly before a huge page. */
+/* Returns where a mapping begins: the largest page that it may move its begin to is shortly before a huge
+ * one. */
 static uint8_t *pool_of(unsigned number)
 {
-    return pools[number] + HUGE_PAGE - 65536;
+    return pools[number] + HUGE_PAGE - 2 * PAGE_MAX + 4096;
 }
 
 /* Tells whether bytes lie in one mapping. */
@@ -340,10 +340,10 @@ static void terminate(void)
 }
 
 /* Fails a read or write for good.  After our last word a local fault alone is reported. */
-static ssize_t fail_transfer(unsigned argument, enum end fault)
+static ssize_t fail_transfer(unsigned argument, enum outcome fault)
 {
     const struct failure *failure = &failures[argument];
-    enum end end = failure->end == FAILED ? fault : failure->end;
+    enum outcome end = failure->end == FAILED ? fault : failure->end;
     if (end == fault)
         w.local_fault = true;
     if (end == fault || w.said_at == NEVER)
@@ -422,11 +422,11 @@ static ssize_t wait_for_bytes(void)
 
 static ssize_t world_read(int descriptor, void *buffer, size_t size)
 {
-    uint8_t step, argument, *to = buffer, *input = connection.input;
-    bool into_input = to >= input && to < input + sizeof connection.input;
+    uint8_t step, argument, *to = buffer;
+    const struct stream *stream = &connection.stream;
     size_t count = size;
     HOLDS(descriptor == STDIN_FILENO && size > 0 && !w.lost && !w.write_unfinished && !w.flags_due);
-    HOLDS(into_input ? size <= (size_t)(input + sizeof connection.input - to) : is_mapped(to, size));
+    HOLDS(to == stream->input + stream->input_end && size == INPUT_SIZE - stream->input_end);
     HOLDS(w.shut_at != NEVER || !w.peer_gone);
     pass();
     w.write_began = NEVER;
@@ -467,11 +467,10 @@ static ssize_t world_read(int descriptor, void *buffer, size_t size)
     if (w.bytes_left == 0 && w.repeated == 0 && step % 16 != END && w.setting.switches & SILENT &&
         w.silent_waits < SILENT_WAITS_MAX)
         return wait_for_bytes();
-    if (into_input)
-        ASAN_UNPOISON_MEMORY_REGION(to, size);
+    ASAN_UNPOISON_MEMORY_REGION(to, size);
     count = deliver(to, count < size ? count : size);
-    if (into_input) /* a sanitizer notices if what has not come is read */
-        ASAN_POISON_MEMORY_REGION(to + count, size - count);
+    ASAN_POISON_MEMORY_REGION(to + count,
+                              size - count); /* a sanitizer notices if what has not come is read */
     return (ssize_t)count;
 }
 
@@ -647,9 +646,6 @@ static int world_clock_gettime(clockid_t which, struct timespec *time)
     pass();
     *time = (struct timespec){.tv_sec = (time_t)(w.time / SECOND), .tv_nsec = (long)(w.time % SECOND * 1000)};
     HOLDS(which == CLOCK_MONOTONIC || which == CLOCK_REALTIME);
-    if (which ==
-        CLOCK_REALTIME) /* for an answer, which may be the page: then the input is where it is made */
-        ASAN_UNPOISON_MEMORY_REGION(connection.input, sizeof connection.input);
     return 0;
 }
 
@@ -722,20 +718,22 @@ static void *world_mmap(void *at, size_t size, int protection, int flags, int de
         errno = ENOMEM;
         return MAP_FAILED;
     }
-    HOLDS(w.maps < COUNT_OF(pools) && size < HUGE_PAGE - 4096);
-    pool_sizes[w.maps] = size;
-    ASAN_POISON_MEMORY_REGION(pool_of(w.maps) + size, 4096);
-    return pool_of(w.maps++);
+    HOLDS(w.maps < COUNT_OF(pools) && size > 2 * PAGE_MAX && size < HUGE_PAGE - 4096);
+    uint8_t *pool = pool_of(w.maps), *begin = pools[w.maps] + HUGE_PAGE - PAGE_MAX;
+    pool_sizes[w.maps++] = size;
+    /* What was asked for begins with a page, whatever its size; what is around it is only given back. */
+    ASAN_POISON_MEMORY_REGION(pool, (size_t)(begin - pool));
+    ASAN_POISON_MEMORY_REGION(begin + size - 2 * PAGE_MAX, 2 * PAGE_MAX);
+    return pool;
 }
 
 /* Whether pages belong to a buffer and nothing waits in them. */
 static bool is_free(const uint8_t *at, size_t size)
 {
     const uint8_t *end = at + size;
-    return (at >= connection.input + connection.input_end &&
-            end <= connection.input + sizeof connection.input) ||
-           (at >= connection.output + connection.output_used &&
-            end <= connection.output + sizeof connection.output);
+    const struct stream *stream = &connection.stream;
+    return (at >= stream->input + stream->input_end && end <= stream->input + INPUT_SIZE) ||
+           (at >= stream->output + stream->output_used && end <= stream->output + OUTPUT_SIZE);
 }
 
 static int world_madvise(void *at, size_t size, int advice)
@@ -766,7 +764,7 @@ enum {
 };
 
 /* A frame that the peer has to get. */
-struct reply {
+struct due_frame {
     uint8_t opcode;
     bool compressed;
     bool gathered;        /* the message came in several reads or frames */
@@ -782,12 +780,12 @@ struct character {
 static struct model {
     int status; /* of the answer; 0: there is none yet */
     bool deflate, server_resets, client_resets;
-    enum end verdict;   /* what ends the connection because of the peer's frames; MORE: nothing yet */
-    enum end said;      /* what our Close says; MORE: there is none yet */
-    size_t fed, judged; /* bytes of `sent` and `received` */
-    bool close_came;    /* the frame that brought about the verdict is a Close */
-    bool skips;         /* our Close was said: the peer's frames are read over by their headers */
-    bool skipped_all;   /* up to the header of its Close, or what is no frame */
+    enum outcome verdict; /* what ends the connection because of the peer's frames; NEED_MORE: nothing yet */
+    enum outcome said;    /* what our Close says; NEED_MORE: there is none yet */
+    size_t fed, judged;   /* bytes of `sent` and `received` */
+    bool close_came;      /* the frame that brought about the verdict is a Close */
+    bool skips;           /* our Close was said: the peer's frames are read over by their headers */
+    bool skipped_all;     /* up to the header of its Close, or what is no frame */
 
     unsigned header_length;
     uint8_t header[14];
@@ -803,7 +801,7 @@ static struct model {
 } m;
 
 static uint8_t expected[EXPECTED_MAX];
-static struct reply replies[REPLIES_MAX];
+static struct due_frame replies[REPLIES_MAX];
 static z_stream peer_inflater, model_inflater; /* of what was received, of what was sent */
 static const uint8_t deflate_tail[] = {0x00, 0x00, 0xff, 0xff};
 
@@ -826,22 +824,22 @@ static void expect(uint8_t opcode, bool compressed, size_t begin, size_t length)
 {
     if (m.reply_count == REPLIES_MAX)
         ignore();
-    replies[m.reply_count++] = (struct reply){opcode, compressed, m.gathered, begin, length};
+    replies[m.reply_count++] = (struct due_frame){opcode, compressed, m.gathered, begin, length};
 }
 
 /* Adds a byte to the message.  Returns what is wrong with it. */
-static enum end take_message_byte(uint8_t byte)
+static enum outcome take_message_byte(uint8_t byte)
 {
     if (m.end == EXPECTED_MAX)
         ignore();
     expected[m.end++] = byte;
     if (m.opcode == TEXT && !take_character(&m.character, byte))
         return TEXT_NOT_UTF8;
-    return m.end - m.begin > options.max_message ? MESSAGE_TOO_BIG : MORE;
+    return m.end - m.begin > options.max_message ? MESSAGE_TOO_BIG : NEED_MORE;
 }
 
 /* Inflates bytes, and adds them to the message. */
-static enum end take_compressed(const uint8_t *bytes, size_t length)
+static enum outcome take_compressed(const uint8_t *bytes, size_t length)
 {
     static uint8_t inflated[512], window[WINDOW_SIZE];
     z_stream *z = &model_inflater;
@@ -853,8 +851,8 @@ static enum end take_compressed(const uint8_t *bytes, size_t length)
         z->avail_out = sizeof inflated;
         result = inflate(z, Z_SYNC_FLUSH);
         for (const uint8_t *next = inflated; next < z->next_out; next++) {
-            enum end wrong = take_message_byte(*next);
-            if (wrong != MORE)
+            enum outcome wrong = take_message_byte(*next);
+            if (wrong != NEED_MORE)
                 return wrong;
         }
         m.octet_ends = result == Z_STREAM_END || (z->data_type & 128 && (z->data_type & 63) == 0);
@@ -867,7 +865,7 @@ static enum end take_compressed(const uint8_t *bytes, size_t length)
             return INFLATE_FAILED;
         }
     } while (z->avail_in > 0 || z->avail_out == 0);
-    return MORE;
+    return NEED_MORE;
 }
 
 /* Tells whether a block without compression that has the byte x could end the compressed message too. */
@@ -890,30 +888,30 @@ static bool may_end_with_other_block(void)
  * Ends a compressed message: section 7.2.2 of RFC 7692.  What ends with a whole block, and an octet, needs no
  * tail.  Otherwise the header of a block without compression has to be there.
  */
-static enum end end_compressed(void)
+static enum outcome end_compressed(void)
 {
     size_t before = m.end;
     if (m.octet_ends)
-        return MORE;
+        return NEED_MORE;
     bool other = may_end_with_other_block();
-    enum end wrong = take_compressed(deflate_tail, sizeof deflate_tail);
-    return wrong == MORE && other && m.octet_ends && m.end == before ? MORE : INFLATE_UNFINISHED;
+    enum outcome wrong = take_compressed(deflate_tail, sizeof deflate_tail);
+    return wrong == NEED_MORE && other && m.octet_ends && m.end == before ? NEED_MORE : INFLATE_UNFINISHED;
 }
 
 /* Judges a whole header and begins the payload. */
-static enum end begin_payload(void)
+static enum outcome begin_payload(void)
 {
     uint8_t opcode = m.header[0] & 15;
     m.in_payload = true;
     m.left = m.length;
     if (m.skips)
-        return opcode == CLOSE ? CLOSED_BY_PEER : MORE;
+        return opcode == CLOSE ? CLOSED_BY_PEER : NEED_MORE;
     if (opcode == CLOSE && m.length == 1)
         return CLOSE_TRUNCATED;
     if (opcode & 8) {
         if (opcode == CLOSE)
             m.character = (struct character){0};
-        return MORE;
+        return NEED_MORE;
     }
     if (opcode != CONTINUATION) {
         m.in_message = true;
@@ -926,11 +924,11 @@ static enum end begin_payload(void)
         if (m.compressed && m.client_resets)
             inflateReset(&model_inflater);
     }
-    return !m.compressed && m.length > options.max_message - (m.end - m.begin) ? MESSAGE_TOO_BIG : MORE;
+    return !m.compressed && m.length > options.max_message - (m.end - m.begin) ? MESSAGE_TOO_BIG : NEED_MORE;
 }
 
 /* Judges the next byte of a header: section 5.2, 5.4, 5.5. */
-static enum end take_header_byte(uint8_t byte)
+static enum outcome take_header_byte(uint8_t byte)
 {
     m.header[m.header_length++] = byte;
     unsigned opcode = m.header[0] & 15, kind = m.header[1] & 127, at = m.header_length;
@@ -943,12 +941,12 @@ static enum end take_header_byte(uint8_t byte)
         if ((opcode & 7) > 2)
             return OPCODE_RESERVED;
         if (control)
-            return byte & FIN ? MORE : CONTROL_FRAGMENTED;
-        return begins != m.in_message ? MORE : begins ? MESSAGE_UNFINISHED : NO_MESSAGE;
+            return byte & FIN ? NEED_MORE : CONTROL_FRAGMENTED;
+        return begins != m.in_message ? NEED_MORE : begins ? MESSAGE_UNFINISHED : NO_MESSAGE;
     }
     if (at == 2) {
         m.length = size > 0 ? 0 : kind;
-        return byte < 0x80 ? UNMASKED : control && kind > CONTROL_PAYLOAD_MAX ? CONTROL_TOO_LONG : MORE;
+        return byte < 0x80 ? UNMASKED : control && kind > CONTROL_PAYLOAD_MAX ? CONTROL_TOO_LONG : NEED_MORE;
     }
     if (at == 3 && size == 8 && byte & 0x80)
         return LENGTH_TOP_BIT;
@@ -956,11 +954,11 @@ static enum end take_header_byte(uint8_t byte)
         m.length = m.length << 8 | byte;
     if (at == 2 + size && m.length < (size == 2 ? 126 : 65536))
         return LENGTH_NOT_MINIMAL;
-    return at == 2 + size + 4 ? begin_payload() : MORE;
+    return at == 2 + size + 4 ? begin_payload() : NEED_MORE;
 }
 
 /* Judges the next byte of a payload. */
-static enum end take_payload_byte(uint8_t byte)
+static enum outcome take_payload_byte(uint8_t byte)
 {
     uint64_t at = m.length - m.left--;
     byte ^= m.header[m.header_length - 4 + at % 4];
@@ -969,29 +967,29 @@ static enum end take_payload_byte(uint8_t byte)
     m.control[at] = byte;
     unsigned code = (unsigned)(m.control[0] << 8 | byte);
     if ((m.header[0] & 15) != CLOSE || at == 0)
-        return MORE;
+        return NEED_MORE;
     if (at == 1)
         return (code >= 1000 && code < 1004) || (code > 1006 && code < 1015) || (code > 2999 && code < 5000)
-                   ? MORE
+                   ? NEED_MORE
                    : CLOSE_CODE_INVALID;
-    return take_character(&m.character, byte) ? MORE : CLOSE_NOT_UTF8;
+    return take_character(&m.character, byte) ? NEED_MORE : CLOSE_NOT_UTF8;
 }
 
 /* Judges a message that is whole, and expects its echo. */
-static enum end end_message(void)
+static enum outcome end_message(void)
 {
-    enum end wrong = m.compressed ? end_compressed() : MORE;
-    if (wrong != MORE)
+    enum outcome wrong = m.compressed ? end_compressed() : NEED_MORE;
+    if (wrong != NEED_MORE)
         return wrong;
     if (m.opcode == TEXT && m.character.needed > 0)
         return TEXT_NOT_UTF8;
     expect(m.opcode, m.compressed, m.begin, m.end - m.begin);
     m.in_message = false;
-    return MORE;
+    return NEED_MORE;
 }
 
 /* Ends a frame, whose payload is whole. */
-static enum end end_frame(void)
+static enum outcome end_frame(void)
 {
     uint8_t opcode = m.header[0] & 15;
     m.in_payload = false;
@@ -1008,19 +1006,19 @@ static enum end end_frame(void)
     }
     if (opcode == CLOSE)
         return m.character.needed > 0 ? CLOSE_NOT_UTF8 : CLOSED_BY_PEER;
-    return opcode & 8 || !(m.header[0] & FIN) ? MORE : end_message();
+    return opcode & 8 || !(m.header[0] & FIN) ? NEED_MORE : end_message();
 }
 
 /* Judges what a read has brought, up to a place. */
 static void feed(size_t until)
 {
     m.gathered = m.gathered || (m.in_payload && m.in_message);
-    for (; m.verdict == MORE && m.fed < until; m.fed++) {
+    for (; m.verdict == NEED_MORE && m.fed < until; m.fed++) {
         m.verdict = m.in_payload ? take_payload_byte(sent[m.fed]) : take_header_byte(sent[m.fed]);
-        if (m.verdict == MORE && m.in_payload && m.left == 0)
+        if (m.verdict == NEED_MORE && m.in_payload && m.left == 0)
             m.verdict = end_frame();
     }
-    m.close_came = m.verdict != MORE && (m.skips ? m.close_came : (m.header[0] & 15) == CLOSE);
+    m.close_came = m.verdict != NEED_MORE && (m.skips ? m.close_came : (m.header[0] & 15) == CLOSE);
 }
 
 /* Reads over what the peer has sent behind our Close. */
@@ -1037,14 +1035,14 @@ static void skip(size_t until)
         if (m.in_payload)
             m.left--;
         else
-            m.skipped_all = take_header_byte(sent[m.fed]) != MORE;
+            m.skipped_all = take_header_byte(sent[m.fed]) != NEED_MORE;
     }
 }
 
 /* ---- Judgement -------------------------------------------------------------------------------------- */
 
 /* Returns what the program's own parsers say of the request when it is there at once, and its length. */
-static enum end request_end(struct head *head, size_t *length)
+static enum outcome request_end(struct head *head, size_t *length)
 {
     struct address peer = {.host = "-"};
     struct agreement agreed;
@@ -1055,11 +1053,11 @@ static enum end request_end(struct head *head, size_t *length)
         if (proxy < 0)
             return sent[0] == 0x16 ? TLS_HELLO : PROXY_MALFORMED;
         if (proxy == 0)
-            return MORE;
+            return NEED_MORE;
     }
-    enum end end = parse_head(head, (const char *)sent + proxy, w.sent_before_said - (size_t)proxy);
+    enum outcome end = parse_head(head, (const char *)sent + proxy, w.sent_before_said - (size_t)proxy);
     *length = (size_t)proxy + head->scanned;
-    return end == ACCEPTED ? judge_request(head, &options, &agreed) : end;
+    return end == DONE ? judge_request(head, &options, &agreed) : end;
 }
 
 /* Finds the end of a head: behind its empty line, which is not one before the first line. */
@@ -1127,7 +1125,7 @@ static void judge_reply(uint8_t first, const uint8_t *payload, size_t length)
 {
     static uint8_t inflated[PREFIX_MAX + HUGE_PAGE];
     HOLDS(m.reply_judged < m.reply_count);
-    const struct reply *reply = &replies[m.reply_judged++];
+    const struct due_frame *reply = &replies[m.reply_judged++];
     size_t prefix = reply->opcode == TEXT ? options.prefix.length : 0;
     HOLDS(first == (FIN | reply->opcode | (reply->compressed ? RSV1 : 0)));
     if (reply->compressed) {
@@ -1146,16 +1144,19 @@ static void judge_close(const uint8_t *payload, size_t length)
 {
     if (m.verdict == CLOSED_BY_PEER && length == m.length && memcmp(payload, m.control, length) == 0)
         m.said = CLOSED_BY_PEER;
-    for (enum end end = ACCEPTED + 1; end < COUNT_OF(ends) && m.said == MORE && length > 2; end++)
-        if (ends[end].code == (payload[0] << 8 | payload[1]) && strlen(ends[end].sentence) == length - 2 &&
-            memcmp(ends[end].sentence, payload + 2, length - 2) == 0)
+    for (enum outcome end = DONE + 1; end < OUTCOME_COUNT && m.said == NEED_MORE && length > 2; end++)
+        if (outcomes[end].code == (payload[0] << 8 | payload[1]) &&
+            strlen(outcomes[end].sentence) == length - 2 &&
+            memcmp(outcomes[end].sentence, payload + 2, length - 2) == 0)
             m.said = end;
-    HOLDS(m.said != MORE);
+    HOLDS(m.said != NEED_MORE);
     HOLDS((m.said == NO_MEMORY) == w.refused);
     HOLDS(m.said != IDLE || (options.timeout > 0 && w.time - w.heard >= options.timeout));
     HOLDS(m.said != IDLE || options.ping_interval == 0 || w.pings > 0);
     HOLDS(m.said != STOPPED || w.terminated_at != NEVER);
-    HOLDS(m.said == NO_MEMORY || m.said == (m.verdict != MORE ? m.verdict : m.said == IDLE ? IDLE : STOPPED));
+    HOLDS(m.said == NO_MEMORY || m.said == (m.verdict != NEED_MORE ? m.verdict
+                                            : m.said == IDLE       ? IDLE
+                                                                   : STOPPED));
     HOLDS(m.said == NO_MEMORY || m.reply_judged == m.reply_count);
 }
 
@@ -1168,7 +1169,7 @@ static void judge_frames(void)
         if (available < 2)
             return;
         uint64_t length = frame[1];
-        HOLDS(frame[0] & FIN && !(frame[0] & 0x30) && length < 0x80 && m.said == MORE);
+        HOLDS(frame[0] & FIN && !(frame[0] & 0x30) && length < 0x80 && m.said == NEED_MORE);
         if (length > 125)
             header += length == 126 ? 2 : 8;
         if (available < header)
@@ -1194,13 +1195,13 @@ static void judge_frames(void)
 /* Tells whether our Close forbids to process the peer's: section 7.1.7. */
 static bool answer_is_forbidden(void)
 {
-    return ends[m.said].code == PROTOCOL_ERROR || ends[m.said].code == INVALID_PAYLOAD;
+    return outcomes[m.said].code == PROTOCOL_ERROR || outcomes[m.said].code == INVALID_PAYLOAD;
 }
 
 /* Tells whether what the program has said is a Close that the peer has to answer. */
-static bool expects_close(void)
+static bool awaits_close(void)
 {
-    return w.setting.switches & SOCKETS && m.said != MORE && !(m.said == m.verdict && m.close_came);
+    return w.setting.switches & SOCKETS && m.said != NEED_MORE && !(m.said == m.verdict && m.close_came);
 }
 
 /*
@@ -1211,7 +1212,7 @@ static void judge_wait_for_close(void)
 {
     if (w.said_at == NEVER)
         w.said_at = w.time;
-    HOLDS(expects_close());
+    HOLDS(awaits_close());
     m.skips = !answer_is_forbidden() && m.said != NO_MEMORY;
     if (m.skips)
         skip(w.sent);
@@ -1222,14 +1223,14 @@ static void judge_wait_for_close(void)
 static void judge_end_of_output(void)
 {
     judge_answer();
-    if (m.status != 101 || w.lost || w.write_unfinished || w.failure != MORE)
+    if (m.status != 101 || w.lost || w.write_unfinished || w.failure != NEED_MORE)
         return;
     if (w.said_at == NEVER) {
         feed(w.sent);
         judge_frames();
-        m.skips = expects_close() && !answer_is_forbidden();
+        m.skips = awaits_close() && !answer_is_forbidden();
     }
-    if (!expects_close() || w.peer_gone || w.local_fault || m.said == NO_MEMORY)
+    if (!awaits_close() || w.peer_gone || w.local_fault || m.said == NO_MEMORY)
         return;
     if (m.skips)
         skip(w.sent);
@@ -1251,11 +1252,11 @@ static void judge_so_far(void)
         feed(w.sent);
         judge_frames();
     }
-    if (m.said != MORE) {
+    if (m.said != NEED_MORE) {
         judge_wait_for_close();
         return;
     }
-    HOLDS(m.verdict == MORE && m.said == MORE && w.failure == MORE && !w.refused);
+    HOLDS(m.verdict == NEED_MORE && m.said == NEED_MORE && w.failure == NEED_MORE && !w.refused);
     HOLDS(m.judged == w.received && m.reply_judged == m.reply_count);
     size_t begun = m.in_message ? m.end - m.begin : 0;
     memmove(expected, expected + m.begin, begun);
@@ -1291,7 +1292,7 @@ static void judge_record(const char *line)
 {
     char record[PIPE_BUF + 1];
     take_out_quoted(line, record);
-    char identity[END_NAME_SIZE] = "";
+    char identity[OUTCOME_NAME_SIZE] = "";
     const char *name = strstr(record, " end_id=");
     HOLDS(name);
     name += strlen(" end_id=");
@@ -1299,25 +1300,25 @@ static void judge_record(const char *line)
         HOLDS(i < sizeof identity - 1 && (name[i] == '-' || (name[i] >= '0' && name[i] <= 'z')));
         identity[i] = name[i] == '-' ? '_' : name[i] >= 'a' ? (char)(name[i] - 0x20) : name[i];
     }
-    for (enum end end = ACCEPTED + 1; end < COUNT_OF(ends) && w.end == MORE; end++)
-        if (strcmp(identity, ends[end].identity) == 0)
+    for (enum outcome end = DONE + 1; end < OUTCOME_COUNT && w.end == NEED_MORE; end++)
+        if (strcmp(identity, outcomes[end].identity) == 0)
             w.end = end;
-    HOLDS(w.end != MORE && ++w.records == 1);
+    HOLDS(w.end != NEED_MORE && ++w.records == 1);
     HOLDS(number_in(record, " bytes_in=") == w.sent && number_in(record, " bytes_out=") == w.received);
     judge_answer();
     HOLDS(m.status == (int)number_in(record, " status=") || w.lost || w.write_unfinished);
 }
 
 /* Judges an answer that is not 101. */
-static void judge_refusal(const struct head *head, enum end request)
+static void judge_refusal(const struct head *head, enum outcome request)
 {
     const char *length = find_in_head(m.judged, "Content-Length: ");
     HOLDS(find_in_head(m.judged, "\r\nDate: ") && find_in_head(m.judged, "close\r\n"));
     HOLDS((m.status == 204) == !length);
     HOLDS(w.received - m.judged ==
           (length && !text_is(head->method, "HEAD") ? strtoul(length + 16, NULL, 10) : 0));
-    if (request != MORE)
-        HOLDS(m.status == ends[request].code);
+    if (request != NEED_MORE)
+        HOLDS(m.status == outcomes[request].code);
     else
         HOLDS(m.status == (w.stream_ended ? 400 : 408));
 }
@@ -1331,16 +1332,16 @@ static bool may_be_given_up(void)
 }
 
 /* Tells whether an end is one that the world has caused. */
-static bool is_caused(enum end end, enum end request)
+static bool is_caused(enum outcome end, enum outcome request)
 {
     switch (end) {
     case SILENCE:
     case CUT_OFF:
-        return request == MORE &&
+        return request == NEED_MORE &&
                (w.stream_ended || (end == SILENCE && w.time >= w.began + options.handshake_timeout));
-    case HEAD_TIMEOUT: return request == MORE && w.time >= w.began + options.handshake_timeout;
-    case STOPPED_IN_HEAD: return request == MORE && w.terminated_at != NEVER;
-    case END_OF_INPUT: return m.status == 101 && m.verdict == MORE && w.stream_ended;
+    case HEAD_TIMEOUT: return request == NEED_MORE && w.time >= w.began + options.handshake_timeout;
+    case STOPPED_IN_HEAD: return request == NEED_MORE && w.terminated_at != NEVER;
+    case END_OF_INPUT: return m.status == 101 && m.verdict == NEED_MORE && w.stream_ended;
     case NOT_READ: return may_be_given_up() && (w.lingering || !(w.setting.switches & SOCKETS));
     case LINGER_FAILED: return w.lingering && w.local_fault;
     case CLOCK_FAILED: return w.faults[TIMER_FAULT] > 0 && w.local_fault;
@@ -1348,7 +1349,8 @@ static bool is_caused(enum end end, enum end request)
     case NETWORK_LOST:
     case READ_FAILED:
     case WRITE_FAILED: return w.failure == end;
-    default: return ends[end].code >= 1000 ? m.said == end || w.lost || w.write_unfinished : request == end;
+    default:
+        return outcomes[end].code >= 1000 ? m.said == end || w.lost || w.write_unfinished : request == end;
     }
 }
 
@@ -1357,28 +1359,29 @@ static void judge_end(void)
 {
     static struct head head;
     size_t length = 0;
-    enum end request = request_end(&head, &length);
+    enum outcome request = request_end(&head, &length);
     bool cut = w.lost || (w.write_unfinished && may_be_given_up());
     HOLDS(w.exit_status == (w.local_fault ? EX_OSERR : EXIT_SUCCESS));
     HOLDS(cut || !w.write_unfinished);
     judge_answer();
     HOLDS(w.received == 0 || m.status > 0 || cut);
     if (m.status == 101) {
-        HOLDS(request == ACCEPTED && (m.fed > length || m.fed == length));
+        HOLDS(request == DONE && (m.fed > length || m.fed == length));
         feed(w.sent_before_said);
         judge_frames();
         HOLDS(cut || m.judged == w.received);
-        HOLDS(cut || m.said != MORE || (m.verdict == MORE && m.reply_judged == m.reply_count));
-        HOLDS(cut || m.said != MORE || w.stream_ended || w.failure != MORE);
+        HOLDS(cut || m.said != NEED_MORE || (m.verdict == NEED_MORE && m.reply_judged == m.reply_count));
+        HOLDS(cut || m.said != NEED_MORE || w.stream_ended || w.failure != NEED_MORE);
     } else if (m.status > 0 && !cut) {
         judge_refusal(&head, request);
     } else if (!cut) {
-        HOLDS(w.failure != MORE || (request == MORE && (w.stream_ended || w.terminated_at != NEVER ||
-                                                        w.time >= w.began + options.handshake_timeout)));
+        HOLDS(w.failure != NEED_MORE ||
+              (request == NEED_MORE && (w.stream_ended || w.terminated_at != NEVER ||
+                                        w.time >= w.began + options.handshake_timeout)));
     }
-    HOLDS(w.end == MORE || is_caused(w.end, request));
-    HOLDS(w.records == 1 || w.setting.switches & QUIET || ends[request].code == 200 ||
-          ends[request].code == 204 || (m.status == 0 && head.scanned == 0));
+    HOLDS(w.end == NEED_MORE || is_caused(w.end, request));
+    HOLDS(w.records == 1 || w.setting.switches & QUIET || outcomes[request].code == 200 ||
+          outcomes[request].code == 204 || (m.status == 0 && head.scanned == 0));
 }
 
 /* ---- Start ------------------------------------------------------------------------------------------ */
@@ -1401,7 +1404,7 @@ static void begin_options(const struct setting *setting)
     static const char *const origins[][3] = {
         {NULL}, {"null", "https://a.example"}, {"any"}, {"http://b.example"}};
     static const char *const subprotocols[][3] = {{NULL}, {"none"}, {"chat", "b"}, {"any"}};
-    char complaint[LOGGED_MAX], long_prefix[PREFIX_MAX + 1] = "";
+    char complaint[COMPLAINT_SIZE], long_prefix[PREFIX_MAX + 1] = "";
     const char *prefix = prefixes[setting->sizes >> 3 & 3];
     options = (struct options){
         .max_message = sizes[setting->sizes & 7],
@@ -1444,34 +1447,21 @@ static void begin_world(const uint8_t *input, size_t length, size_t beginning)
     w.expiry = w.write_began = w.terminated_at = w.said_at = w.shut_at = w.writing_stops_at = NEVER;
     begin_options(&w.setting);
 
-    memset(c, 0, offsetof(struct connection, input));
+    memset(c, 0, offsetof(struct connection, stream.input));
+    memset(&c->codec, 0, sizeof *c - offsetof(struct connection, codec));
+    c->options = &options;
     stopping = expired = timer_bounds_log = 0;
     armed_for = NEVER;
     c->log.channel = channels[w.setting.more_switches & CHANNEL];
+    c->log.verbose = options.verbose;
     c->log.under_systemd = w.setting.more_switches & UNDER_SYSTEMD;
     c->log.journal_sendv = world_journal;
     c->log.notify = world_notify;
-    c->sockets = w.setting.switches & SOCKETS;
+    c->stream.sockets = w.setting.switches & SOCKETS;
     c->sandboxed = w.setting.more_switches & SANDBOXED;
-    c->input_flags = c->output_flags = O_RDWR;
+    c->stream.input_flags = c->stream.output_flags = O_RDWR;
     c->peer = w.setting.more_switches & VERSION_4 ? (struct address){"192.0.2.1", "7"}
                                                   : (struct address){"2001:db8::1", ""};
-}
-
-/* Does what main does after the start. */
-static _Noreturn void serve(struct connection *c)
-{
-    c->started = c->time = now();
-    c->stop_deadline = c->message.release_at = NEVER;
-    enum end end = read_request(c);
-    if (end == ACCEPTED) {
-        send_switching(c);
-        if (options.verbose)
-            log_head(c);
-        notify_status(c, "echoing");
-        end = echo_messages(c);
-    }
-    conclude(c, end);
 }
 
 static void fuzz_connection(const uint8_t *input, size_t length)
@@ -1495,7 +1485,7 @@ static void fuzz_connection(const uint8_t *input, size_t length)
         judge_end();
     for (unsigned i = 0; i < w.maps; i++)
         ASAN_UNPOISON_MEMORY_REGION(pools[i], POOL_SIZE);
-    ASAN_UNPOISON_MEMORY_REGION(connection.input, sizeof connection.input);
+    ASAN_UNPOISON_MEMORY_REGION(connection.stream.input, INPUT_SIZE);
 }
 
 TARGETS({"connection", fuzz_connection})

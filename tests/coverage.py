@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Usage: tests/coverage.py corpus|all
 
-Print by section of ws-echo.c how many of its lines and branches are reached, and which are not, by
+Print by file of the program how many of its lines and branches are reached, and which are not, by
   corpus   the corpora of the fuzzers alone
   all      the tests of make check, and those of make check-system that are about the program alone, if root runs them
 """
@@ -9,72 +9,60 @@ Print by section of ws-echo.c how many of its lines and branches are reached, an
 import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
 
-TOP = pathlib.Path(__file__).resolve().parent.parent
-PROGRAM = TOP / "ws-echo.c"
+import wire
+from wire import TOP
+
 CORPORA = TOP / "tests" / "corpora"
-SECTION = re.compile(r"^/\* -{4} (.+?) -+ \*/$")
-
-
-def flags():
-    """The flags that the program is compiled with, and those that count lines."""
-    command = ["make", "-s", "--no-print-directory", "--eval=print-flags: build/page.h ; @: $(info $(OURS))",
-               "print-flags"]
-    made = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=True)
-    return [*made.stdout.split("\n", maxsplit=1)[0].replace("'", "").split(), "-O0", "-U_FORTIFY_SOURCE", "--coverage",
-            "-DWITHOUT_FILTER"]
 
 
 def compiled(source, folder, *more):
     """Compile a source to count lines, in a folder that will have the counts, and return the program."""
     program = folder / pathlib.Path(source).stem
-    subprocess.run(["gcc", *flags(), *more, "-c", TOP / source, "-o", f"{program}.o", f"-I{TOP / 'build'}"], cwd=folder,
-                   check=True)
+    subprocess.run(["make", "-s", wire.UNIT], cwd=TOP, check=True)
+    subprocess.run(["gcc", *wire.compiler_flags(), "-O0", "-U_FORTIFY_SOURCE", "--coverage", "-DWITHOUT_FILTER", *more, "-c",
+                    TOP / source, "-o", f"{program}.o", f"-I{TOP / 'src'}", f"-I{TOP / 'build'}"], cwd=folder, check=True)
     subprocess.run(["gcc", "--coverage", "-pie", "-o", program, f"{program}.o", "-lnettle", "-lz", "-ldl"], cwd=folder,
                    check=True)
     return program
 
 
 def counts(folder):
-    """How often each line of ws-echo.c was reached, and each branch of it, by all programs that were compiled in a
-    folder."""
-    lines, branches = {}, {}
+    """How often each line of each file was reached, and each branch of it, by all programs that were compiled in a
+    folder: {file: ({line: count}, {(line, branch): count})}."""
+    found = {path: ({}, {}) for path in wire.files_of_the_program()}
     for data in folder.glob("*.gcda"):
         said = subprocess.run(["gcov", "--json-format", "--branch-probabilities", "--stdout", data], cwd=folder,
                               capture_output=True, check=True)
         for file in json.loads(said.stdout)["files"]:
-            if pathlib.Path(folder, file["file"]).resolve() == PROGRAM:
+            path = pathlib.Path(folder, file["file"]).resolve()
+            if path in found:
+                lines, branches = found[path]
                 for line in file["lines"]:
                     number = line["line_number"]
                     lines[number] = lines.get(number, 0) + line["count"]
                     for branch, taken in enumerate(line["branches"]):
                         branches[number, branch] = branches.get((number, branch), 0) + taken["count"]
-    return lines, branches
+    return {path: both for path, both in found.items() if both[0]}
 
 
-def report(lines, branches):
-    """Print the counts by section, and the branches that are not taken from lines that are reached."""
-    source, sections = PROGRAM.read_text().splitlines(), {"": []}
-    for number, text in enumerate(source, 1):
-        if heading := SECTION.match(text):
-            sections[heading[1]] = []
-        if number in lines:
-            list(sections.values())[-1].append(number)
-    for name, numbers in sections.items():
-        if numbers:
-            missed = [number for number in numbers if not lines[number]]
-            taken = [bool(count) for (number, _), count in branches.items() if number in numbers]
-            print(f"{name:34} {share(len(numbers) - len(missed), len(numbers), 'lines')}"
-                  f" {share(sum(taken), len(taken), 'branches')}", f" but for {ranges(missed)}" if missed else "")
+def report(found):
+    """Print the counts by file, and the branches that are not taken from lines that are reached."""
+    for path, (lines, branches) in found.items():
+        missed = [number for number in sorted(lines) if not lines[number]]
+        print(f"{path.relative_to(TOP)!s:34} {share(len(lines) - len(missed), len(lines), 'lines')}"
+              f" {share(sum(map(bool, branches.values())), len(branches), 'branches')}",
+              f" but for {ranges(missed)}" if missed else "")
     print("\nBranches that are not taken from lines that are reached:")
-    for number in sorted(lines):
-        ways = [count for (line, _), count in branches.items() if line == number]
-        if lines[number] and not all(ways):
-            print(f"{number:5} {ways.count(0)} of {len(ways):2}  {source[number - 1].strip()}")
+    for path, (lines, branches) in found.items():
+        source = path.read_text().splitlines()
+        for number in sorted(lines):
+            ways = [count for (line, _), count in branches.items() if line == number]
+            if lines[number] and not all(ways):
+                print(f"{path.name}:{number}: {ways.count(0)} of {len(ways):2}  {source[number - 1].strip()}")
 
 
 def share(part, whole, what):
@@ -106,11 +94,10 @@ def tests(folder):
     """Run the tests that start the program, and those in C that include it."""
     folder.chmod(0o777)
     os.umask(0)  # it becomes somebody else, who adds to the same counts
-    program, script = compiled("ws-echo.c", folder), folder / "start"
+    program, script = compiled(wire.UNIT, folder), folder / "start"
     script.write_text(f'#!/bin/bash -p\nexec -a "$0" {program} "$@"\n')
     script.chmod(0o755)
     subprocess.run([program, "--version"], stdout=subprocess.DEVNULL, check=True)  # that there is a file
-    sys.path.insert(0, str(TOP / "tests"))
     import conftest
     as_root = {f"system/{name}" for name in conftest.AS_ROOT}  # which are skipped without
     names = ({path.name for path in TOP.glob("tests/test_*.py")} | as_root) - conftest.ONCE - TRACED
@@ -132,7 +119,7 @@ def main():
         sys.exit(__doc__)
     with tempfile.TemporaryDirectory() as folder:
         RUNS[sys.argv[1]](pathlib.Path(folder))
-        report(*counts(pathlib.Path(folder)))
+        report(counts(pathlib.Path(folder)))
 
 
 main()

@@ -1,5 +1,5 @@
 /*
- * Asks the system call filter of ws-echo.c, which is included, about calls without making them.
+ * Asks the system call filter of the program, which is included, about calls without making them.
  *
  *     filter CHANNEL VALUE...    enters the sandbox for a log channel and prints each call that is allowed,
  *                                its number and three arguments, for every number there may be and every
@@ -11,7 +11,7 @@
  * that, so EPERM is the answer of ws-echo's own.
  */
 #define main ws_echo_main
-#include "../ws-echo.c"
+#include "../build/ws-echo.c"
 #undef main
 
 #define MARK UINT64_C(0x77732d6563686f21)
@@ -86,7 +86,7 @@ int main(int argc, char **argv)
     for (int i = 2; i < argc && count < (int)COUNT_OF(values); i++)
         values[count++] = atol(argv[i]);
     answer_marked_calls();
-    enter_sandbox(&log);
+    enter_sandbox(&log, false);
     if (count == 0)
         return call_of_i386() == -EPERM ? 0 : 1;
     for (int i = 0; i < 2 * NUMBERS; i++)

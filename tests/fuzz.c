@@ -1,11 +1,11 @@
 /*
- * A fuzzer of the pure functions of ws-echo.c: see fuzz.h
+ * A fuzzer of the pure functions of the rooms: see fuzz.h
  *
  * The result of a function must be consistent, and must depend neither on where its bytes are cut nor on what
  * stands behind them.
  */
 #define main ws_echo_main
-#include "../ws-echo.c"
+#include "../build/ws-echo.c"
 #undef main
 
 #include "fuzz.h"
@@ -48,8 +48,8 @@ static bool agreed_again(const char *extension, const struct compression *agreed
 {
     struct compression again = {0};
     bool whole = parse_extension(TEXT_OF(extension), &again);
-    if (agreed->parameters[CLIENT_MAX_WINDOW_BITS] == WITHOUT_VALUE) /* which is not answered */
-        again.parameters[CLIENT_MAX_WINDOW_BITS] = WITHOUT_VALUE;
+    if (agreed->given[CLIENT_MAX_WINDOW_BITS] && !agreed->values[CLIENT_MAX_WINDOW_BITS])
+        again.given[CLIENT_MAX_WINDOW_BITS] = true; /* which is not answered */
     return whole == agreed->acceptable && memcmp(&again, agreed, whole ? sizeof again : 0) == 0;
 }
 
@@ -108,18 +108,18 @@ static void judge_readable(const struct head *head, const char *bytes, size_t le
         struct agreement agreed = {0};
         struct text subprotocol;
         char extension[EXTENSION_SIZE];
-        enum end answer = judge_request(head, &served[i], &agreed);
+        enum outcome answer = judge_request(head, &served[i], &agreed);
         subprotocol = agreed.subprotocol;
-        HOLDS(answer == ACCEPTED || ends[answer].code >= 200);
+        HOLDS(answer == DONE || outcomes[answer].code >= 200);
         bool known = is_one_of(head->method, " GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH ");
-        HOLDS(known || ends[answer].code == 404 || ends[answer].code == 501);
-        HOLDS(!known || ends[answer].code != 501);
+        HOLDS(known || outcomes[answer].code == 404 || outcomes[answer].code == 501);
+        HOLDS(!known || outcomes[answer].code != 501);
         HOLDS(answer != METHODS_TOLD || is_one_of(head->method, " OPTIONS "));
-        HOLDS(answer != ACCEPTED || is_one_of(head->method, " GET "));
-        HOLDS(answer != ACCEPTED || list_includes(head, "Upgrade", "websocket"));
-        if (answer == ACCEPTED && subprotocol.length > 0)
+        HOLDS(answer != DONE || is_one_of(head->method, " GET "));
+        HOLDS(answer != DONE || list_includes(head, "Upgrade", "websocket"));
+        if (answer == DONE && subprotocol.length > 0)
             HOLDS(is_token(subprotocol) && lies_within(subprotocol, bytes, length));
-        if (answer == ACCEPTED) {
+        if (answer == DONE) {
             describe_compression(&agreed.compression, extension);
             HOLDS(memchr(extension, '\0', sizeof extension) && (served[i].deflate || !*extension));
             HOLDS(agreed_again(extension, &agreed.compression));
@@ -160,22 +160,22 @@ static void fuzz_head(const uint8_t *input, size_t length)
     struct head whole = {0}, parts = {0}, byte_by_byte = {0};
     size_t place = take_place(&input, &length);
     char *bytes = copy_of(input, length), *cut_off = copy_of(input, place);
-    enum end answer = parse_head(&whole, bytes, length);
-    enum end first = parse_head(&parts, cut_off, place);
-    HOLDS(first == MORE || first == answer);
+    enum outcome answer = parse_head(&whole, bytes, length);
+    enum outcome first = parse_head(&parts, cut_off, place);
+    HOLDS(first == NEED_MORE || first == answer);
     parts = (struct head){0}; /* its texts point into `cut_off`; now the rest follows in `bytes` */
     HOLDS(parse_head(&parts, bytes, place) == first);
     HOLDS(parts.scanned <= place);
-    if (first == MORE)
+    if (first == NEED_MORE)
         HOLDS(parse_head(&parts, bytes, length) == answer);
     HOLDS(is_same_head(&whole, &parts));
-    enum end last = MORE;
-    for (size_t i = 1; last == MORE && i <= length; i++)
+    enum outcome last = NEED_MORE;
+    for (size_t i = 1; last == NEED_MORE && i <= length; i++)
         last = parse_head(&byte_by_byte, bytes, i);
     HOLDS(last == answer && is_same_head(&whole, &byte_by_byte));
-    HOLDS(answer == MORE || answer == ACCEPTED || ends[answer].code >= 400);
-    HOLDS(answer != MORE || (whole.scanned == length && length <= HEAD_MAX));
-    if (answer == ACCEPTED)
+    HOLDS(answer == NEED_MORE || answer == DONE || outcomes[answer].code >= 400);
+    HOLDS(answer != NEED_MORE || (whole.scanned == length && length <= HEAD_MAX));
+    if (answer == DONE)
         judge_readable(&whole, bytes, length);
     free(bytes);
     free(cut_off);
@@ -216,7 +216,7 @@ static void fuzz_proxy_header(const uint8_t *input, size_t length)
 enum { CLIENT_HEADER_MAX = 14 /* bytes, section 5.2: two, eight of length, four of key */ };
 
 /* Judges a header by the rules of section 5.2, 5.4 and 5.5, as far as `length` bytes of it allow. */
-static enum end header_verdict(const uint8_t *bytes, size_t length, bool in_message, bool extended)
+static enum outcome header_verdict(const uint8_t *bytes, size_t length, bool in_message, bool extended)
 {
     unsigned opcode = length > 0 ? bytes[0] & 15 : 0, kind = length > 1 ? bytes[1] & 127 : 0;
     bool control = opcode & 8, data_begins = opcode == 1 || opcode == 2;
@@ -225,7 +225,7 @@ static enum end header_verdict(const uint8_t *bytes, size_t length, bool in_mess
     for (size_t i = 2; i < 2 + size && i < length; i++)
         announced = announced * 256 + bytes[i];
     if (length == 0)
-        return MORE;
+        return NEED_MORE;
     if (bytes[0] & 0x30 || (bytes[0] & 0x40 && !(extended && data_begins)))
         return RSV_SET;
     if ((opcode & 7) > 2)
@@ -242,7 +242,7 @@ static enum end header_verdict(const uint8_t *bytes, size_t length, bool in_mess
         return LENGTH_TOP_BIT;
     if (size > 0 && length >= 2 + size && announced < (size == 2 ? 126 : 65536))
         return LENGTH_NOT_MINIMAL;
-    return length < 2 + size + 4 ? MORE : ACCEPTED;
+    return length < 2 + size + 4 ? NEED_MORE : DONE;
 }
 
 static void fuzz_frame(const uint8_t *input, size_t length)
@@ -251,19 +251,19 @@ static void fuzz_frame(const uint8_t *input, size_t length)
     bool in_message = place % 2, extended = place / 2 % 2;
     uint8_t *bytes = copy_of(input, length), *part = copy_of(input, place), header[CLIENT_HEADER_MAX];
     struct frame frame = {0}, frame_of_part = {0};
-    enum end ending = decode_frame_header(bytes, length, in_message, extended, &frame);
-    enum end ending_of_part = decode_frame_header(part, place, in_message, extended, &frame_of_part);
-    HOLDS(ending_of_part == MORE || ending_of_part == ending);
+    enum outcome ending = decode_frame_header(bytes, length, in_message, extended, &frame);
+    enum outcome ending_of_part = decode_frame_header(part, place, in_message, extended, &frame_of_part);
+    HOLDS(ending_of_part == NEED_MORE || ending_of_part == ending);
     for (size_t i = 0; i <= length && i <= CLIENT_HEADER_MAX; i++) {
         struct frame frame_so_far = {0};
         HOLDS(decode_frame_header(bytes, i, in_message, extended, &frame_so_far) ==
               header_verdict(bytes, i, in_message, extended));
     }
-    HOLDS(ending == MORE || ending == ACCEPTED || ends[ending].code == PROTOCOL_ERROR);
-    HOLDS(ending != MORE || length < CLIENT_HEADER_MAX);
-    HOLDS(ending != ACCEPTED || frame.header_length <= length);
-    HOLDS(ending_of_part != ACCEPTED || frame_of_part.header_length <= place);
-    if (ending == ACCEPTED) {
+    HOLDS(ending == NEED_MORE || ending == DONE || outcomes[ending].code == PROTOCOL_ERROR);
+    HOLDS(ending != NEED_MORE || length < CLIENT_HEADER_MAX);
+    HOLDS(ending != DONE || frame.header_length <= length);
+    HOLDS(ending_of_part != DONE || frame_of_part.header_length <= place);
+    if (ending == DONE) {
         size_t size = encode_frame_header(header, frame.opcode, frame.length);
         HOLDS(size + sizeof frame.masking_key == frame.header_length);
         header[0] &= (uint8_t)(frame.fin ? 0xff : 0x7f);
@@ -312,8 +312,9 @@ static void fuzz_utf8(const uint8_t *input, size_t length)
     struct frame frame = {0};
     uint8_t *bytes = copy_of(input, length), *rest = copy_of(input + place, length - place);
     uint8_t *masked = copy_of(input, length), *payload = copy_of(input, length);
+    uint8_t *unmasked = copy_of(input, length);
     uint8_t state = utf8_state_after(UTF8_WHOLE, bytes, length), byte_by_byte = UTF8_WHOLE;
-    uint8_t of_payload = UTF8_WHOLE;
+    uint8_t of_payload = UTF8_WHOLE, of_unmasked = UTF8_WHOLE;
     for (size_t i = 0; i < length; i++)
         byte_by_byte = utf8_state_after(byte_by_byte, bytes + i, 1);
     HOLDS((state == UTF8_WHOLE) == is_text(bytes, length) &&
@@ -329,78 +330,95 @@ static void fuzz_utf8(const uint8_t *input, size_t length)
           (state != UTF8_WRONG));
     HOLDS(state == UTF8_WRONG || memcmp(payload, bytes, length) == 0);
     HOLDS(state == of_payload);
+    HOLDS((validate(&of_unmasked, unmasked, place) &&
+           validate(&of_unmasked, unmasked + place, length - place)) == (state != UTF8_WRONG));
+    HOLDS(state == of_unmasked && memcmp(unmasked, bytes, length) == 0);
     free(bytes);
     free(rest);
     free(masked);
     free(payload);
+    free(unmasked);
 }
 
 /* ---- Compression ------------------------------------------------------------------------------------ */
 
 enum { INFLATED_MAX = 5000 /* bytes; more is too large */ };
 
-/* Inflates the two parts of a message's payload into a connection.  Returns how that ends. */
-static enum end inflate_parts(struct connection *c, uint8_t opcode, const uint8_t *payload, size_t place,
-                              size_t length)
+/* What a compressed message needs. */
+struct inflating {
+    struct codec codec;
+    struct message message;
+    struct compression agreed;
+};
+
+/* Inflates the two parts of a message's payload.  Returns how that ends. */
+static enum outcome inflate_parts(struct inflating *into, uint8_t opcode, const uint8_t *payload,
+                                  size_t place, size_t length)
 {
     uint8_t *first = copy_of(payload, place), *other = copy_of(payload + place, length - place);
-    c->agreed.compression.parameters[CLIENT_NO_CONTEXT_TAKEOVER] = WITHOUT_VALUE;
-    c->message.opcode = opcode;
-    c->message.compressed = true;
-    c->message.utf8 = UTF8_WHOLE;
-    c->message.length = 0;
-    HOLDS(map_message(&c->message) && begin_inflating(c));
-    enum end end = inflate_payload(c, first, place, false);
-    if (end == ACCEPTED)
-        end = inflate_payload(c, other, length - place, true);
+    struct message *message = &into->message;
+    into->agreed.given[CLIENT_NO_CONTEXT_TAKEOVER] = true;
+    message->limit = INFLATED_MAX;
+    message->opcode = opcode;
+    message->compressed = true;
+    message->utf8 = UTF8_WHOLE;
+    message->length = 0;
+    HOLDS(map_message(message) && begin_inflating(&into->codec, message, &into->agreed));
+    enum outcome end = inflate_payload(&into->codec, message, first, place, false);
+    if (end == DONE)
+        end = inflate_payload(&into->codec, message, other, length - place, true);
+    HOLDS(memcmp(first, payload, place) == 0 && memcmp(other, payload + place, length - place) == 0);
     free(first);
     free(other);
     return end;
 }
 
 /* Inflates our reply, without what the program has for that. */
-static void judge_reply(const uint8_t *reply, size_t length, const uint8_t *message, size_t message_length)
+static void judge_reply(const struct reply *reply, const uint8_t *message, size_t message_length)
 {
     static const uint8_t tail[] = {0x00, 0x00, 0xff, 0xff};
     static uint8_t inflated[PREFIX_MAX + INFLATED_MAX + 1];
-    size_t header = reply_header_length(reply);
-    z_stream stream = {.next_in = reply + header,
-                       .avail_in = (unsigned)(length - header),
+    uint8_t header[REPLY_HEADER_MAX], first_byte = reply->bytes[0];
+    size_t header_length = encode_frame_header(header, first_byte & 0x0f, reply->payload_length);
+    header[0] |= RSV1;
+    HOLDS(header_length + reply->payload_length == reply->length);
+    HOLDS(memcmp(header, reply->bytes, header_length) == 0);
+    z_stream stream = {.next_in = reply->bytes + header_length,
+                       .avail_in = (unsigned)reply->payload_length,
                        .next_out = inflated,
                        .avail_out = sizeof inflated};
-    HOLDS((reply[0] & ~(TEXT | BINARY)) == (FIN | RSV1) && inflateInit2(&stream, -WINDOW_BITS_MAX) == Z_OK);
+    HOLDS((first_byte & ~(TEXT | BINARY)) == (FIN | RSV1) && inflateInit2(&stream, -WINDOW_BITS_MAX) == Z_OK);
     int first = inflate(&stream, Z_SYNC_FLUSH);
     stream.next_in = tail;
     stream.avail_in = sizeof tail;
     HOLDS(first == Z_OK && inflate(&stream, Z_SYNC_FLUSH) == Z_OK && stream.avail_in == 0);
-    size_t prefix = (reply[0] & 0x0f) == TEXT ? options.prefix.length : 0;
+    size_t prefix = (first_byte & 0x0f) == TEXT ? defaults.prefix.length : 0;
     HOLDS(stream.total_out == prefix + message_length);
-    HOLDS(memcmp(inflated, options.prefix.bytes, prefix) == 0);
+    HOLDS(memcmp(inflated, defaults.prefix.bytes, prefix) == 0);
     HOLDS(memcmp(inflated + prefix, message, message_length) == 0);
     inflateEnd(&stream);
 }
 
 static void fuzz_compressed_message(const uint8_t *input, size_t length)
 {
-    static struct connection whole, cut_up;
-    size_t place = take_place(&input, &length), reply_length;
+    static struct inflating whole, cut_up;
+    size_t place = take_place(&input, &length);
     uint8_t opcode = place % 2 ? TEXT : BINARY;
-    options.max_message = INFLATED_MAX;
-    enum end end = inflate_parts(&whole, opcode, input, 0, length);
-    enum end end_of_parts = inflate_parts(&cut_up, opcode, input, place, length);
+    enum outcome end = inflate_parts(&whole, opcode, input, 0, length);
+    enum outcome end_of_parts = inflate_parts(&cut_up, opcode, input, place, length);
     const struct message *one = &whole.message, *other = &cut_up.message;
     HOLDS(end == end_of_parts && one->utf8 == other->utf8);
     HOLDS(one->length == other->length || end == TEXT_NOT_UTF8); /* which is found out piece by piece */
     HOLDS(memcmp(one->memory + REPLY_ROOM, other->memory + REPLY_ROOM, (size_t)other->length) == 0);
-    HOLDS(end == ACCEPTED || ends[end].code == INVALID_PAYLOAD || end == MESSAGE_TOO_BIG);
+    HOLDS(end == DONE || outcomes[end].code == INVALID_PAYLOAD || end == MESSAGE_TOO_BIG);
     HOLDS((one->length > INFLATED_MAX) == (end == MESSAGE_TOO_BIG) || end == TEXT_NOT_UTF8);
     HOLDS(opcode == BINARY || (one->utf8 == UTF8_WRONG) == (end == TEXT_NOT_UTF8));
-    if (end != ACCEPTED)
+    if (end != DONE)
         return;
-    whole.agreed.compression.parameters[SERVER_NO_CONTEXT_TAKEOVER] = WITHOUT_VALUE;
-    const uint8_t *reply = deflate_message(&whole, &reply_length);
-    HOLDS(reply);
-    judge_reply(reply, reply_length, other->memory + REPLY_ROOM, (size_t)other->length);
+    whole.agreed.given[SERVER_NO_CONTEXT_TAKEOVER] = true;
+    struct reply reply = deflate_message(&whole.codec, &whole.message, &defaults.prefix, &whole.agreed);
+    HOLDS(reply.bytes);
+    judge_reply(&reply, other->memory + REPLY_ROOM, (size_t)other->length);
 }
 
 /* ---- Command line ----------------------------------------------------------------------------------- */
@@ -439,9 +457,10 @@ static void add_duration(char **words, int *count, const char *name, int64_t dur
 /* Writes options out in their long form, and parses that: the result must be the same. */
 static void judge_written_options(const struct options *options_read)
 {
-    char *words[3 * CHOICES_MAX + 16] = {"ws-echo"}, complaint[LOGGED_MAX], prefix[3 * PREFIX_MAX + 1] = "";
+    char *words[3 * CHOICES_MAX + 16] = {"ws-echo"}, complaint[COMPLAINT_SIZE],
+                                  prefix[3 * PREFIX_MAX + 1] = "";
     int count = 1;
-    struct options again = options;
+    struct options again;
     for (size_t i = 0; i < options_read->prefix.length; i++)
         sprintf(prefix + 3 * i, "%%%02x", (uint8_t)options_read->prefix.bytes[i]);
     add_choices(words, &count, "path", &options_read->paths);
@@ -469,9 +488,9 @@ static void judge_written_options(const struct options *options_read)
 static void fuzz_options(const uint8_t *input, size_t length)
 {
     enum { WORDS_MAX = 80 };
-    char *words[WORDS_MAX + 2] = {"ws-echo"}, complaint[LOGGED_MAX] = "";
+    char *words[WORDS_MAX + 2] = {"ws-echo"}, complaint[COMPLAINT_SIZE] = "";
     char *bytes = copy_of(input, length), *next = bytes;
-    struct options into = options;
+    struct options into;
     int count = 1;
     while (next < bytes + length && count <= WORDS_MAX) {
         words[count] = strndup(next, (size_t)(bytes + length - next));

@@ -1,7 +1,7 @@
 /*
  * What the fuzzers have in common
  *
- * A fuzzer includes ws-echo.c to call its functions, and lists its targets at the end with TARGETS.  The
+ * A fuzzer includes the program to call its functions, and lists its targets at the end with TARGETS.  The
  * environment variable TARGET names the one that runs; its inputs are in corpora/TARGET.
  *
  *     clang -fsanitize=fuzzer,address,undefined    libFuzzer searches for inputs until it is stopped

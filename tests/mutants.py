@@ -1,14 +1,14 @@
 #!/usr/bin/python3
-"""Changes ws-echo.c in one place at a time, and tells whether the tests notice: mutation testing.
+"""Changes the program in one place at a time, and tells whether the tests notice: mutation testing.
 
-    mutants.py                     about 400 mutants, spread over all sections; `make mutants`
+    mutants.py                     about 400 mutants, spread over all rooms; `make mutants`
     mutants.py --number=2000       more of them; the first 400 are the same
-    mutants.py --only=utf-8        those of a section, by the beginning of its name, in lower case; or of an id
+    mutants.py --only=utf8         those of a room, or that of an id
     mutants.py --list              prints them, and runs nothing
     mutants.py --changed=REV       for CI: those on lines that differ from REV, as many as begin in --seconds, or 400
     mutants.py --again             runs anew those that no test noticed
     mutants.py --first             leaves those open that the first tests do not notice
-    mutants.py --report            the figures of what has been run, by section, and the survivors
+    mutants.py --report            the figures of what has been run, by room, and the survivors
     mutants.py --units             the settings of units and the like instead; with --system, whether a real systemd
                                    notices what the list of settings does not; as root, for hours
 
@@ -18,17 +18,18 @@ kind, a letter of a string changed, a row of a table or a system call of the fil
 Comments and most lines of the preprocessor are left alone. Mutants are found in the text, without a parser
 of C: one that does not compile is none, and one that leaves the object code as it was is equivalent.
 
-Each is compiled alone and meets, until one of them fails, first the tests that concern its section (NOTICED_BY),
+A room is a header and a source of one name in src/, or ws-echo.c. Each mutant is compiled with all other rooms as
+they are, and meets, until one of them fails, first the tests that concern its room (NOTICED_BY),
 then all others that `make check` runs and that depend on what the program does; as root also those of `make
 check-system` that are about the program alone. A test that fails, or takes longer than LIMIT, has noticed the
 mutant. What cannot be noticed stands in mutants.txt with its reason.
 
-The identity of a mutant is made of the text that it changes, so it outlives changes elsewhere in the file.
+The identity of a mutant is made of the text that it changes, so it outlives changes elsewhere in its room.
 Results are kept in build/mutants/results.jsonl: what has been run is not run again, unless --again or
 --fresh say so. The sample depends on --seed alone. Each of --jobs works on a copy of the tree, below build/ too.
 
 The exit status is 1 if less than 97 % of the mutants that are not equivalent were noticed. With --changed, if REV
-is unknown, as in a shallow clone, or nothing of ws-echo.c has changed since, the sample is spread over all sections.
+is unknown, as in a shallow clone, or nothing of the program has changed since, the sample is spread over all rooms.
 """
 
 import argparse
@@ -51,36 +52,44 @@ import sys
 import threading
 import time
 
+import wire
+from wire import TOP, UNIT
+
 HERE = pathlib.Path(__file__).resolve().parent
-TOP = HERE.parent
 PLACE = TOP / "build/mutants"
 RESULTS = PLACE / "results.jsonl"
 EQUIVALENT = HERE / "mutants.txt"
-SOURCE = "ws-echo.c"
 LIMIT = 20  # seconds until a test gives up waiting, in place of wire.LIMIT
 STAGE_LIMIT = 600  # seconds for all tests of one stage
 WANTED = 0.97
 
-# The tests that notice most in a section, the quick ones first. "unit" is unit.c alone, but for what takes long in it,
+# The tests that notice most in a room, the quick ones first. "unit" is unit.c alone, but for what takes long in it,
 # "whole-unit" all of it. Those of system/ need root, and are left out without.
 NOTICED_BY = {
-    "Limits and types": "unit handshake frames head options texts record page_served compression",
-    "Addresses": "unit record",
-    "UTF-8": "whole-unit frames",
-    "Options": "unit texts options completion manual",
-    "Clock": "unit frames record clock",
-    "The record": "unit texts system/channels record options",
-    "Start": "texts options system/users system/channels record privileges",
-    "Sandbox": "system/channels privileges system/users faults",
-    "Input and output": "unit frames system/channels cuts system_calls faults closing",
-    "PROXY protocol": "unit proxy_protocol",
-    "Request head": "unit head",
-    "Handshake": "unit handshake page_served head proxy_protocol record texts compression",
-    "Frames": "whole-unit frames conformance record",
-    "Compression": "unit compression record",
-    "Echo": "unit frames compression record system_calls faults",
-    "Closing": "unit frames head record faults closing",
-    "main": "handshake system/channels record options system/users privileges",
+    "address": "unit record",
+    "answer": "unit handshake page_served head proxy_protocol texts",
+    "basics": "unit record clock options",
+    "clock": "unit frames record clock options",
+    "closing": "unit frames head record faults closing own_close",
+    "connection": "unit record frames",
+    "deflate": "unit compression record",
+    "echo": "unit frames compression record system_calls faults",
+    "extension": "unit compression handshake head",
+    "frame": "whole-unit frames conformance record",
+    "handshake": "unit handshake page_served head proxy_protocol record texts compression",
+    "head": "unit head",
+    "log": "unit texts system/channels record options",
+    "memory": "unit frames compression system_calls faults",
+    "message": "unit frames compression record system_calls faults",
+    "options": "unit texts options completion manual",
+    "outcome": "unit handshake frames head options texts record page_served compression",
+    "proxy": "unit proxy_protocol",
+    "sandbox": "system/channels privileges system/users faults",
+    "start": "texts options system/users system/channels record privileges",
+    "stream": "unit frames system/channels cuts system_calls faults closing",
+    "text": "unit head options proxy_protocol record",
+    "utf8": "whole-unit frames",
+    "ws-echo": "handshake head record texts proxy_protocol closing system/channels options system/users privileges faults",
 }
 # What fails here hardly fails because the machine is busy.
 STEADY = tuple(f"tests/test_{name}.py" for name in ("texts", "head", "handshake", "frames", "options", "page_served",
@@ -92,11 +101,11 @@ OTHERS = ("handshake texts system/channels recordings page_served readme clients
           "head completion manual record privileges system/users compression closing faults fault_classes system/fault_logs "
           "compression_clients oracles head_oracles system_calls utf8 clock gaps unit").split()
 
-UNITS = ["ws-echo.socket", "ws-echo@.service", "ws-echo-sandbox.service", "ws-echo-crowd.service", "ws-echo.xinetd",
-         "ws-echo.sysusers"]
+UNITS = ["ws-echo.socket", "ws-echo@.service", *(f"packaging/ws-echo{name}" for name in (
+    "-sandbox.service", "-crowd.service", ".xinetd", ".sysusers"))]
 
 # Where a real systemd or launcher may notice what the others do not.
-SYSTEM = {"The record", "Start", "Sandbox", "main", "Limits and types"}
+SYSTEM = {"log", "start", "sandbox", "ws-echo", "outcome", "connection"}
 
 
 # ---- Text -------------------------------------------------------------------------------------------------
@@ -138,12 +147,6 @@ def tokens_of(source, begin=0, end=None):
     return found
 
 
-def sections_of(source):
-    """(offset, name) of each section; what is before the first is left alone."""
-    return [(match.start(), re.sub(r" \(.*\)$", "", match.group(1)))
-            for match in re.finditer(r"^/\* ---- (.*?) -+ \*/$", source, re.MULTILINE)]
-
-
 # ---- Mutants ----------------------------------------------------------------------------------------------
 
 COMPARISONS = {"==": ["!="], "!=": ["=="], "<": ["<=", ">="], ">": [">=", "<="], "<=": ["<", ">"], ">=": [">", "<"]}
@@ -157,7 +160,8 @@ KINDS = [line.split() for line in """
     GOING_AWAY PROTOCOL_ERROR NO_STATUS ABNORMAL INVALID_PAYLOAD TOO_BIG INTERNAL_ERROR
     CONTINUATION TEXT BINARY CLOSE PING PONG
     FIN RSV1 RSV
-    MORE ACCEPTED
+    NEED_MORE DONE
+    ORDINARY LOCAL_FAULT
     BYTES END_OF_STREAM DUE STOP LOST
     AUTO STANDARD_ERROR JOURNAL SYSLOG
     LOG_ERR LOG_NOTICE LOG_DEBUG LOG_INFO
@@ -176,7 +180,7 @@ KINDS = [line.split() for line in """
     EOPNOTSUPP ENOPROTOOPT
     ENOENT ESRCH
     REQUEST_LINE_MAX HEAD_MAX
-    INPUT_SIZE OUTPUT_SIZE DIRECT_READ_SIZE
+    INPUT_SIZE OUTPUT_SIZE
     COPY_MAX SHORT_MAX KEPT_MAX BLOCK_SIZE
     PREFIX_MAX ORIGIN_MAX CHOICES_MAX FIELDS_MAX SUBPROTOCOLS_MAX
     REPLY_HEADER_MAX REPLY_ROOM
@@ -188,7 +192,7 @@ KINDS = [line.split() for line in """
     RLIMIT_CORE RLIMIT_NPROC
     READ_FAILED WRITE_FAILED CLOCK_FAILED LINGER_FAILED NO_MEMORY
     ALLOW_IF ALLOW
-    input_start input_end input_base
+    input_start input_end
     bytes_in bytes_out
     input_flags output_flags
     silent_since started
@@ -211,17 +215,17 @@ OPEN, SHUT = {"(": ")", "{": "}", "[": "]"}, {")", "}", "]"}
 
 @dataclasses.dataclass
 class Mutant:
-    """A change of source[start:end]; `old` and `new` are what is shown of it."""
+    """A change of [start:end] in the text of a file; `old` and `new` are what is shown of it."""
     operator: str
     start: int
     end: int
     new: str
-    section: str = ""
+    room: str = ""
     line: int = 0
     old: str = ""
     context: str = ""
     id: str = ""
-    file: str = SOURCE
+    file: str = ""
 
 
 def counterparts(tokens):
@@ -411,30 +415,32 @@ def mutants_of_units():
         text = (TOP / name).read_text("utf-8")
         for match in re.finditer(r"^(?!#)[^\n=]+=.*$", text, re.MULTILINE):
             for operator, new in [("setting left out", ""), *[("setting", new) for new in changed_setting(match.group())]]:
-                mutant = Mutant(operator, *match.span(), new, name, text.count("\n", 0, match.start()) + 1, match.group(),
+                short = pathlib.Path(name).name
+                mutant = Mutant(operator, *match.span(), new, short, text.count("\n", 0, match.start()) + 1, match.group(),
                                 match.group(), file=name)
-                mutant.id = hashlib.sha1(f"{name}|{operator}|{mutant.old}|{new}".encode()).hexdigest()[:8]
+                mutant.id = hashlib.sha1(f"{short}|{operator}|{mutant.old}|{new}".encode()).hexdigest()[:8]
                 found.append(mutant)
     return found
 
 
-def mutants_of(source):
+def mutants_of(path, seen):
+    """Those of a file; `seen` counts the same changes of the same line."""
+    source = path.read_text("utf-8")
     tokens = tokens_of(source)
     pair = counterparts(tokens)
-    sections = sections_of(source)
     debug = [match.span() for match in re.finditer(r"^#ifdef DEBUG\n.*?^#(?:else|endif)", source, re.M | re.S)]
-    found, seen = [], collections.Counter()
+    found = []
     for mutant in [*of_tokens(tokens, pair), *of_statements(tokens, pair), *of_tables(source, tokens, pair)]:
-        if mutant.start < sections[0][0] or any(start <= mutant.start < end for start, end in debug):
+        if any(start <= mutant.start < end for start, end in debug):
             continue
-        mutant.section = [name for start, name in sections if start <= mutant.start][-1]
+        mutant.room, mutant.file = path.stem, str(path.relative_to(TOP))
         mutant.line = source.count("\n", 0, mutant.start) + 1
         mutant.old = source[mutant.start : mutant.end]
         mutant.new = mutant.new.replace("%s", mutant.old) if mutant.operator == "condition" else mutant.new
         begin = source.rfind("\n", 0, mutant.start) + 1
         context = source[begin : source.index("\n", mutant.end)]
         mutant.context = " ".join(context.replace("\\\n", " ").split())
-        key = "|".join([mutant.operator, mutant.context, mutant.old, mutant.new])
+        key = "|".join([mutant.room, mutant.operator, mutant.context, mutant.old, mutant.new])
         seen[key] += 1
         mutant.id = hashlib.sha1(f"{key}|{seen[key]}".encode()).hexdigest()[:8]
         # The lines stay where they are.
@@ -446,13 +452,13 @@ def mutants_of(source):
 
 
 def spread(mutants, number, seed):
-    """About so many of them, of each section its share and at least a few; more are these and others."""
+    """About so many of them, of each room its share and at least a few; more are these and others."""
     def rank(mutant):
         return hashlib.sha1(f"{seed}{mutant.id}".encode()).digest()
 
     groups = collections.defaultdict(list)
     for mutant in mutants:
-        groups[mutant.section].append(mutant)
+        groups[mutant.room].append(mutant)
     ranked = []
     for group in groups.values():
         group.sort(key=rank)
@@ -462,13 +468,19 @@ def spread(mutants, number, seed):
 
 
 def lines_changed(revision):
-    """The lines of ws-echo.c that differ from a revision; None if that is unknown."""
-    result = subprocess.run(["git", "diff", "-U0", revision, "--", SOURCE], cwd=TOP, capture_output=True, text=True,
-                            check=False)
+    """The lines of the program that differ from a revision, as (file, number); None if that is unknown."""
+    result = subprocess.run(["git", "diff", "-U0", "--no-prefix", revision, "--", "ws-echo.c", "src"], cwd=TOP,
+                            capture_output=True, text=True, check=False)
     if result.returncode:
         return None
-    return {line for start, count in re.findall(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", result.stdout, re.MULTILINE)
-            for line in range(int(start), int(start) + int(count or 1))}
+    found, file = set(), None
+    for line in result.stdout.splitlines():
+        if line.startswith("+++ "):
+            file = line.removeprefix("+++ ")
+        elif place := re.match(r"@@ -\S+ \+(\d+)(?:,(\d+))? @@", line):
+            begin = int(place[1])
+            found |= {(file, number) for number in range(begin, begin + int(place[2] or 1))}
+    return found
 
 
 # ---- Running ----------------------------------------------------------------------------------------------
@@ -485,21 +497,21 @@ class Tree:
             if (TOP / name).is_file():
                 (self.path / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(TOP / name, self.path / name)
-        wire = self.path / "tests/wire.py"
-        wire.write_text(re.sub(r"^LIMIT = \d+", f"LIMIT = {LIMIT}", wire.read_text("utf-8"), flags=re.M), "utf-8")
-        self.source = (self.path / SOURCE).read_text("utf-8")
+        limit = self.path / "tests/wire.py"
+        limit.write_text(re.sub(r"^LIMIT = \d+", f"LIMIT = {LIMIT}", limit.read_text("utf-8"), flags=re.M), "utf-8")
         (self.path / "build/dumpable").mkdir(parents=True, exist_ok=True)
         if (TOP / "build/launchers").is_dir():
             (self.path / "build/launchers").symlink_to(TOP / "build/launchers")
-        self.run(["make", "-s", "build/page.h"])
+        self.run(["make", "-s", UNIT])
         self.commands = {program: self.command(program) for program in ("ws-echo", "ws-echo-static")}
         self.dumpable = {program: self.command(f"build/dumpable/{program}") for program in self.commands}
         self.objects = {program: self.compiled(program) for program in self.commands}
         self.optimised = {}
+        self.original = ""  # text of the file that is mutated
 
     def command(self, program):
         """The command by which the Makefile makes a program, without optimisation that takes time."""
-        made = self.run(["make", "-nB", program, "CFLAGS=-O0"])[1]
+        made = re.sub(r"\\\n\s*", "", self.run(["make", "-nB", program, "CFLAGS=-O0"])[1])
         line = next(line for line in made.splitlines() if f" -o {program} " in line)
         return [word for word in shlex.split(line) if not word.startswith(("-W", "-D_FORTIFY")) or word.startswith("-Wl")]
 
@@ -529,13 +541,13 @@ class Tree:
         """The object code of a program; None if it does not compile."""
         command = self.commands[program]
         output = self.path / "build/mutant.o"
-        words = command[: command.index("-o")] + list(more) + ["-g0", "-c", "-o", str(output), SOURCE]
+        words = command[: command.index("-o")] + list(more) + ["-g0", "-c", "-o", str(output), UNIT]
         words = [word for word in words if not word.endswith(".o") or word == str(output)]
         return output.read_bytes() if self.run(words)[0] == 0 else None
 
     def linked(self, program):
         """Link the object that was compiled last."""
-        return self.run(["build/mutant.o" if word == SOURCE else word for word in self.commands[program]])[0] == 0
+        return self.run(["build/mutant.o" if word == UNIT else word for word in self.commands[program]])[0] == 0
 
     def unit(self, whole):
         """Compile unit.c with the mutant and run it; the first test that fails, or None."""
@@ -578,7 +590,7 @@ class Tree:
 
     def noticed(self, mutant, program, system, only_first):
         """The test that notices the mutant which is compiled, or None; True if it is equivalent."""
-        first = NOTICED_BY[mutant.section].split()
+        first = NOTICED_BY[mutant.room].split()
         for is_unit, names in itertools.groupby(first, lambda name: name.endswith("unit")):
             failed = (self.unit(next(names) == "whole-unit") if is_unit else
                       self.pytest(names, program, "-p", "no:xdist"))
@@ -586,7 +598,7 @@ class Tree:
                 return failed
         # Compiled as the tests compile it, so that one whose optimised code is the same costs no more.
         if program not in self.optimised:
-            self.optimised[program] = self.reference(program)
+            self.optimised[program] = self.reference(mutant, program)
         if self.compiled(program, "-O2") == self.optimised[program]:
             return True
         if only_first:
@@ -596,25 +608,31 @@ class Tree:
         if not failed and program == "ws-echo":
             made = self.run(["make", "-B", "ws-echo", "ws-echo-static", "CFLAGS=-O2 -g -Werror"])[0]
             failed = "a warning of the compiler" if made else self.pytest(["instructions"], program)
-        if not failed and system and mutant.section in SYSTEM:
+        if not failed and system and mutant.room in SYSTEM:
             failed = self.pytest(["tests/system/test_sandbox.py", "tests/system/test_systemd.py",
                                   "tests/system/test_crowd.py", "tests/system/test_launchers.py"], program)
         return failed
 
-    def reference(self, program):
+    def reference(self, mutant, program):
         """The optimised object code of what is not mutated."""
-        mutated = (self.path / SOURCE).read_text("utf-8")
-        (self.path / SOURCE).write_text(self.source, "utf-8")
+        path = self.path / mutant.file
+        mutated = path.read_text("utf-8")
+        path.write_text(self.original, "utf-8")
         reference = self.compiled(program, "-O2")
-        (self.path / SOURCE).write_text(mutated, "utf-8")
+        path.write_text(mutated, "utf-8")
         return reference
 
     def judge(self, mutant, system, only_first):
         """(result, by what)"""
-        if mutant.file != SOURCE:
-            return self.judge_unit(mutant, system)
-        mutated = self.source[: mutant.start] + mutant.new + self.source[mutant.end :]
-        (self.path / SOURCE).write_text(mutated, "utf-8")
+        path = self.path / mutant.file
+        self.original = path.read_text("utf-8")
+        path.write_text(self.original[: mutant.start] + mutant.new + self.original[mutant.end :], "utf-8")
+        try:
+            return self.judge_unit(system) if mutant.file in UNITS else self.judge_room(mutant, system, only_first)
+        finally:
+            path.write_text(self.original, "utf-8")
+
+    def judge_room(self, mutant, system, only_first):
         differs = {}
         for program, reference in self.objects.items():
             made = self.compiled(program)
@@ -633,17 +651,11 @@ class Tree:
             return "equivalent", "the optimised object code is the same"
         return ("killed", failed) if failed else ("open" if only_first else "survived", "")
 
-    def judge_unit(self, mutant, system):
-        path = self.path / mutant.file
-        text = path.read_text("utf-8")
-        path.write_text(text[: mutant.start] + mutant.new + text[mutant.end :], "utf-8")
-        try:
-            self.run(["make", "-s", "ws-echo", "ws-echo-static"])
-            failed = self.pytest(["units", "manual", "readme"], "ws-echo", "-p", "no:xdist")
-            if not failed and system:
-                failed = self.pytest(["tests/system"], "ws-echo")
-        finally:
-            path.write_text(text, "utf-8")
+    def judge_unit(self, system):
+        self.run(["make", "-s", "ws-echo", "ws-echo-static"])
+        failed = self.pytest(["units", "manual", "readme"], "ws-echo", "-p", "no:xdist")
+        if not failed and system:
+            failed = self.pytest(["tests/system"], "ws-echo")
         return ("killed", failed) if failed else ("survived", "")
 
 
@@ -667,7 +679,10 @@ def run_all(mutants, jobs, seconds, **how):
     deadline = time.monotonic() + seconds if seconds else None
     trees, lock = queue.Queue(), threading.Lock()
     for number in range(jobs):
-        trees.put(Tree(number))
+        tree = Tree(number)
+        if number == 0 and (failed := tree.unit(whole=False)):
+            sys.exit(f"mutants.py: fails without a mutant: {failed}")
+        trees.put(tree)
 
     def run(mutant):
         if deadline and time.monotonic() > deadline:
@@ -689,11 +704,11 @@ def run_all(mutants, jobs, seconds, **how):
 
 def shown(mutant):
     old, new = " ".join(mutant.old.split()), " ".join(mutant.new.split())
-    return f"{mutant.id} {mutant.section}, line {mutant.line}, {mutant.operator}: `{old}` -> `{new}`"
+    return f"{mutant.id} {mutant.file}:{mutant.line}, {mutant.operator}: `{old}` -> `{new}`"
 
 
 def report(mutants):
-    """Print the figures by section and the survivors; returns whether enough was noticed."""
+    """Print the figures by room and the survivors; returns whether enough was noticed."""
     results, equivalents = results_so_far(), known_equivalents()
     table, survivors = collections.defaultdict(collections.Counter), []
     for mutant in mutants:
@@ -704,14 +719,14 @@ def report(mutants):
             survivors.append(mutant)
             result = "survived"
         if result in ("killed", "survived", "equivalent"):
-            table[mutant.section][result] += 1
+            table[mutant.room][result] += 1
             table["all"][result] += 1
-    print(f"{'section':18} mutants  equivalent  noticed  survived")
-    for section in sorted(table, key=lambda name: (name == "all", name)):
-        row = table[section]
+    print(f"{'room':18} mutants  equivalent  noticed  survived")
+    for room in sorted(table, key=lambda name: (name == "all", name)):
+        row = table[room]
         judged = row["killed"] + row["survived"]
         share = f"{100 * row['killed'] / judged:6.1f} %" if judged else ""
-        print(f"{section:18} {row.total():7}  {row['equivalent']:10}  {row['killed']:7}  {row['survived']:8}  {share}")
+        print(f"{room:18} {row.total():7}  {row['equivalent']:10}  {row['killed']:7}  {row['survived']:8}  {share}")
     for mutant in survivors:
         print(f"survived   {shown(mutant)}\n           {mutant.context[:150]}")
     row = table["all"]
@@ -721,9 +736,9 @@ def report(mutants):
 def main():
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
     parser.add_argument("--number", type=int, default=400)
-    parser.add_argument("--only", action="append", help="a section or an identity; repeatable")
+    parser.add_argument("--only", action="append", help="a room or an identity; repeatable")
     parser.add_argument("--operator", action="append", help="of this operator; repeatable")
-    parser.add_argument("--lines", type=int, nargs=2, help="on these lines, from and to")
+    parser.add_argument("--lines", type=int, nargs=2, help="on these lines of the files that --only names, from and to")
     parser.add_argument("--changed", metavar="REV")
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--seed", default="1")
@@ -737,12 +752,13 @@ def main():
     parser.add_argument("--report", action="store_true")
     options = parser.parse_args()
 
-    mutants = mutants_of((TOP / SOURCE).read_text("utf-8"))
-    if options.units:
-        mutants = mutants_of_units()
+    seen = collections.Counter()
+    mutants = mutants_of_units() if options.units else [
+        mutant for path in wire.files_of_the_program() for mutant in mutants_of(path, seen)]
     if options.only:
-        wanted = tuple(word.lower() for word in options.only)
-        mutants = [mutant for mutant in mutants if mutant.section.lower().startswith(wanted) or mutant.id in wanted]
+        if unknown := set(options.only) - {name for mutant in mutants for name in (mutant.room, mutant.id)}:
+            sys.exit(f"mutants.py: neither a room nor an identity: {', '.join(sorted(unknown))}")
+        mutants = [mutant for mutant in mutants if mutant.room in options.only or mutant.id in options.only]
     if options.operator:
         mutants = [mutant for mutant in mutants if mutant.operator in options.operator]
     if options.lines:
@@ -751,7 +767,7 @@ def main():
         sys.exit(0 if report(mutants) else 1)
     if options.changed:
         lines = lines_changed(options.changed) or set()
-        mutants = [mutant for mutant in mutants if mutant.line in lines] or mutants
+        mutants = [mutant for mutant in mutants if (mutant.file, mutant.line) in lines] or mutants
         options.seconds = options.seconds or 400
     undecided = {None, *(["open"] if not options.first else []), *(["open", "survived"] if options.again else [])}
     known, results = known_equivalents(), results_so_far()

@@ -1,9 +1,9 @@
 /*
- * Enters the sandbox of ws-echo.c, which is included, for the log channel named as argument, and then tries
+ * Enters the sandbox of the program, which is included, for the log channel named as argument, and then tries
  * system calls.  Prints a line for each: its name, and "forbidden" or "allowed".
  */
 #define main ws_echo_main
-#include "../ws-echo.c"
+#include "../build/ws-echo.c"
 #undef main
 
 static void report(const char *name, long result)
@@ -16,7 +16,7 @@ int main(int argc, char **argv)
     struct log log = {.channel = argc > 1 && strcmp(argv[1], "journal") == 0 ? JOURNAL : STANDARD_ERROR};
     char *const nothing[] = {NULL};
     setvbuf(stdout, malloc(BUFSIZ), _IOFBF, BUFSIZ);
-    enter_sandbox(&log);
+    enter_sandbox(&log, false);
     report("internet-socket", socket(AF_INET, SOCK_STREAM, 0));
     report("unix-socket", socket(AF_UNIX, SOCK_DGRAM, 0));
     report("execve", execve("/bin/true", nothing, nothing));

@@ -49,7 +49,7 @@ def tree(tmp_path_factory):
     copy = tmp_path_factory.mktemp("tree") / "ws-echo"
     shutil.copytree(wire.TOP, copy, ignore=shutil.ignore_patterns(".*", "build", "tests", "__pycache__"))
     (copy / "build").mkdir()
-    for name in "page.h", "version":
+    for name in "page.h", "ws-echo.c", "version":
         shutil.copy2(wire.TOP / "build" / name, copy / "build")
     shutil.copy2(wire.TOP / "build/version", copy / "VERSION")  # as in a source archive
     make(copy, "ws-echo")
@@ -134,6 +134,21 @@ def test_it_is_built_without_a_warning_by_the_flags_of_debians_packages(tree):
     built_by(tree, "gcc", packagers())
 
 
+@pytest.mark.parametrize("target", ["ws-echo", "ws-echo-static"])
+def test_the_optimiser_at_link_time_changes_no_instruction(tree, target):
+    """It loses the unrolled loops, by which a large message takes a third more; builders of packages ask for it."""
+    def code(**variables):
+        program = built(tree, target, **variables)
+        subprocess.run([parts.require("objcopy", "binutils"), "--output-target=binary", "--only-section=.text", program,
+                        tree / "code"], check=True)
+        return (tree / "code").read_bytes()
+
+    plain = code(CFLAGS="-O2")
+    assert len(plain) > 10_000
+    assert code(CFLAGS="-O2 -flto") == plain
+    assert code(CFLAGS="-O2", LDFLAGS="-flto=auto") == plain
+
+
 def test_the_builder_decides_how_it_is_fortified(tree):
     readelf = parts.require("readelf", "binutils")
 
@@ -178,8 +193,8 @@ def test_what_is_installed_is_removed(tree, tmp_path):
 
 def test_with_the_prefix_of_the_system_the_units_are_installed_as_they_are_in_the_tree(tree, tmp_path):
     make(tree, "install", f"DESTDIR={tmp_path}", "PREFIX=/usr", "LOADERDIR=")
-    units = [*tree.glob("*.socket"), *tree.glob("*.service")]
-    assert units
+    units = [*tree.glob("*.socket"), *tree.glob("*.service"), *tree.glob("packaging/*.service")]
+    assert len(units) == 4
     for unit in units:
         assert (tmp_path / "usr/lib/systemd/system" / unit.name).read_text() == unit.read_text()
 
@@ -487,7 +502,7 @@ def test_make_run_listens_on_the_address_that_is_given_and_says_so(tree, address
 
 
 @pytest.mark.parametrize("name, value, target, expected", [
-    ("ARGS", "--path=/echo", "run", "--check --path=/echo"),
+    ("ARGS", "--path=/echo", "run", "packaging/serve '8888' '' --path=/echo"),
     ("TIME", "7", "fuzz", "-max_total_time=7 "),
     ("ONLY", "arm64", "check-elsewhere", "-k 'arm64'"),
 ])
@@ -498,7 +513,7 @@ def test_a_variable_may_come_from_the_environment(name, value, target, expected)
 
 
 def test_make_run_listens_on_port_8888_of_all_addresses_where_nothing_else_is_said(tree):
-    assert " --listen='8888' " in make(tree, "--dry-run", "run").stdout
+    assert "packaging/serve '8888' ''" in make(tree, "--dry-run", "run").stdout
 
 
 @pytest.mark.parametrize("address", [None, "127.0.0.1"])

@@ -598,7 +598,7 @@ def test_the_largest_message_fits_the_memory_of_the_shipped_unit_also_where_it_d
 
 @pytest.mark.slow("16 MiB of noise are compressed")
 def test_the_largest_message_fits_the_address_space_of_the_shipped_entry_for_xinetd():
-    limit = int(re.search(r"^\s*rlimit_as\s*= (\d+)M$", (wire.TOP / "ws-echo.xinetd").read_text(), re.MULTILINE)[1]) * MIB
+    limit = int(re.search(r"^\s*rlimit_as\s*= (\d+)M$", (wire.TOP / "packaging/ws-echo.xinetd").read_text(), re.MULTILINE)[1]) * MIB
     message = noise(16 * MIB)
     with served_with_deflate(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit))) as served:
         peer = opened(served)

@@ -10,7 +10,7 @@ import wire
 
 PAGE = wire.TOP / "man" / "ws-echo.8"
 MANUAL = PAGE.read_text()
-SOURCE = (wire.TOP / "ws-echo.c").read_text()
+SOURCE = wire.source()
 
 
 def section(name):
@@ -123,7 +123,7 @@ def test_the_synopsis_has_every_short_option():
 
 
 def test_every_http_status_stands_in_the_table_and_no_other():
-    statuses = {int(status) for status in re.findall(r"X\(\w+, ([0-9]+),", macro("ENDS"))} - {0} | {101}
+    statuses = {int(status) for status in re.findall(r"X\(\w+, ([0-9]+),", macro("OUTCOMES"))} - {0} | {101}
     assert {int(item) for item in items("HTTP ANSWERS") if item.isdigit()} == statuses
 
 
@@ -135,7 +135,7 @@ def test_the_methods_that_are_known_stand_there():
 
 
 def test_every_close_code_stands_in_the_table_and_no_other():
-    names = set(re.findall(r"X\(\w+, ([A-Z_]+),", macro("ENDS")))
+    names = set(re.findall(r"X\(\w+, ([A-Z_]+),", macro("OUTCOMES")))
     recorded = {"NO_STATUS", "ABNORMAL"}
     codes = {constant(name) for name in names | recorded}
     assert {int(item) for item in items("CLOSE CODES") if item.isdigit()} == codes
@@ -158,8 +158,8 @@ def test_every_variable_that_is_read_stands_under_environment():
 
 
 def test_every_part_of_the_record_stands_there_with_its_journal_field():
-    both = dict(re.findall(r'add_(?:value|number)\(&record, "(\w+)", "([A-Z_]+)"', SOURCE))
-    fields = set(both.values()) | set(re.findall(r'add_field\(&?record, "([A-Z_]+)=', SOURCE))
+    both = dict(re.findall(r'record_(?:text|word|number)\(&record, "(\w+)", "([A-Z_]+)"', SOURCE))
+    fields = set(both.values()) | set(re.findall(r'add_field\(record, "([A-Z_]+)"', SOURCE))
     assert both and fields > set(both.values())
     table = items("LOGGING")
     for part, field in both.items():
@@ -213,10 +213,9 @@ def test_examples_call_the_program_by_its_path():
 
 def test_every_local_fault_stands_under_diagnostics():
     messages = re.findall(r'\bfail\([^,;]+, EX_[A-Z]+,\s*"([^";]+)', SOURCE)
-    faults = re.findall(r"end == (\w+)", re.search(r"bool is_local_fault\(.*?\}", SOURCE, re.S)[0])
-    assert len(faults) > 2
-    for fault in faults:
-        sentence = re.search(rf'X\({fault}, \w+, "(.*?)"', macro("ENDS"))[1]
+    sentences = re.findall(r'X\(\w+, \w+, LOCAL_FAULT, "(.*?)"\)', macro("OUTCOMES"))
+    assert len(sentences) == macro("OUTCOMES").count("LOCAL_FAULT") > 2
+    for sentence in sentences:
         assert f'"{sentence}: reason"' in items("DIAGNOSTICS")
     assert len(messages) == len(re.findall(r"\bfail\([^,;]+, EX_", SOURCE)) > 0
     for message in set(messages) - {"%s"}:  # which is what a wrong option is told
@@ -263,10 +262,10 @@ def test_every_number_in_these_sentences_is_that_of_the_source(name, sentence):
     ("ws-echo.socket", "MaxConnections="),
     ("ws-echo.socket", "MaxConnectionsPerSource="),
     ("ws-echo@.service", "MemoryMax="),
-    ("ws-echo.xinetd", "port ="),
-    ("ws-echo.xinetd", "instances ="),
-    ("ws-echo.xinetd", "per_source ="),
-    ("ws-echo.xinetd", "rlimit_as ="),
+    ("packaging/ws-echo.xinetd", "port ="),
+    ("packaging/ws-echo.xinetd", "instances ="),
+    ("packaging/ws-echo.xinetd", "per_source ="),
+    ("packaging/ws-echo.xinetd", "rlimit_as ="),
 ])
 def test_every_limit_of_the_shipped_units_stands_in_the_page(unit, limit):
     lines = re.sub(" += +", " =", (wire.TOP / unit).read_text())

@@ -1,4 +1,4 @@
-"""The rules that ws-echo.html keeps, for a strict policy, for every browser and for every person."""
+"""The rules that the page, src/page.html, keeps, for a strict policy, for every browser and for every person."""
 
 import collections
 import html.parser
@@ -8,7 +8,7 @@ import re
 import pytest
 import wire
 
-SOURCE = (wire.TOP / "ws-echo.html").read_text(encoding="utf-8")
+SOURCE = (wire.TOP / "src/page.html").read_text(encoding="utf-8")
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
 Element = collections.namedtuple("Element", "tag attributes text")

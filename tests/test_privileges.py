@@ -64,8 +64,8 @@ def built(tmp_path, *flags, name="sandbox"):
     """A program of this folder that includes the source, compiled."""
     parts.require("cc", "gcc")
     program = tmp_path / name
-    subprocess.run(["cc", "-std=gnu17", "-O1", *flags, '-DVERSION="0"', f"-I{wire.TOP}/build", "-o", program,
-                    wire.TOP / f"tests/{name}.c", "-lnettle", "-lz"], check=True, timeout=wire.LIMIT)
+    subprocess.run(["cc", "-std=gnu17", "-O1", *flags, "-D_GNU_SOURCE", '-DVERSION="0"', f"-I{wire.TOP}/src",
+                    f"-I{wire.TOP}/build", "-o", program, wire.TOP / f"tests/{name}.c", "-lnettle", "-lz"], check=True, timeout=wire.LIMIT)
     return program
 
 
@@ -174,8 +174,9 @@ def program_compiled_with(tmp_path, monkeypatch):
     """A function that puts the program, compiled with other flags, in the place of the one that is tested."""
     def compiled(*flags):
         program = tmp_path / "other"
-        subprocess.run([parts.require("cc", "gcc"), "-std=gnu17", "-O1", *flags, '-DVERSION="0"', f"-I{wire.TOP}/build",
-                        "-o", program, wire.TOP / "ws-echo.c", "-lnettle", "-lz"], check=True, timeout=wire.LIMIT)
+        subprocess.run([parts.require("cc", "gcc"), "-std=gnu17", "-O1", *flags, "-D_GNU_SOURCE", '-DVERSION="0"',
+                        f"-I{wire.TOP}/src", f"-I{wire.TOP}/build", "-o", program, wire.TOP / wire.UNIT, "-lnettle", "-lz"],
+                       check=True, timeout=wire.LIMIT)
         monkeypatch.setattr(wire, "PROGRAM", str(program))
     return compiled
 

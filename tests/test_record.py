@@ -115,6 +115,10 @@ def test_the_subprotocol_is_the_one_that_was_agreed_to():
     assert "subprotocol" not in recorded(request, "--subprotocol=none")
 
 
+def test_the_subprotocol_that_was_chosen_is_recorded_also_where_the_request_is_refused_then():
+    assert recorded(wire.head("Sec-WebSocket-Protocol: a, b", sec_websocket_version="12"), "--subprotocol=b")["subprotocol"] == "b"
+
+
 def test_a_signal_is_recorded_as_1001():
     with wire.Served() as served:
         peer = served.peer.open()

@@ -12,7 +12,7 @@ import pytest
 import wire
 
 FILES = sorted(pathlib.Path(__file__).with_name("handshakes").glob("*.txt"))
-PAGE = (wire.TOP / "ws-echo.html").read_bytes()
+PAGE = (wire.TOP / "src/page.html").read_bytes()
 
 
 def sections(path):

@@ -154,19 +154,16 @@ def test_a_large_reply_leaves_in_one_write_with_what_was_gathered_before_it(coun
     assert writes == 2, f"the answers and the record: {writes}"
 
 
-def test_a_large_message_is_read_straight_to_where_it_is_gathered_and_256_kib_at_once_at_most(tmp_path):
-    """It passes through no other buffer, and a part of it is unmasked while it is in the cache."""
+def test_a_large_message_is_read_256_kib_at_once_at_most(tmp_path):
+    """What was read is unmasked while it is in the cache."""
     trace, message = tmp_path / "trace", bytes(4 * MIB)
-    strace = [require("strace", "strace"), "-o", str(trace), "-e", "trace=read", "-e", "raw=read"]
+    strace = [require("strace", "strace"), "-o", str(trace), "-e", "trace=read"]
     with wire.Served(pair=wire.unix_pair, wrapper=strace) as served:
         large_message_echoed(served.peer.open(), message)
         served.peer.close()
         served.finish()
-    calls = re.findall(r"^read\(0, (0x[0-9a-f]+), (0x[0-9a-f]+)\) += (0x[0-9a-f]+)$", trace.read_text(), re.MULTILINE)
-    reads = [tuple(int(number, 16) for number in call) for call in calls]
-    assert max(size for _, size, _ in reads) == MIB // 4
-    straight = [at for (before, _, count), (at, _, _) in zip(reads, reads[1:]) if at == before + count]
-    assert len(straight) >= len(reads) - 8, reads
+    sizes = [int(size) for size in re.findall(r"^read\(0, .*, (\d+)\) += \d+$", trace.read_text(), re.MULTILINE)]
+    assert len(sizes) >= len(message) // (MIB // 4) and max(sizes) == MIB // 4, sizes
 
 
 # Memory.

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import subprocess
 
 import pytest
@@ -20,20 +19,11 @@ def targets_of(source):
     return sorted(folder.name for folder in CORPORA.iterdir() if (folder.name == "connection") == (source != "fuzz.c"))
 
 
-def flags():
-    """The flags that the program is compiled with."""
-    command = ["make", "-s", "--no-print-directory", "--eval=print-flags: ; @: $(info $(OURS))",
-               "print-flags"]
-    made = subprocess.run(command, cwd=wire.TOP, capture_output=True, text=True, timeout=wire.LIMIT,
-                          check=True)
-    return shlex.split(made.stdout)
-
-
 def compile_test(compiler, source, name, *more):
     """Compile a file of this folder into build/ and return the program."""
     program = BUILD / name
-    subprocess.run(["make", "-s", "build/page.h"], cwd=wire.TOP, timeout=wire.LIMIT, check=True)
-    command = [compiler, *flags(), *more, "-g", "-pie", "-o", program, f"tests/{source}", "-lnettle", "-lz"]
+    subprocess.run(["make", "-s", wire.UNIT], cwd=wire.TOP, timeout=wire.LIMIT, check=True)
+    command = [compiler, *wire.compiler_flags(), *more, "-g", "-pie", "-o", program, f"tests/{source}", "-lnettle", "-lz"]
     made = subprocess.run(command, cwd=wire.TOP, capture_output=True, text=True, timeout=2 * wire.LIMIT,
                           check=False)
     if made.returncode and "libclang_rt" in made.stderr:
@@ -85,25 +75,25 @@ def test_inputs_of_the_corpora_hold_under_sanitizers(source, tmp_path):
 def test_clang_compiles_it_without_libsystemd_and_without_a_warning(tmp_path):
     """What test_build.py cannot build with clang, where musl's compiler is gcc."""
     path = require("clang", "clang")
-    subprocess.run(["make", "-s", "build/page.h"], cwd=wire.TOP, timeout=wire.LIMIT, check=True)
-    made = subprocess.run([path, *flags(), "-Werror", "-O2", "-DWITHOUT_LIBSYSTEMD", "-c", "-o", tmp_path / "ws-echo.o",
-                           "ws-echo.c"], cwd=wire.TOP, capture_output=True, text=True, timeout=2 * wire.LIMIT,
+    subprocess.run(["make", "-s", wire.UNIT], cwd=wire.TOP, timeout=wire.LIMIT, check=True)
+    made = subprocess.run([path, *wire.compiler_flags(), "-Werror", "-O2", "-DWITHOUT_LIBSYSTEMD", "-c", "-o", tmp_path / "ws-echo.o",
+                           wire.UNIT], cwd=wire.TOP, capture_output=True, text=True, timeout=2 * wire.LIMIT,
                           check=False)
     assert made.returncode == 0 and not made.stderr, made.stderr
 
 
-@pytest.mark.parametrize("source", ["ws-echo.c", "tests/unit.c", "tests/fuzz.c", "tests/connection.c",
+@pytest.mark.parametrize("source", [wire.UNIT, "tests/unit.c", "tests/fuzz.c", "tests/connection.c",
                                     "tests/sandbox.c"])
 def test_no_string_fills_its_array_without_the_byte_that_ends_it(source):
     """gcc 15 and clang 21 warn of it unasked; older ones of gcc among what C++ does not allow."""
-    subprocess.run(["make", "-s", "build/page.h"], cwd=wire.TOP, timeout=wire.LIMIT, check=True)
-    made = subprocess.run([require("gcc", "gcc"), *flags(), "-Wc++-compat", "-fsyntax-only", source], cwd=wire.TOP,
+    subprocess.run(["make", "-s", wire.UNIT], cwd=wire.TOP, timeout=wire.LIMIT, check=True)
+    made = subprocess.run([require("gcc", "gcc"), *wire.compiler_flags(), "-Wc++-compat", "-fsyntax-only", source], cwd=wire.TOP,
                           capture_output=True, text=True, timeout=wire.LIMIT, check=False)
     assert not re.findall(r".*initializer-string.*", made.stderr), made.stderr
 
 
-@pytest.mark.parametrize("source", ["ws-echo.c", *sorted(str(path.relative_to(wire.TOP))
-                                                       for path in (wire.TOP / "tests").rglob("*.c"))])
+@pytest.mark.parametrize("source", [str(path.relative_to(wire.TOP)) for path in [
+    *wire.files_of_the_program(), *sorted((wire.TOP / "tests").rglob("*.[ch]"))]])
 def test_it_is_formatted(source):
     """By the opinion of one version, since each has its own."""
     formatter = require("clang-format", "clang-format")

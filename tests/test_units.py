@@ -30,5 +30,6 @@ def test_the_comments_of_a_unit_that_is_copied_for_a_second_port_are_true_in_the
 
 
 def test_every_unit_is_listed():
-    shipped = [path.name for pattern in ("*.socket", "*.service", "*.xinetd", "*.sysusers") for path in wire.TOP.glob(pattern)]
+    shipped = [str(path.relative_to(wire.TOP)) for folder in (wire.TOP, wire.TOP / "packaging")
+               for pattern in ("*.socket", "*.service", "*.xinetd", "*.sysusers") for path in folder.glob(pattern)]
     assert sorted(shipped) == sorted(listed.split()[0] for listed in LISTED)

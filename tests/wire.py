@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import select
+import shlex
 import signal
 import socket
 import struct
@@ -19,6 +20,7 @@ import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = os.environ.get("WS_ECHO", str(TOP / "ws-echo"))
+UNIT = "build/ws-echo.c"  # includes the whole program; the Makefile makes it
 
 LIMIT = 60  # seconds until a test gives up waiting for an event; no test measures it
 
@@ -31,6 +33,23 @@ PREFIX = b"server: "
 ELF_64 = b"\x7fELF\x02"
 FILTERED = {62, 183, 243}  # of the machines in an ELF header: x86-64, ARM and RISC-V
 NOTICE = b"this kernel or architecture has no system call filter; running without\n"
+
+
+def files_of_the_program():
+    """ws-echo.c, and the rooms in src/ with their headers."""
+    return [TOP / "ws-echo.c", *sorted(TOP.glob("src/*.[ch]"))]
+
+
+def source():
+    """The text of the whole program."""
+    return "".join(path.read_text(encoding="utf-8") for path in files_of_the_program())
+
+
+def compiler_flags(*variables):
+    """The flags that the program is compiled with, where make is given these variables."""
+    command = ["make", "-s", "--no-print-directory", "--eval=print-flags: ; @: $(info $(OURS))", "print-flags", *variables]
+    made = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=LIMIT, check=True)
+    return shlex.split(made.stdout)
 
 
 def filtered():

@@ -92,9 +92,9 @@ class Foreign:
 
     def compiled(self, source):
         """A program of tests/ that includes the source."""
-        self.make("build/page.h")
+        self.make(wire.UNIT)
         program = self.tree / "build" / source.removesuffix(".c")
-        made = subprocess.run([*self.compiler, *test_unit.flags(), "-O2", "-pie", "-DSTANDALONE", "-o", program,
+        made = subprocess.run([*self.compiler, *wire.compiler_flags(), "-O2", "-pie", "-DSTANDALONE", "-o", program,
                                f"tests/{source}", "-lnettle", "-lz"], cwd=self.tree, text=True, capture_output=True,
                               timeout=roots.TESTING, check=False)
         assert made.returncode == 0 and not made.stderr, made.stderr

@@ -39,7 +39,7 @@ two first bytes, a longer length, the masking key, the payload."""
 
 PLACEHOLDERS = """\
 What stands in braces changes with the day or the page, and the test fills it in: {page} is
-ws-echo.html, and the hashes are those of its script and its style."""
+src/page.html, and the hashes are those of its script and its style."""
 
 
 # ---- The server

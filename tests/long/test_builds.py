@@ -13,7 +13,6 @@ import tempfile
 
 import conftest
 import pytest
-import test_unit
 import wire
 from parts import require, require_root
 
@@ -74,9 +73,9 @@ def that_compiles(folder):
     """A function that compiles the program, and makes it start behind other words."""
     def build(*flags, before=(), **environment):
         program, script = folder / "program", folder / "ws-echo"
-        subprocess.run(["make", "-s", "build/page.h"], cwd=wire.TOP, check=True, timeout=wire.LIMIT)
-        subprocess.run([require("gcc", "gcc"), *test_unit.flags(), "-U_FORTIFY_SOURCE", "-g", "-DWITHOUT_FILTER",
-                        *flags, "-pie", "-o", program, "ws-echo.c", "-lnettle", "-lz", "-ldl"],
+        subprocess.run(["make", "-s", wire.UNIT], cwd=wire.TOP, check=True, timeout=wire.LIMIT)
+        subprocess.run([require("gcc", "gcc"), *wire.compiler_flags(), "-U_FORTIFY_SOURCE", "-g", "-DWITHOUT_FILTER",
+                        *flags, "-pie", "-o", program, wire.UNIT, "-lnettle", "-lz", "-ldl"],
                        cwd=wire.TOP, check=True, timeout=2 * wire.LIMIT)
         lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
         # Its name is that of the script, as it is called.

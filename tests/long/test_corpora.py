@@ -6,15 +6,15 @@ import subprocess
 import wire
 from parts import require
 
-ELSEWHERE = {"Start", "Sandbox", "main"}  # what fuzzers do not run
+ELSEWHERE = {"src/start.c", "src/sandbox.c"}  # what fuzzers do not run
 
 
 def test_the_corpora_alone_reach_nineteen_of_twenty_lines():
     require("gcov", "gcc")
     said = subprocess.run([wire.TOP / "tests" / "coverage.py", "corpus"], capture_output=True, text=True,
                           timeout=10 * wire.LIMIT, check=True).stdout
-    sections = re.findall(r"^(.{34}) *(\d+) of +(\d+) lines", said, re.M)
-    lines = [(int(reached), int(count)) for name, reached, count in sections if name.strip() not in ELSEWHERE]
+    files = re.findall(r"^(.{34}) *(\d+) of +(\d+) lines", said, re.M)
+    lines = [(int(reached), int(count)) for name, reached, count in files if name.strip() not in ELSEWHERE]
     reached, count = map(sum, zip(*lines))
     assert len(lines) > 10 and reached >= 0.95 * count, said
     print(f"{reached} of {count} lines")

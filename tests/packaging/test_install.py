@@ -52,7 +52,7 @@ def test_what_root_builds_belongs_to_the_owner_of_the_tree(tree, tmp_path):
     as_root(tree, "install", f"DESTDIR={tmp_path}")
     as_root(tree, "static", "dist")
     assert owners(tree) == {NOBODY}
-    for name in "ws-echo.c", "ws-echo.html", "VERSION":
+    for name in "ws-echo.c", "src/page.html", "VERSION":
         (tree / name).touch()
     as_owner(tree, "ws-echo", "static", "dist")
     as_owner(tree, "clean")

@@ -137,7 +137,7 @@ def xinetd(machine):
 
 
 def test_the_xinetd_entry_is_disabled_as_shipped():
-    assert "\n\tdisable         = yes\n" in (wire.TOP / "ws-echo.xinetd").read_text(encoding="utf-8")
+    assert "\n\tdisable         = yes\n" in (wire.TOP / "packaging/ws-echo.xinetd").read_text(encoding="utf-8")
 
 
 def test_the_xinetd_entry_takes_more_connections_than_xinetd_does_by_default(xinetd):

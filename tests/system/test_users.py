@@ -216,8 +216,9 @@ def test_not_even_its_own_user_may_look_into_the_process(anybodys):
 @pytest.mark.parametrize("flag", ["-DDEBUG", "-DDUMPABLE", "-fsanitize=address"])
 def test_in_builds_for_debuggers_tests_and_sanitizers_that_user_may(anybodys, flag, monkeypatch):
     program = pathlib.Path(wire.PROGRAM).with_name("other")
-    subprocess.run([parts.require("cc", "gcc"), "-std=gnu17", "-O1", flag, '-DVERSION="0"', f"-I{wire.TOP}/build",
-                    "-o", program, wire.TOP / "ws-echo.c", "-lnettle", "-lz"], check=True, timeout=wire.LIMIT)
+    subprocess.run([parts.require("cc", "gcc"), "-std=gnu17", "-O1", flag, "-D_GNU_SOURCE", '-DVERSION="0"', f"-I{wire.TOP}/src",
+                    f"-I{wire.TOP}/build",
+                    "-o", program, wire.TOP / wire.UNIT, "-lnettle", "-lz"], check=True, timeout=wire.LIMIT)
     monkeypatch.setattr(wire, "PROGRAM", str(program))
     monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")  # looking for leaks takes a process, which it may not start
     with wire.Served(**AS_DAEMON) as served:
