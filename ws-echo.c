@@ -76,14 +76,7 @@
 
 #include "page.h" /* PAGE, PAGE_SCRIPT_HASH, PAGE_STYLE_HASH: made of page.html by the Makefile */
 
-/* ---- basics ------------------------------------------------------------------------------------------ */
-
-#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
-#define STRING_OF(number) #number
-#define STRING(number) STRING_OF(number)
-
-#define SECOND INT64_C(1000000)
-#define NEVER INT64_MAX
+#include "basics.h"
 
 /* ---- text -------------------------------------------------------------------------------------------- */
 
