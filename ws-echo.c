@@ -49,7 +49,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -77,139 +76,7 @@
 #include "page.h" /* PAGE, PAGE_SCRIPT_HASH, PAGE_STYLE_HASH: made of page.html by the Makefile */
 
 #include "basics.h"
-
-/* ---- text -------------------------------------------------------------------------------------------- */
-
-/* A part of a buffer, without a terminating NUL. */
-struct text {
-    const char *bytes;
-    size_t length;
-};
-
-#define TEXT_OF(string) ((struct text){(string), strlen(string)})
-
-/* Returns the smaller of two sizes. */
-static inline size_t smaller(size_t one, size_t other)
-{
-    return one < other ? one : other;
-}
-
-/* Compares case-sensitively, byte for byte. */
-static bool text_is(struct text text, const char *string)
-{
-    return text.length == strlen(string) && memcmp(text.bytes, string, text.length) == 0;
-}
-
-/* Compares ASCII letters without regard to their case. */
-static bool text_is_any_case(struct text text, const char *string)
-{
-    return text.length == strlen(string) && strncasecmp(text.bytes, string, text.length) == 0;
-}
-
-/* Tells whether a byte is an ASCII letter, a digit, or one of `others`. */
-static bool is_alphanumeric_or(char byte, const char *others)
-{
-    return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
-           (byte != '\0' && strchr(others, byte));
-}
-
-/* Tells whether text is made of digits only (and not empty). */
-static bool is_number(struct text text)
-{
-    for (size_t i = 0; i < text.length; i++)
-        if (text.bytes[i] < '0' || text.bytes[i] > '9')
-            return false;
-    return text.length > 0;
-}
-
-/* Tells whether text is a token: RFC 9110 section 5.6.2. */
-static bool is_token(struct text text)
-{
-    for (size_t i = 0; i < text.length; i++)
-        if (!is_alphanumeric_or(text.bytes[i], "!#$%&'*+-.^_`|~"))
-            return false;
-    return text.length > 0;
-}
-
-/* Tells whether text is visible ASCII and has none of the bytes in `without`. */
-static bool is_visible(struct text text, const char *without)
-{
-    for (size_t i = 0; i < text.length; i++)
-        if (text.bytes[i] <= ' ' || text.bytes[i] > '~' || strchr(without, text.bytes[i]))
-            return false;
-    return true;
-}
-
-/* Returns the value of a hexadecimal digit, or -1. */
-static int hex_digit(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    digit |= 0x20; /* to lower case */
-    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
-}
-
-/* Returns text without the spaces and tabs around it. */
-static struct text trimmed(struct text text)
-{
-    while (text.length > 0 && (text.bytes[0] == ' ' || text.bytes[0] == '\t')) {
-        text.bytes++;
-        text.length--;
-    }
-    while (text.length > 0 && (text.bytes[text.length - 1] == ' ' || text.bytes[text.length - 1] == '\t'))
-        text.length--;
-    return text;
-}
-
-/* Cuts off what is before the first `separator`, or all; `rest` goes on behind it, and is NULL at the end. */
-static struct text cut(struct text *rest, char separator)
-{
-    struct text first = *rest;
-    const char *end = memchr(rest->bytes, separator, rest->length);
-    if (!end) {
-        rest->bytes = NULL;
-        return first;
-    }
-    first.length = (size_t)(end - first.bytes);
-    rest->bytes = end + 1;
-    rest->length -= first.length + 1;
-    return first;
-}
-
-/*
- * Appends strings, up to a NULL, to a string of `*used` bytes in a buffer of `size` bytes, and adds to
- * `*used`.  Returns false and leaves the string as it was if they do not fit.
- */
-static bool append_strings(char *buffer, size_t size, size_t *used, const char *const strings[])
-{
-    size_t end = *used;
-    for (; *strings; strings++) {
-        size_t length = strlen(*strings);
-        if (length >= size - end) {
-            buffer[*used] = '\0';
-            return false;
-        }
-        memcpy(buffer + end, *strings, length + 1);
-        end += length;
-    }
-    *used = end;
-    return true;
-}
-
-/* The same, printf-like. */
-static bool append(char *buffer, size_t size, size_t *used, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(buffer + *used, size - *used, format, arguments);
-    va_end(arguments);
-    if (length < 0 || (size_t)length >= size - *used) {
-        buffer[*used] = '\0';
-        return false;
-    }
-    *used += (size_t)length;
-    return true;
-}
+#include "text.h"
 
 /* ---- utf8 -------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,110 @@
+/* text - see text.h */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "text.h"
+
+bool text_is(struct text text, const char *string)
+{
+    return text.length == strlen(string) && memcmp(text.bytes, string, text.length) == 0;
+}
+
+bool text_is_any_case(struct text text, const char *string)
+{
+    return text.length == strlen(string) && strncasecmp(text.bytes, string, text.length) == 0;
+}
+
+bool is_alphanumeric_or(char byte, const char *others)
+{
+    return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
+           (byte != '\0' && strchr(others, byte));
+}
+
+bool is_number(struct text text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (text.bytes[i] < '0' || text.bytes[i] > '9')
+            return false;
+    return text.length > 0;
+}
+
+bool is_token(struct text text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (!is_alphanumeric_or(text.bytes[i], "!#$%&'*+-.^_`|~"))
+            return false;
+    return text.length > 0;
+}
+
+bool is_visible(struct text text, const char *without)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (text.bytes[i] <= ' ' || text.bytes[i] > '~' || strchr(without, text.bytes[i]))
+            return false;
+    return true;
+}
+
+int hex_digit(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    digit |= 0x20; /* to lower case */
+    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+struct text trimmed(struct text text)
+{
+    while (text.length > 0 && (text.bytes[0] == ' ' || text.bytes[0] == '\t')) {
+        text.bytes++;
+        text.length--;
+    }
+    while (text.length > 0 && (text.bytes[text.length - 1] == ' ' || text.bytes[text.length - 1] == '\t'))
+        text.length--;
+    return text;
+}
+
+struct text cut(struct text *rest, char separator)
+{
+    struct text first = *rest;
+    const char *end = memchr(rest->bytes, separator, rest->length);
+    if (!end) {
+        rest->bytes = NULL;
+        return first;
+    }
+    first.length = (size_t)(end - first.bytes);
+    rest->bytes = end + 1;
+    rest->length -= first.length + 1;
+    return first;
+}
+
+bool append_strings(char *buffer, size_t size, size_t *used, const char *const strings[])
+{
+    size_t end = *used;
+    for (; *strings; strings++) {
+        size_t length = strlen(*strings);
+        if (length >= size - end) {
+            buffer[*used] = '\0';
+            return false;
+        }
+        memcpy(buffer + end, *strings, length + 1);
+        end += length;
+    }
+    *used = end;
+    return true;
+}
+
+bool append(char *buffer, size_t size, size_t *used, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(buffer + *used, size - *used, format, arguments);
+    va_end(arguments);
+    if (length < 0 || (size_t)length >= size - *used) {
+        buffer[*used] = '\0';
+        return false;
+    }
+    *used += (size_t)length;
+    return true;
+}

@@ -1,0 +1,64 @@
+/*
+ * text - parts of a buffer, and what they are made of
+ *
+ * A struct text is a place and a length, without a terminating NUL.  Nothing here copies or allocates. Judges
+ * the sets of bytes that RFC 9110 names; knows nothing of where they come from.
+ */
+#ifndef TEXT_H
+#define TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A part of a buffer, without a terminating NUL. */
+struct text {
+    const char *bytes;
+    size_t length;
+};
+
+#define TEXT_OF(string) ((struct text){(string), strlen(string)})
+
+/* Returns the smaller of two sizes. */
+static inline size_t smaller(size_t one, size_t other)
+{
+    return one < other ? one : other;
+}
+
+/* Compares case-sensitively, byte for byte. */
+bool text_is(struct text text, const char *string);
+
+/* Compares ASCII letters without regard to their case. */
+bool text_is_any_case(struct text text, const char *string);
+
+/* Tells whether a byte is an ASCII letter, a digit, or one of `others`. */
+bool is_alphanumeric_or(char byte, const char *others);
+
+/* Tells whether text is made of digits only (and not empty). */
+bool is_number(struct text text);
+
+/* Tells whether text is a token: RFC 9110 section 5.6.2. */
+bool is_token(struct text text);
+
+/* Tells whether text is visible ASCII and has none of the bytes in `without`. */
+bool is_visible(struct text text, const char *without);
+
+/* Returns the value of a hexadecimal digit, or -1. */
+int hex_digit(char digit);
+
+/* Returns text without the spaces and tabs around it. */
+struct text trimmed(struct text text);
+
+/* Cuts off what is before the first `separator`, or all; `rest` goes on behind it, and is NULL at the end. */
+struct text cut(struct text *rest, char separator);
+
+/*
+ * Appends strings, up to a NULL, to a string of `*used` bytes in a buffer of `size` bytes, and adds to
+ * `*used`.  Returns false and leaves the string as it was if they do not fit.
+ */
+bool append_strings(char *buffer, size_t size, size_t *used, const char *const strings[]);
+
+/* The same, printf-like. */
+__attribute__((format(printf, 4, 5))) bool append(char *buffer, size_t size, size_t *used, const char *format,
+                                                  ...);
+
+#endif
