@@ -75,61 +75,11 @@
 
 #include "page.h" /* PAGE, PAGE_SCRIPT_HASH, PAGE_STYLE_HASH: made of page.html by the Makefile */
 
+#include "address.h"
 #include "basics.h"
 #include "memory.h"
 #include "text.h"
 #include "utf8.h"
-
-/* ---- address ----------------------------------------------------------------------------------------- */
-
-enum { ADDRESS_SIZE = 108 + 1 /* the longest address, a Unix socket's path */ };
-
-struct address {
-    char host[ADDRESS_SIZE];
-    char port[sizeof "4294967295"];
-};
-
-/*
- * Sets the host from the bytes of an IP address, of which there are 4 or 16; an IPv4-mapped one becomes
- * IPv4.
- */
-static void set_ip(struct address *address, const void *bytes, size_t count)
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    bool is_mapped = count == 16 && memcmp(bytes, mapped, sizeof mapped) == 0;
-    const uint8_t *from = is_mapped ? (const uint8_t *)bytes + sizeof mapped : bytes;
-    inet_ntop(count == 4 || is_mapped ? AF_INET : AF_INET6, from, address->host, sizeof address->host);
-}
-
-/* Sets the host from an IP address as text, as set_ip does.  Returns false if it is none. */
-static bool set_host(struct address *address, const char *text)
-{
-    uint8_t bytes[16];
-    size_t count = inet_pton(AF_INET, text, bytes) == 1 ? 4 : inet_pton(AF_INET6, text, bytes) == 1 ? 16 : 0;
-    if (count > 0)
-        set_ip(address, bytes, count);
-    return count > 0;
-}
-
-/* Sets the host to another name, such as the path of a Unix socket; bytes that are not visible become "?". */
-static void set_name(struct address *address, const char *name, size_t size)
-{
-    size_t length = strnlen(name, size < ADDRESS_SIZE ? size : ADDRESS_SIZE - 1);
-    for (size_t i = 0; i < length; i++)
-        address->host[i] = is_visible((struct text){name + i, 1}, "\"\\") ? name[i] : '?';
-    address->host[length] = '\0';
-    address->port[0] = '\0';
-}
-
-/* Sets the port from a decimal number, 0 to 65535 without leading zeros.  Returns false if it is none. */
-static bool set_port(struct address *address, const char *text)
-{
-    size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || digits > 5 || text[digits] || (*text == '0' && digits > 1) || atoi(text) > UINT16_MAX)
-        return false;
-    snprintf(address->port, sizeof address->port, "%s", text);
-    return true;
-}
 
 /* ---- outcome ----------------------------------------------------------------------------------------- */
 
