@@ -1,0 +1,314 @@
+/* options - see options.h */
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "options.h"
+#include "outcome.h"
+#include "utf8.h"
+
+#define PING_INTERVAL (20 * SECOND) /* or a third of a shorter timeout, where none is given */
+#define PING_INTERVAL_UNSET INT64_C(-1)
+#define DURATION_MAX (366 * 24 * 3600 * SECOND)
+#define MESSAGE_MAX (UINT64_C(1) << 30)
+
+static const struct options defaults = {
+    .prefix = {sizeof "server: " - 1, "server: "},
+    .max_message = 16 << 20,
+    .handshake_timeout = 10 * SECOND,
+    .ping_interval = PING_INTERVAL_UNSET,
+    .timeout = 60 * SECOND,
+    .user = "nobody",
+};
+
+/*
+ * Adds a value to a repeatable option.  Returns false if any or none does not stand alone, or there are too
+ * many.
+ */
+static bool choose(struct choices *choices, const char *value, bool has_none)
+{
+    bool any = strcmp(value, "any") == 0, none = has_none && strcmp(value, "none") == 0;
+    if (choices->any || choices->none || ((any || none) && choices->count > 0) ||
+        choices->count == CHOICES_MAX)
+        return false;
+    choices->any = any;
+    choices->none = none;
+    if (!any && !none)
+        choices->names[choices->count++] = value;
+    return true;
+}
+
+bool choices_include(const struct choices *choices, struct text name)
+{
+    for (unsigned i = 0; i < choices->count; i++)
+        if (text_is(name, choices->names[i]))
+            return true;
+    return choices->any;
+}
+
+/* The next functions parse the value of an option into its destination.  They return false if it is wrong. */
+
+/* any, or a path without a query */
+static bool parse_path(const char *value, void *into)
+{
+    bool is_path = *value == '/' && strlen(value) <= SERVED_PATH_MAX && is_visible(TEXT_OF(value), "?#");
+    return (is_path || strcmp(value, "any") == 0) && choose(into, value, false);
+}
+
+/* any, or an origin as a browser sends it: scheme://host[:port] or null; RFC 6454 section 6.2 */
+static bool parse_origin(const char *value, void *into)
+{
+    const char *host = strstr(value, "://");
+    bool is_origin = host && host > value && host[3] && strlen(value) <= ORIGIN_MAX &&
+                     is_token((struct text){value, (size_t)(host - value)}) &&
+                     is_visible(TEXT_OF(host + 3), "/?#@");
+    return (is_origin || strcmp(value, "null") == 0 || strcmp(value, "any") == 0) &&
+           choose(into, value, false);
+}
+
+/* any, none, or a token */
+static bool parse_subprotocol(const char *value, void *into)
+{
+    return is_token(TEXT_OF(value)) && choose(into, value, true);
+}
+
+/* percent-encoded UTF-8, at most PREFIX_MAX bytes when decoded */
+static bool parse_prefix(const char *value, void *into)
+{
+    struct prefix *prefix = into;
+    for (prefix->length = 0; *value; value++) {
+        char byte = *value;
+        if (byte == '%') {
+            int high = hex_digit(value[1]), low = high < 0 ? -1 : hex_digit(value[2]);
+            if (low < 0)
+                return false;
+            byte = (char)(high << 4 | low);
+            value += 2;
+        }
+        if (prefix->length == PREFIX_MAX)
+            return false;
+        prefix->bytes[prefix->length++] = byte;
+    }
+    return is_utf8((const uint8_t *)prefix->bytes, prefix->length);
+}
+
+/* bytes, with an optional K, M or G; 1 to 1G */
+static bool parse_size(const char *value, void *into)
+{
+    uint64_t *size = into;
+    char *end;
+    if (*value < '0' || *value > '9')
+        return false;
+    unsigned long long number = strtoull(value, &end, 10); /* the largest one there is, if it is larger */
+    unsigned shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+    if (end[shift ? 1 : 0] || number < 1 || number > MESSAGE_MAX >> shift)
+        return false;
+    *size = (uint64_t)number << shift;
+    return true;
+}
+
+/* seconds with an optional fraction, at most a year */
+static bool parse_duration(const char *value, void *into)
+{
+    int64_t *duration = into;
+    int64_t whole = 0, fraction = 0, unit = SECOND;
+    const char *next = value;
+    for (; *next >= '0' && *next <= '9'; next++)
+        if ((whole = whole * 10 + (*next - '0')) > DURATION_MAX / SECOND)
+            return false;
+    if (next == value)
+        return false;
+    if (*next == '.') {
+        if (next[1] == '\0')
+            return false;
+        for (next++; *next >= '0' && *next <= '9'; next++)
+            fraction += (*next - '0') * (unit /= 10);
+    }
+    *duration = whole * SECOND + fraction;
+    /* A duration below a microsecond is not 0, which would mean never. */
+    if (*duration == 0 && strpbrk(value, "123456789"))
+        *duration = 1;
+    return *next == '\0' && *duration <= DURATION_MAX;
+}
+
+/* the same, but not 0 */
+static bool parse_duration_above_zero(const char *value, void *into)
+{
+    return parse_duration(value, into) && *(int64_t *)into > 0;
+}
+
+/* the name of a channel */
+static bool parse_channel(const char *value, void *into)
+{
+    static const char *const names[] = {
+        [AUTO] = "auto", [STANDARD_ERROR] = "stderr", [JOURNAL] = "journal", [SYSLOG] = "syslog"};
+    size_t channel = 0;
+    while (channel < COUNT_OF(names) && strcmp(value, names[channel]) != 0)
+        channel++;
+    *(enum channel *)into = (enum channel)channel;
+    return channel < COUNT_OF(names);
+}
+
+/* any name, which is looked up later */
+static bool parse_user(const char *value, void *into)
+{
+    *(const char **)into = value;
+    return *value;
+}
+
+/* for an option without a value */
+static bool switch_on(const char *value, void *into)
+{
+    (void)value;
+    return *(bool *)into = true;
+}
+
+#define OPTION(letter, name, argument, parse, member)                                                        \
+    letter, name, argument, parse, offsetof(struct options, member)
+
+const struct option_row option_rows[] = {
+    {OPTION('p', "path", "PATH", parse_path, paths),
+     "request path that is upgraded, or any; repeatable (/socket)",
+     "any, alone, or up to " STRING(CHOICES_MAX) " times a path of at most " STRING(
+         SERVED_PATH_MAX) " bytes that begins with / and has no blank, ? or #"},
+    {OPTION('P', "prefix", "TEXT", parse_prefix, prefix),
+     "put before every text reply; %20 is a blank (server:%20)",
+     "at most " STRING(PREFIX_MAX) " bytes of UTF-8, with % only as in %20 or %25"},
+    {OPTION('o', "origin", "ORIGIN", parse_origin, origins),
+     "allow pages of this origin only; repeatable (any)",
+     "any, alone, or up to " STRING(CHOICES_MAX) " times null or an origin such as https://example.org, of "
+                                                 "at most " STRING(ORIGIN_MAX) " bytes"},
+    {OPTION('s', "subprotocol", "NAME", parse_subprotocol, subprotocols),
+     "agree to NAME, any or none; repeatable (any)",
+     "any or none, alone, or up to " STRING(CHOICES_MAX) " times a name without blanks and commas"},
+    {OPTION('m', "max-message", "SIZE", parse_size, max_message), "largest message in bytes, 1 to 1G (16M)",
+     "1 to 1G, as in 65536, 64K or 16M"},
+    {OPTION(0, "handshake-timeout", "S", parse_duration_above_zero, handshake_timeout),
+     "seconds for the whole request head (10)", "seconds above 0, as in 10 or 0.5"},
+    {OPTION(0, "ping-interval", "S", parse_duration, ping_interval),
+     "seconds of silence after which a Ping is sent; 0: never (20)", "seconds, as in 20 or 0.5, or 0"},
+    {OPTION(0, "timeout", "S", parse_duration, timeout),
+     "seconds of silence or unread output that end it; 0: never (60)", "seconds, as in 60 or 0.5, or 0"},
+    {OPTION(0, "proxy-protocol", NULL, switch_on, proxy_protocol), "a PROXY protocol header must come first",
+     NULL},
+    {OPTION(0, "no-page", NULL, switch_on, no_page), "answer GET / with one line instead of the test page",
+     NULL},
+    {OPTION(0, "deflate", NULL, switch_on, deflate), "agree to permessage-deflate: RFC 7692", NULL},
+    {OPTION(0, "log", "CHANNEL", parse_channel, log), "log to the journal, syslog or stderr (auto)",
+     "auto, journal, syslog or stderr"},
+    {OPTION(0, "check", NULL, switch_on, check), "judge the options, and serve nothing", NULL},
+    {OPTION('u', "user", "NAME", parse_user, user), "whom to become when started as root (nobody)",
+     "the name of a user"},
+    {OPTION('q', "quiet", NULL, switch_on, quiet), "log local faults only", NULL},
+    {OPTION('v', "verbose", NULL, switch_on, verbose), "log every frame and the fields of the request too",
+     NULL},
+    {OPTION('h', "help", NULL, switch_on, help), "print this help", NULL},
+    {OPTION(0, "version", NULL, switch_on, version), "print the version", NULL},
+};
+
+const size_t option_count = COUNT_OF(option_rows);
+
+enum { FIRST_ROW = 256 /* getopt_long's value for the first row, beyond all letters */ };
+
+/* Returns the row for a value of getopt_long, or NULL if there is none. */
+static const struct option_row *find_option(int option)
+{
+    for (size_t i = 0; i < COUNT_OF(option_rows); i++)
+        if (option == FIRST_ROW + (int)i || (option != 0 && option == option_rows[i].letter))
+            return &option_rows[i];
+    return NULL;
+}
+
+/* Tells whether a long option that getopt_long refuses is the beginning of several. */
+static bool is_ambiguous(const char *argument)
+{
+    const char *name = argument + strlen("--");
+    unsigned count = 0;
+    for (size_t i = 0; i < COUNT_OF(option_rows); i++)
+        count += strncmp(option_rows[i].name, name, strcspn(name, "=")) == 0;
+    return count > 1;
+}
+
+/* Writes one line that says what is wrong and what would be right, printf-like.  Returns false. */
+__attribute__((format(printf, 2, 3))) static bool complain(char complaint[static COMPLAINT_SIZE],
+                                                           const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(complaint, COMPLAINT_SIZE, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+/* Judges combinations and sets defaults that depend on others.  Returns false with a complaint. */
+static bool complete_options(struct options *into, char complaint[static COMPLAINT_SIZE])
+{
+    if (into->quiet && into->verbose)
+        return complain(complaint, "--quiet and --verbose exclude each other; give one of them");
+    if (into->ping_interval == PING_INTERVAL_UNSET) {
+        into->ping_interval = PING_INTERVAL;
+        /* A third is rounded up, so that no Ping comes just before the end. */
+        if (into->timeout > 0 && into->timeout < 3 * PING_INTERVAL)
+            into->ping_interval = into->timeout / 3 + (into->timeout > 3 && into->timeout % 3 > 0);
+    }
+    if (into->timeout > 0 && into->ping_interval >= into->timeout)
+        return complain(complaint, "--ping-interval=%g is not below --timeout=%g; make it smaller, or 0",
+                        (double)into->ping_interval / (double)SECOND, (double)into->timeout / (double)SECOND);
+    if (into->paths.count == 0 && !into->paths.any)
+        choose(&into->paths, "/socket", false);
+    if (into->origins.count == 0)
+        into->origins.any = true;
+    if (into->subprotocols.count == 0 && !into->subprotocols.none)
+        into->subprotocols.any = true;
+    return true;
+}
+
+bool parse_options(int argc, char **argv, struct options *into, char complaint[static COMPLAINT_SIZE])
+{
+    struct option long_options[COUNT_OF(option_rows) + 1] = {0};
+    char letters[2 + 2 * COUNT_OF(option_rows) + 1] = "+:", *end = letters + strlen(letters);
+    int option;
+    *into = defaults;
+    for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
+        const struct option_row *row = &option_rows[i];
+        long_options[i] = (struct option){row->name, row->argument ? required_argument : no_argument, NULL,
+                                          FIRST_ROW + (int)i};
+        if (row->letter)
+            *end++ = row->letter;
+        if (row->letter && row->argument)
+            *end++ = ':';
+    }
+    opterr = 0;
+    optind = 0;
+    while ((option = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
+        bool refused = option == ':' || option == '?';
+        const struct option_row *row = find_option(refused ? optopt : option);
+        if (option == ':')
+            return complain(complaint, "option --%s needs a value; see ws-echo --help", row->name);
+        if (option == '?' && optopt == 0)
+            return complain(complaint, "%s option %.40s; see ws-echo --help",
+                            is_ambiguous(argv[optind - 1]) ? "ambiguous" : "unknown", argv[optind - 1]);
+        if (option == '?' && !row)
+            return complain(complaint, "unknown option -%c; see ws-echo --help", optopt);
+        if (option == '?')
+            return complain(complaint, "option --%s takes no value; see ws-echo --help", row->name);
+        if (!row->parse(optarg, (char *)into + row->member))
+            return complain(complaint, "--%s=%.40s: it must be %s", row->name, optarg, row->expected);
+    }
+    if (optind < argc)
+        return complain(complaint, "unexpected argument %.40s; there are only options, see ws-echo --help",
+                        argv[optind]);
+    return complete_options(into, complaint);
+}
+
+const char *page_served(const struct options *options)
+{
+    return options->no_page ? "" : ", or open the test page at / in a browser";
+}
+
+const char *path_served(const struct options *options, const char *any)
+{
+    return options->paths.any ? any : options->paths.names[0];
+}
