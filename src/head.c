@@ -1,0 +1,309 @@
+/* head - see head.h */
+#include <arpa/inet.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "head.h"
+
+bool next_field(const struct head *head, const char *name, size_t *next, struct text *value)
+{
+    while (*next < head->field_count) {
+        const struct field *field = &head->fields[(*next)++];
+        if (text_is_any_case(field->name, name)) {
+            *value = field->value;
+            return true;
+        }
+    }
+    return false;
+}
+
+unsigned find_field(const struct head *head, const char *name, struct text *value)
+{
+    size_t next = 0;
+    unsigned count = 0;
+    struct text other;
+    *value = (struct text){"", 0};
+    while (next_field(head, name, &next, count ? &other : value))
+        count++;
+    return count;
+}
+
+bool next_element(const struct head *head, const char *name, struct list *list, struct text *element)
+{
+    for (;;) {
+        if (!list->rest.bytes && !next_field(head, name, &list->next, &list->rest))
+            return false;
+        *element = trimmed(cut(&list->rest, ','));
+        if (element->length > 0)
+            return true;
+    }
+}
+
+bool list_includes(const struct head *head, const char *name, const char *wanted)
+{
+    struct list list = {0};
+    struct text element;
+    while (next_element(head, name, &list, &element))
+        if (text_is_any_case(element, wanted))
+            return true;
+    return false;
+}
+
+/* What may stand in a host unencoded: RFC 3986 section 2.2 (sub-delims) and 2.3 (unreserved). */
+#define HOST_BYTES "-._~!$&'()*+,;="
+
+/* Tells whether text is an IPv6 address: RFC 3986 section 3.2.2. */
+static bool is_ipv6_address(struct text text)
+{
+    char string[INET6_ADDRSTRLEN] = "";
+    uint8_t address[16];
+    if (text.length >= sizeof string)
+        return false;
+    memcpy(string, text.bytes, text.length);
+    return strlen(string) == text.length && inet_pton(AF_INET6, string, address) == 1;
+}
+
+/* Judges what stands between the brackets of an IP literal: RFC 3986 section 3.2.2. */
+static bool is_ip_literal(struct text text)
+{
+    if (text.length == 0 || (text.bytes[0] | 0x20) != 'v')
+        return is_ipv6_address(text);
+    struct text rest = {text.bytes + 1, text.length - 1}, version = cut(&rest, '.'); /* IPvFuture */
+    for (size_t i = 0; i < version.length; i++)
+        if (hex_digit(version.bytes[i]) < 0)
+            return false;
+    for (size_t i = 0; rest.bytes && i < rest.length; i++)
+        if (!is_alphanumeric_or(rest.bytes[i], HOST_BYTES ":"))
+            return false;
+    return version.length > 0 && rest.bytes && rest.length > 0;
+}
+
+/* Judges a name or IPv4 address: RFC 3986 section 3.2.2; it may be empty. */
+static bool is_registered_name(struct text name)
+{
+    for (size_t i = 0; i < name.length; i++) {
+        bool encoded = name.bytes[i] == '%' && i + 2 < name.length && hex_digit(name.bytes[i + 1]) >= 0 &&
+                       hex_digit(name.bytes[i + 2]) >= 0;
+        if (!encoded && !is_alphanumeric_or(name.bytes[i], HOST_BYTES))
+            return false;
+    }
+    return true;
+}
+
+/* Judges uri-host [ ":" port ]: RFC 9110 section 4.2 and 7.2. */
+static bool is_host(struct text text)
+{
+    struct text rest = text, name;
+    if (text.length > 0 && text.bytes[0] == '[') {
+        rest = (struct text){text.bytes + 1, text.length - 1};
+        name = cut(&rest, ']');
+        if (!rest.bytes || !is_ip_literal(name))
+            return false;
+        name = cut(&rest, ':'); /* nothing may stand between the bracket and the colon */
+        return name.length == 0 && (!rest.bytes || rest.length == 0 || is_number(rest));
+    }
+    name = cut(&rest, ':');
+    return is_registered_name(name) && (!rest.bytes || rest.length == 0 || is_number(rest));
+}
+
+/*
+ * Says what is wrong with a host that is_host refuses: HOST_ZONE for an IPv6 address with a zone (RFC 6874),
+ * in brackets or not, HOST_UNBRACKETED for one without brackets, HOST_MALFORMED otherwise.
+ */
+static enum outcome host_fault(struct text host)
+{
+    bool bracketed = host.length > 0 && host.bytes[0] == '[';
+    struct text rest = {host.bytes + bracketed, host.length - bracketed}, address = cut(&rest, '%');
+    const char *colon = memrchr(address.bytes, ':', address.length);
+    if (rest.bytes)
+        return is_ipv6_address(address) ? HOST_ZONE : HOST_MALFORMED;
+    if (bracketed || !colon)
+        return HOST_MALFORMED;
+    if (is_ipv6_address(address))
+        return HOST_UNBRACKETED;
+    address.length = (size_t)(colon - address.bytes); /* what is behind it is a port */
+    rest = (struct text){colon + 1, host.length - address.length - 1};
+    return is_ipv6_address(address) && (rest.length == 0 || is_number(rest)) ? HOST_UNBRACKETED
+                                                                             : HOST_MALFORMED;
+}
+
+/*
+ * Judges the bytes of a target, in which parse_head has left no control byte but tabs.  Returns NEED_MORE,
+ * or what the first byte that no URI has is refused for: RFC 3986 section 2.
+ */
+static enum outcome judge_target_bytes(struct text target)
+{
+    for (size_t i = 0; i < target.length; i++) {
+        if (target.bytes[i] == '#')
+            return TARGET_FRAGMENT;
+        if (target.bytes[i] == '\t')
+            return TARGET_TAB;
+        if ((unsigned char)target.bytes[i] > '~')
+            return TARGET_NOT_ASCII;
+    }
+    return NEED_MORE;
+}
+
+/*
+ * Takes the path out of a target in origin or absolute form, or the * of OPTIONS; RFC 9112 section 3.2.
+ * Returns NEED_MORE (the head goes on) or why it is refused.
+ */
+static enum outcome parse_target(struct head *head)
+{
+    static const char *const schemes[] = {"http", "https", "ws", "wss"};
+    struct text rest = head->target;
+    enum outcome outcome = judge_target_bytes(rest);
+    if (outcome != NEED_MORE)
+        return outcome;
+    if (text_is(rest, "*") && text_is(head->method, "OPTIONS")) {
+        head->path = rest;
+        return NEED_MORE;
+    }
+    if (rest.length == 0 || rest.bytes[0] != '/') {
+        struct text scheme = cut(&rest, ':');
+        bool known = false;
+        for (size_t i = 0; i < COUNT_OF(schemes); i++)
+            known = known || text_is_any_case(scheme, schemes[i]);
+        if (!known || !rest.bytes || rest.length < 3 || memcmp(rest.bytes, "//", 2) != 0)
+            return TARGET_MALFORMED;
+        struct text authority = {rest.bytes + 2, 0};
+        while (2 + authority.length < rest.length && !strchr("/?", authority.bytes[authority.length]))
+            authority.length++;
+        if (!is_host(authority)) {
+            outcome = host_fault(authority);
+            return outcome == HOST_MALFORMED ? TARGET_MALFORMED : outcome;
+        }
+        if (authority.length == 0 || authority.bytes[0] == ':')
+            return TARGET_MALFORMED;
+        rest = (struct text){authority.bytes + authority.length, rest.length - 2 - authority.length};
+    }
+    head->path = cut(&rest, '?');
+    if (head->path.length == 0)
+        head->path = TEXT_OF("/");
+    return NEED_MORE;
+}
+
+/* Parses `method SP target SP HTTP/x.y`.  Returns NEED_MORE (the head goes on) or why it is refused. */
+static enum outcome parse_request_line(struct head *head, struct text line)
+{
+    struct text rest = line, version;
+    if (line.length >= 6 && memcmp(line.bytes, "PROXY ", 6) == 0)
+        return PROXY_UNEXPECTED;
+    struct text method = cut(&rest, ' ');
+    if (!rest.bytes || !is_token(method))
+        return LINE_MALFORMED;
+    head->method = method;
+    head->target = cut(&rest, ' ');
+    version = rest;
+    if (!rest.bytes || version.length != strlen("HTTP/1.1") || memcmp(version.bytes, "HTTP/", 5) != 0 ||
+        !is_number((struct text){version.bytes + 5, 1}) || version.bytes[6] != '.' ||
+        !is_number((struct text){version.bytes + 7, 1}))
+        return LINE_MALFORMED;
+    if (version.bytes[5] != '1')
+        return VERSION_UNSUPPORTED;
+    head->minor_version = version.bytes[7] - '0';
+    return parse_target(head);
+}
+
+/* Parses `name ":" OWS value OWS`: RFC 9112 section 5.  Returns NEED_MORE or why it is refused. */
+static enum outcome parse_field(struct head *head, struct text line)
+{
+    struct text rest = line;
+    if (line.bytes[0] == ' ' || line.bytes[0] == '\t')
+        return FIELD_FOLDED;
+    struct text name = cut(&rest, ':');
+    if (rest.bytes && trimmed(name).length < name.length)
+        return FIELD_SPACE;
+    if (!rest.bytes || !is_token(name))
+        return FIELD_MALFORMED;
+    if (head->field_count == FIELDS_MAX)
+        return TOO_MANY_FIELDS;
+    head->fields[head->field_count++] = (struct field){name, trimmed(rest)};
+    return NEED_MORE;
+}
+
+/*
+ * Judges what announces content: RFC 9112 section 6.  No content is ever read, but where a proxy in front
+ * could find another end of it than we would, the request is refused before anything else is judged.  Content
+ * of GET, HEAD and OPTIONS has no meaning (RFC 9110 section 9.3), and parsers differ in whether it is there.
+ * Returns DONE or why the request is refused.
+ */
+static enum outcome judge_content(const struct head *head)
+{
+    struct text coding, length;
+    unsigned codings = find_field(head, "Transfer-Encoding", &coding);
+    unsigned lengths = find_field(head, "Content-Length", &length);
+    bool meaningless =
+        text_is(head->method, "GET") || text_is(head->method, "HEAD") || text_is(head->method, "OPTIONS");
+    if (codings > 0) {
+        bool unambiguous =
+            codings == 1 && lengths == 0 && head->minor_version > 0 && text_is_any_case(coding, "chunked");
+        return unambiguous && !meaningless ? DONE : TRANSFER_ENCODING;
+    }
+    if (lengths == 0)
+        return DONE;
+    size_t digits = length.length - strspn(length.bytes, "0");
+    if (lengths > 1 || !is_number(length) || digits > (meaningless ? 0 : CONTENT_DIGITS_MAX))
+        return CONTENT;
+    return DONE;
+}
+
+/* Judges what makes a whole head unreadable.  Returns DONE (so far) or why it is refused. */
+static enum outcome judge_framing(const struct head *head)
+{
+    struct text host;
+    unsigned hosts = find_field(head, "Host", &host);
+    if (hosts > 1 || (hosts == 0 && head->minor_version > 0))
+        return HOST_COUNT;
+    return is_host(host) ? judge_content(head) : host_fault(host);
+}
+
+/* Takes a line without its CRLF.  Returns NEED_MORE, DONE when the head is complete, or a refusal. */
+static enum outcome parse_line(struct head *head, struct text line)
+{
+    if (head->lines == 0 && line.length == 0) {
+        head->skipped++;
+        return NEED_MORE;
+    }
+    if (head->lines++ == 0)
+        return parse_request_line(head, line);
+    return line.length > 0 ? parse_field(head, line) : judge_framing(head);
+}
+
+/* Judges one byte against the one before.  Returns NEED_MORE or why it is refused. */
+static enum outcome judge_byte(const struct head *head, const char *bytes)
+{
+    unsigned char byte = (unsigned char)bytes[head->scanned];
+    bool after_cr = head->scanned > 0 && bytes[head->scanned - 1] == '\r';
+    size_t column = head->scanned - head->line_start;
+    if (head->scanned == 0 && byte == TLS_HANDSHAKE)
+        return TLS_HELLO;
+    if (head->skipped == 2) /* as only a PROXY header of version 2 begins */
+        return byte == '\0' ? PROXY_UNEXPECTED : LINE_MALFORMED;
+    if (head->scanned == HEAD_MAX)
+        return HEAD_TOO_LARGE;
+    if (after_cr != (byte == '\n'))
+        return after_cr ? BARE_CR : BARE_LF;
+    if (head->lines == 0 && column == REQUEST_LINE_MAX && byte != '\r' && byte != '\n')
+        return LINE_TOO_LONG;
+    if ((byte < ' ' && byte != '\t' && byte != '\r' && byte != '\n') || byte == 0x7f)
+        return CONTROL_BYTE;
+    return NEED_MORE;
+}
+
+enum outcome parse_head(struct head *head, const char *bytes, size_t length)
+{
+    while (head->scanned < length) {
+        enum outcome outcome = judge_byte(head, bytes);
+        bool line_ends = bytes[head->scanned++] == '\n';
+        if (outcome != NEED_MORE)
+            return outcome;
+        if (!line_ends)
+            continue;
+        struct text line = {bytes + head->line_start, head->scanned - strlen("\r\n") - head->line_start};
+        head->line_start = head->scanned;
+        if ((outcome = parse_line(head, line)) != NEED_MORE)
+            return outcome;
+    }
+    return NEED_MORE;
+}
