@@ -1,0 +1,213 @@
+/* stream - see stream.h */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "stream.h"
+
+#define STOP_TIME (2 * SECOND) /* to finish writing when a signal stops the program */
+
+/* Returns the end for an errno of read or write; `fault` is the end if the peer cannot have caused it. */
+static enum outcome end_of_error(int error, enum outcome fault)
+{
+    switch (error) {
+    case ECONNRESET:
+    case EPIPE: return RESET;
+    case ETIMEDOUT:
+    /* What an ICMP error leaves when the kernel gives up: a firewall may begin to reject. */
+    case EACCES:
+    case ECONNREFUSED:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case EPROTO: return NETWORK_LOST;
+    default: return fault;
+    }
+}
+
+/* Notes that the connection is lost, with errno; nothing more is written to it. */
+static void lose(struct stream *stream, enum outcome how)
+{
+    stream->lost = true;
+    stream->lost_how = how;
+    stream->error = errno;
+}
+
+/* Arms the timer.  Returns false if that fails, by which the connection is lost. */
+static bool arm_or_lose(struct stream *stream, int64_t deadline)
+{
+    bool armed = arm(deadline);
+    if (!armed)
+        lose(stream, CLOCK_FAILED);
+    return armed;
+}
+
+/*
+ * Tells whether a failed read or write can be tried again: a signal interrupted it, or another holder of the
+ * connection set O_NONBLOCK after the start, which is undone.
+ */
+static bool may_try_again(int descriptor, int flags)
+{
+    return errno == EINTR || (errno == EAGAIN && fcntl(descriptor, F_SETFL, flags) == 0);
+}
+
+void move_to_front(struct stream *stream)
+{
+    if (stream->input_start == 0)
+        return;
+    stream->input_end -= stream->input_start;
+    memmove(stream->input, stream->input + stream->input_start, stream->input_end);
+    stream->input_start = 0;
+}
+
+enum arrival receive(struct stream *stream, int64_t deadline)
+{
+    move_to_front(stream);
+    while (!stream->lost && arm_or_lose(stream, deadline)) {
+        if (stopping && !stream->closing)
+            return STOP;
+        ssize_t received =
+            read(STDIN_FILENO, stream->input + stream->input_end, INPUT_SIZE - stream->input_end);
+        if (received == 0)
+            return END_OF_STREAM;
+        if (received < 0 && !may_try_again(STDIN_FILENO, stream->input_flags)) {
+            lose(stream, end_of_error(errno, READ_FAILED));
+            break;
+        }
+        stream->time = now();
+        if (received > 0) {
+            stream->heard = stream->time;
+            stream->bytes_in += (uint64_t)received;
+            stream->input_end += (size_t)received;
+            return BYTES;
+        }
+        if (stream->time >= deadline)
+            return DUE;
+    }
+    return LOST;
+}
+
+/*
+ * Arms the timer for a write.  A write is interrupted after a quarter of the timeout, to see whether the peer
+ * takes anything; after a signal there is STOP_TIME for everything that is still to be written.  Returns
+ * false if the connection is lost.
+ */
+static bool arm_for_write(struct stream *stream)
+{
+    bool stop;
+    do {
+        stop = stopping;
+        if (stop && stream->stop_deadline == NEVER)
+            stream->stop_deadline = now() + STOP_TIME;
+        int64_t look = stream->timeout > 0 ? stream->time + stream->timeout / 4 : NEVER;
+        if (stream->lost || !arm_or_lose(stream, stop ? stream->stop_deadline : look))
+            return false;
+    } while (stop != stopping); /* a stop came in between, and the timer is set for too late */
+    return true;
+}
+
+/* Gives up a peer that does not read.  The linger of zero discards what it has not taken. */
+static void give_up(struct stream *stream)
+{
+    lose(stream, NOT_READ);
+    if (stream->sockets && setsockopt(STDOUT_FILENO, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
+                                      sizeof(struct linger)) < 0)
+        lose(stream, LINGER_FAILED);
+}
+
+/* Removes what has been written, and empty parts, from the front.  Returns false when nothing is left. */
+static bool advance(struct iovec **parts, int *count, size_t written)
+{
+    for (; *count > 0 && written >= (*parts)->iov_len; ++*parts, --*count)
+        written -= (*parts)->iov_len;
+    if (*count == 0)
+        return false;
+    (*parts)->iov_base = (uint8_t *)(*parts)->iov_base + written;
+    (*parts)->iov_len -= written;
+    return true;
+}
+
+/*
+ * Judges a write that had to wait and moved `written` bytes.  `taken` is the time when the peer was last seen
+ * to take something, NEVER at first.  Returns false when the peer has had its time.
+ */
+static bool may_wait_on(struct stream *stream, size_t written, int64_t *taken)
+{
+    int64_t before = stream->time;
+    stream->time = now();
+    /* A look that comes much too late tells nothing of the peer: this process was stopped for a while. */
+    bool late = stream->time - before > stream->timeout / 2 + SECOND;
+    if (written > 0 || *taken == NEVER || late)
+        *taken = stream->time;
+    return stream->time < stream->stop_deadline &&
+           (stream->timeout == 0 || stream->time - *taken < stream->timeout);
+}
+
+/*
+ * Writes all parts, unless the connection gets lost.  What a write has moved when it is interrupted counts as
+ * taken at that time; a peer whose kernel takes nothing for the timeout is given up.
+ */
+static void transmit(struct stream *stream, struct iovec *parts, int count)
+{
+    int64_t taken = NEVER;
+    size_t written = 0;
+    unsigned writes = 0;
+    while (advance(&parts, &count, written)) {
+        if (writes++ > 0 && !may_wait_on(stream, written, &taken)) {
+            give_up(stream);
+            return;
+        }
+        if (!arm_for_write(stream))
+            return;
+        ssize_t result = count == 1 ? write(STDOUT_FILENO, parts->iov_base, parts->iov_len)
+                                    : writev(STDOUT_FILENO, parts, count);
+        if (result < 0 && !may_try_again(STDOUT_FILENO, stream->output_flags)) {
+            lose(stream, end_of_error(errno, WRITE_FAILED));
+            return;
+        }
+        written = result > 0 ? (size_t)result : 0;
+        stream->bytes_out += written;
+    }
+    if (writes > 1)
+        stream->time = stream->heard = now();
+}
+
+void flush_with(struct stream *stream, const void *more, size_t length)
+{
+    struct iovec parts[] = {{stream->output, stream->output_used}, {(void *)(uintptr_t)more, length}};
+    stream->output_used = 0;
+    if (stream->lost)
+        return;
+    if (parts[0].iov_len > 0)
+        transmit(stream, parts, length > 0 ? 2 : 1);
+    else
+        transmit(stream, parts + 1, 1);
+}
+
+void flush(struct stream *stream)
+{
+    flush_with(stream, NULL, 0);
+}
+
+uint8_t *output_room(struct stream *stream, size_t length)
+{
+    if (OUTPUT_SIZE - stream->output_used < length)
+        flush(stream);
+    return stream->output + stream->output_used;
+}
+
+void end_output(const struct stream *stream)
+{
+    if (stream->sockets)
+        shutdown(STDOUT_FILENO, SHUT_WR);
+    else
+        close(STDOUT_FILENO);
+}
