@@ -1,0 +1,119 @@
+/* extension - see extension.h */
+#include <stdio.h>
+#include <string.h>
+
+#include "extension.h"
+#include "text.h"
+
+static const struct {
+    const char *name;
+    bool may_have_value, may_lack_value;
+    bool is_answered; /* although it has no value */
+    uint8_t least_value;
+} parameter_rows[] = {
+    [SERVER_NO_CONTEXT_TAKEOVER] = {"server_no_context_takeover", false, true, true, 0},
+    [CLIENT_NO_CONTEXT_TAKEOVER] = {"client_no_context_takeover", false, true, true, 0},
+    [SERVER_MAX_WINDOW_BITS] = {"server_max_window_bits", true, false, false, 9}, /* zlib makes none of 8 */
+    [CLIENT_MAX_WINDOW_BITS] = {"client_max_window_bits", true, true, false, 8},
+};
+
+/*
+ * Parses token [ "=" ( token | quoted-string ) ]; section 9.1.  A quoted value is a token too, when its
+ * escapes are undone; `value` is what stands between the quotes, its bytes NULL if there is no value.
+ * Returns false if it is malformed.
+ */
+static bool parse_parameter(struct text text, struct text *name, struct text *value)
+{
+    *value = text;
+    *name = trimmed(cut(value, '='));
+    if (!value->bytes || !is_token(*name))
+        return is_token(*name);
+    *value = trimmed(*value);
+    if (value->length == 0 || value->bytes[0] != '"')
+        return is_token(*value);
+    if (value->length < strlen("\"8\"") || value->bytes[value->length - 1] != '"')
+        return false;
+    *value = (struct text){value->bytes + 1, value->length - 2};
+    for (size_t i = 0; i < value->length; i++) {
+        i += value->bytes[i] == '\\';
+        if (i == value->length || !is_token((struct text){value->bytes + i, 1}))
+            return false;
+    }
+    return true;
+}
+
+/* Returns a number without leading zeros, its escapes undone; 0: it is none, or longer than two digits. */
+static unsigned parse_window_bits(struct text value)
+{
+    unsigned bits = 0;
+    for (size_t i = 0; i < value.length; i++) {
+        char byte = value.bytes[i];
+        if (byte == '\\')
+            continue;
+        if (byte < (bits > 0 ? '0' : '1') || byte > '9' || bits > 9)
+            return 0;
+        bits = 10 * bits + (unsigned)(byte - '0');
+    }
+    return bits;
+}
+
+/* Adds a parameter to an offer.  Returns false if the offer has to be declined: RFC 7692 section 7.1. */
+static bool take_parameter(struct compression *offer, struct text name, struct text value)
+{
+    for (size_t i = 0; i < PARAMETERS; i++) {
+        if (!text_is(name, parameter_rows[i].name))
+            continue;
+        bool repeated = offer->given[i];
+        unsigned bits = value.bytes ? parse_window_bits(value) : 0;
+        offer->given[i] = true;
+        offer->values[i] = (uint8_t)bits;
+        if (repeated)
+            return false;
+        return value.bytes ? parameter_rows[i].may_have_value && bits >= parameter_rows[i].least_value &&
+                                 bits <= WINDOW_BITS_MAX
+                           : parameter_rows[i].may_lack_value;
+    }
+    return false;
+}
+
+/* Parses one element of Sec-WebSocket-Extensions.  Returns false if it is malformed. */
+static bool parse_extension(struct text extension, struct compression *offer)
+{
+    struct text rest = extension, value, name = trimmed(cut(&rest, ';'));
+    if (!is_token(name))
+        return false;
+    *offer = (struct compression){.acceptable = text_is(name, "permessage-deflate")};
+    while (rest.bytes) {
+        if (!parse_parameter(cut(&rest, ';'), &name, &value))
+            return false;
+        offer->acceptable = offer->acceptable && take_parameter(offer, name, value);
+    }
+    return true;
+}
+
+enum outcome choose_compression(const struct head *head, bool enabled, struct compression *chosen)
+{
+    struct list list = {0};
+    struct text extension;
+    struct compression offer;
+    *chosen = (struct compression){.acceptable = false};
+    while (next_element(head, "Sec-WebSocket-Extensions", &list, &extension)) {
+        /* A comma inside of quotes is no token, so an element that was cut there is malformed as well. */
+        if (!parse_extension(extension, &offer))
+            return EXTENSION_MALFORMED;
+        if (enabled && offer.acceptable && !chosen->acceptable)
+            *chosen = offer;
+    }
+    return DONE;
+}
+
+void describe_compression(const struct compression *agreed, char into[static EXTENSION_SIZE])
+{
+    char *end = stpcpy(into, agreed->acceptable ? "permessage-deflate" : "");
+    for (size_t i = 0; i < PARAMETERS; i++) {
+        if (agreed->values[i])
+            end += sprintf(end, "; %s=%d", parameter_rows[i].name, agreed->values[i]);
+        else if (agreed->given[i] && parameter_rows[i].is_answered)
+            end += sprintf(end, "; %s", parameter_rows[i].name);
+    }
+}
