@@ -79,88 +79,13 @@
 #include "frame.h"
 #include "head.h"
 #include "memory.h"
+#include "message.h"
 #include "options.h"
 #include "outcome.h"
 #include "proxy.h"
 #include "stream.h"
 #include "text.h"
 #include "utf8.h"
-
-/* ---- message ----------------------------------------------------------------------------------------- */
-
-enum { REPLY_ROOM = REPLY_HEADER_MAX + PREFIX_MAX /* bytes */ };
-
-struct message {
-    uint8_t opcode;     /* CONTINUATION: there is none */
-    bool compressed;    /* as it comes; it is gathered inflated */
-    uint8_t utf8;       /* state of the validator */
-    uint64_t limit;     /* of the length, bytes */
-    uint64_t length;    /* of the payload so far, bytes */
-    int64_t release_at; /* when the memory of a large message is given back; NEVER: there is none */
-    uint8_t *memory;    /* NULL: it has not been mapped */
-};
-
-/* A frame that answers a message; `bytes` is NULL if there was no memory for it. */
-struct reply {
-    const uint8_t *bytes;
-    size_t length; /* in all */
-    size_t payload_length;
-};
-
-/* Returns the bytes of address space that the largest message needs. */
-static size_t memory_size(const struct message *message)
-{
-    return (size_t)(REPLY_ROOM + message->limit + 1); /* for the inflated byte that is too much */
-}
-
-/* Maps the memory, once, for a message of the limit.  Returns false with errno if there is none. */
-static bool map_message(struct message *message)
-{
-    if (!message->memory)
-        message->memory = map_memory(memory_size(message));
-    return message->memory;
-}
-
-/* Returns where the next byte of the payload goes. */
-static uint8_t *payload_end(const struct message *message)
-{
-    return message->memory + REPLY_ROOM + message->length;
-}
-
-/* Returns how many bytes of the prefix a reply of this opcode has. */
-static size_t prefix_length(const struct prefix *prefix, uint8_t opcode)
-{
-    return opcode == TEXT ? prefix->length : 0;
-}
-
-/*
- * Writes what goes before the payload of a reply: the header, and before text the prefix.  Returns its length
- * in bytes.
- */
-static size_t begin_reply(uint8_t reply[static REPLY_ROOM], uint8_t opcode, uint64_t length,
-                          const struct prefix *prefix)
-{
-    size_t before = prefix_length(prefix, opcode);
-    size_t header_length = encode_frame_header(reply, opcode, before + length);
-    copy_short(reply + header_length, (const uint8_t *)prefix->bytes, before);
-    return header_length + before;
-}
-
-/* Makes the frame that answers the gathered message, around it. */
-static struct reply frame_message(const struct message *message, const struct prefix *prefix)
-{
-    uint8_t begin[REPLY_ROOM], *payload = message->memory + REPLY_ROOM;
-    size_t begun = begin_reply(begin, message->opcode, message->length, prefix),
-           length = (size_t)message->length;
-    copy_short(payload - begun, begin, begun);
-    return (struct reply){payload - begun, begun + length, length + prefix_length(prefix, message->opcode)};
-}
-
-/* Gives back what an unfinished message does not need, or all but the first 64 KiB. */
-static void release_message(const struct message *message)
-{
-    release_between(payload_end(message), message->memory + memory_size(message) + PAGE_MAX);
-}
 
 /* ---- log --------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,58 @@
+/*
+ * message - a message that is gathered from its frames, and its memory
+ *
+ * The memory has REPLY_ROOM bytes in front of the payload, so that the reply's header and prefix can be put
+ * there.
+ */
+#ifndef MESSAGE_H
+#define MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "frame.h"
+#include "options.h"
+
+enum { REPLY_ROOM = REPLY_HEADER_MAX + PREFIX_MAX /* bytes */ };
+
+struct message {
+    uint8_t opcode;     /* CONTINUATION: there is none */
+    bool compressed;    /* as it comes; it is gathered inflated */
+    uint8_t utf8;       /* state of the validator */
+    uint64_t limit;     /* of the length, bytes */
+    uint64_t length;    /* of the payload so far, bytes */
+    int64_t release_at; /* when the memory of a large message is given back; NEVER: there is none */
+    uint8_t *memory;    /* NULL: it has not been mapped */
+};
+
+/* Maps the memory, once, for a message of the limit.  Returns false with errno if there is none. */
+bool map_message(struct message *message);
+
+/* Returns where the next byte of the payload goes. */
+uint8_t *payload_end(const struct message *message);
+
+/* Returns how many bytes of the prefix a reply of this opcode has. */
+size_t prefix_length(const struct prefix *prefix, uint8_t opcode);
+
+/*
+ * Writes what goes before the payload of a reply: the header, and before text the prefix.  Returns its length
+ * in bytes.
+ */
+size_t begin_reply(uint8_t reply[static REPLY_ROOM], uint8_t opcode, uint64_t length,
+                   const struct prefix *prefix);
+
+/* A frame that answers a message; `bytes` is NULL if there was no memory for it. */
+struct reply {
+    const uint8_t *bytes;
+    size_t length; /* in all */
+    size_t payload_length;
+};
+
+/* Makes the frame that answers the gathered message, around it. */
+struct reply frame_message(const struct message *message, const struct prefix *prefix);
+
+/* Gives back what an unfinished message does not need, or all but the first 64 KiB. */
+void release_message(const struct message *message);
+
+#endif
