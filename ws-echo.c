@@ -26,12 +26,10 @@
  */
 
 #include <arpa/inet.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -41,7 +39,6 @@
 #include <nettle/sha1.h>
 #include <pwd.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,9 +49,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <sysexits.h>
 #include <syslog.h>
@@ -62,10 +57,6 @@
 #include <unistd.h>
 #define ZLIB_CONST
 #include <zlib.h>
-#ifndef WITHOUT_LIBSYSTEMD
-#include <systemd/sd-daemon.h>
-#include <systemd/sd-journal.h>
-#endif
 #ifndef SYS_close_range
 #define SYS_close_range 436 /* headers before Linux 5.9 do not name it */
 #endif
@@ -78,6 +69,7 @@
 #include "extension.h"
 #include "frame.h"
 #include "head.h"
+#include "log.h"
 #include "memory.h"
 #include "message.h"
 #include "options.h"
@@ -86,282 +78,6 @@
 #include "stream.h"
 #include "text.h"
 #include "utf8.h"
-
-/* ---- log --------------------------------------------------------------------------------------------- */
-
-enum {
-    LOGGED_MAX = 256,                             /* bytes of one value in the log */
-    ESCAPED_SIZE = 4 * LOGGED_MAX + sizeof "...", /* the same as it is logged, each byte as \xHH at worst */
-};
-
-struct log {
-    enum channel channel;
-    bool under_systemd; /* it started this process: its journal reads standard error and understands <N> */
-    bool verbose;       /* every frame and the fields of the request are logged too */
-    bool blocked;       /* it once took too long; it gets nothing more but the record */
-    int (*journal_sendv)(const struct iovec *, int); /* sd_journal_sendv and sd_notify, where loaded */
-    int (*notify)(int, const char *);
-};
-
-/* A record under construction: the line for people, and the same as fields for the journal. */
-struct record {
-    size_t line_length, used;
-    int field_count;
-    struct iovec fields[24];
-    char line[PIPE_BUF - 64]; /* with what is put around it, it goes into a pipe as a whole */
-    char text[12288];         /* of the fields, one after the other */
-};
-
-#ifndef WITHOUT_LIBSYSTEMD
-#define DLOPEN_NOTE                                                                                          \
-    "[{\"feature\":\"journal\",\"description\":\"Structured records and unit status\","                      \
-    "\"priority\":\"recommended\",\"soname\":[\"libsystemd.so.0\"]}]"
-#endif
-
-/* Empties a record.  Its arrays stay as they are: zeros in them would be a tenth of a connection's work. */
-static void begin_record(struct record *record)
-{
-    record->line_length = record->used = 0;
-    record->field_count = 0;
-}
-
-/* Writes at most LOGGED_MAX bytes of text as a string of printable ASCII, the rest escaped.  Returns it. */
-static const char *escaped(struct text text, char into[static ESCAPED_SIZE])
-{
-    char *end = into;
-    for (size_t i = 0; i < text.length; i++) {
-        unsigned char byte = (unsigned char)text.bytes[i];
-        if (i == LOGGED_MAX) {
-            end = stpcpy(end, "...");
-            break;
-        }
-        if (byte == '"' || byte == '\\')
-            *end++ = '\\';
-        if (byte >= ' ' && byte <= '~')
-            *end++ = (char)byte;
-        else
-            end += sprintf(end, "\\x%02x", byte);
-    }
-    *end = '\0';
-    return into;
-}
-
-/* Adds strings, up to a NULL, to the line. */
-#define ADD_TO_LINE(record, ...)                                                                             \
-    append_strings((record)->line, sizeof(record)->line, &(record)->line_length,                             \
-                   (const char *const[]){__VA_ARGS__, NULL})
-
-/* Adds a field for the journal. */
-static void add_field(struct record *record, const char *name, const char *value)
-{
-    size_t begin = record->used;
-    if (record->field_count == (int)(COUNT_OF(record->fields)) || begin == sizeof record->text ||
-        !append_strings(record->text, sizeof record->text, &record->used,
-                        (const char *const[]){name, "=", value, NULL}))
-        return;
-    record->fields[record->field_count++] = (struct iovec){record->text + begin, record->used - begin};
-    record->used++; /* the byte that ends the string */
-}
-
-/*
- * Add a value to the line of a record, as ` key=value`, and to its fields, as NAME=value.  What does not fit
- * is left out, and so is an empty text; a text may come from the peer, and is quoted and escaped; a word is
- * neither.
- */
-static void record_text(struct record *record, const char *key, const char *name, struct text value)
-{
-    char safe[ESCAPED_SIZE];
-    if (value.length == 0)
-        return;
-    ADD_TO_LINE(record, " ", key, "=\"", escaped(value, safe), "\"");
-    add_field(record, name, safe);
-}
-
-static void record_word(struct record *record, const char *key, const char *name, const char *value)
-{
-    ADD_TO_LINE(record, " ", key, "=", value);
-    add_field(record, name, value);
-}
-
-static void record_number(struct record *record, const char *key, const char *name, uint64_t value)
-{
-    char number[sizeof "18446744073709551615"];
-    snprintf(number, sizeof number, "%" PRIu64, value);
-    record_word(record, key, name, number);
-}
-
-/* Adds the peer's address, with which the line begins, and how long the connection took, in microseconds. */
-static void record_peer(struct record *record, const struct address *peer)
-{
-    bool brackets = strchr(peer->host, ':');
-    ADD_TO_LINE(record, brackets ? "peer=[" : "peer=", peer->host, brackets ? "]" : "",
-                *peer->port ? ":" : "", peer->port);
-    add_field(record, "REMOTE_ADDR", peer->host);
-    if (*peer->port)
-        add_field(record, "REMOTE_PORT", peer->port);
-}
-
-static void record_duration(struct record *record, int64_t duration)
-{
-    char number[sizeof "-9223372036854775808"];
-    snprintf(number, sizeof number, "%" PRId64, duration);
-    append(record->line, sizeof record->line, &record->line_length, " seconds=%" PRId64 ".%06" PRId64,
-           duration / SECOND, duration % SECOND);
-    add_field(record, "WS_DURATION_USEC", number);
-}
-
-/* Sends the record to the log, with a syslog priority.  If the log does not take it, that is no failure. */
-static void log_record(struct log *log, struct record *record, int priority)
-{
-    char line[sizeof record->line + 64];
-    int length = 0;
-    int64_t began = limit_log_time();
-    switch (log->channel) {
-    case JOURNAL:
-        add_field(record, "SYSLOG_IDENTIFIER", "ws-echo");
-        add_field(record, "PRIORITY", (const char[]){(char)('0' + priority), '\0'});
-        add_field(record, "MESSAGE", record->line);
-        log->journal_sendv(record->fields, record->field_count);
-        break;
-    case SYSLOG: syslog(priority, "%s", record->line); break;
-    default:
-        if (log->under_systemd)
-            length = snprintf(line, sizeof line, "<%d>%s\n", priority, record->line);
-        else
-            length = snprintf(line, sizeof line, "ws-echo[%d]: %s\n", (int)getpid(), record->line);
-        (void)!write(STDERR_FILENO, line, (size_t)length);
-        break;
-    }
-    log->blocked = end_log_limit(began) || log->blocked;
-}
-
-/* Logs one line, printf-like, at a syslog priority. */
-static void log_line(struct log *log, int priority, const char *format, ...)
-{
-    struct record record;
-    va_list arguments;
-    if (log->blocked)
-        return;
-    begin_record(&record);
-    va_start(arguments, format);
-    vsnprintf(record.line, sizeof record.line, format, arguments);
-    va_end(arguments);
-    log_record(log, &record, priority);
-}
-
-/* Ends the program because of a local fault, printf-like, escaped: `status` is EX_USAGE or EX_OSERR. */
-__attribute__((format(printf, 3, 4))) static _Noreturn void fail(struct log *log, int status,
-                                                                 const char *format, ...)
-{
-    char line[LOGGED_MAX], safe[ESCAPED_SIZE];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    log_line(log, LOG_ERR, "%s", escaped(TEXT_OF(line), safe));
-    exit(status);
-}
-
-/* Tells whether there is a service manager that can be told what the connection is doing. */
-static bool has_manager(const struct log *log)
-{
-    return log->under_systemd && log->channel == JOURNAL && !log->blocked;
-}
-
-/*
- * Tells the service manager, where there is one, what `systemctl status` shows; it is limited as a line of
- * the log.
- */
-static void log_status(struct log *log, const char *status)
-{
-    if (!has_manager(log))
-        return;
-    int64_t began = limit_log_time();
-    log->notify(0, status);
-    log->blocked = end_log_limit(began);
-}
-
-/*
- * Tells whether two descriptors are the same socket, pipe or file; a terminal or /dev/null may be shared.  If
- * the kernel does not say what they are, they may be the same, unless the other one is closed.
- */
-static bool is_same_stream(int one, int other)
-{
-    struct stat a, b;
-    if (fstat(one, &a) < 0)
-        return true;
-    if (fstat(other, &b) < 0)
-        return errno != EBADF;
-    return a.st_dev == b.st_dev && a.st_ino == b.st_ino && !S_ISCHR(a.st_mode);
-}
-
-#ifndef WITHOUT_LIBSYSTEMD
-/*
- * Linking libsystemd would load seven more libraries into every process, so it is loaded only where it is
- * needed.  This ELF note tells packaging tools about it: https://systemd.io/ELF_DLOPEN_METADATA/
- */
-static const struct {
-    uint32_t name_size, value_size, type;
-    char name[4];
-    _Alignas(4) char value[sizeof DLOPEN_NOTE];
-} dlopen_note __attribute__((used, section(".note.dlopen"), aligned(4))) = {.name_size = 4,
-                                                                            .value_size = sizeof DLOPEN_NOTE,
-                                                                            .type = 0x407c0c0a,
-                                                                            .name = "FDO",
-                                                                            .value = DLOPEN_NOTE};
-
-/* Loads the journal's functions.  Returns false if there is no libsystemd. */
-static bool load_libsystemd(struct log *log)
-{
-    void *library = dlopen("libsystemd.so.0", RTLD_NOW);
-    if (!library)
-        return false;
-    log->journal_sendv = (__typeof__(sd_journal_sendv) *)dlsym(library, "sd_journal_sendv");
-    log->notify = (__typeof__(sd_notify) *)dlsym(library, "sd_notify");
-    return log->journal_sendv && log->notify;
-}
-#else
-static bool load_libsystemd(struct log *log)
-{
-    (void)log;
-    return false;
-}
-#endif
-
-/* Tells whether standard error is the connection, as xinetd and inetd start a program. */
-static bool standard_error_is_connection(void)
-{
-    return is_same_stream(STDERR_FILENO, STDIN_FILENO) || is_same_stream(STDERR_FILENO, STDOUT_FILENO);
-}
-
-/*
- * Returns the best channel there is.  A super-server that is a service itself hands its environment down to
- * its children; systemd started this process only if SYSTEMD_EXEC_PID is its own.
- */
-static enum channel find_channel(struct log *log)
-{
-    if (log->under_systemd && load_libsystemd(log))
-        return JOURNAL;
-    return standard_error_is_connection() ? SYSLOG : STANDARD_ERROR;
-}
-
-/* Opens the log; AUTO means the best channel.  Ends the program if the channel is not available. */
-static void open_log(struct log *log, enum channel channel)
-{
-    const char *exec_pid = getenv("SYSTEMD_EXEC_PID");
-    log->under_systemd = exec_pid && strtol(exec_pid, NULL, 10) == getpid();
-    bool is_connection = channel == STANDARD_ERROR && standard_error_is_connection();
-    bool no_journal = channel == JOURNAL && !load_libsystemd(log);
-    log->channel = channel == AUTO || is_connection || no_journal ? find_channel(log) : channel;
-    if (log->channel == SYSLOG) {
-        openlog("ws-echo", LOG_PID | LOG_NDELAY, LOG_DAEMON);
-        tzset(); /* for the time of day in each line; all other dates here are in UTC, which needs no file */
-    }
-    if (is_connection)
-        fail(log, EX_USAGE, "--log=stderr: standard error is the connection; use syslog");
-    if (no_journal)
-        fail(log, EX_OSERR, "--log=journal: there is no libsystemd; use syslog or stderr");
-}
 
 /* ---- handshake --------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,254 @@
+/* log - see log.h */
+#include <dlfcn.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+#ifndef WITHOUT_LIBSYSTEMD
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-journal.h>
+#endif
+
+#include "clock.h"
+#include "log.h"
+
+#ifndef WITHOUT_LIBSYSTEMD
+#define DLOPEN_NOTE                                                                                          \
+    "[{\"feature\":\"journal\",\"description\":\"Structured records and unit status\","                      \
+    "\"priority\":\"recommended\",\"soname\":[\"libsystemd.so.0\"]}]"
+#endif
+
+void begin_record(struct record *record)
+{
+    record->line_length = record->used = 0;
+    record->field_count = 0;
+}
+
+const char *escaped(struct text text, char into[static ESCAPED_SIZE])
+{
+    char *end = into;
+    for (size_t i = 0; i < text.length; i++) {
+        unsigned char byte = (unsigned char)text.bytes[i];
+        if (i == LOGGED_MAX) {
+            end = stpcpy(end, "...");
+            break;
+        }
+        if (byte == '"' || byte == '\\')
+            *end++ = '\\';
+        if (byte >= ' ' && byte <= '~')
+            *end++ = (char)byte;
+        else
+            end += sprintf(end, "\\x%02x", byte);
+    }
+    *end = '\0';
+    return into;
+}
+
+/* Adds strings, up to a NULL, to the line. */
+#define ADD_TO_LINE(record, ...)                                                                             \
+    append_strings((record)->line, sizeof(record)->line, &(record)->line_length,                             \
+                   (const char *const[]){__VA_ARGS__, NULL})
+
+/* Adds a field for the journal. */
+static void add_field(struct record *record, const char *name, const char *value)
+{
+    size_t begin = record->used;
+    if (record->field_count == (int)(COUNT_OF(record->fields)) || begin == sizeof record->text ||
+        !append_strings(record->text, sizeof record->text, &record->used,
+                        (const char *const[]){name, "=", value, NULL}))
+        return;
+    record->fields[record->field_count++] = (struct iovec){record->text + begin, record->used - begin};
+    record->used++; /* the byte that ends the string */
+}
+
+void record_text(struct record *record, const char *key, const char *name, struct text value)
+{
+    char safe[ESCAPED_SIZE];
+    if (value.length == 0)
+        return;
+    ADD_TO_LINE(record, " ", key, "=\"", escaped(value, safe), "\"");
+    add_field(record, name, safe);
+}
+
+void record_word(struct record *record, const char *key, const char *name, const char *value)
+{
+    ADD_TO_LINE(record, " ", key, "=", value);
+    add_field(record, name, value);
+}
+
+void record_number(struct record *record, const char *key, const char *name, uint64_t value)
+{
+    char number[sizeof "18446744073709551615"];
+    snprintf(number, sizeof number, "%" PRIu64, value);
+    record_word(record, key, name, number);
+}
+
+void record_peer(struct record *record, const struct address *peer)
+{
+    bool brackets = strchr(peer->host, ':');
+    ADD_TO_LINE(record, brackets ? "peer=[" : "peer=", peer->host, brackets ? "]" : "",
+                *peer->port ? ":" : "", peer->port);
+    add_field(record, "REMOTE_ADDR", peer->host);
+    if (*peer->port)
+        add_field(record, "REMOTE_PORT", peer->port);
+}
+
+void record_duration(struct record *record, int64_t duration)
+{
+    char number[sizeof "-9223372036854775808"];
+    snprintf(number, sizeof number, "%" PRId64, duration);
+    append(record->line, sizeof record->line, &record->line_length, " seconds=%" PRId64 ".%06" PRId64,
+           duration / SECOND, duration % SECOND);
+    add_field(record, "WS_DURATION_USEC", number);
+}
+
+void log_record(struct log *log, struct record *record, int priority)
+{
+    char line[sizeof record->line + 64];
+    int length = 0;
+    int64_t began = limit_log_time();
+    switch (log->channel) {
+    case JOURNAL:
+        add_field(record, "SYSLOG_IDENTIFIER", "ws-echo");
+        add_field(record, "PRIORITY", (const char[]){(char)('0' + priority), '\0'});
+        add_field(record, "MESSAGE", record->line);
+        log->journal_sendv(record->fields, record->field_count);
+        break;
+    case SYSLOG: syslog(priority, "%s", record->line); break;
+    default:
+        if (log->under_systemd)
+            length = snprintf(line, sizeof line, "<%d>%s\n", priority, record->line);
+        else
+            length = snprintf(line, sizeof line, "ws-echo[%d]: %s\n", (int)getpid(), record->line);
+        (void)!write(STDERR_FILENO, line, (size_t)length);
+        break;
+    }
+    log->blocked = end_log_limit(began) || log->blocked;
+}
+
+void log_line(struct log *log, int priority, const char *format, ...)
+{
+    struct record record;
+    va_list arguments;
+    if (log->blocked)
+        return;
+    begin_record(&record);
+    va_start(arguments, format);
+    vsnprintf(record.line, sizeof record.line, format, arguments);
+    va_end(arguments);
+    log_record(log, &record, priority);
+}
+
+__attribute__((format(printf, 3, 4))) _Noreturn void fail(struct log *log, int status, const char *format,
+                                                          ...)
+{
+    char line[LOGGED_MAX], safe[ESCAPED_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    log_line(log, LOG_ERR, "%s", escaped(TEXT_OF(line), safe));
+    exit(status);
+}
+
+bool has_manager(const struct log *log)
+{
+    return log->under_systemd && log->channel == JOURNAL && !log->blocked;
+}
+
+void log_status(struct log *log, const char *status)
+{
+    if (!has_manager(log))
+        return;
+    int64_t began = limit_log_time();
+    log->notify(0, status);
+    log->blocked = end_log_limit(began);
+}
+
+/*
+ * Tells whether two descriptors are the same socket, pipe or file; a terminal or /dev/null may be shared.  If
+ * the kernel does not say what they are, they may be the same, unless the other one is closed.
+ */
+static bool is_same_stream(int one, int other)
+{
+    struct stat a, b;
+    if (fstat(one, &a) < 0)
+        return true;
+    if (fstat(other, &b) < 0)
+        return errno != EBADF;
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino && !S_ISCHR(a.st_mode);
+}
+
+#ifndef WITHOUT_LIBSYSTEMD
+/*
+ * Linking libsystemd would load seven more libraries into every process, so it is loaded only where it is
+ * needed.  This ELF note tells packaging tools about it: https://systemd.io/ELF_DLOPEN_METADATA/
+ */
+static const struct {
+    uint32_t name_size, value_size, type;
+    char name[4];
+    _Alignas(4) char value[sizeof DLOPEN_NOTE];
+} dlopen_note __attribute__((used, section(".note.dlopen"), aligned(4))) = {.name_size = 4,
+                                                                            .value_size = sizeof DLOPEN_NOTE,
+                                                                            .type = 0x407c0c0a,
+                                                                            .name = "FDO",
+                                                                            .value = DLOPEN_NOTE};
+
+/* Loads the journal's functions.  Returns false if there is no libsystemd. */
+static bool load_libsystemd(struct log *log)
+{
+    void *library = dlopen("libsystemd.so.0", RTLD_NOW);
+    if (!library)
+        return false;
+    log->journal_sendv = (__typeof__(sd_journal_sendv) *)dlsym(library, "sd_journal_sendv");
+    log->notify = (__typeof__(sd_notify) *)dlsym(library, "sd_notify");
+    return log->journal_sendv && log->notify;
+}
+#else
+static bool load_libsystemd(struct log *log)
+{
+    (void)log;
+    return false;
+}
+#endif
+
+/* Tells whether standard error is the connection, as xinetd and inetd start a program. */
+static bool standard_error_is_connection(void)
+{
+    return is_same_stream(STDERR_FILENO, STDIN_FILENO) || is_same_stream(STDERR_FILENO, STDOUT_FILENO);
+}
+
+/*
+ * Returns the best channel there is.  A super-server that is a service itself hands its environment down to
+ * its children; systemd started this process only if SYSTEMD_EXEC_PID is its own.
+ */
+static enum channel find_channel(struct log *log)
+{
+    if (log->under_systemd && load_libsystemd(log))
+        return JOURNAL;
+    return standard_error_is_connection() ? SYSLOG : STANDARD_ERROR;
+}
+
+void open_log(struct log *log, enum channel channel)
+{
+    const char *exec_pid = getenv("SYSTEMD_EXEC_PID");
+    log->under_systemd = exec_pid && strtol(exec_pid, NULL, 10) == getpid();
+    bool is_connection = channel == STANDARD_ERROR && standard_error_is_connection();
+    bool no_journal = channel == JOURNAL && !load_libsystemd(log);
+    log->channel = channel == AUTO || is_connection || no_journal ? find_channel(log) : channel;
+    if (log->channel == SYSLOG) {
+        openlog("ws-echo", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+        tzset(); /* for the time of day in each line; all other dates here are in UTC, which needs no file */
+    }
+    if (is_connection)
+        fail(log, EX_USAGE, "--log=stderr: standard error is the connection; use syslog");
+    if (no_journal)
+        fail(log, EX_OSERR, "--log=journal: there is no libsystemd; use syslog or stderr");
+}
