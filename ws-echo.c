@@ -27,8 +27,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +41,7 @@
 #include "address.h"
 #include "basics.h"
 #include "clock.h"
+#include "connection.h"
 #include "deflate.h"
 #include "extension.h"
 #include "frame.h"
@@ -59,57 +58,6 @@
 #include "stream.h"
 #include "text.h"
 #include "utf8.h"
-
-/* ---- connection -------------------------------------------------------------------------------------- */
-
-/*
- * A value of the request that the record has, copied from the input: one byte more than is logged, and a
- * NUL.
- */
-struct value {
-    size_t length;
-    char bytes[LOGGED_MAX + 2];
-};
-
-/*
- * Members share pages in this order: first what every connection touches, then the arrays of the head and the
- * stream, of which few connections touch more than the front, then what few connections touch at all.
- */
-struct connection {
-    const struct options *options;
-    struct log log;
-    struct address peer;
-    bool sandboxed;  /* the filter of system calls is in force */
-    bool silent;     /* no byte of a request has come */
-    bool open;       /* the request was answered with 101 */
-    int status;      /* HTTP; 0: nothing was answered */
-    int64_t started; /* as all times: microseconds of the monotonic clock */
-
-    int64_t heard;        /* stream.heard, when the silence was last seen to begin anew */
-    int64_t silent_since; /* the same, less what this process was late */
-    unsigned pings;       /* sent in this silence */
-
-    struct compression agreed;
-    struct frame frame;
-    uint64_t payload_left; /* of the data frame that is being gathered or skipped, bytes; 0: none is */
-    struct message message;
-    uint64_t messages; /* that were echoed */
-
-    bool close_received; /* the peer's Close has come, whether it was right or not */
-    uint16_t close_code; /* of the first Close, whoever sent it; 0: there was none */
-    struct text close_reason;
-    int64_t closing_deadline; /* set once our last word is written: until when the peer is read */
-    uint64_t closing_limit;   /* the same for bytes_in */
-
-    struct value path, origin, user_agent;
-    struct head head; /* parts of the input, until more is read behind the request */
-    struct stream stream;
-
-    struct codec codec;
-    char extension[EXTENSION_SIZE]; /* as it was answered */
-    struct value subprotocol, forwarded;
-    char peer_reason[CONTROL_PAYLOAD_MAX];
-};
 
 /* ---- answer ------------------------------------------------------------------------------------------ */
 
