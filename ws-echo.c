@@ -33,12 +33,10 @@
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "page.h" /* PAGE, PAGE_SCRIPT_HASH, PAGE_STYLE_HASH: made of page.html by the Makefile */
-
 #include "address.h"
+#include "answer.h"
 #include "basics.h"
 #include "clock.h"
 #include "connection.h"
@@ -58,153 +56,6 @@
 #include "stream.h"
 #include "text.h"
 #include "utf8.h"
-
-/* ---- answer ------------------------------------------------------------------------------------------ */
-
-enum { PAGE_HEAD_MAX = 4096 /* bytes; the head of the answer that has the page */ };
-
-#define FILLED_IN_MAX (6 * (SERVED_PATH_MAX + 1 + CHOICES_MAX * (ORIGIN_MAX + 1)) + 64) /* see put_page */
-_Static_assert(2 * PAGE_HEAD_MAX + sizeof PAGE + FILLED_IN_MAX <= OUTPUT_SIZE,
-               "the page fits the output, filled in");
-
-/* Adds to the output, printf-like; it fits, as the limits ensure. */
-#define PUT(stream, ...) append((char *)(stream)->output, OUTPUT_SIZE, &(stream)->output_used, __VA_ARGS__)
-
-/* Returns the reason phrase of an HTTP status that is answered here: RFC 9110 section 15, RFC 6585. */
-static const char *status_phrase(int status)
-{
-    switch (status) {
-    case 200: return "OK";
-    case 204: return "No Content";
-    case 400: return "Bad Request";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 414: return "URI Too Long";
-    case 426: return "Upgrade Required";
-    case 431: return "Request Header Fields Too Large";
-    case 501: return "Not Implemented";
-    case 505:
-    default: return "HTTP Version Not Supported";
-    }
-}
-
-/* Writes a string escaped for HTML, at most six times its size.  Returns the end. */
-static char *escape_html(const char *string, char *into)
-{
-    for (; *string; string++) {
-        if (*string == '&' || *string == '<' || *string == '"')
-            into = stpcpy(into, *string == '&' ? "&amp;" : *string == '<' ? "&lt;" : "&quot;");
-        else
-            *into++ = *string;
-    }
-    *into = '\0';
-    return into;
-}
-
-/*
- * Writes the page.  The first path and the allowed origins, a blank before each, are filled in: the page
- * cannot see why a handshake was refused, and its own requests carry no Origin.  Returns the end.
- */
-static char *fill_in_page(const struct options *options, char *into)
-{
-    static const char place[] = "value=\"/socket\" data-origins=\"\"";
-    const char *rest = strstr(PAGE, place);
-    into = mempcpy(into, PAGE, (size_t)(rest - PAGE));
-    into = escape_html(path_served(options, "/socket"), stpcpy(into, "value=\""));
-    into = stpcpy(into, "\" data-origins=\"");
-    for (unsigned i = 0; i < options->origins.count; i++)
-        into = escape_html(options->origins.names[i], stpcpy(into, " "));
-    return stpcpy(stpcpy(into, "\""), rest + strlen(place));
-}
-
-/*
- * Puts the page, or its fields alone.  It is made behind the place of its fields, since these have its
- * length.
- */
-static void put_page(struct stream *stream, const struct options *options, bool whole)
-{
-    char *page = (char *)stream->output + stream->output_used + PAGE_HEAD_MAX;
-    size_t length = (size_t)(fill_in_page(options, page) - page);
-    PUT(stream,
-        "Content-Type: text/html; charset=utf-8\r\n"
-        "Content-Length: %zu\r\n"
-        "Content-Security-Policy: default-src 'none'; img-src data:; script-src '" PAGE_SCRIPT_HASH
-        "'; style-src '" PAGE_STYLE_HASH "'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
-        "X-Content-Type-Options: nosniff\r\n"
-        "Referrer-Policy: no-referrer\r\n"
-        "Cache-Control: no-cache\r\n"
-        "\r\n",
-        length);
-    if (!whole)
-        return;
-    memmove(stream->output + stream->output_used, page, length);
-    stream->output_used += length;
-}
-
-/* Puts one sentence: what was wrong and what would be right, or where the WebSocket is. */
-static void put_sentence(struct stream *stream, const struct head *head, const struct options *options,
-                         enum outcome outcome)
-{
-    char sentence[SENTENCE_SIZE];
-    int status = outcomes[outcome].code;
-    make_sentence(outcome, path_served(options, "/"), page_served(options), sentence);
-    if (status == 204 || status == 405)
-        PUT(stream, "Allow: GET%s\r\n", is_root(head->path) ? ", HEAD, OPTIONS" : "");
-    if (status == 204) { /* it has no content: RFC 9110 section 15.3.5 */
-        PUT(stream, "\r\n");
-        return;
-    }
-    if (status == 426)
-        PUT(stream, "Upgrade: websocket\r\n");
-    if (outcome == VERSION_NOT_13)
-        PUT(stream, "Sec-WebSocket-Version: 13\r\n");
-    PUT(stream, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n\r\n",
-        strlen(sentence) + 1);
-    if (!text_is(head->method, "HEAD"))
-        PUT(stream, "%s\n", sentence);
-}
-
-/*
- * Puts the answer that opens the WebSocket: section 4.2.2; `extension` is what was agreed to, as it is
- * answered, or empty.
- */
-static void put_switching(struct stream *stream, const struct head *head, struct text subprotocol,
-                          const char *extension)
-{
-    char accept[ACCEPT_LENGTH + 1];
-    struct text key;
-    find_field(head, "Sec-WebSocket-Key", &key);
-    make_accept(key, accept);
-    PUT(stream, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
-    PUT(stream, "Sec-WebSocket-Accept: %s\r\n", accept);
-    if (subprotocol.length > 0)
-        PUT(stream, "Sec-WebSocket-Protocol: %.*s\r\n", (int)subprotocol.length, subprotocol.bytes);
-    if (*extension)
-        PUT(stream, "Sec-WebSocket-Extensions: %s\r\n", extension);
-    PUT(stream, "\r\n");
-}
-
-/* Puts the answer to a request that opens no WebSocket. */
-static void put_answer(struct stream *stream, const struct head *head, const struct options *options,
-                       enum outcome outcome)
-{
-    char date[sizeof "Sun, 06 Nov 1994 08:49:37 GMT"];
-    struct timespec time;
-    struct tm date_time;
-    int status = outcomes[outcome].code;
-    /* gmtime_r may try to open the time zone's file; the sandbox forbids that, and UTC needs none. */
-    clock_gettime(CLOCK_REALTIME, &time);
-    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&time.tv_sec, &date_time));
-    PUT(stream, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %sclose\r\n", status, status_phrase(status), date,
-        status == 426 ? "Upgrade, " : "");
-    if (outcome == PAGE_SERVED)
-        put_page(stream, options, !text_is(head->method, "HEAD"));
-    else
-        put_sentence(stream, head, options, outcome);
-}
 
 /* ---- echo -------------------------------------------------------------------------------------------- */
 
