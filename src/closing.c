@@ -1,0 +1,118 @@
+/* closing - see closing.h */
+#include <string.h>
+
+#include "clock.h"
+#include "closing.h"
+#include "echo.h"
+
+enum { CLOSING_MAX = 64 * 1024 * 1024 /* bytes read after our last word */ };
+
+#define CLOSING_TIME (2 * SECOND)   /* for the peer to end after our last word */
+#define CLOSING_QUIET (SECOND / 10) /* without a byte, after a Close that forbids to process the answer */
+
+void put_close(struct connection *c, enum outcome outcome)
+{
+    uint8_t body[CONTROL_PAYLOAD_MAX];
+    size_t length = 0;
+    if (outcome != CLOSED_BY_PEER) {
+        c->close_code = outcomes[outcome].code;
+        c->close_reason = TEXT_OF(outcomes[outcome].sentence);
+    }
+    if (c->close_code != NO_STATUS) {
+        body[length++] = (uint8_t)(c->close_code >> 8);
+        body[length++] = (uint8_t)c->close_code;
+        memcpy(body + length, c->close_reason.bytes, c->close_reason.length);
+        length += c->close_reason.length;
+    }
+    put_control(c, CLOSE, body, length);
+}
+
+bool expects_close(const struct connection *c, enum outcome outcome)
+{
+    return c->stream.sockets && outcomes[outcome].code >= 1000 && !c->close_received;
+}
+
+/*
+ * Reads more of what the peer sends after our last word, as receive does.  Returns DUE also when the
+ * peer has had CLOSING_TIME or has sent CLOSING_MAX bytes since then.
+ */
+static enum arrival receive_while_closing(struct connection *c, int64_t deadline)
+{
+    if (c->stream.time >= c->closing_deadline || c->stream.bytes_in >= c->closing_limit)
+        return DUE;
+    return receive(&c->stream, deadline < c->closing_deadline ? deadline : c->closing_deadline);
+}
+
+/*
+ * Discards what the peer sends, until its end of the stream or until no byte has come for `quiet`
+ * microseconds.
+ */
+static void discard_input(struct connection *c, int64_t quiet)
+{
+    do
+        c->stream.input_start = c->stream.input_end = 0;
+    while (receive_while_closing(c, c->stream.time + quiet) == BYTES);
+}
+
+/*
+ * Logs the peer's Close, whose header is at the front of the input, with its code if that has come as well.
+ */
+static void log_skipped_close(struct connection *c, const struct frame *frame)
+{
+    const uint8_t *input = c->stream.input + c->stream.input_start;
+    size_t available = c->stream.input_end - c->stream.input_start;
+    uint8_t code[2];
+    bool has_code = frame->length >= sizeof code && available >= frame->header_length + sizeof code;
+    if (has_code)
+        unmask_beyond_ascii(code, input + frame->header_length, sizeof code, frame->masking_key);
+    log_frame(c, "received", input[0], frame->length, has_code ? code : NULL);
+}
+
+/*
+ * Skips the peer's frames by their headers, until that of its Close, or what is no frame.  Whether a fragment
+ * belongs to a message is not judged: the message that was refused may go on.
+ */
+static void skip_to_close(struct connection *c)
+{
+    struct stream *stream = &c->stream;
+    enum arrival arrival = BYTES;
+    while (arrival == BYTES) {
+        struct frame frame;
+        size_t available = stream->input_end - stream->input_start;
+        size_t skipped = available < c->payload_left ? available : (size_t)c->payload_left;
+        stream->input_start += skipped;
+        c->payload_left -= skipped;
+        available -= skipped;
+        const uint8_t *input = stream->input + stream->input_start;
+        bool in_message = available > 0 && (input[0] & 0x0f) == CONTINUATION;
+        enum outcome outcome =
+            decode_frame_header(input, available, in_message, c->agreed.acceptable, &frame);
+        if (outcome == DONE && frame.opcode != CLOSE) {
+            stream->input_start += frame.header_length;
+            c->payload_left = frame.length;
+        } else if (outcome == NEED_MORE) {
+            arrival = receive_while_closing(c, NEVER);
+        } else {
+            if (outcome == DONE && c->log.verbose)
+                log_skipped_close(c, &frame);
+            return;
+        }
+    }
+}
+
+void await_peer(struct connection *c, enum outcome outcome)
+{
+    if (!c->stream.sockets) /* a pipe cannot be reset */
+        return;
+    c->stream.time = now();
+    c->closing_deadline = c->stream.time + CLOSING_TIME;
+    c->closing_limit = c->stream.bytes_in + CLOSING_MAX;
+    if (expects_close(c, outcome)) {
+        if (outcomes[outcome].code == PROTOCOL_ERROR || outcomes[outcome].code == INVALID_PAYLOAD)
+            discard_input(c, CLOSING_QUIET);
+        else
+            skip_to_close(c);
+        end_output(&c->stream);
+    }
+    discard_input(c, CLOSING_TIME);
+}
