@@ -23,7 +23,7 @@ DUMPABLE = wire.TOP / "build/dumpable"  # the folder of the same, built with -DD
 AS_ROOT = {"test_channels.py", "test_fault_logs.py", "test_users.py"}
 
 # What concerns the source, the Makefile or a document needs one run.
-ONCE = {"test_build.py", "test_completion.py", "test_instructions.py", "test_manual.py", "test_page.py",
+ONCE = {"test_build.py", "test_completion.py", "test_house.py", "test_instructions.py", "test_manual.py", "test_page.py",
         "test_readme.py", "test_rules.py", "test_unit.py", "test_units.py", "test_versions.py"}
 
 # What preloads a library needs a program that takes one.

@@ -28,6 +28,7 @@ LEFT_OUT = {
     "test_build.py": "the Makefile",
     "test_completion.py": "bash",
     "test_gaps.py": "a library would be preloaded into the emulator",
+    "test_house.py": "the source",
     "test_instructions.py": "valgrind would count the emulator's instructions",
     "test_manual.py": "a document",
     "test_page.py": "the page",

@@ -1,0 +1,226 @@
+#!/usr/bin/python3
+"""The house: which room of the program includes and calls which, and that no arrow leads upward.
+
+A room is a header and a source of one name in src/; ws-echo.c is the uppermost. Who runs this file gets the
+house as a table. The compiler sees all rooms as one unit (build/ws-echo.c), so it misses neither an include
+nor a function that nobody calls: that is found here.
+"""
+
+import collections
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import pytest
+import wire
+from parts import require
+
+MAIN = "ws-echo"
+FUNCTION_MAX = 60  # lines, from its name to its last brace
+
+# From the bottom; a room includes none of a floor above its own. The pure one is functions of their arguments, the
+# process knows descriptors, clock and log and nothing of WebSocket, and the connection puts them together.
+FLOORS = {
+    "pure": "basics text utf8 address outcome options proxy head extension handshake frame",
+    "process": "memory clock stream log start sandbox",
+    "connection": "connection message deflate echo closing answer ws-echo",
+}
+FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}
+
+# What is not constant and outlives a call: what signal handlers share, the one connection, the options.
+VARIABLES = {"clock": {"stopping", "armed_for", "expired", "timer_bounds_log"}, MAIN: {"connection", "options"}}
+
+
+def files_of(room):
+    """The header and the source of a room, as far as it has them."""
+    if room == MAIN:
+        return [wire.TOP / "ws-echo.c"]
+    return [path for path in (wire.TOP / f"src/{room}.h", wire.TOP / f"src/{room}.c") if path.exists()]
+
+
+def rooms():
+    return [*sorted({path.stem for path in wire.TOP.glob("src/*.[ch]")}), MAIN]
+
+
+def included(room):
+    """The rooms whose headers a room includes. The page is made into a header, and is no room."""
+    names = {name for path in files_of(room)
+             for name in re.findall(r'^#include "(\w+)\.h"', path.read_text(encoding="utf-8"), re.M)}
+    return names - {room, "page"}
+
+
+def levels(house):
+    """Each room's level: one above the highest that it includes. Those that are in a circle, or above one, have none."""
+    found = {}
+    while ready := [room for room in house if room not in found and house[room] <= found.keys()]:
+        found.update({room: 1 + max((found[name] for name in house[room]), default=0) for room in ready})
+    return found
+
+
+def below(house, room):
+    """All rooms that a room includes, or that these include."""
+    found, waiting = set(), [room]
+    while waiting:
+        for name in house[waiting.pop()] - found:
+            found.add(name)
+            waiting.append(name)
+    return found
+
+
+def compiled(compiler, flags, path, output):
+    """Compile one file alone into an object, a header as what is included by an empty file; what the compiler says."""
+    source = [path] if path.suffix == ".c" else ["-include", path, "/dev/null"]
+    made = subprocess.run([compiler, *flags, "-O1", "-Werror", "-Wmissing-declarations", "-x", "c", "-c", "-o", output, *source],
+                          cwd=wire.TOP, capture_output=True, text=True, timeout=wire.LIMIT, check=False)
+    assert made.returncode == 0 or made.stderr
+    return made.stderr
+
+
+def compiled_all(compiler, files, folder):
+    """Compile each of these files alone, into objects of their names; what the compiler says of all."""
+    subprocess.run(["make", "-s", wire.UNIT], cwd=wire.TOP, check=True, timeout=wire.LIMIT)  # and with it the page's header
+    flags = wire.compiler_flags("CFLAGS=-O1")
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return "".join(pool.map(lambda path: compiled(compiler, flags, path, pathlib.Path(folder, f"{path.name}.o")), files))
+
+
+Symbols = collections.namedtuple("Symbols", "functions constants variables hidden needed")
+
+
+def symbols_of(object_file):
+    """What an object defines, by kind (`hidden`: variables of this room alone), and what it needs of others."""
+    said = subprocess.run([require("nm", "binutils"), "--format=sysv", object_file], capture_output=True, text=True,
+                          check=True).stdout
+    found = Symbols(*(set() for _ in Symbols._fields))
+    for line in said.splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) != 7 or cells[0] == "Name":
+            continue
+        name, kind, section = cells[0].split(".")[0], cells[2], cells[6]
+        variable = section.startswith((".data", ".bss", "*COM*")) and not section.startswith(".data.rel.ro")
+        if kind == "U":
+            found.needed.add(name)
+        elif kind.isupper() and variable:
+            found.variables.add(name)
+        elif variable:
+            found.hidden.add(name)
+        elif kind == "T":
+            found.functions.add(name)
+        elif kind.isupper():
+            found.constants.add(name)
+    return found
+
+
+def symbols():
+    """The symbols of each room that has a source."""
+    require("cc", "gcc")
+    sources = {room: files_of(room)[-1] for room in rooms() if files_of(room)[-1].suffix == ".c"}
+    with tempfile.TemporaryDirectory() as folder:
+        said = compiled_all("cc", sources.values(), folder)
+        assert not said, said
+        return {room: symbols_of(pathlib.Path(folder, f"{path.name}.o")) for room, path in sources.items()}
+
+
+def calls(parts):
+    """(room, other, name) for each function or table of another room that a room uses."""
+    owner = {name: room for room, part in parts.items() for name in part.functions | part.constants | part.variables}
+    return {(room, owner[name], name) for room, part in parts.items() for name in part.needed if name in owner}
+
+
+def functions_of(path):
+    """(lines, name) of each function that is defined in a file."""
+    lines, found, begin = path.read_text(encoding="utf-8").splitlines(), [], 0
+    for number, line in enumerate(lines):
+        if line == "{":
+            head = " ".join(lines[begin:number])
+            name = re.search(r"(\w+)\((?!\()", re.sub(r"__attribute__\(\(.*?\)\) ", "", head))[1]
+            found.append((lines.index("}", number) - begin + 1, name))
+        if not line or line.endswith("*/") or line[0] in "#}":
+            begin = number + 1
+    return found
+
+
+@pytest.fixture(name="house", scope="module")
+def of_includes():
+    return {room: included(room) for room in rooms()}
+
+
+@pytest.fixture(name="parts", scope="module")
+def of_objects():
+    return symbols()
+
+
+@pytest.mark.slow("two compilers take each file alone")
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_each_file_compiles_alone_without_a_warning(compiler, tmp_path):
+    """In one unit, an include that is missing would be another file's."""
+    files = wire.files_of_the_program()
+    assert len(files) > 30
+    said = compiled_all(require(compiler, compiler), files, tmp_path)
+    assert not said, said
+
+
+def test_each_room_has_its_floor():
+    assert sorted(FLOOR) == sorted(rooms())
+
+
+def test_no_room_includes_one_of_a_floor_above():
+    order = list(FLOORS)
+    upward = [f"{room} ({FLOOR[room]}) includes {name} ({FLOOR[name]})" for room in rooms() for name in sorted(included(room))
+              if order.index(FLOOR[name]) > order.index(FLOOR[room])]
+    assert upward == []
+
+
+def test_the_includes_have_no_circle(house):
+    assert [room for room in house if room in below(house, room)] == []
+
+
+def test_a_header_includes_only_what_it_finds_below(house):
+    """There is a header for each name that is included."""
+    assert {name for names in house.values() for name in names} - house.keys() == set()
+
+
+def test_a_room_calls_only_rooms_below_it(house, parts):
+    """A function that is declared by hand, and not by its room's header, would not be seen in the includes."""
+    arrows = calls(parts)
+    assert len(arrows) > 100
+    assert sorted(arrow for arrow in arrows if arrow[1] not in below(house, arrow[0])) == []
+
+
+def test_what_a_room_gives_to_others_is_used_by_one(parts):
+    """Whatever else it has is static."""
+    given = {(room, name) for room, part in parts.items() for name in part.functions | part.constants | part.variables}
+    used = {(other, name) for _, other, name in calls(parts)}
+    assert sorted(given - used - {(MAIN, "main"), (MAIN, "connection")}) == []
+
+
+def test_nothing_but_the_connection_the_options_and_what_signal_handlers_share_outlives_a_call(parts):
+    found = {room: part.variables | part.hidden for room, part in parts.items() if part.variables | part.hidden}
+    assert found == VARIABLES
+
+
+def test_each_function_fits_60_lines():
+    found = [(lines, name, path.name) for path in wire.files_of_the_program() for lines, name in functions_of(path)]
+    assert len(found) > 150
+    assert sorted(row for row in found if row[0] > FUNCTION_MAX) == []
+
+
+def drawn():
+    """The house, from the bottom, and which rooms each one calls."""
+    house, parts = {room: included(room) for room in rooms()}, symbols()
+    level, arrows = levels(house), calls(parts)
+    yield f"{'level':5} {'floor':10} {'room':10} {'lines':>5} {'gives':>5}  calls; in brackets: only includes"
+    for room in sorted(house, key=lambda name: (level.get(name, 99), name)):
+        lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files_of(room))
+        called = sorted({other for caller, other, _ in arrows if caller == room})
+        others = [name if name in called else f"({name})" for name in sorted(house[room] | set(called))]
+        given = len(parts[room].functions | parts[room].constants | parts[room].variables) if room in parts else 0
+        yield (f"{level.get(room, '?'):5} {FLOOR.get(room, '?'):10} {room:10} {lines:5} {given:5}  {' '.join(others)}")
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{line}\n" for line in drawn())
