@@ -17,7 +17,8 @@ README = (DEBIAN / "ws-echo.README.Debian").read_text(encoding="utf-8")
 CONFFILES = {"/etc/default/ws-echo", "/etc/xinetd.d/ws-echo"}
 
 # What can be enabled in place of the socket.
-OTHERS = [unit.name for unit in wire.TOP.glob("ws-echo*.service") if "\n[Install]\n" in unit.read_text()]
+OTHERS = [unit.name for unit in wire.TOP.glob("packaging/*.service") if "\n[Install]\n" in unit.read_text()]
+assert OTHERS, "units that are enabled in place of the socket"
 
 # How it is built
 
