@@ -89,6 +89,28 @@ static void put_page(struct stream *stream, const struct options *options, bool 
     stream->output_used += length;
 }
 
+/*
+ * Tells whether the method is HEAD, whose answer has no content: RFC 9110 section 9.3.2.  Where the request
+ * line was refused before its end, its first bytes in the input tell.
+ */
+static bool is_head_request(const struct stream *stream, const struct head *head)
+{
+    static const char begin[] = "HEAD ";
+    if (head->lines > 0)
+        return text_is(head->method, "HEAD");
+    return stream->input_end >= head->line_start + strlen(begin) &&
+           memcmp(stream->input + head->line_start, begin, strlen(begin)) == 0;
+}
+
+/* Returns the methods besides GET that are allowed at the path of a request, as Allow lists them. */
+static const char *other_methods(const struct head *head, enum outcome outcome)
+{
+    if (!is_root(head->path))
+        return "";
+    /* What is refused is HEAD for a WebSocket. */
+    return outcome == METHOD_NOT_ALLOWED && text_is(head->method, "HEAD") ? ", OPTIONS" : ", HEAD, OPTIONS";
+}
+
 /* Puts one sentence: what was wrong and what would be right, or where the WebSocket is. */
 static void put_sentence(struct stream *stream, const struct head *head, const struct options *options,
                          enum outcome outcome)
@@ -97,7 +119,7 @@ static void put_sentence(struct stream *stream, const struct head *head, const s
     int status = outcomes[outcome].code;
     make_sentence(outcome, path_served(options, "/"), page_served(options), sentence);
     if (status == 204 || status == 405)
-        PUT(stream, "Allow: GET%s\r\n", is_root(head->path) ? ", HEAD, OPTIONS" : "");
+        PUT(stream, "Allow: GET%s\r\n", other_methods(head, outcome));
     if (status == 204) { /* it has no content: RFC 9110 section 15.3.5 */
         PUT(stream, "\r\n");
         return;
@@ -108,7 +130,7 @@ static void put_sentence(struct stream *stream, const struct head *head, const s
         PUT(stream, "Sec-WebSocket-Version: 13\r\n");
     PUT(stream, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n\r\n",
         strlen(sentence) + 1);
-    if (!text_is(head->method, "HEAD"))
+    if (!is_head_request(stream, head))
         PUT(stream, "%s\n", sentence);
 }
 

@@ -1309,14 +1309,17 @@ static void judge_record(const char *line)
     HOLDS(m.status == (int)number_in(record, " status=") || w.lost || w.write_unfinished);
 }
 
-/* Judges an answer that is not 101. */
-static void judge_refusal(const struct head *head, enum outcome request)
+/* Judges an answer that is not 101; the request was read up to `end`. */
+static void judge_refusal(const struct head *head, size_t end, enum outcome request)
 {
+    const uint8_t *line = sent + end - head->scanned + head->line_start;
+    bool whole_line = head->lines > 0,
+         begins = sent + w.sent_before_said - line >= 5 && memcmp(line, "HEAD ", 5) == 0;
+    bool without_content = whole_line ? text_is(head->method, "HEAD") : begins;
     const char *length = find_in_head(m.judged, "Content-Length: ");
     HOLDS(find_in_head(m.judged, "\r\nDate: ") && find_in_head(m.judged, "close\r\n"));
     HOLDS((m.status == 204) == !length);
-    HOLDS(w.received - m.judged ==
-          (length && !text_is(head->method, "HEAD") ? strtoul(length + 16, NULL, 10) : 0));
+    HOLDS(w.received - m.judged == (length && !without_content ? strtoul(length + 16, NULL, 10) : 0));
     if (request != NEED_MORE)
         HOLDS(m.status == outcomes[request].code);
     else
@@ -1373,7 +1376,7 @@ static void judge_end(void)
         HOLDS(cut || m.said != NEED_MORE || (m.verdict == NEED_MORE && m.reply_judged == m.reply_count));
         HOLDS(cut || m.said != NEED_MORE || w.stream_ended || w.failure != NEED_MORE);
     } else if (m.status > 0 && !cut) {
-        judge_refusal(&head, request);
+        judge_refusal(&head, length, request);
     } else if (!cut) {
         HOLDS(w.failure != NEED_MORE ||
               (request == NEED_MORE && (w.stream_ended || w.terminated_at != NEVER ||

@@ -649,6 +649,10 @@ def test_405_names_the_methods_allowed(line, allow):
     assert refused(request(line), "method-not-allowed").fields["allow"] == allow
 
 
+def test_405_does_not_allow_head_where_it_refuses_a_head_that_asks_for_a_websocket():
+    assert refused(wire.head(path="/", method="HEAD"), "method-not-allowed", "--path=/").fields["allow"] == "GET, OPTIONS"
+
+
 @pytest.mark.parametrize("options, named", [
     ([], [b"/socket"]), (["--path=/a", "--path=/b"], [b"/a", b"/b"]),
 ])
@@ -716,6 +720,14 @@ def test_a_refusal_reflects_no_byte_of_the_request(data):
     (request("HEAD / HTTP/2.0"), "version-unsupported"),
 ])
 def test_no_body_comes_after_head(data, end):
+    refused(data, end)
+
+
+@pytest.mark.parametrize("end, data", {
+    "bare-lf": b"HEAD / HTTP/1.1\nHost: x\r\n\r\n", "control-byte": b"HEAD /\0 HTTP/1.1\r\n",
+    "line-too-long": b"HEAD /" + b"a" * LINE_LIMIT, "cut-off": b"HEAD / HTT",
+}.items(), ids=lambda value: value if isinstance(value, str) else "")
+def test_no_body_comes_after_head_also_where_its_line_is_not_complete(end, data):
     refused(data, end)
 
 
