@@ -610,7 +610,7 @@ def test_the_page_connects_where_its_origin_is_allowed(browser):
 def test_the_page_says_that_a_proxy_may_have_removed_upgrade(browser, proxy):
     browser.open(f"{proxy}/dropping/")
     said = refusal(browser)
-    assert "426: This is a WebSocket; send Upgrade: websocket over HTTP/1.1" in said
+    assert "426: This is a WebSocket; send Upgrade: websocket over HTTP/1.1" in said and "open the test page" not in said
     assert "A proxy on the way may have removed Upgrade." in said
 
 
