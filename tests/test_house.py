@@ -98,7 +98,7 @@ def symbols_of(object_file):
     found = Symbols(*(set() for _ in Symbols._fields))
     for line in said.splitlines():
         cells = [cell.strip() for cell in line.split("|")]
-        if len(cells) != 7 or cells[0] == "Name":
+        if len(cells) != 7 or cells[0] == "Name" or cells[0].startswith("__x86."):  # the compiler's own, on i386
             continue
         name, kind, section = cells[0].split(".")[0], cells[2], cells[6]
         variable = section.startswith((".data", ".bss", "*COM*")) and not section.startswith(".data.rel.ro")

@@ -3220,7 +3220,7 @@ static int64_t jumped; /* how far the monotonic clock is ahead here, in microsec
 int clock_gettime(clockid_t which, struct timespec *time)
 {
     int result = (int)syscall(SYS_clock_gettime, which, time);
-    time->tv_sec += jumped / SECOND;
+    time->tv_sec += (time_t)(jumped / SECOND);
     return result;
 }
 
@@ -3514,7 +3514,7 @@ static void our_close_has_to_be_answered_over_sockets_if_the_peers_has_not_come(
 
 static void what_is_due_for_memory_brings_no_ping_where_none_are_wanted(void)
 {
-    struct options options = {.ping_interval = 0};
+    static struct options options = {.ping_interval = 0};
     static struct connection c;
     c.options = &options;
     for (options.timeout = 0; options.timeout <= 60 * SECOND; options.timeout += 60 * SECOND) {
