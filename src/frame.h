@@ -44,9 +44,9 @@ bool is_control(uint8_t opcode);
 
 /*
  * Decodes the header of a client's frame and judges each byte as it comes.  `in_message` tells that a
- * fragmented message is unfinished; `extended` as above.  Returns NEED_MORE, DONE when the header is whole,
- * or what is wrong.  Inlined where it is called: a call, of this and of judge_first_byte, would cost each
- * message a twentieth more.
+ * fragmented message is unfinished; `extended` that permessage-deflate was agreed to, where RSV1 marks
+ * compressed messages.  Returns NEED_MORE, DONE when the header is whole, or what is wrong.  Inlined where it
+ * is called: a call would cost each message a twentieth more.
  */
 enum outcome decode_frame_header(const uint8_t *bytes, size_t available, bool in_message, bool extended,
                                  struct frame *frame);

@@ -11,7 +11,7 @@
 
 enum {
     HUGE_PAGE = 2 * 1024 * 1024, /* bytes; memory beyond the first 4 MiB is mapped in such pages */
-    PAGE_MAX = 64 * 1024,        /* bytes; no ordinary page is larger, whatever the architecture */
+    PAGE_MAX = 64 * 1024,        /* bytes; ordinary pages of x86, ARM, POWER, s390 and RISC-V are no larger */
 };
 
 /*

@@ -69,7 +69,7 @@ size_t prefix_length(const struct prefix *prefix, uint8_t opcode);
 size_t begin_reply(uint8_t reply[static REPLY_ROOM], uint8_t opcode, uint64_t length,
                    const struct prefix *prefix);
 
-/* A frame that answers a message; `bytes` is NULL if there was no memory for it. */
+/* A frame that answers a message; `bytes` is NULL if there was no memory for it, which only deflate needs. */
 struct reply {
     const uint8_t *bytes;
     size_t length; /* in all */

@@ -1,7 +1,8 @@
 /*
  * options - the command line: one table of the options, and what they were set to
  *
- * Pure but for the state of getopt.  Whoever prints --help or what is wrong does that from here.
+ * Pure, except for the state of getopt.  It prints nothing: start prints --help from the table, and logs what
+ * is wrong.
  */
 #ifndef OPTIONS_H
 #define OPTIONS_H
@@ -13,7 +14,8 @@
 #include "basics.h"
 #include "text.h"
 
-#define CHOICES_MAX 64 /* how often a repeatable option is taken; a macro, because --help names it */
+/* These are macros, because the sentences that say what a value must be contain them. */
+#define CHOICES_MAX 64 /* how often a repeatable option is taken */
 #define PREFIX_MAX 256 /* bytes */
 #define ORIGIN_MAX 300 /* bytes; the longest host name, 253, fits with a scheme and a port */
 

@@ -21,12 +21,16 @@
 bool find_connection(void);
 
 /*
- * Reads the command line and opens the log.  --help and --version end the program, and so does standard input
- * that is a terminal; --check is left to main.
+ * Reads the command line and opens the log: the channel and --verbose are noted there, and --check reports on
+ * standard error.  --help and --version end the program, and so does standard input that is a terminal;
+ * --check is left to main.
  */
 void read_command_line(struct log *log, int argc, char **argv, struct options *options);
 
-/* Makes the descriptors block, and says what they are; `one_connection` is what find_connection returned. */
+/*
+ * Makes the descriptors block and sets TCP_NODELAY.  Fills in what the stream has to know of them: their
+ * flags, and whether they are sockets.  `one_connection` is what find_connection returned.
+ */
 void prepare_stream(struct log *log, struct stream *stream, bool one_connection);
 
 /* Finds the peer's address: from the environment, or else from the kernel; "-" if it is unknown. */
