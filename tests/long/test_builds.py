@@ -23,7 +23,12 @@ HERE = wire.TOP / "tests"
 SHADOW = "the sanitizers reserve terabytes of address space, and that is limited here"
 START = "counts calls of the start, and the script and the sanitizers make some too"
 DEBUGGERS = "a build for debuggers lets them"
+NO_MEMORY = [f"test_own_close.py::test_{name}[no-memory" for name in (
+    "the_end_of_the_stream_follows_the_peers_close_at_once", "frames_before_the_peers_close_are_read_over",
+    "the_message_that_was_refused_may_go_on_up_to_its_end", "the_peers_end_of_the_stream_ends_the_wait_at_once",
+    "signals_in_the_wait_change_nothing")]
 UNFIT = {
+    **dict.fromkeys(NO_MEMORY, SHADOW),
     "test_gaps.py": "preloads a library, which has to come behind that of the sanitizers",
     "test_faults.py::test_a_message_for_which_there_is_no_memory_is_1011_and_a_local_fault": SHADOW,
     "test_faults.py::test_a_peer_that_goes_without_waiting_for_the_1011_does_not_hide_the_fault": SHADOW,
