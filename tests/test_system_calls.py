@@ -68,11 +68,14 @@ def test_messages_sent_one_at_a_time_cost_one_read_and_one_write_each(counted, p
 @pytest.mark.parametrize("pair", PAIRS)
 def test_the_timer_is_set_anew_when_it_has_run_out_and_not_for_a_message(counted, pair):
     """Silence begins anew with each message, but the timer runs on until it has run out. Where that is found
-    before a write, it is set for this, and for the next read again."""
+    before a write, it is set for this, and for the next read again. On a busy machine it may run out again before the
+    program has set it."""
     reads, writes, others = counted(one_at_a_time, pair, "--ping-interval=0.05", "--timeout=0")
-    expiries = others.count("SIGALRM")
+    timer = [event for event in others if event in ("SIGALRM", "setitimer")]
+    expiries = timer.count("SIGALRM")
+    repeated = sum(events == ("SIGALRM", "SIGALRM") for events in zip(timer, timer[1:]))
     assert 2 <= expiries < MESSAGES / 10, expiries
-    assert expiries <= others.count("setitimer") <= 2 * expiries + 5, others
+    assert expiries - repeated <= timer.count("setitimer") <= 2 * expiries + 5, others
     assert MESSAGES <= reads <= MESSAGES + expiries + 10, (reads, expiries)
     assert MESSAGES <= writes <= MESSAGES + expiries + 10, (writes, expiries)
 
