@@ -52,11 +52,11 @@ _Static_assert(PROXY_BINARY_MAX + HEAD_MAX <= INPUT_SIZE, "one read takes what p
 static enum outcome receive_request(struct connection *c)
 {
     int64_t deadline = c->started + c->options->handshake_timeout;
-    bool silent = c->stream.input_end == 0; /* not counting a PROXY header */
-    switch (c->stream.time < deadline ? receive(&c->stream, deadline) : DUE) {
+    bool nothing_received = c->stream.input_end == 0; /* not counting a PROXY header */
+    switch (c->stream.now < deadline ? stream_receive(&c->stream, deadline) : DUE) {
     case BYTES: return NEED_MORE;
-    case END_OF_STREAM: return silent ? SILENCE : CUT_OFF;
-    case DUE: return silent ? SILENCE : HEAD_TIMEOUT;
+    case END_OF_STREAM: return nothing_received ? SILENCE : CUT_OFF;
+    case DUE: return nothing_received ? SILENCE : HEAD_TIMEOUT;
     case STOP: return STOPPED_IN_HEAD;
     default: return c->stream.lost_how;
     }
@@ -68,14 +68,14 @@ static enum outcome read_proxy_header(struct connection *c)
     enum outcome outcome = NEED_MORE;
     ssize_t length = 0;
     while (c->options->proxy_protocol && outcome == NEED_MORE && length == 0) {
-        length = parse_proxy_header((const char *)c->stream.input, c->stream.input_end, &c->peer);
+        length = proxy_parse_header((const char *)c->stream.input, c->stream.input_end, &c->peer);
         if (length == 0)
             outcome = receive_request(c);
     }
     if (length < 0)
         return c->stream.input[0] == TLS_HANDSHAKE ? TLS_HELLO : PROXY_MALFORMED;
     c->stream.input_start = (size_t)length;
-    move_to_front(&c->stream); /* where the head begins, and stays until it has been answered */
+    stream_move_to_front(&c->stream); /* where the head begins, and stays until it has been answered */
     return outcome;
 }
 
@@ -83,7 +83,7 @@ static enum outcome read_proxy_header(struct connection *c)
  * Copies a value of the request for the record.  An empty one touches no memory, and may have no place: so
  * has the path where there is no request line.
  */
-static void keep_value(struct value *value, struct text text)
+static void keep_value(struct value *value, struct slice text)
 {
     if (text.length == 0)
         return;
@@ -97,10 +97,10 @@ static void keep_value(struct value *value, struct text text)
  */
 static void keep_forwarded(struct value *value, const struct head *head)
 {
-    struct text field;
-    const char *name = find_field(head, "Forwarded", &field) > 0 ? "Forwarded" : "X-Forwarded-For";
+    struct slice field;
+    const char *name = head_find_field(head, "Forwarded", &field) > 0 ? "Forwarded" : "X-Forwarded-For";
     size_t next = 0;
-    while (next_field(head, name, &next, &field)) {
+    while (head_next_field(head, name, &next, &field)) {
         size_t room = sizeof value->bytes - value->length;
         int added = snprintf(value->bytes + value->length, room, "%s%.*s", value->length > 0 ? ", " : "",
                              (int)field.length, field.bytes);
@@ -112,23 +112,23 @@ static void keep_forwarded(struct value *value, const struct head *head)
 static enum outcome read_request(struct connection *c, struct agreement *agreed)
 {
     struct head *head = &c->head;
-    struct text field;
+    struct slice field;
     enum outcome outcome = read_proxy_header(c);
     while (outcome == NEED_MORE) {
-        outcome = parse_head(head, (const char *)c->stream.input, c->stream.input_end);
+        outcome = head_parse(head, (const char *)c->stream.input, c->stream.input_end);
         if (outcome == NEED_MORE)
             outcome = receive_request(c);
     }
-    c->silent = c->stream.input_end == 0;
+    c->nothing_received = c->stream.input_end == 0;
     c->stream.input_start = head->scanned;
     keep_value(&c->path, head->path);
-    find_field(head, "Origin", &field);
+    head_find_field(head, "Origin", &field);
     keep_value(&c->origin, field);
-    find_field(head, "User-Agent", &field);
+    head_find_field(head, "User-Agent", &field);
     keep_value(&c->user_agent, field);
     keep_forwarded(&c->forwarded, head);
     if (outcome == DONE)
-        outcome = judge_request(head, c->options, agreed);
+        outcome = check_request(head, c->options, agreed);
     keep_value(&c->subprotocol, agreed->subprotocol);
     return outcome;
 }
@@ -147,16 +147,16 @@ static void open_websocket(struct connection *c, const struct agreement *agreed)
 /* ---- The log ------------------------------------------------------------------------------------------- */
 
 /* Returns a value of the request as text. */
-static struct text text_of(const struct value *value)
+static struct slice slice_of(const struct value *value)
 {
-    return (struct text){value->bytes, value->length};
+    return (struct slice){value->bytes, value->length};
 }
 
 /* Logs the fields of the request; the peer gets its answer before that. */
 static void log_head(struct connection *c)
 {
     char name[ESCAPED_SIZE], value[sizeof name];
-    flush(&c->stream);
+    stream_flush(&c->stream);
     for (size_t i = 0; i < c->head.field_count; i++)
         log_line(&c->log, LOG_DEBUG, "field %s: \"%s\"", escaped(c->head.fields[i].name, name),
                  escaped(c->head.fields[i].value, value));
@@ -168,8 +168,8 @@ static void notify_status(struct connection *c, const char *doing)
     char path[ESCAPED_SIZE], status[2 * sizeof path];
     if (!has_manager(&c->log))
         return;
-    flush(&c->stream);
-    snprintf(status, sizeof status, "STATUS=%s %s: %s", c->peer.host, escaped(text_of(&c->path), path),
+    stream_flush(&c->stream);
+    snprintf(status, sizeof status, "STATUS=%s %s: %s", c->peer.host, escaped(slice_of(&c->path), path),
              doing);
     log_status(&c->log, status);
 }
@@ -179,28 +179,28 @@ static void log_connection(struct connection *c, enum outcome outcome, int prior
 {
     struct record record;
     char sentence[SENTENCE_SIZE], name[OUTCOME_NAME_SIZE];
-    int64_t duration = now() - c->started;
-    make_sentence(outcome, path_served(c->options, "/"), page_served(c->options), sentence);
+    int64_t duration = clock_now() - c->started;
+    make_sentence(outcome, first_path(c->options, "/"), page_hint(c->options), sentence);
     name_outcome(outcome, name);
-    begin_record(&record);
+    record_begin(&record);
     record_peer(&record, &c->peer);
-    record_text(&record, "path", "WS_PATH", text_of(&c->path));
+    record_text(&record, "path", "WS_PATH", slice_of(&c->path));
     if (c->status)
         record_number(&record, "status", "WS_STATUS", (uint64_t)c->status);
     if (c->close_code)
         record_number(&record, "close", "WS_CLOSE_CODE", c->close_code);
     record_text(&record, "reason", "WS_CLOSE_REASON", c->close_reason);
-    record_text(&record, "end", "WS_END", TEXT_OF(sentence));
+    record_text(&record, "end", "WS_END", SLICE_OF(sentence));
     record_word(&record, "end_id", "WS_END_ID", name);
     record_number(&record, "messages", "WS_MESSAGES", c->messages);
     record_number(&record, "bytes_in", "WS_BYTES_IN", c->stream.bytes_in);
     record_number(&record, "bytes_out", "WS_BYTES_OUT", c->stream.bytes_out);
     record_duration(&record, duration);
-    record_text(&record, "origin", "WS_ORIGIN", text_of(&c->origin));
-    record_text(&record, "subprotocol", "WS_SUBPROTOCOL", text_of(&c->subprotocol));
-    record_text(&record, "extension", "WS_EXTENSIONS", TEXT_OF(c->extension));
-    record_text(&record, "agent", "WS_USER_AGENT", text_of(&c->user_agent));
-    record_text(&record, "forwarded", "WS_FORWARDED", text_of(&c->forwarded));
+    record_text(&record, "origin", "WS_ORIGIN", slice_of(&c->origin));
+    record_text(&record, "subprotocol", "WS_SUBPROTOCOL", slice_of(&c->subprotocol));
+    record_text(&record, "extension", "WS_EXTENSIONS", SLICE_OF(c->extension));
+    record_text(&record, "agent", "WS_USER_AGENT", slice_of(&c->user_agent));
+    record_text(&record, "forwarded", "WS_FORWARDED", slice_of(&c->forwarded));
     if (!c->sandboxed)
         record_word(&record, "sandbox", "WS_SANDBOX", "partial");
     log_record(&c->log, &record, priority);
@@ -212,7 +212,7 @@ static void log_connection(struct connection *c, enum outcome outcome, int prior
  * Says our last word, an HTTP answer or a Close, and waits for the peer.  Returns how the connection ended
  * then.
  */
-static enum outcome say_last_word(struct connection *c, enum outcome outcome)
+static enum outcome say_goodbye(struct connection *c, enum outcome outcome)
 {
     if (outcomes[outcome].code >= 1000) {
         put_close(c, outcome);
@@ -223,16 +223,16 @@ static enum outcome say_last_word(struct connection *c, enum outcome outcome)
     if (c->log.verbose && !c->open)
         log_head(c);
     c->stream.closing = true;
-    flush(&c->stream);
+    stream_flush(&c->stream);
     if (!expects_close(c, outcome))
-        end_output(&c->stream);
+        stream_end_output(&c->stream);
     if (c->open)
         notify_status(c, "closing");
-    bool said = !c->stream.lost;
-    if (said)
+    bool goodbye_sent = !c->stream.lost;
+    if (goodbye_sent)
         await_peer(c, outcome);
     /* A peer that is gone is news only before our last word; a local fault always is. */
-    bool lost = c->stream.lost && (!said || outcomes[c->stream.lost_how].local_fault);
+    bool lost = c->stream.lost && (!goodbye_sent || outcomes[c->stream.lost_how].local_fault);
     return lost && !outcomes[outcome].local_fault ? c->stream.lost_how : outcome;
 }
 
@@ -244,7 +244,7 @@ static _Noreturn void conclude(struct connection *c, enum outcome outcome)
 {
     int error = c->stream.error;
     if (outcomes[outcome].code > 0) {
-        enum outcome ended = say_last_word(c, outcome);
+        enum outcome ended = say_goodbye(c, outcome);
         error = ended == outcome ? error : c->stream.error;
         outcome = ended;
     } else if (c->log.verbose && !c->open) {
@@ -257,7 +257,8 @@ static _Noreturn void conclude(struct connection *c, enum outcome outcome)
     bool local_fault = outcomes[outcome].local_fault;
     if (local_fault)
         log_line(&c->log, LOG_ERR, "%s: %s", outcomes[outcome].sentence, strerror(error));
-    bool health_check = c->status == 200 || c->status == 204 || (c->status == 0 && c->silent && !local_fault);
+    bool health_check =
+        c->status == 200 || c->status == 204 || (c->status == 0 && c->nothing_received && !local_fault);
     if (health_check ? c->log.verbose : !c->options->quiet)
         log_connection(c, outcome, health_check ? LOG_DEBUG : LOG_NOTICE);
     exit(local_fault ? EX_OSERR : EXIT_SUCCESS);
@@ -267,7 +268,7 @@ static _Noreturn void conclude(struct connection *c, enum outcome outcome)
 static _Noreturn void serve(struct connection *c)
 {
     struct agreement agreed = {.subprotocol = {"", 0}};
-    c->started = c->stream.time = now();
+    c->started = c->stream.now = clock_now();
     c->stream.timeout = c->options->timeout;
     c->stream.stop_deadline = c->message.release_at = NEVER;
     c->message.limit = c->options->max_message;

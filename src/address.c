@@ -29,7 +29,7 @@ void set_name(struct address *address, const char *name, size_t size)
 {
     size_t length = strnlen(name, size < ADDRESS_SIZE ? size : ADDRESS_SIZE - 1);
     for (size_t i = 0; i < length; i++)
-        address->host[i] = is_visible((struct text){name + i, 1}, "\"\\") ? name[i] : '?';
+        address->host[i] = is_visible_except((struct slice){name + i, 1}, "\"\\") ? name[i] : '?';
     address->host[length] = '\0';
     address->port[0] = '\0';
 }

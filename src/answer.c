@@ -54,21 +54,21 @@ static char *escape_html(const char *string, char *into)
  */
 static char *fill_in_page(const struct options *options, char *into)
 {
-    static const char place[] = "value=\"/socket\" data-origins=\"\"";
-    const char *rest = strstr(PAGE, place);
+    static const char marker[] = "value=\"/socket\" data-origins=\"\"";
+    const char *rest = strstr(PAGE, marker);
     into = mempcpy(into, PAGE, (size_t)(rest - PAGE));
-    into = escape_html(path_served(options, "/socket"), stpcpy(into, "value=\""));
+    into = escape_html(first_path(options, "/socket"), stpcpy(into, "value=\""));
     into = stpcpy(into, "\" data-origins=\"");
     for (unsigned i = 0; i < options->origins.count; i++)
         into = escape_html(options->origins.names[i], stpcpy(into, " "));
-    return stpcpy(stpcpy(into, "\""), rest + strlen(place));
+    return stpcpy(stpcpy(into, "\""), rest + strlen(marker));
 }
 
 /*
  * Puts the page, or its fields alone.  It is made behind the place of its fields, since these have its
  * length.
  */
-static void put_page(struct stream *stream, const struct options *options, bool whole)
+static void put_page(struct stream *stream, const struct options *options, bool with_content)
 {
     char *page = (char *)stream->output + stream->output_used + PAGE_HEAD_MAX;
     size_t length = (size_t)(fill_in_page(options, page) - page);
@@ -83,7 +83,7 @@ static void put_page(struct stream *stream, const struct options *options, bool 
         "Cache-Control: no-cache\r\n"
         "\r\n",
         length);
-    if (!whole)
+    if (!with_content)
         return;
     memmove(stream->output + stream->output_used, page, length);
     stream->output_used += length;
@@ -97,7 +97,7 @@ static bool is_head_request(const struct stream *stream, const struct head *head
 {
     static const char begin[] = "HEAD ";
     if (head->lines > 0)
-        return text_is(head->method, "HEAD");
+        return slice_is(head->method, "HEAD");
     return stream->input_end >= head->line_start + strlen(begin) &&
            memcmp(stream->input + head->line_start, begin, strlen(begin)) == 0;
 }
@@ -108,7 +108,7 @@ static const char *other_methods(const struct head *head, enum outcome outcome)
     if (!is_root(head->path))
         return "";
     /* What is refused is HEAD for a WebSocket. */
-    return outcome == METHOD_NOT_ALLOWED && text_is(head->method, "HEAD") ? ", OPTIONS" : ", HEAD, OPTIONS";
+    return outcome == METHOD_NOT_ALLOWED && slice_is(head->method, "HEAD") ? ", OPTIONS" : ", HEAD, OPTIONS";
 }
 
 /* Puts one sentence: what was wrong and what would be right, or where the WebSocket is. */
@@ -117,7 +117,7 @@ static void put_sentence(struct stream *stream, const struct head *head, const s
 {
     char sentence[SENTENCE_SIZE];
     int status = outcomes[outcome].code;
-    make_sentence(outcome, path_served(options, "/"), page_served(options), sentence);
+    make_sentence(outcome, first_path(options, "/"), page_hint(options), sentence);
     if (status == 204 || status == 405)
         PUT(stream, "Allow: GET%s\r\n", other_methods(head, outcome));
     if (status == 204) { /* it has no content: RFC 9110 section 15.3.5 */
@@ -134,12 +134,12 @@ static void put_sentence(struct stream *stream, const struct head *head, const s
         PUT(stream, "%s\n", sentence);
 }
 
-void put_switching(struct stream *stream, const struct head *head, struct text subprotocol,
+void put_switching(struct stream *stream, const struct head *head, struct slice subprotocol,
                    const char *extension)
 {
     char accept[ACCEPT_LENGTH + 1];
-    struct text key;
-    find_field(head, "Sec-WebSocket-Key", &key);
+    struct slice key;
+    head_find_field(head, "Sec-WebSocket-Key", &key);
     make_accept(key, accept);
     PUT(stream, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
     PUT(stream, "Sec-WebSocket-Accept: %s\r\n", accept);
@@ -163,7 +163,7 @@ void put_answer(struct stream *stream, const struct head *head, const struct opt
     PUT(stream, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %sclose\r\n", status, status_phrase(status), date,
         status == 426 ? "Upgrade, " : "");
     if (outcome == PAGE_SERVED)
-        put_page(stream, options, !text_is(head->method, "HEAD"));
+        put_page(stream, options, !slice_is(head->method, "HEAD"));
     else
         put_sentence(stream, head, options, outcome);
 }

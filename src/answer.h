@@ -16,7 +16,7 @@
  * Puts the answer that opens the WebSocket: section 4.2.2; `extension` is what was agreed to, as it is
  * answered, or empty.
  */
-void put_switching(struct stream *stream, const struct head *head, struct text subprotocol,
+void put_switching(struct stream *stream, const struct head *head, struct slice subprotocol,
                    const char *extension);
 
 /* Puts the answer to a request that opens no WebSocket. */

@@ -13,7 +13,7 @@ static volatile sig_atomic_t expired;          /* the timer has expired since it
 static volatile sig_atomic_t timer_bounds_log; /* it limits the sending of a log line now */
 static int64_t armed_for = NEVER;              /* its deadline */
 
-int64_t now(void)
+int64_t clock_now(void)
 {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -68,11 +68,11 @@ void set_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-bool arm(int64_t deadline)
+bool clock_arm(int64_t deadline)
 {
     if (armed_for <= deadline && !expired)
         return true;
-    int64_t delay = deadline == NEVER ? 0 : deadline - now();
+    int64_t delay = deadline == NEVER ? 0 : deadline - clock_now();
     expired = 0;
     armed_for = deadline;
     return set_timer(deadline != NEVER && delay <= 0 ? 1 : delay) == 0; /* zero would disarm it */
@@ -80,7 +80,7 @@ bool arm(int64_t deadline)
 
 int64_t limit_log_time(void)
 {
-    int64_t began = now(); /* before the timer, or its expiry could look too early to be one */
+    int64_t began = clock_now(); /* before the timer, or its expiry could look too early to be one */
     timer_bounds_log = 1;
     set_timer(LOG_TIME);
     return began;
@@ -91,5 +91,5 @@ bool end_log_limit(int64_t began)
     set_timer(0);
     armed_for = NEVER;
     timer_bounds_log = 0;
-    return now() - began >= LOG_TIME;
+    return clock_now() - began >= LOG_TIME;
 }

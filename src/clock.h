@@ -4,7 +4,7 @@
  * The only clock is ITIMER_REAL.  The program waits in blocking reads and writes, which SIGALRM interrupts:
  * its handler has no SA_RESTART.  Whoever waits does this, in this order:
  *
- *     arm(deadline)  ->  look at `stopping`  ->  read or write, which blocks
+ *     clock_arm(deadline)  ->  look at `stopping`  ->  read or write, which blocks
  *
  * A deadline that passes before the call blocks is not lost: after its first expiry the timer expires every
  * TICK until it is armed again.
@@ -35,7 +35,7 @@
 extern volatile sig_atomic_t stopping; /* SIGTERM, SIGINT or SIGHUP has come */
 
 /* Returns the time of the monotonic clock, in microseconds; the vDSO makes that no system call. */
-int64_t now(void);
+int64_t clock_now(void);
 
 /* Sets signals to a known state, whatever was inherited, and stops an inherited timer. */
 void set_signals(void);
@@ -44,7 +44,7 @@ void set_signals(void);
  * Arms the timer for a deadline of the monotonic clock, unless it expires before that anyway; NEVER disarms
  * it.  Returns false with errno if the timer cannot be set.
  */
-bool arm(int64_t deadline);
+bool clock_arm(int64_t deadline);
 
 /*
  * Limits the time of what follows, up to end_log_limit: a log that blocks is interrupted.  Returns the

@@ -16,7 +16,7 @@ void put_close(struct connection *c, enum outcome outcome)
     size_t length = 0;
     if (outcome != CLOSED_BY_PEER) {
         c->close_code = outcomes[outcome].code;
-        c->close_reason = TEXT_OF(outcomes[outcome].sentence);
+        c->close_reason = SLICE_OF(outcomes[outcome].sentence);
     }
     if (c->close_code != NO_STATUS) {
         body[length++] = (uint8_t)(c->close_code >> 8);
@@ -38,9 +38,9 @@ bool expects_close(const struct connection *c, enum outcome outcome)
  */
 static enum arrival receive_while_closing(struct connection *c, int64_t deadline)
 {
-    if (c->stream.time >= c->closing_deadline || c->stream.bytes_in >= c->closing_limit)
+    if (c->stream.now >= c->closing_deadline || c->stream.bytes_in >= c->closing_limit)
         return DUE;
-    return receive(&c->stream, deadline < c->closing_deadline ? deadline : c->closing_deadline);
+    return stream_receive(&c->stream, deadline < c->closing_deadline ? deadline : c->closing_deadline);
 }
 
 /*
@@ -51,7 +51,7 @@ static void discard_input(struct connection *c, int64_t quiet)
 {
     do
         c->stream.input_start = c->stream.input_end = 0;
-    while (receive_while_closing(c, c->stream.time + quiet) == BYTES);
+    while (receive_while_closing(c, c->stream.now + quiet) == BYTES);
 }
 
 /*
@@ -86,7 +86,7 @@ static void skip_to_close(struct connection *c)
         const uint8_t *input = stream->input + stream->input_start;
         bool in_message = available > 0 && (input[0] & 0x0f) == CONTINUATION;
         enum outcome outcome =
-            decode_frame_header(input, available, in_message, c->agreed.acceptable, &frame);
+            frame_decode_header(input, available, in_message, c->agreed.acceptable, &frame);
         if (outcome == DONE && frame.opcode != CLOSE) {
             stream->input_start += frame.header_length;
             c->payload_left = frame.length;
@@ -104,15 +104,15 @@ void await_peer(struct connection *c, enum outcome outcome)
 {
     if (!c->stream.sockets) /* a pipe cannot be reset */
         return;
-    c->stream.time = now();
-    c->closing_deadline = c->stream.time + CLOSING_TIME;
+    c->stream.now = clock_now();
+    c->closing_deadline = c->stream.now + CLOSING_TIME;
     c->closing_limit = c->stream.bytes_in + CLOSING_MAX;
     if (expects_close(c, outcome)) {
         if (outcomes[outcome].code == PROTOCOL_ERROR || outcomes[outcome].code == INVALID_PAYLOAD)
             discard_input(c, CLOSING_QUIET);
         else
             skip_to_close(c);
-        end_output(&c->stream);
+        stream_end_output(&c->stream);
     }
     discard_input(c, CLOSING_TIME);
 }

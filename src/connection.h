@@ -37,11 +37,11 @@ struct connection {
     const struct options *options;
     struct log log;
     struct address peer;
-    bool sandboxed;  /* the filter of system calls is in force */
-    bool silent;     /* no byte of a request has come */
-    bool open;       /* the request was answered with 101 */
-    int status;      /* HTTP; 0: nothing was answered */
-    int64_t started; /* as all times: microseconds of the monotonic clock */
+    bool sandboxed;        /* the filter of system calls is in force */
+    bool nothing_received; /* no byte of a request has come */
+    bool open;             /* the request was answered with 101 */
+    int status;            /* HTTP; 0: nothing was answered */
+    int64_t started;       /* as all times: microseconds of the monotonic clock */
 
     int64_t heard;        /* stream.heard, when the silence was last seen to begin anew */
     int64_t silent_since; /* the same, less what this process was late */
@@ -55,7 +55,7 @@ struct connection {
 
     bool close_received; /* the peer's Close has come, whether it was right or not */
     uint16_t close_code; /* of the first Close, whoever sent it; 0: there was none */
-    struct text close_reason;
+    struct slice close_reason;
     int64_t closing_deadline; /* set once our last word is written: until when the peer is read */
     uint64_t closing_limit;   /* the same for bytes_in */
 

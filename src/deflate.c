@@ -17,7 +17,7 @@ enum {
 
 /* Allocates for zlib.  Returns room for `items` of `size` bytes, or NULL with errno if the arena is used up.
  */
-static void *take_from_arena(void *opaque, unsigned items, unsigned size)
+static void *arena_allocate(void *opaque, unsigned items, unsigned size)
 {
     struct arena *arena = opaque;
     size_t needed = ((size_t)items * size + 63) / 64 * 64; /* each piece begins a cache line */
@@ -30,23 +30,23 @@ static void *take_from_arena(void *opaque, unsigned items, unsigned size)
 }
 
 /* Gives nothing back: release_arena does that for all pieces. */
-static void keep_in_arena(void *opaque, void *memory)
+static void arena_free(void *opaque, void *memory)
 {
     (void)opaque;
     (void)memory;
 }
 
 /* Gives all pieces of an arena back. */
-static void release_arena(struct arena *arena)
+static void arena_release(struct arena *arena)
 {
-    release_between(arena->memory, arena->memory + CODEC_MEMORY);
+    memory_release(arena->memory, arena->memory + CODEC_MEMORY);
     arena->used = 0;
 }
 
 /* Returns a stream of zlib that takes its memory from an arena. */
 static z_stream stream_in(struct arena *arena)
 {
-    return (z_stream){.zalloc = take_from_arena, .zfree = keep_in_arena, .opaque = arena};
+    return (z_stream){.zalloc = arena_allocate, .zfree = arena_free, .opaque = arena};
 }
 
 /*
@@ -62,7 +62,7 @@ static size_t deflated_size(const struct message *message)
 bool begin_inflating(struct codec *codec, const struct message *message, const struct compression *agreed)
 {
     if (!codec->reply) {
-        uint8_t *memory = map_memory(2 * CODEC_MEMORY + deflated_size(message));
+        uint8_t *memory = memory_map(2 * CODEC_MEMORY + deflated_size(message));
         if (!memory)
             return false;
         codec->inflater_memory.memory = memory;
@@ -179,7 +179,7 @@ static void deflate_bytes(z_stream *deflater, const void *bytes, size_t length, 
  * Deflates the gathered message, and gives its memory back on the way: a long message then never takes memory
  * both as it is and compressed.
  */
-static void deflate_gathered(z_stream *deflater, struct message *message)
+static void deflate_payload(z_stream *deflater, struct message *message)
 {
     uint8_t *begin = message->memory, *next = begin + REPLY_ROOM;
     for (size_t left = (size_t)message->length, part; left > 0; left -= part) {
@@ -187,14 +187,14 @@ static void deflate_gathered(z_stream *deflater, struct message *message)
         deflate_bytes(deflater, next, part, Z_NO_FLUSH);
         next += part;
         if (part < left) {
-            release_between(begin, next);
+            memory_release(begin, next);
             begin = next;
         }
     }
 }
 
-struct reply deflate_message(struct codec *codec, struct message *message, const struct prefix *prefix,
-                             const struct compression *agreed)
+struct reply deflate_reply(struct codec *codec, struct message *message, const struct prefix *prefix,
+                           const struct compression *agreed)
 {
     z_stream *deflater = &codec->deflater;
     uint8_t header[REPLY_HEADER_MAX], *payload = codec->reply + REPLY_HEADER_MAX;
@@ -206,24 +206,24 @@ struct reply deflate_message(struct codec *codec, struct message *message, const
         deflater->next_out = payload;
         deflater->avail_out = (unsigned)(deflated_size(message) - REPLY_HEADER_MAX);
         deflate_bytes(deflater, prefix->bytes, before, Z_NO_FLUSH);
-        deflate_gathered(deflater, message);
+        deflate_payload(deflater, message);
         deflate_bytes(deflater, NULL, 0, Z_SYNC_FLUSH);
         deflated = (size_t)(deflater->next_out - payload) - 4; /* 00 00 ff ff */
     }
-    size_t header_length = encode_frame_header(header, message->opcode, deflated);
+    size_t header_length = frame_encode_header(header, message->opcode, deflated);
     header[0] |= RSV1;
     return (struct reply){memcpy(payload - header_length, header, header_length), header_length + deflated,
                           deflated};
 }
 
-void release_codec(struct codec *codec, const struct message *message, const struct compression *agreed)
+void codec_release(struct codec *codec, const struct message *message, const struct compression *agreed)
 {
     if (!codec->reply)
         return;
-    release_between(codec->reply, codec->reply + deflated_size(message) + PAGE_MAX);
+    memory_release(codec->reply, codec->reply + deflated_size(message) + PAGE_MAX);
     if (agreed->given[SERVER_NO_CONTEXT_TAKEOVER])
-        release_arena(&codec->deflater_memory);
+        arena_release(&codec->deflater_memory);
     bool inside = message->opcode != CONTINUATION && message->compressed;
     if (agreed->given[CLIENT_NO_CONTEXT_TAKEOVER] && !inside)
-        release_arena(&codec->inflater_memory);
+        arena_release(&codec->inflater_memory);
 }

@@ -48,10 +48,10 @@ enum outcome inflate_payload(struct codec *codec, struct message *message, const
  * Makes the compressed frame that answers the gathered message: RFC 7692 section 7.2.1.  Without memory for
  * it, it has no bytes and errno says why.
  */
-struct reply deflate_message(struct codec *codec, struct message *message, const struct prefix *prefix,
-                             const struct compression *agreed);
+struct reply deflate_reply(struct codec *codec, struct message *message, const struct prefix *prefix,
+                           const struct compression *agreed);
 
 /* Gives back the memory that no later message needs; with context takeover it needs the state of zlib. */
-void release_codec(struct codec *codec, const struct message *message, const struct compression *agreed);
+void codec_release(struct codec *codec, const struct message *message, const struct compression *agreed);
 
 #endif

@@ -10,9 +10,9 @@
 #include "utf8.h"
 
 enum {
-    SHORT_MAX = 256,      /* bytes; a call of memcpy costs more than to copy so many without one */
-    COPY_MAX = 64 * 1024, /* bytes; a longer reply is written from where it was gathered */
-    KEPT_MAX = 64 * 1024, /* bytes; a longer message's memory is given back */
+    SHORT_COPY_MAX = 256,       /* bytes; a call of memcpy costs more than to copy so many without one */
+    COPY_REPLY_MAX = 64 * 1024, /* bytes; a longer reply is written from where it was gathered */
+    RESIDENT_MAX = 64 * 1024,   /* bytes; a longer message's memory is given back */
 };
 
 #define QUIET_TIME (SECOND / 10) /* after a large message, until its memory is given back */
@@ -29,15 +29,15 @@ void log_frame(struct connection *c, const char *direction, uint8_t first, uint6
 }
 
 /* Logs what a compressed message is when it is not compressed; the frames' lengths are those on the wire. */
-static void log_inflated(struct connection *c, const char *what, uint64_t length)
+static void log_message_length(struct connection *c, const char *what, uint64_t length)
 {
     log_line(&c->log, LOG_DEBUG, "%s %s length=%" PRIu64, what, opcode_names[c->message.opcode], length);
 }
 
 void put_control(struct connection *c, uint8_t opcode, const uint8_t *payload, size_t length)
 {
-    uint8_t *frame = output_room(&c->stream, REPLY_HEADER_MAX + length);
-    size_t header_length = encode_frame_header(frame, opcode, length);
+    uint8_t *frame = stream_reserve(&c->stream, REPLY_HEADER_MAX + length);
+    size_t header_length = frame_encode_header(frame, opcode, length);
     copy_short(frame + header_length, payload, length);
     c->stream.output_used += header_length + length;
     if (c->log.verbose)
@@ -49,12 +49,12 @@ static enum outcome echo_frame(struct connection *c, struct frame *frame, const 
 {
     const struct prefix *prefix = &c->options->prefix;
     size_t length = (size_t)frame->length;
-    uint8_t utf8 = UTF8_WHOLE, *reply = output_room(&c->stream, REPLY_ROOM + length);
-    size_t begun = begin_reply(reply, frame->opcode, length, prefix);
-    if (!unmask_and_validate(frame, &utf8, frame->opcode == TEXT, reply + begun, payload, length) ||
+    uint8_t utf8 = UTF8_WHOLE, *reply = stream_reserve(&c->stream, REPLY_ROOM + length);
+    size_t payload_start = reply_begin(reply, frame->opcode, length, prefix);
+    if (!unmask_and_validate(frame, &utf8, frame->opcode == TEXT, reply + payload_start, payload, length) ||
         utf8 != UTF8_WHOLE)
         return TEXT_NOT_UTF8;
-    c->stream.output_used += begun + length;
+    c->stream.output_used += payload_start + length;
     c->messages++;
     if (c->log.verbose)
         log_frame(c, "sent", reply[0], length + prefix_length(prefix, frame->opcode), NULL);
@@ -65,45 +65,45 @@ static enum outcome echo_frame(struct connection *c, struct frame *frame, const 
 static void release_idle_memory(struct connection *c)
 {
     struct stream *stream = &c->stream;
-    release_codec(&c->codec, &c->message, &c->agreed);
-    release_message(&c->message);
-    release_between(stream->input + stream->input_end, stream->input + sizeof stream->input);
-    release_between(stream->output + stream->output_used, stream->output + sizeof stream->output);
+    codec_release(&c->codec, &c->message, &c->agreed);
+    message_release(&c->message);
+    memory_release(stream->input + stream->input_end, stream->input + sizeof stream->input);
+    memory_release(stream->output + stream->output_used, stream->output + sizeof stream->output);
     c->message.release_at = NEVER;
 }
 
 /* Echoes the gathered message, compressed if it came so. */
-static enum outcome echo_gathered(struct connection *c)
+static enum outcome echo_message(struct connection *c)
 {
     struct message *message = &c->message;
     const struct prefix *prefix = &c->options->prefix;
     if (message->utf8 != UTF8_WHOLE)
         return TEXT_NOT_UTF8;
-    struct reply reply = message->compressed ? deflate_message(&c->codec, message, prefix, &c->agreed)
-                                             : frame_message(message, prefix);
+    struct reply reply = message->compressed ? deflate_reply(&c->codec, message, prefix, &c->agreed)
+                                             : message_reply(message, prefix);
     if (!reply.bytes) {
         c->stream.error = errno;
         return NO_MEMORY;
     }
     if (message->compressed && c->log.verbose)
-        log_inflated(c, "deflated", message->length + prefix_length(prefix, message->opcode));
-    if (reply.length <= COPY_MAX) {
-        uint8_t *to = output_room(&c->stream, reply.length);
-        if (reply.length <= SHORT_MAX)
+        log_message_length(c, "deflated", message->length + prefix_length(prefix, message->opcode));
+    if (reply.length <= COPY_REPLY_MAX) {
+        uint8_t *to = stream_reserve(&c->stream, reply.length);
+        if (reply.length <= SHORT_COPY_MAX)
             copy_short(to, reply.bytes, reply.length);
         else
             memcpy(to, reply.bytes, reply.length);
         c->stream.output_used += reply.length;
     } else {
-        flush_with(&c->stream, reply.bytes, reply.length);
+        stream_flush_with(&c->stream, reply.bytes, reply.length);
     }
     if (c->stream.lost)
         return c->stream.lost_how;
     c->messages++;
     if (c->log.verbose)
         log_frame(c, "sent", reply.bytes[0], reply.payload_length, NULL);
-    if (message->length > KEPT_MAX || message->compressed)
-        message->release_at = c->stream.time + QUIET_TIME;
+    if (message->length > RESIDENT_MAX || message->compressed)
+        message->release_at = c->stream.now + QUIET_TIME;
     message->opcode = CONTINUATION;
     message->length = 0;
     return DONE;
@@ -113,14 +113,14 @@ static enum outcome echo_gathered(struct connection *c)
  * Unmasks payload of a compressed message where it is, and inflates it; `last` tells that the message ends
  * with it.
  */
-static enum outcome gather_compressed(struct connection *c, uint8_t *payload, size_t length, bool last)
+static enum outcome take_compressed_payload(struct connection *c, uint8_t *payload, size_t length, bool last)
 {
     unmask_and_validate(&c->frame, &c->message.utf8, false, payload, payload, length);
     enum outcome outcome = inflate_payload(&c->codec, &c->message, payload, length, last);
     if (outcome == NO_MEMORY)
         c->stream.error = errno;
     if (c->log.verbose && (last || outcome != DONE))
-        log_inflated(c, "inflated", c->message.length);
+        log_message_length(c, "inflated", c->message.length);
     return outcome;
 }
 
@@ -128,13 +128,13 @@ static enum outcome gather_compressed(struct connection *c, uint8_t *payload, si
  * Gathers payload of the current data frame.  Returns DONE when the frame was whole, NEED_MORE, or what is
  * wrong.
  */
-static enum outcome gather(struct connection *c, uint8_t *from, size_t length)
+static enum outcome take_payload(struct connection *c, uint8_t *from, size_t length)
 {
     struct message *message = &c->message;
     bool last = length == c->payload_left && c->frame.fin;
     enum outcome outcome = DONE;
     if (message->compressed)
-        outcome = gather_compressed(c, from, length, last);
+        outcome = take_compressed_payload(c, from, length, last);
     else if (unmask_and_validate(&c->frame, &message->utf8, message->opcode == TEXT, payload_end(message),
                                  from, length))
         message->length += length;
@@ -143,7 +143,7 @@ static enum outcome gather(struct connection *c, uint8_t *from, size_t length)
     c->payload_left -= length;
     if (outcome != DONE || c->payload_left > 0)
         return outcome != DONE ? outcome : NEED_MORE;
-    return last ? echo_gathered(c) : DONE;
+    return last ? echo_message(c) : DONE;
 }
 
 /* Notes the code and the reason of the peer's Close; section 7.1.5, 7.1.6. */
@@ -153,19 +153,19 @@ static void note_close(struct connection *c, const uint8_t *body, size_t length)
     if (length >= 2) {
         c->close_code = (uint16_t)(body[0] << 8 | body[1]);
         memcpy(c->peer_reason, body + 2, length - 2);
-        c->close_reason = (struct text){c->peer_reason, length - 2};
+        c->close_reason = (struct slice){c->peer_reason, length - 2};
     }
 }
 
 /* Answers the control frame at the front of the input when all of it is there; section 5.5. */
-static enum outcome answer_control(struct connection *c, const struct frame *frame)
+static enum outcome receive_control_frame(struct connection *c, const struct frame *frame)
 {
     const uint8_t *input = c->stream.input + c->stream.input_start;
     size_t length = (size_t)frame->length;
     size_t available = smaller(c->stream.input_end - c->stream.input_start - frame->header_length, length);
     uint8_t payload[CONTROL_PAYLOAD_MAX];
     unmask_beyond_ascii(payload, input + frame->header_length, available, frame->masking_key);
-    enum outcome outcome = frame->opcode == CLOSE ? judge_close_body(payload, available, length)
+    enum outcome outcome = frame->opcode == CLOSE ? check_close_body(payload, available, length)
                            : available == length  ? DONE
                                                   : NEED_MORE;
     if (outcome == NEED_MORE)
@@ -185,7 +185,7 @@ static enum outcome answer_control(struct connection *c, const struct frame *fra
 }
 
 /* Receives the data frame at the front of the input, with as much of its payload as is there. */
-static enum outcome begin_data(struct connection *c, struct frame *frame)
+static enum outcome receive_data_frame(struct connection *c, struct frame *frame)
 {
     struct stream *stream = &c->stream;
     struct message *message = &c->message;
@@ -208,7 +208,7 @@ static enum outcome begin_data(struct connection *c, struct frame *frame)
         return echo_frame(c, frame, payload);
     }
     c->payload_left = frame->length;
-    if (!map_message(message) || (frame->compressed && !begin_inflating(&c->codec, message, &c->agreed))) {
+    if (!message_map(message) || (frame->compressed && !begin_inflating(&c->codec, message, &c->agreed))) {
         stream->error = errno;
         return NO_MEMORY;
     }
@@ -219,7 +219,7 @@ static enum outcome begin_data(struct connection *c, struct frame *frame)
     }
     c->frame = *frame;
     stream->input_start += available;
-    return gather(c, payload, available);
+    return take_payload(c, payload, available);
 }
 
 /* Receives what the input holds of one frame.  Returns DONE when it was whole, NEED_MORE, or how it ends. */
@@ -233,14 +233,14 @@ static enum outcome receive_frame(struct connection *c)
         if (available > c->payload_left)
             available = (size_t)c->payload_left;
         c->stream.input_start += available;
-        return gather(c, input, available);
+        return take_payload(c, input, available);
     }
-    enum outcome outcome = decode_frame_header(input, available, in_message, c->agreed.acceptable, &frame);
+    enum outcome outcome = frame_decode_header(input, available, in_message, c->agreed.acceptable, &frame);
     if (outcome != DONE) {
         c->close_received = outcome != NEED_MORE && (input[0] & 0x0f) == CLOSE;
         return outcome;
     }
-    return is_control(frame.opcode) ? answer_control(c, &frame) : begin_data(c, &frame);
+    return is_control(frame.opcode) ? receive_control_frame(c, &frame) : receive_data_frame(c, &frame);
 }
 
 /* Begins the count of the peer's silence anew, if it was heard since that was last done. */
@@ -269,8 +269,8 @@ static int64_t next_deadline(const struct connection *c)
  */
 static enum outcome note_silence(struct connection *c, int64_t deadline)
 {
-    c->silent_since += c->stream.time - deadline;
-    int64_t silence = c->stream.time - c->silent_since;
+    c->silent_since += c->stream.now - deadline;
+    int64_t silence = c->stream.now - c->silent_since;
     if (c->options->timeout > 0 && silence >= c->options->timeout)
         return IDLE;
     if (c->options->ping_interval > 0 && silence >= (c->pings + 1) * c->options->ping_interval) {
@@ -283,12 +283,13 @@ static enum outcome note_silence(struct connection *c, int64_t deadline)
 /* Writes the output, then reads more.  Returns DONE, or how the connection ends. */
 static enum outcome receive_more(struct connection *c)
 {
-    flush(&c->stream); /* first: where it has to wait, the silence begins anew, and deadlines may pass */
-    if (c->stream.time >= c->message.release_at)
+    stream_flush(
+        &c->stream); /* first: where it has to wait, the silence begins anew, and deadlines may pass */
+    if (c->stream.now >= c->message.release_at)
         release_idle_memory(c);
     note_heard(c);
     int64_t deadline = next_deadline(c);
-    switch (receive(&c->stream, deadline)) {
+    switch (stream_receive(&c->stream, deadline)) {
     case BYTES: return DONE;
     case END_OF_STREAM: return END_OF_INPUT;
     case DUE: return note_silence(c, deadline);

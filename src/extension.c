@@ -22,28 +22,28 @@ static const struct {
  * escapes are undone; `value` is what stands between the quotes, its bytes NULL if there is no value.
  * Returns false if it is malformed.
  */
-static bool parse_parameter(struct text text, struct text *name, struct text *value)
+static bool parse_parameter(struct slice text, struct slice *name, struct slice *value)
 {
     *value = text;
-    *name = trimmed(cut(value, '='));
+    *name = slice_trimmed(slice_cut(value, '='));
     if (!value->bytes || !is_token(*name))
         return is_token(*name);
-    *value = trimmed(*value);
+    *value = slice_trimmed(*value);
     if (value->length == 0 || value->bytes[0] != '"')
         return is_token(*value);
     if (value->length < strlen("\"8\"") || value->bytes[value->length - 1] != '"')
         return false;
-    *value = (struct text){value->bytes + 1, value->length - 2};
+    *value = (struct slice){value->bytes + 1, value->length - 2};
     for (size_t i = 0; i < value->length; i++) {
         i += value->bytes[i] == '\\';
-        if (i == value->length || !is_token((struct text){value->bytes + i, 1}))
+        if (i == value->length || !is_token((struct slice){value->bytes + i, 1}))
             return false;
     }
     return true;
 }
 
 /* Returns a number without leading zeros, its escapes undone; 0: it is none, or longer than two digits. */
-static unsigned parse_window_bits(struct text value)
+static unsigned parse_window_bits(struct slice value)
 {
     unsigned bits = 0;
     for (size_t i = 0; i < value.length; i++) {
@@ -58,10 +58,10 @@ static unsigned parse_window_bits(struct text value)
 }
 
 /* Adds a parameter to an offer.  Returns false if the offer has to be declined: RFC 7692 section 7.1. */
-static bool take_parameter(struct compression *offer, struct text name, struct text value)
+static bool take_parameter(struct compression *offer, struct slice name, struct slice value)
 {
     for (size_t i = 0; i < PARAMETERS; i++) {
-        if (!text_is(name, parameter_rows[i].name))
+        if (!slice_is(name, parameter_rows[i].name))
             continue;
         bool repeated = offer->given[i];
         unsigned bits = value.bytes ? parse_window_bits(value) : 0;
@@ -77,14 +77,14 @@ static bool take_parameter(struct compression *offer, struct text name, struct t
 }
 
 /* Parses one element of Sec-WebSocket-Extensions.  Returns false if it is malformed. */
-static bool parse_extension(struct text extension, struct compression *offer)
+static bool parse_extension(struct slice extension, struct compression *offer)
 {
-    struct text rest = extension, value, name = trimmed(cut(&rest, ';'));
+    struct slice rest = extension, value, name = slice_trimmed(slice_cut(&rest, ';'));
     if (!is_token(name))
         return false;
-    *offer = (struct compression){.acceptable = text_is(name, "permessage-deflate")};
+    *offer = (struct compression){.acceptable = slice_is(name, "permessage-deflate")};
     while (rest.bytes) {
-        if (!parse_parameter(cut(&rest, ';'), &name, &value))
+        if (!parse_parameter(slice_cut(&rest, ';'), &name, &value))
             return false;
         offer->acceptable = offer->acceptable && take_parameter(offer, name, value);
     }
@@ -94,10 +94,10 @@ static bool parse_extension(struct text extension, struct compression *offer)
 enum outcome choose_compression(const struct head *head, bool enabled, struct compression *chosen)
 {
     struct list list = {0};
-    struct text extension;
+    struct slice extension;
     struct compression offer;
     *chosen = (struct compression){.acceptable = false};
-    while (next_element(head, "Sec-WebSocket-Extensions", &list, &extension)) {
+    while (head_next_element(head, "Sec-WebSocket-Extensions", &list, &extension)) {
         /* A comma inside of quotes is no token, so an element that was cut there is malformed as well. */
         if (!parse_extension(extension, &offer))
             return EXTENSION_MALFORMED;

@@ -22,15 +22,15 @@ bool is_control(uint8_t opcode)
 }
 
 /*
- * Judges the first byte of a frame: FIN, RSV and opcode; section 5.2, 5.4, 5.5.  `extended` tells that
- * permessage-deflate was agreed to, where RSV1 marks compressed messages: RFC 7692 section 6.  Returns
+ * Judges the first byte of a frame: FIN, RSV and opcode; section 5.2, 5.4, 5.5.  `deflate_negotiated` tells
+ * that permessage-deflate was agreed to, where RSV1 marks compressed messages: RFC 7692 section 6.  Returns
  * DONE or what is wrong.
  */
-__attribute__((always_inline)) static inline enum outcome judge_first_byte(uint8_t byte, bool in_message,
-                                                                           bool extended)
+__attribute__((always_inline)) static inline enum outcome check_first_byte(uint8_t byte, bool in_message,
+                                                                           bool deflate_negotiated)
 {
     uint8_t opcode = byte & 0x0f;
-    if (byte & RSV && !(extended && (byte & RSV) == RSV1 && (opcode == TEXT || opcode == BINARY)))
+    if (byte & RSV && !(deflate_negotiated && (byte & RSV) == RSV1 && (opcode == TEXT || opcode == BINARY)))
         return RSV_SET;
     if ((opcode > BINARY && opcode < CLOSE) || opcode > PONG)
         return OPCODE_RESERVED;
@@ -41,12 +41,13 @@ __attribute__((always_inline)) static inline enum outcome judge_first_byte(uint8
     return in_message ? MESSAGE_UNFINISHED : DONE;
 }
 
-__attribute__((always_inline)) inline enum outcome decode_frame_header(const uint8_t *bytes, size_t available,
-                                                                       bool in_message, bool extended,
+__attribute__((always_inline)) inline enum outcome frame_decode_header(const uint8_t *bytes, size_t available,
+                                                                       bool in_message,
+                                                                       bool deflate_negotiated,
                                                                        struct frame *frame)
 {
     enum outcome wrong;
-    if (available > 0 && (wrong = judge_first_byte(bytes[0], in_message, extended)) != DONE)
+    if (available > 0 && (wrong = check_first_byte(bytes[0], in_message, deflate_negotiated)) != DONE)
         return wrong;
     if (available < 2)
         return NEED_MORE;
@@ -77,7 +78,7 @@ __attribute__((always_inline)) inline enum outcome decode_frame_header(const uin
     return DONE;
 }
 
-size_t encode_frame_header(uint8_t header[static REPLY_HEADER_MAX], uint8_t opcode, uint64_t length)
+size_t frame_encode_header(uint8_t header[static REPLY_HEADER_MAX], uint8_t opcode, uint64_t length)
 {
     size_t length_size = length < 126 ? 0 : length <= UINT16_MAX ? 2 : 8;
     header[0] = (uint8_t)(FIN | opcode);
@@ -172,7 +173,7 @@ static bool is_close_code(unsigned code)
     return false;
 }
 
-enum outcome judge_close_body(const uint8_t *body, size_t available, size_t length)
+enum outcome check_close_body(const uint8_t *body, size_t available, size_t length)
 {
     if (length == 1)
         return CLOSE_TRUNCATED;

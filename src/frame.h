@@ -44,15 +44,15 @@ bool is_control(uint8_t opcode);
 
 /*
  * Decodes the header of a client's frame and judges each byte as it comes.  `in_message` tells that a
- * fragmented message is unfinished; `extended` that permessage-deflate was agreed to, where RSV1 marks
- * compressed messages.  Returns NEED_MORE, DONE when the header is whole, or what is wrong.  Inlined where it
- * is called: a call would cost each message a twentieth more.
+ * fragmented message is unfinished; `deflate_negotiated` that permessage-deflate was agreed to, where RSV1
+ * marks compressed messages.  Returns NEED_MORE, DONE when the header is whole, or what is wrong.  Inlined
+ * where it is called: a call would cost each message a twentieth more.
  */
-enum outcome decode_frame_header(const uint8_t *bytes, size_t available, bool in_message, bool extended,
-                                 struct frame *frame);
+enum outcome frame_decode_header(const uint8_t *bytes, size_t available, bool in_message,
+                                 bool deflate_negotiated, struct frame *frame);
 
 /* Writes the header of our frame, final and unmasked; section 5.2.  Returns its length in bytes. */
-size_t encode_frame_header(uint8_t header[static REPLY_HEADER_MAX], uint8_t opcode, uint64_t length);
+size_t frame_encode_header(uint8_t header[static REPLY_HEADER_MAX], uint8_t opcode, uint64_t length);
 
 /*
  * Unmasks into another buffer or in place; section 5.3.  `key` has the bytes of the masking key in memory
@@ -75,6 +75,6 @@ bool validate(uint8_t *utf8, uint8_t *bytes, size_t length);
  * Judges what has come of a Close frame's body (unmasked) of `length` bytes; section 5.5.1.  Returns
  * NEED_MORE, DONE when it is whole, or what is wrong.
  */
-enum outcome judge_close_body(const uint8_t *body, size_t available, size_t length);
+enum outcome check_close_body(const uint8_t *body, size_t available, size_t length);
 
 #endif

@@ -9,7 +9,7 @@
  * Tells whether a key is Base64 of 16 bytes: 22 characters and "==".  Four bits of the last character are
  * unused, and may be set, as in the example of section 4.1: the key is never decoded.
  */
-static bool is_key(struct text key)
+static bool is_key(struct slice key)
 {
     if (key.length != KEY_LENGTH || memcmp(key.bytes + KEY_LENGTH - 2, "==", 2) != 0)
         return false;
@@ -19,7 +19,7 @@ static bool is_key(struct text key)
     return true;
 }
 
-void make_accept(struct text key, char accept[static ACCEPT_LENGTH + 1])
+void make_accept(struct slice key, char accept[static ACCEPT_LENGTH + 1])
 {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     uint8_t digest[SHA1_DIGEST_SIZE];
@@ -37,19 +37,20 @@ void make_accept(struct text key, char accept[static ACCEPT_LENGTH + 1])
  * clients send it, and proxies that blank a value.  Returns DONE or a refusal.
  */
 static enum outcome choose_subprotocol(const struct head *head, const struct choices *choices,
-                                       struct text *chosen)
+                                       struct slice *chosen)
 {
     struct list list = {0};
-    struct text name, other;
+    struct slice name, other;
     unsigned count = 0;
-    *chosen = (struct text){"", 0};
-    while (next_element(head, "Sec-WebSocket-Protocol", &list, &name)) {
+    *chosen = (struct slice){"", 0};
+    while (head_next_element(head, "Sec-WebSocket-Protocol", &list, &name)) {
         if (!is_token(name))
             return SUBPROTOCOL_MALFORMED;
         if (++count > SUBPROTOCOLS_MAX)
             return TOO_MANY_SUBPROTOCOLS;
         struct list before = {0};
-        while (next_element(head, "Sec-WebSocket-Protocol", &before, &other) && other.bytes != name.bytes)
+        while (head_next_element(head, "Sec-WebSocket-Protocol", &before, &other) &&
+               other.bytes != name.bytes)
             if (other.length == name.length && memcmp(other.bytes, name.bytes, name.length) == 0)
                 return SUBPROTOCOL_TWICE;
         if (chosen->length == 0 && choices_include(choices, name))
@@ -59,15 +60,15 @@ static enum outcome choose_subprotocol(const struct head *head, const struct cho
 }
 
 /* Judges what a WebSocket request needs besides its path and method: section 4.2.1. */
-static enum outcome judge_websocket(const struct head *head, const struct options *served,
+static enum outcome check_websocket(const struct head *head, const struct options *served,
                                     struct agreement *agreed)
 {
-    struct text key, version, origin;
-    unsigned keys = find_field(head, "Sec-WebSocket-Key", &key);
-    unsigned versions = find_field(head, "Sec-WebSocket-Version", &version);
-    unsigned origins = find_field(head, "Origin", &origin);
+    struct slice key, version, origin;
+    unsigned keys = head_find_field(head, "Sec-WebSocket-Key", &key);
+    unsigned versions = head_find_field(head, "Sec-WebSocket-Version", &version);
+    unsigned origins = head_find_field(head, "Origin", &origin);
     enum outcome outcome = DONE;
-    if (!list_includes(head, "Connection", "upgrade"))
+    if (!head_list_includes(head, "Connection", "upgrade"))
         return CONNECTION_NOT_UPGRADE;
     if (keys != 1)
         return keys ? KEY_TWICE : KEY_ABSENT;
@@ -77,45 +78,45 @@ static enum outcome judge_websocket(const struct head *head, const struct option
         return versions > 1 ? VERSION_TWICE : ORIGIN_TWICE;
     if ((outcome = choose_subprotocol(head, &served->subprotocols, &agreed->subprotocol)) != DONE)
         return outcome;
-    if (!text_is(version, "13"))
+    if (!slice_is(version, "13"))
         return VERSION_NOT_13;
     if ((outcome = choose_compression(head, served->deflate, &agreed->compression)) != DONE)
         return outcome;
     return origins == 0 || choices_include(&served->origins, origin) ? DONE : ORIGIN_FORBIDDEN;
 }
 
-bool is_root(struct text path)
+bool is_root(struct slice path)
 {
-    return text_is(path, "/") || text_is(path, "*");
+    return slice_is(path, "/") || slice_is(path, "*");
 }
 
 /* Tells whether a method is one of RFC 9110 section 9.3, or PATCH, RFC 5789. */
-static bool is_known_method(struct text method)
+static bool is_known_method(struct slice method)
 {
     static const char known[][sizeof "OPTIONS"] = {"GET",     "HEAD",    "POST",  "PUT",  "DELETE",
                                                    "CONNECT", "OPTIONS", "TRACE", "PATCH"};
     for (size_t i = 0; i < COUNT_OF(known); i++)
-        if (text_is(method, known[i]))
+        if (slice_is(method, known[i]))
             return true;
     return false;
 }
 
-enum outcome judge_request(const struct head *head, const struct options *served, struct agreement *agreed)
+enum outcome check_request(const struct head *head, const struct options *served, struct agreement *agreed)
 {
     /* Upgrade is ignored in HTTP/1.0: RFC 9110 section 7.8. */
-    bool websocket = head->minor_version > 0 && list_includes(head, "Upgrade", "websocket");
+    bool websocket = head->minor_version > 0 && head_list_includes(head, "Upgrade", "websocket");
     bool root = is_root(head->path), page = root && !websocket;
-    if (!page && !choices_include(&served->paths, root ? TEXT_OF("/") : head->path))
+    if (!page && !choices_include(&served->paths, root ? SLICE_OF("/") : head->path))
         return websocket ? SOCKET_ELSEWHERE : PATH_UNKNOWN;
-    if (root && text_is(head->method, "OPTIONS"))
+    if (root && slice_is(head->method, "OPTIONS"))
         return METHODS_TOLD;
     if (!is_known_method(head->method))
         return METHOD_UNKNOWN;
-    if (!text_is(head->method, "GET") && !(page && text_is(head->method, "HEAD")))
+    if (!slice_is(head->method, "GET") && !(page && slice_is(head->method, "HEAD")))
         return METHOD_NOT_ALLOWED;
     if (page)
         return served->no_page ? PATH_TOLD : PAGE_SERVED;
     if (!websocket)
         return UPGRADE_REQUIRED;
-    return judge_websocket(head, served, agreed);
+    return check_websocket(head, served, agreed);
 }

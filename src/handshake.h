@@ -19,7 +19,7 @@ enum {
 
 /* What the handshake has chosen from what the client offers. */
 struct agreement {
-    struct text subprotocol; /* may be empty */
+    struct slice subprotocol; /* may be empty */
     struct compression compression;
 };
 
@@ -27,12 +27,12 @@ struct agreement {
  * Judges a readable request: what it asks for, and whether that is served.  The first fault in the order of
  * the manual is the outcome; DONE opens the WebSocket that was agreed to.
  */
-enum outcome judge_request(const struct head *head, const struct options *served, struct agreement *agreed);
+enum outcome check_request(const struct head *head, const struct options *served, struct agreement *agreed);
 
 /* Writes Sec-WebSocket-Accept for a key: section 4.2.2, 5.4. */
-void make_accept(struct text key, char accept[static ACCEPT_LENGTH + 1]);
+void make_accept(struct slice key, char accept[static ACCEPT_LENGTH + 1]);
 
 /* Tells whether a path is the root, or the * of OPTIONS, which is judged as the root. */
-bool is_root(struct text path);
+bool is_root(struct slice path);
 
 #endif

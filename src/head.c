@@ -5,11 +5,11 @@
 
 #include "head.h"
 
-bool next_field(const struct head *head, const char *name, size_t *next, struct text *value)
+bool head_next_field(const struct head *head, const char *name, size_t *next, struct slice *value)
 {
     while (*next < head->field_count) {
         const struct field *field = &head->fields[(*next)++];
-        if (text_is_any_case(field->name, name)) {
+        if (slice_is_any_case(field->name, name)) {
             *value = field->value;
             return true;
         }
@@ -17,34 +17,34 @@ bool next_field(const struct head *head, const char *name, size_t *next, struct 
     return false;
 }
 
-unsigned find_field(const struct head *head, const char *name, struct text *value)
+unsigned head_find_field(const struct head *head, const char *name, struct slice *value)
 {
     size_t next = 0;
     unsigned count = 0;
-    struct text other;
-    *value = (struct text){"", 0};
-    while (next_field(head, name, &next, count ? &other : value))
+    struct slice other;
+    *value = (struct slice){"", 0};
+    while (head_next_field(head, name, &next, count ? &other : value))
         count++;
     return count;
 }
 
-bool next_element(const struct head *head, const char *name, struct list *list, struct text *element)
+bool head_next_element(const struct head *head, const char *name, struct list *list, struct slice *element)
 {
     for (;;) {
-        if (!list->rest.bytes && !next_field(head, name, &list->next, &list->rest))
+        if (!list->rest.bytes && !head_next_field(head, name, &list->next, &list->rest))
             return false;
-        *element = trimmed(cut(&list->rest, ','));
+        *element = slice_trimmed(slice_cut(&list->rest, ','));
         if (element->length > 0)
             return true;
     }
 }
 
-bool list_includes(const struct head *head, const char *name, const char *wanted)
+bool head_list_includes(const struct head *head, const char *name, const char *wanted)
 {
     struct list list = {0};
-    struct text element;
-    while (next_element(head, name, &list, &element))
-        if (text_is_any_case(element, wanted))
+    struct slice element;
+    while (head_next_element(head, name, &list, &element))
+        if (slice_is_any_case(element, wanted))
             return true;
     return false;
 }
@@ -53,7 +53,7 @@ bool list_includes(const struct head *head, const char *name, const char *wanted
 #define HOST_BYTES "-._~!$&'()*+,;="
 
 /* Tells whether text is an IPv6 address: RFC 3986 section 3.2.2. */
-static bool is_ipv6_address(struct text text)
+static bool is_ipv6_address(struct slice text)
 {
     char string[INET6_ADDRSTRLEN] = "";
     uint8_t address[16];
@@ -64,11 +64,11 @@ static bool is_ipv6_address(struct text text)
 }
 
 /* Judges what stands between the brackets of an IP literal: RFC 3986 section 3.2.2. */
-static bool is_ip_literal(struct text text)
+static bool is_ip_literal(struct slice text)
 {
     if (text.length == 0 || (text.bytes[0] | 0x20) != 'v')
         return is_ipv6_address(text);
-    struct text rest = {text.bytes + 1, text.length - 1}, version = cut(&rest, '.'); /* IPvFuture */
+    struct slice rest = {text.bytes + 1, text.length - 1}, version = slice_cut(&rest, '.'); /* IPvFuture */
     for (size_t i = 0; i < version.length; i++)
         if (hex_digit(version.bytes[i]) < 0)
             return false;
@@ -79,7 +79,7 @@ static bool is_ip_literal(struct text text)
 }
 
 /* Judges a name or IPv4 address: RFC 3986 section 3.2.2; it may be empty. */
-static bool is_registered_name(struct text name)
+static bool is_registered_name(struct slice name)
 {
     for (size_t i = 0; i < name.length; i++) {
         bool encoded = name.bytes[i] == '%' && i + 2 < name.length && hex_digit(name.bytes[i + 1]) >= 0 &&
@@ -91,18 +91,18 @@ static bool is_registered_name(struct text name)
 }
 
 /* Judges uri-host [ ":" port ]: RFC 9110 section 4.2 and 7.2. */
-static bool is_host(struct text text)
+static bool is_host(struct slice text)
 {
-    struct text rest = text, name;
+    struct slice rest = text, name;
     if (text.length > 0 && text.bytes[0] == '[') {
-        rest = (struct text){text.bytes + 1, text.length - 1};
-        name = cut(&rest, ']');
+        rest = (struct slice){text.bytes + 1, text.length - 1};
+        name = slice_cut(&rest, ']');
         if (!rest.bytes || !is_ip_literal(name))
             return false;
-        name = cut(&rest, ':'); /* nothing may stand between the bracket and the colon */
+        name = slice_cut(&rest, ':'); /* nothing may stand between the bracket and the colon */
         return name.length == 0 && (!rest.bytes || rest.length == 0 || is_number(rest));
     }
-    name = cut(&rest, ':');
+    name = slice_cut(&rest, ':');
     return is_registered_name(name) && (!rest.bytes || rest.length == 0 || is_number(rest));
 }
 
@@ -110,10 +110,10 @@ static bool is_host(struct text text)
  * Says what is wrong with a host that is_host refuses: HOST_ZONE for an IPv6 address with a zone (RFC 6874),
  * in brackets or not, HOST_UNBRACKETED for one without brackets, HOST_MALFORMED otherwise.
  */
-static enum outcome host_fault(struct text host)
+static enum outcome host_fault(struct slice host)
 {
     bool bracketed = host.length > 0 && host.bytes[0] == '[';
-    struct text rest = {host.bytes + bracketed, host.length - bracketed}, address = cut(&rest, '%');
+    struct slice rest = {host.bytes + bracketed, host.length - bracketed}, address = slice_cut(&rest, '%');
     const char *colon = memrchr(address.bytes, ':', address.length);
     if (rest.bytes)
         return is_ipv6_address(address) ? HOST_ZONE : HOST_MALFORMED;
@@ -122,16 +122,16 @@ static enum outcome host_fault(struct text host)
     if (is_ipv6_address(address))
         return HOST_UNBRACKETED;
     address.length = (size_t)(colon - address.bytes); /* what is behind it is a port */
-    rest = (struct text){colon + 1, host.length - address.length - 1};
+    rest = (struct slice){colon + 1, host.length - address.length - 1};
     return is_ipv6_address(address) && (rest.length == 0 || is_number(rest)) ? HOST_UNBRACKETED
                                                                              : HOST_MALFORMED;
 }
 
 /*
- * Judges the bytes of a target, in which parse_head has left no control byte but tabs.  Returns NEED_MORE,
- * or what the first byte that no URI has is refused for: RFC 3986 section 2.
+ * Judges the bytes of a target, in which parse_head has left no control byte but tabs.  Returns DONE, or why
+ * the first byte is refused that no URI contains: RFC 3986 section 2.
  */
-static enum outcome judge_target_bytes(struct text target)
+static enum outcome check_target_bytes(struct slice target)
 {
     for (size_t i = 0; i < target.length; i++) {
         if (target.bytes[i] == '#')
@@ -141,32 +141,32 @@ static enum outcome judge_target_bytes(struct text target)
         if ((unsigned char)target.bytes[i] > '~')
             return TARGET_NOT_ASCII;
     }
-    return NEED_MORE;
+    return DONE;
 }
 
 /*
  * Takes the path out of a target in origin or absolute form, or the * of OPTIONS; RFC 9112 section 3.2.
- * Returns NEED_MORE (the head goes on) or why it is refused.
+ * Returns DONE or why it is refused.
  */
 static enum outcome parse_target(struct head *head)
 {
     static const char *const schemes[] = {"http", "https", "ws", "wss"};
-    struct text rest = head->target;
-    enum outcome outcome = judge_target_bytes(rest);
-    if (outcome != NEED_MORE)
+    struct slice rest = head->target;
+    enum outcome outcome = check_target_bytes(rest);
+    if (outcome != DONE)
         return outcome;
-    if (text_is(rest, "*") && text_is(head->method, "OPTIONS")) {
+    if (slice_is(rest, "*") && slice_is(head->method, "OPTIONS")) {
         head->path = rest;
-        return NEED_MORE;
+        return DONE;
     }
     if (rest.length == 0 || rest.bytes[0] != '/') {
-        struct text scheme = cut(&rest, ':');
-        bool known = false;
+        struct slice scheme = slice_cut(&rest, ':');
+        bool has_known_scheme = false;
         for (size_t i = 0; i < COUNT_OF(schemes); i++)
-            known = known || text_is_any_case(scheme, schemes[i]);
-        if (!known || !rest.bytes || rest.length < 3 || memcmp(rest.bytes, "//", 2) != 0)
+            has_known_scheme = has_known_scheme || slice_is_any_case(scheme, schemes[i]);
+        if (!has_known_scheme || !rest.bytes || rest.length < 3 || memcmp(rest.bytes, "//", 2) != 0)
             return TARGET_MALFORMED;
-        struct text authority = {rest.bytes + 2, 0};
+        struct slice authority = {rest.bytes + 2, 0};
         while (2 + authority.length < rest.length && !strchr("/?", authority.bytes[authority.length]))
             authority.length++;
         if (!is_host(authority)) {
@@ -175,29 +175,29 @@ static enum outcome parse_target(struct head *head)
         }
         if (authority.length == 0 || authority.bytes[0] == ':')
             return TARGET_MALFORMED;
-        rest = (struct text){authority.bytes + authority.length, rest.length - 2 - authority.length};
+        rest = (struct slice){authority.bytes + authority.length, rest.length - 2 - authority.length};
     }
-    head->path = cut(&rest, '?');
+    head->path = slice_cut(&rest, '?');
     if (head->path.length == 0)
-        head->path = TEXT_OF("/");
-    return NEED_MORE;
+        head->path = SLICE_OF("/");
+    return DONE;
 }
 
-/* Parses `method SP target SP HTTP/x.y`.  Returns NEED_MORE (the head goes on) or why it is refused. */
-static enum outcome parse_request_line(struct head *head, struct text line)
+/* Parses `method SP target SP HTTP/x.y`: RFC 9112 section 3.  Returns DONE or why it is refused. */
+static enum outcome parse_request_line(struct head *head, struct slice line)
 {
-    struct text rest = line, version;
+    struct slice rest = line, version;
     if (line.length >= 6 && memcmp(line.bytes, "PROXY ", 6) == 0)
         return PROXY_UNEXPECTED;
-    struct text method = cut(&rest, ' ');
+    struct slice method = slice_cut(&rest, ' ');
     if (!rest.bytes || !is_token(method))
         return LINE_MALFORMED;
     head->method = method;
-    head->target = cut(&rest, ' ');
+    head->target = slice_cut(&rest, ' ');
     version = rest;
     if (!rest.bytes || version.length != strlen("HTTP/1.1") || memcmp(version.bytes, "HTTP/", 5) != 0 ||
-        !is_number((struct text){version.bytes + 5, 1}) || version.bytes[6] != '.' ||
-        !is_number((struct text){version.bytes + 7, 1}))
+        !is_number((struct slice){version.bytes + 5, 1}) || version.bytes[6] != '.' ||
+        !is_number((struct slice){version.bytes + 7, 1}))
         return LINE_MALFORMED;
     if (version.bytes[5] != '1')
         return VERSION_UNSUPPORTED;
@@ -205,21 +205,21 @@ static enum outcome parse_request_line(struct head *head, struct text line)
     return parse_target(head);
 }
 
-/* Parses `name ":" OWS value OWS`: RFC 9112 section 5.  Returns NEED_MORE or why it is refused. */
-static enum outcome parse_field(struct head *head, struct text line)
+/* Parses `name ":" OWS value OWS`: RFC 9112 section 5.  Returns DONE or why it is refused. */
+static enum outcome parse_field(struct head *head, struct slice line)
 {
-    struct text rest = line;
+    struct slice rest = line;
     if (line.bytes[0] == ' ' || line.bytes[0] == '\t')
         return FIELD_FOLDED;
-    struct text name = cut(&rest, ':');
-    if (rest.bytes && trimmed(name).length < name.length)
+    struct slice name = slice_cut(&rest, ':');
+    if (rest.bytes && slice_trimmed(name).length < name.length)
         return FIELD_SPACE;
     if (!rest.bytes || !is_token(name))
         return FIELD_MALFORMED;
     if (head->field_count == FIELDS_MAX)
         return TOO_MANY_FIELDS;
-    head->fields[head->field_count++] = (struct field){name, trimmed(rest)};
-    return NEED_MORE;
+    head->fields[head->field_count++] = (struct field){name, slice_trimmed(rest)};
+    return DONE;
 }
 
 /*
@@ -228,16 +228,16 @@ static enum outcome parse_field(struct head *head, struct text line)
  * of GET, HEAD and OPTIONS has no meaning (RFC 9110 section 9.3), and parsers differ in whether it is there.
  * Returns DONE or why the request is refused.
  */
-static enum outcome judge_content(const struct head *head)
+static enum outcome check_content(const struct head *head)
 {
-    struct text coding, length;
-    unsigned codings = find_field(head, "Transfer-Encoding", &coding);
-    unsigned lengths = find_field(head, "Content-Length", &length);
+    struct slice coding, length;
+    unsigned codings = head_find_field(head, "Transfer-Encoding", &coding);
+    unsigned lengths = head_find_field(head, "Content-Length", &length);
     bool meaningless =
-        text_is(head->method, "GET") || text_is(head->method, "HEAD") || text_is(head->method, "OPTIONS");
+        slice_is(head->method, "GET") || slice_is(head->method, "HEAD") || slice_is(head->method, "OPTIONS");
     if (codings > 0) {
         bool unambiguous =
-            codings == 1 && lengths == 0 && head->minor_version > 0 && text_is_any_case(coding, "chunked");
+            codings == 1 && lengths == 0 && head->minor_version > 0 && slice_is_any_case(coding, "chunked");
         return unambiguous && !meaningless ? DONE : TRANSFER_ENCODING;
     }
     if (lengths == 0)
@@ -249,29 +249,33 @@ static enum outcome judge_content(const struct head *head)
 }
 
 /* Judges what makes a whole head unreadable.  Returns DONE (so far) or why it is refused. */
-static enum outcome judge_framing(const struct head *head)
+static enum outcome check_framing(const struct head *head)
 {
-    struct text host;
-    unsigned hosts = find_field(head, "Host", &host);
+    struct slice host;
+    unsigned hosts = head_find_field(head, "Host", &host);
     if (hosts > 1 || (hosts == 0 && head->minor_version > 0))
         return HOST_COUNT;
-    return is_host(host) ? judge_content(head) : host_fault(host);
+    return is_host(host) ? check_content(head) : host_fault(host);
 }
 
-/* Takes a line without its CRLF.  Returns NEED_MORE, DONE when the head is complete, or a refusal. */
-static enum outcome parse_line(struct head *head, struct text line)
+/*
+ * Parses a line, which is given without its CRLF.  Returns NEED_MORE, DONE when it was the empty line that
+ * completes the head, or why the head is refused.
+ */
+static enum outcome parse_line(struct head *head, struct slice line)
 {
     if (head->lines == 0 && line.length == 0) {
         head->skipped++;
         return NEED_MORE;
     }
-    if (head->lines++ == 0)
-        return parse_request_line(head, line);
-    return line.length > 0 ? parse_field(head, line) : judge_framing(head);
+    if (line.length == 0)
+        return check_framing(head);
+    enum outcome outcome = head->lines++ == 0 ? parse_request_line(head, line) : parse_field(head, line);
+    return outcome == DONE ? NEED_MORE : outcome;
 }
 
-/* Judges one byte against the one before.  Returns NEED_MORE or why it is refused. */
-static enum outcome judge_byte(const struct head *head, const char *bytes)
+/* Checks one byte against the one before it.  Returns DONE or why it is refused. */
+static enum outcome check_byte(const struct head *head, const char *bytes)
 {
     unsigned char byte = (unsigned char)bytes[head->scanned];
     bool after_cr = head->scanned > 0 && bytes[head->scanned - 1] == '\r';
@@ -288,19 +292,19 @@ static enum outcome judge_byte(const struct head *head, const char *bytes)
         return LINE_TOO_LONG;
     if ((byte < ' ' && byte != '\t' && byte != '\r' && byte != '\n') || byte == 0x7f)
         return CONTROL_BYTE;
-    return NEED_MORE;
+    return DONE;
 }
 
-enum outcome parse_head(struct head *head, const char *bytes, size_t length)
+enum outcome head_parse(struct head *head, const char *bytes, size_t length)
 {
     while (head->scanned < length) {
-        enum outcome outcome = judge_byte(head, bytes);
+        enum outcome outcome = check_byte(head, bytes);
         bool line_ends = bytes[head->scanned++] == '\n';
-        if (outcome != NEED_MORE)
+        if (outcome != DONE)
             return outcome;
         if (!line_ends)
             continue;
-        struct text line = {bytes + head->line_start, head->scanned - strlen("\r\n") - head->line_start};
+        struct slice line = {bytes + head->line_start, head->scanned - strlen("\r\n") - head->line_start};
         head->line_start = head->scanned;
         if ((outcome = parse_line(head, line)) != NEED_MORE)
             return outcome;

@@ -16,7 +16,7 @@
 enum { TLS_HANDSHAKE = 0x16 /* the first byte of a TLS connection: RFC 8446 section 5.1 */ };
 
 struct field {
-    struct text name, value;
+    struct slice name, value;
 };
 
 /* A request head while it is read: RFC 9112 section 2. */
@@ -26,7 +26,7 @@ struct head {
     unsigned lines;    /* complete lines, not counting an empty one before the request line */
     unsigned skipped;  /* empty lines before the request line */
     int minor_version;
-    struct text method, target, path;
+    struct slice method, target, path;
     size_t field_count;
     struct field fields[FIELDS_MAX];
 };
@@ -37,24 +37,24 @@ struct head {
  * Returns NEED_MORE, DONE when the head is complete and readable (head->scanned is its length), or why
  * it is refused.
  */
-enum outcome parse_head(struct head *head, const char *bytes, size_t length);
+enum outcome head_parse(struct head *head, const char *bytes, size_t length);
 
 /* Takes the next value of all fields of one name; `next` is 0 at first.  Returns false after the last. */
-bool next_field(const struct head *head, const char *name, size_t *next, struct text *value);
+bool head_next_field(const struct head *head, const char *name, size_t *next, struct slice *value);
 
 /* Returns how many fields have this name; `value` is the first one's, or empty. */
-unsigned find_field(const struct head *head, const char *name, struct text *value);
+unsigned head_find_field(const struct head *head, const char *name, struct slice *value);
 
 /* A list (RFC 9110 section 5.6.1) over all fields of one name; start with zeros. */
 struct list {
     size_t next;
-    struct text rest;
+    struct slice rest;
 };
 
 /* Takes the next element that is not empty.  Returns false after the last one. */
-bool next_element(const struct head *head, const char *name, struct list *list, struct text *element);
+bool head_next_element(const struct head *head, const char *name, struct list *list, struct slice *element);
 
 /* Tells whether a list over all fields of one name includes an element, in any case. */
-bool list_includes(const struct head *head, const char *name, const char *wanted);
+bool head_list_includes(const struct head *head, const char *name, const char *element_name);
 
 #endif

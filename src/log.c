@@ -25,13 +25,13 @@
     "\"priority\":\"recommended\",\"soname\":[\"libsystemd.so.0\"]}]"
 #endif
 
-void begin_record(struct record *record)
+void record_begin(struct record *record)
 {
     record->line_length = record->used = 0;
     record->field_count = 0;
 }
 
-const char *escaped(struct text text, char into[static ESCAPED_SIZE])
+const char *escaped(struct slice text, char into[static ESCAPED_SIZE])
 {
     char *end = into;
     for (size_t i = 0; i < text.length; i++) {
@@ -68,7 +68,7 @@ static void add_field(struct record *record, const char *name, const char *value
     record->used++; /* the byte that ends the string */
 }
 
-void record_text(struct record *record, const char *key, const char *name, struct text value)
+void record_text(struct record *record, const char *key, const char *name, struct slice value)
 {
     char safe[ESCAPED_SIZE];
     if (value.length == 0)
@@ -139,7 +139,7 @@ void log_line(struct log *log, int priority, const char *format, ...)
     va_list arguments;
     if (log->blocked)
         return;
-    begin_record(&record);
+    record_begin(&record);
     va_start(arguments, format);
     vsnprintf(record.line, sizeof record.line, format, arguments);
     va_end(arguments);
@@ -154,7 +154,7 @@ __attribute__((format(printf, 3, 4))) _Noreturn void fail(struct log *log, int s
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    log_line(log, LOG_ERR, "%s", escaped(TEXT_OF(line), safe));
+    log_line(log, LOG_ERR, "%s", escaped(SLICE_OF(line), safe));
     exit(status);
 }
 
@@ -236,7 +236,7 @@ static enum channel find_channel(struct log *log)
     return standard_error_is_connection() ? SYSLOG : STANDARD_ERROR;
 }
 
-void open_log(struct log *log, enum channel channel)
+void log_open(struct log *log, enum channel channel)
 {
     const char *exec_pid = getenv("SYSTEMD_EXEC_PID");
     log->under_systemd = exec_pid && strtol(exec_pid, NULL, 10) == getpid();

@@ -42,10 +42,10 @@ struct record {
 };
 
 /* Writes at most LOGGED_MAX bytes of text as a string of printable ASCII, the rest escaped.  Returns it. */
-const char *escaped(struct text text, char into[static ESCAPED_SIZE]);
+const char *escaped(struct slice text, char into[static ESCAPED_SIZE]);
 
 /* Opens the log; AUTO means the best channel.  Ends the program if the channel is not available. */
-void open_log(struct log *log, enum channel channel);
+void log_open(struct log *log, enum channel channel);
 
 /* Logs one line, printf-like, at a syslog priority. */
 __attribute__((format(printf, 3, 4))) void log_line(struct log *log, int priority, const char *format, ...);
@@ -55,14 +55,14 @@ __attribute__((format(printf, 3, 4))) _Noreturn void fail(struct log *log, int s
                                                           ...);
 
 /* Empties a record.  Its arrays stay as they are: zeros in them would be a tenth of a connection's work. */
-void begin_record(struct record *record);
+void record_begin(struct record *record);
 
 /*
  * Add a value to the line of a record, as ` key=value`, and to its fields, as NAME=value.  What does not fit
  * is left out, and so is an empty text; a text may come from the peer, and is quoted and escaped; a word is
  * neither.
  */
-void record_text(struct record *record, const char *key, const char *name, struct text value);
+void record_text(struct record *record, const char *key, const char *name, struct slice value);
 void record_word(struct record *record, const char *key, const char *name, const char *value);
 void record_number(struct record *record, const char *key, const char *name, uint64_t value);
 

@@ -3,7 +3,7 @@
 
 #include "memory.h"
 
-void *map_memory(size_t size)
+void *memory_map(size_t size)
 {
     size_t whole = size + 2 * PAGE_MAX; /* so that either end can be moved to where the largest pages begin */
     uint8_t *memory =
@@ -17,7 +17,7 @@ void *map_memory(size_t size)
     return memory + -(uintptr_t)memory % PAGE_MAX;
 }
 
-void release_between(uint8_t *begin, uint8_t *end)
+void memory_release(uint8_t *begin, uint8_t *end)
 {
     begin += -(uintptr_t)begin % PAGE_MAX;
     end -= (uintptr_t)end % PAGE_MAX;

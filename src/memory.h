@@ -20,12 +20,12 @@ enum {
  * MiB, because a fault for every 4 KiB would take longer than the echo.  Returns NULL with errno if that is
  * refused.
  */
-void *map_memory(size_t size);
+void *memory_map(size_t size);
 
 /*
  * Gives the memory between two addresses back to the kernel, in steps of PAGE_MAX; what is read there is
  * zeros.
  */
-void release_between(uint8_t *begin, uint8_t *end);
+void memory_release(uint8_t *begin, uint8_t *end);
 
 #endif

@@ -10,10 +10,10 @@ static size_t memory_size(const struct message *message)
     return (size_t)(REPLY_ROOM + message->limit + 1); /* for the inflated byte that is too much */
 }
 
-bool map_message(struct message *message)
+bool message_map(struct message *message)
 {
     if (!message->memory)
-        message->memory = map_memory(memory_size(message));
+        message->memory = memory_map(memory_size(message));
     return message->memory;
 }
 
@@ -27,25 +27,26 @@ size_t prefix_length(const struct prefix *prefix, uint8_t opcode)
     return opcode == TEXT ? prefix->length : 0;
 }
 
-size_t begin_reply(uint8_t reply[static REPLY_ROOM], uint8_t opcode, uint64_t length,
+size_t reply_begin(uint8_t reply[static REPLY_ROOM], uint8_t opcode, uint64_t length,
                    const struct prefix *prefix)
 {
     size_t before = prefix_length(prefix, opcode);
-    size_t header_length = encode_frame_header(reply, opcode, before + length);
+    size_t header_length = frame_encode_header(reply, opcode, before + length);
     copy_short(reply + header_length, (const uint8_t *)prefix->bytes, before);
     return header_length + before;
 }
 
-struct reply frame_message(const struct message *message, const struct prefix *prefix)
+struct reply message_reply(const struct message *message, const struct prefix *prefix)
 {
     uint8_t begin[REPLY_ROOM], *payload = message->memory + REPLY_ROOM;
-    size_t begun = begin_reply(begin, message->opcode, message->length, prefix),
+    size_t payload_start = reply_begin(begin, message->opcode, message->length, prefix),
            length = (size_t)message->length;
-    copy_short(payload - begun, begin, begun);
-    return (struct reply){payload - begun, begun + length, length + prefix_length(prefix, message->opcode)};
+    copy_short(payload - payload_start, begin, payload_start);
+    return (struct reply){payload - payload_start, payload_start + length,
+                          length + prefix_length(prefix, message->opcode)};
 }
 
-void release_message(const struct message *message)
+void message_release(const struct message *message)
 {
-    release_between(payload_end(message), message->memory + memory_size(message) + PAGE_MAX);
+    memory_release(payload_end(message), message->memory + memory_size(message) + PAGE_MAX);
 }

@@ -54,7 +54,7 @@ static inline void copy_short(uint8_t *to, const uint8_t *from, size_t length)
 }
 
 /* Maps the memory, once, for a message of the limit.  Returns false with errno if there is none. */
-bool map_message(struct message *message);
+bool message_map(struct message *message);
 
 /* Returns where the next byte of the payload goes. */
 uint8_t *payload_end(const struct message *message);
@@ -66,7 +66,7 @@ size_t prefix_length(const struct prefix *prefix, uint8_t opcode);
  * Writes what goes before the payload of a reply: the header, and before text the prefix.  Returns its length
  * in bytes.
  */
-size_t begin_reply(uint8_t reply[static REPLY_ROOM], uint8_t opcode, uint64_t length,
+size_t reply_begin(uint8_t reply[static REPLY_ROOM], uint8_t opcode, uint64_t length,
                    const struct prefix *prefix);
 
 /* A frame that answers a message; `bytes` is NULL if there was no memory for it, which only deflate needs. */
@@ -77,9 +77,9 @@ struct reply {
 };
 
 /* Makes the frame that answers the gathered message, around it. */
-struct reply frame_message(const struct message *message, const struct prefix *prefix);
+struct reply message_reply(const struct message *message, const struct prefix *prefix);
 
 /* Gives back what an unfinished message does not need, or all but the first 64 KiB. */
-void release_message(const struct message *message);
+void message_release(const struct message *message);
 
 #endif

@@ -27,7 +27,7 @@ static const struct options defaults = {
  * Adds a value to a repeatable option.  Returns false if any or none does not stand alone, or there are too
  * many.
  */
-static bool choose(struct choices *choices, const char *value, bool has_none)
+static bool choices_add(struct choices *choices, const char *value, bool has_none)
 {
     bool any = strcmp(value, "any") == 0, none = has_none && strcmp(value, "none") == 0;
     if (choices->any || choices->none || ((any || none) && choices->count > 0) ||
@@ -40,10 +40,10 @@ static bool choose(struct choices *choices, const char *value, bool has_none)
     return true;
 }
 
-bool choices_include(const struct choices *choices, struct text name)
+bool choices_include(const struct choices *choices, struct slice name)
 {
     for (unsigned i = 0; i < choices->count; i++)
-        if (text_is(name, choices->names[i]))
+        if (slice_is(name, choices->names[i]))
             return true;
     return choices->any;
 }
@@ -53,8 +53,9 @@ bool choices_include(const struct choices *choices, struct text name)
 /* any, or a path without a query */
 static bool parse_path(const char *value, void *into)
 {
-    bool is_path = *value == '/' && strlen(value) <= SERVED_PATH_MAX && is_visible(TEXT_OF(value), "?#");
-    return (is_path || strcmp(value, "any") == 0) && choose(into, value, false);
+    bool is_path =
+        *value == '/' && strlen(value) <= SERVED_PATH_MAX && is_visible_except(SLICE_OF(value), "?#");
+    return (is_path || strcmp(value, "any") == 0) && choices_add(into, value, false);
 }
 
 /* any, or an origin as a browser sends it: scheme://host[:port] or null; RFC 6454 section 6.2 */
@@ -62,16 +63,16 @@ static bool parse_origin(const char *value, void *into)
 {
     const char *host = strstr(value, "://");
     bool is_origin = host && host > value && host[3] && strlen(value) <= ORIGIN_MAX &&
-                     is_token((struct text){value, (size_t)(host - value)}) &&
-                     is_visible(TEXT_OF(host + 3), "/?#@");
+                     is_token((struct slice){value, (size_t)(host - value)}) &&
+                     is_visible_except(SLICE_OF(host + 3), "/?#@");
     return (is_origin || strcmp(value, "null") == 0 || strcmp(value, "any") == 0) &&
-           choose(into, value, false);
+           choices_add(into, value, false);
 }
 
 /* any, none, or a token */
 static bool parse_subprotocol(const char *value, void *into)
 {
-    return is_token(TEXT_OF(value)) && choose(into, value, true);
+    return is_token(SLICE_OF(value)) && choices_add(into, value, true);
 }
 
 /* percent-encoded UTF-8, at most PREFIX_MAX bytes when decoded */
@@ -257,7 +258,7 @@ static bool complete_options(struct options *into, char complaint[static COMPLAI
         return complain(complaint, "--ping-interval=%g is not below --timeout=%g; make it smaller, or 0",
                         (double)into->ping_interval / (double)SECOND, (double)into->timeout / (double)SECOND);
     if (into->paths.count == 0 && !into->paths.any)
-        choose(&into->paths, "/socket", false);
+        choices_add(&into->paths, "/socket", false);
     if (into->origins.count == 0)
         into->origins.any = true;
     if (into->subprotocols.count == 0 && !into->subprotocols.none)
@@ -265,7 +266,7 @@ static bool complete_options(struct options *into, char complaint[static COMPLAI
     return true;
 }
 
-bool parse_options(int argc, char **argv, struct options *into, char complaint[static COMPLAINT_SIZE])
+bool options_parse(int argc, char **argv, struct options *into, char complaint[static COMPLAINT_SIZE])
 {
     struct option long_options[COUNT_OF(option_rows) + 1] = {0};
     char letters[2 + 2 * COUNT_OF(option_rows) + 1] = "+:", *end = letters + strlen(letters);
@@ -303,12 +304,12 @@ bool parse_options(int argc, char **argv, struct options *into, char complaint[s
     return complete_options(into, complaint);
 }
 
-const char *page_served(const struct options *options)
+const char *page_hint(const struct options *options)
 {
     return options->no_page ? "" : ", or open the test page at / in a browser";
 }
 
-const char *path_served(const struct options *options, const char *any)
+const char *first_path(const struct options *options, const char *any)
 {
     return options->paths.any ? any : options->paths.names[0];
 }

@@ -57,18 +57,18 @@ extern const struct option_row {
 extern const size_t option_count;
 
 /* Tells whether a name is among the choices, or any is. */
-bool choices_include(const struct choices *choices, struct text name);
+bool choices_include(const struct choices *choices, struct slice name);
 
 /*
  * Parses the command line into `into`, which begins with the defaults.  Returns false with a complaint, one
  * line that says what is wrong and what would be right; what was parsed before that is set.
  */
-bool parse_options(int argc, char **argv, struct options *into, char complaint[static COMPLAINT_SIZE]);
+bool options_parse(int argc, char **argv, struct options *into, char complaint[static COMPLAINT_SIZE]);
 
 /* Returns a path that is served: the first one, or `any` where every path is. */
-const char *path_served(const struct options *options, const char *any);
+const char *first_path(const struct options *options, const char *any);
 
 /* Returns what a sentence says about the test page; empty if it is not served. */
-const char *page_served(const struct options *options);
+const char *page_hint(const struct options *options);
 
 #endif

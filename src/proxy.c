@@ -11,7 +11,7 @@
 static const char proxy_signature[] = {'\r', '\n', '\r', '\n', '\0', '\r', '\n', 'Q', 'U', 'I', 'T', '\n'};
 
 /* Parses a line of version 1, without its CRLF.  Returns false if it is malformed. */
-static bool parse_proxy_line(struct text line, struct address *peer)
+static bool parse_proxy_line(struct slice line, struct address *peer)
 {
     char copy[PROXY_LINE_MAX + 1], *rest = copy, *words[6];
     struct address destination;
@@ -72,9 +72,9 @@ static bool may_be_proxy_line(const char *bytes, size_t length)
     return false;
 }
 
-ssize_t parse_proxy_header(const char *bytes, size_t length, struct address *peer)
+ssize_t proxy_parse_header(const char *bytes, size_t length, struct address *peer)
 {
-    struct address told = *peer;
+    struct address parsed = *peer;
     if (length == 0)
         return 0;
     if (bytes[0] == 'P') {
@@ -83,22 +83,23 @@ ssize_t parse_proxy_header(const char *bytes, size_t length, struct address *pee
             return -1;
         if (!end)
             return 0;
-        if (!parse_proxy_line((struct text){bytes, (size_t)(end - bytes)}, &told))
+        if (!parse_proxy_line((struct slice){bytes, (size_t)(end - bytes)}, &parsed))
             return -1;
-        *peer = told;
+        *peer = parsed;
         return end + 2 - bytes;
     }
-    size_t known = length < sizeof proxy_signature ? length : sizeof proxy_signature;
-    if (memcmp(bytes, proxy_signature, known) != 0 || (length > 12 && (bytes[12] & 0xfe) != 0x20))
+    size_t signature_bytes = length < sizeof proxy_signature ? length : sizeof proxy_signature;
+    if (memcmp(bytes, proxy_signature, signature_bytes) != 0 || (length > 12 && (bytes[12] & 0xfe) != 0x20))
         return -1;
     if (length < 16)
         return 0;
-    size_t more = (size_t)(uint8_t)bytes[14] << 8 | (uint8_t)bytes[15];
-    if (length < 16 + more)
+    size_t addresses_length = (size_t)(uint8_t)bytes[14] << 8 | (uint8_t)bytes[15];
+    if (length < 16 + addresses_length)
         return 0;
     bool local = bytes[12] == 0x20; /* a health check of the proxy itself */
-    if (!local && !parse_proxy_addresses((uint8_t)bytes[13], (const uint8_t *)bytes + 16, more, &told))
+    if (!local &&
+        !parse_proxy_addresses((uint8_t)bytes[13], (const uint8_t *)bytes + 16, addresses_length, &parsed))
         return -1;
-    *peer = told;
-    return (ssize_t)(16 + more);
+    *peer = parsed;
+    return (ssize_t)(16 + addresses_length);
 }

@@ -20,6 +20,6 @@ enum {
  * Parses a PROXY protocol header of either version.  Returns its length, 0 if it is not complete, -1 if it is
  * malformed; `peer` is changed where the header gives an address.
  */
-ssize_t parse_proxy_header(const char *bytes, size_t length, struct address *peer);
+ssize_t proxy_parse_header(const char *bytes, size_t length, struct address *peer);
 
 #endif

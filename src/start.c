@@ -70,8 +70,8 @@ static _Noreturn void print_and_exit(struct log *log, bool help)
 void read_command_line(struct log *log, int argc, char **argv, struct options *options)
 {
     char complaint[COMPLAINT_SIZE];
-    bool valid = parse_options(argc, argv, options, complaint);
-    open_log(log, valid && !options->check ? options->log : AUTO);
+    bool valid = options_parse(argc, argv, options, complaint);
+    log_open(log, valid && !options->check ? options->log : AUTO);
     /* Whoever checks reads standard error, and the journal knows the unit of its lines even if the process
      * has ended already. */
     if (options->check)
@@ -178,7 +178,7 @@ void find_peer(struct address *peer)
         {"REMOTE_HOST", "REMOTE_PORT"},       /* stunnel; xinetd without the port */
     };
     const char *host = "", *port = NULL;
-    char bare[ADDRESS_SIZE];
+    char unbracketed[ADDRESS_SIZE];
     for (size_t i = 0; i < COUNT_OF(variables) && !*host; i++) {
         host = getenv(variables[i][0]) ?: "";
         port = getenv(variables[i][1]);
@@ -188,16 +188,16 @@ void find_peer(struct address *peer)
         ask_kernel_for_peer(peer);
     if (!*host)
         return;
-    struct address asked = *peer;
+    struct address from_kernel = *peer;
     host += *host == '['; /* socat writes IPv6 addresses in brackets */
-    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(host, "]"), host);
+    snprintf(unbracketed, sizeof unbracketed, "%.*s", (int)strcspn(host, "]"), host);
     *peer = (struct address){.host = ""};
-    if (!set_host(peer, bare))
-        set_name(peer, bare, sizeof bare);
+    if (!set_host(peer, unbracketed))
+        set_name(peer, unbracketed, sizeof unbracketed);
     if (port)
         set_port(peer, port);
-    else if (strcmp(peer->host, asked.host) == 0)
-        *peer = asked;
+    else if (strcmp(peer->host, from_kernel.host) == 0)
+        *peer = from_kernel;
 }
 
 void drop_root(struct log *log, const char *name)

@@ -13,7 +13,7 @@
 #define STOP_TIME (2 * SECOND) /* to finish writing when a signal stops the program */
 
 /* Returns the end for an errno of read or write; `fault` is the end if the peer cannot have caused it. */
-static enum outcome end_of_error(int error, enum outcome fault)
+static enum outcome outcome_of_error(int error, enum outcome fault)
 {
     switch (error) {
     case ECONNRESET:
@@ -35,7 +35,7 @@ static enum outcome end_of_error(int error, enum outcome fault)
 }
 
 /* Notes that the connection is lost, with errno; nothing more is written to it. */
-static void lose(struct stream *stream, enum outcome how)
+static void stream_lose(struct stream *stream, enum outcome how)
 {
     stream->lost = true;
     stream->lost_how = how;
@@ -45,9 +45,9 @@ static void lose(struct stream *stream, enum outcome how)
 /* Arms the timer.  Returns false if that fails, by which the connection is lost. */
 static bool arm_or_lose(struct stream *stream, int64_t deadline)
 {
-    bool armed = arm(deadline);
+    bool armed = clock_arm(deadline);
     if (!armed)
-        lose(stream, CLOCK_FAILED);
+        stream_lose(stream, CLOCK_FAILED);
     return armed;
 }
 
@@ -60,7 +60,7 @@ static bool may_try_again(int descriptor, int flags)
     return errno == EINTR || (errno == EAGAIN && fcntl(descriptor, F_SETFL, flags) == 0);
 }
 
-void move_to_front(struct stream *stream)
+void stream_move_to_front(struct stream *stream)
 {
     if (stream->input_start == 0)
         return;
@@ -69,9 +69,9 @@ void move_to_front(struct stream *stream)
     stream->input_start = 0;
 }
 
-enum arrival receive(struct stream *stream, int64_t deadline)
+enum arrival stream_receive(struct stream *stream, int64_t deadline)
 {
-    move_to_front(stream);
+    stream_move_to_front(stream);
     /* The difference alone gcc 14 takes for more than there is. */
     size_t room = smaller(INPUT_SIZE - stream->input_end, INPUT_SIZE);
     while (!stream->lost && arm_or_lose(stream, deadline)) {
@@ -81,17 +81,17 @@ enum arrival receive(struct stream *stream, int64_t deadline)
         if (received == 0)
             return END_OF_STREAM;
         if (received < 0 && !may_try_again(STDIN_FILENO, stream->input_flags)) {
-            lose(stream, end_of_error(errno, READ_FAILED));
+            stream_lose(stream, outcome_of_error(errno, READ_FAILED));
             break;
         }
-        stream->time = now();
+        stream->now = clock_now();
         if (received > 0) {
-            stream->heard = stream->time;
+            stream->heard = stream->now;
             stream->bytes_in += (uint64_t)received;
             stream->input_end += (size_t)received;
             return BYTES;
         }
-        if (stream->time >= deadline)
+        if (stream->now >= deadline)
             return DUE;
     }
     return LOST;
@@ -108,25 +108,25 @@ static bool arm_for_write(struct stream *stream)
     do {
         stop = stopping;
         if (stop && stream->stop_deadline == NEVER)
-            stream->stop_deadline = now() + STOP_TIME;
-        int64_t look = stream->timeout > 0 ? stream->time + stream->timeout / 4 : NEVER;
-        if (stream->lost || !arm_or_lose(stream, stop ? stream->stop_deadline : look))
+            stream->stop_deadline = clock_now() + STOP_TIME;
+        int64_t next_check = stream->timeout > 0 ? stream->now + stream->timeout / 4 : NEVER;
+        if (stream->lost || !arm_or_lose(stream, stop ? stream->stop_deadline : next_check))
             return false;
     } while (stop != stopping); /* a stop came in between, and the timer is set for too late */
     return true;
 }
 
-/* Gives up a peer that does not read.  The linger of zero discards what it has not taken. */
-static void give_up(struct stream *stream)
+/* Gives up a peer that does not read.  The linger of zero discards what it has not last_progress. */
+static void stream_give_up(struct stream *stream)
 {
-    lose(stream, NOT_READ);
+    stream_lose(stream, NOT_READ);
     if (stream->sockets && setsockopt(STDOUT_FILENO, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
                                       sizeof(struct linger)) < 0)
-        lose(stream, LINGER_FAILED);
+        stream_lose(stream, LINGER_FAILED);
 }
 
 /* Removes what has been written, and empty parts, from the front.  Returns false when nothing is left. */
-static bool advance(struct iovec **parts, int *count, size_t written)
+static bool skip_written(struct iovec **parts, int *count, size_t written)
 {
     for (; *count > 0 && written >= (*parts)->iov_len; ++*parts, --*count)
         written -= (*parts)->iov_len;
@@ -138,33 +138,33 @@ static bool advance(struct iovec **parts, int *count, size_t written)
 }
 
 /*
- * Judges a write that had to wait and moved `written` bytes.  `taken` is the time when the peer was last seen
- * to take something, NEVER at first.  Returns false when the peer has had its time.
+ * Judges a write that had to wait and moved `written` bytes.  `last_progress` is the time when the peer was
+ * last seen to take something, NEVER at first.  Returns false when the peer has had its time.
  */
-static bool may_wait_on(struct stream *stream, size_t written, int64_t *taken)
+static bool may_wait_on(struct stream *stream, size_t written, int64_t *last_progress)
 {
-    int64_t before = stream->time;
-    stream->time = now();
+    int64_t before = stream->now;
+    stream->now = clock_now();
     /* A look that comes much too late tells nothing of the peer: this process was stopped for a while. */
-    bool late = stream->time - before > stream->timeout / 2 + SECOND;
-    if (written > 0 || *taken == NEVER || late)
-        *taken = stream->time;
-    return stream->time < stream->stop_deadline &&
-           (stream->timeout == 0 || stream->time - *taken < stream->timeout);
+    bool woken_late = stream->now - before > stream->timeout / 2 + SECOND;
+    if (written > 0 || *last_progress == NEVER || woken_late)
+        *last_progress = stream->now;
+    return stream->now < stream->stop_deadline &&
+           (stream->timeout == 0 || stream->now - *last_progress < stream->timeout);
 }
 
 /*
  * Writes all parts, unless the connection gets lost.  What a write has moved when it is interrupted counts as
- * taken at that time; a peer whose kernel takes nothing for the timeout is given up.
+ * last_progress at that time; a peer whose kernel takes nothing for the timeout is given up.
  */
-static void transmit(struct stream *stream, struct iovec *parts, int count)
+static void write_all(struct stream *stream, struct iovec *parts, int count)
 {
-    int64_t taken = NEVER;
+    int64_t last_progress = NEVER;
     size_t written = 0;
     unsigned writes = 0;
-    while (advance(&parts, &count, written)) {
-        if (writes++ > 0 && !may_wait_on(stream, written, &taken)) {
-            give_up(stream);
+    while (skip_written(&parts, &count, written)) {
+        if (writes++ > 0 && !may_wait_on(stream, written, &last_progress)) {
+            stream_give_up(stream);
             return;
         }
         if (!arm_for_write(stream))
@@ -172,41 +172,41 @@ static void transmit(struct stream *stream, struct iovec *parts, int count)
         ssize_t result = count == 1 ? write(STDOUT_FILENO, parts->iov_base, parts->iov_len)
                                     : writev(STDOUT_FILENO, parts, count);
         if (result < 0 && !may_try_again(STDOUT_FILENO, stream->output_flags)) {
-            lose(stream, end_of_error(errno, WRITE_FAILED));
+            stream_lose(stream, outcome_of_error(errno, WRITE_FAILED));
             return;
         }
         written = result > 0 ? (size_t)result : 0;
         stream->bytes_out += written;
     }
     if (writes > 1)
-        stream->time = stream->heard = now();
+        stream->now = stream->heard = clock_now();
 }
 
-void flush_with(struct stream *stream, const void *more, size_t length)
+void stream_flush_with(struct stream *stream, const void *more, size_t length)
 {
     struct iovec parts[] = {{stream->output, stream->output_used}, {(void *)(uintptr_t)more, length}};
     stream->output_used = 0;
     if (stream->lost)
         return;
     if (parts[0].iov_len > 0)
-        transmit(stream, parts, length > 0 ? 2 : 1);
+        write_all(stream, parts, length > 0 ? 2 : 1);
     else
-        transmit(stream, parts + 1, 1);
+        write_all(stream, parts + 1, 1);
 }
 
-void flush(struct stream *stream)
+void stream_flush(struct stream *stream)
 {
-    flush_with(stream, NULL, 0);
+    stream_flush_with(stream, NULL, 0);
 }
 
-uint8_t *output_room(struct stream *stream, size_t length)
+uint8_t *stream_reserve(struct stream *stream, size_t length)
 {
     if (OUTPUT_SIZE - stream->output_used < length)
-        flush(stream);
+        stream_flush(stream);
     return stream->output + stream->output_used;
 }
 
-void end_output(const struct stream *stream)
+void stream_end_output(const struct stream *stream)
 {
     if (stream->sockets)
         shutdown(STDOUT_FILENO, SHUT_WR);

@@ -27,7 +27,7 @@ struct stream {
     enum outcome lost_how;
     int error;
     int64_t timeout; /* microseconds that a write may wait without progress; 0: for ever */
-    int64_t time;    /* of the monotonic clock, when the last read or waiting write returned */
+    int64_t now;     /* of the monotonic clock, when the last read or waiting write returned */
     int64_t heard;   /* when bytes of the peer came last, or it took the rest of a write that had to wait */
     int64_t stop_deadline; /* once a signal has been seen: until when output may take; else NEVER */
     uint64_t bytes_in, bytes_out;
@@ -47,27 +47,27 @@ enum arrival {
 };
 
 /* Moves what is left of the input to its front. */
-void move_to_front(struct stream *stream);
+void stream_move_to_front(struct stream *stream);
 
 /*
  * Moves what is left of the input to its front, and reads more behind it; waits for that until `deadline`.
  * Sets `time`, where bytes came or the deadline has passed.
  */
-enum arrival receive(struct stream *stream, int64_t deadline);
+enum arrival stream_receive(struct stream *stream, int64_t deadline);
 
 /* Returns room for `length` bytes of output; the caller adds them to output_used.  May write for that. */
-uint8_t *output_room(struct stream *stream, size_t length);
+uint8_t *stream_reserve(struct stream *stream, size_t length);
 
 /* Writes the gathered output. */
-void flush(struct stream *stream);
+void stream_flush(struct stream *stream);
 
 /* Writes the gathered output, and then `length` more bytes, without copying these. */
-void flush_with(struct stream *stream, const void *more, size_t length);
+void stream_flush_with(struct stream *stream, const void *more, size_t length);
 
 /*
  * Ends our side of the stream, which reaches the peer even while a service manager still holds the
  * connection.
  */
-void end_output(const struct stream *stream);
+void stream_end_output(const struct stream *stream);
 
 #endif

@@ -6,12 +6,12 @@
 
 #include "text.h"
 
-bool text_is(struct text text, const char *string)
+bool slice_is(struct slice text, const char *string)
 {
     return text.length == strlen(string) && memcmp(text.bytes, string, text.length) == 0;
 }
 
-bool text_is_any_case(struct text text, const char *string)
+bool slice_is_any_case(struct slice text, const char *string)
 {
     return text.length == strlen(string) && strncasecmp(text.bytes, string, text.length) == 0;
 }
@@ -22,7 +22,7 @@ bool is_alphanumeric_or(char byte, const char *others)
            (byte != '\0' && strchr(others, byte));
 }
 
-bool is_number(struct text text)
+bool is_number(struct slice text)
 {
     for (size_t i = 0; i < text.length; i++)
         if (text.bytes[i] < '0' || text.bytes[i] > '9')
@@ -30,7 +30,7 @@ bool is_number(struct text text)
     return text.length > 0;
 }
 
-bool is_token(struct text text)
+bool is_token(struct slice text)
 {
     for (size_t i = 0; i < text.length; i++)
         if (!is_alphanumeric_or(text.bytes[i], "!#$%&'*+-.^_`|~"))
@@ -38,7 +38,7 @@ bool is_token(struct text text)
     return text.length > 0;
 }
 
-bool is_visible(struct text text, const char *without)
+bool is_visible_except(struct slice text, const char *without)
 {
     for (size_t i = 0; i < text.length; i++)
         if (text.bytes[i] <= ' ' || text.bytes[i] > '~' || strchr(without, text.bytes[i]))
@@ -54,7 +54,7 @@ int hex_digit(char digit)
     return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
-struct text trimmed(struct text text)
+struct slice slice_trimmed(struct slice text)
 {
     while (text.length > 0 && (text.bytes[0] == ' ' || text.bytes[0] == '\t')) {
         text.bytes++;
@@ -65,9 +65,9 @@ struct text trimmed(struct text text)
     return text;
 }
 
-struct text cut(struct text *rest, char separator)
+struct slice slice_cut(struct slice *rest, char separator)
 {
-    struct text first = *rest;
+    struct slice first = *rest;
     const char *end = memchr(rest->bytes, separator, rest->length);
     if (!end) {
         rest->bytes = NULL;

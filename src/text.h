@@ -1,8 +1,8 @@
 /*
  * text - parts of a buffer, and what they are made of
  *
- * A struct text is a place and a length, without a terminating NUL.  Nothing here copies or allocates. Judges
- * the sets of bytes that RFC 9110 names; knows nothing of where they come from.
+ * A struct slice is a place and a length, without a terminating NUL.  Nothing here copies or allocates.
+ * Judges the sets of bytes that RFC 9110 names; knows nothing of where they come from.
  */
 #ifndef TEXT_H
 #define TEXT_H
@@ -11,12 +11,12 @@
 #include <stddef.h>
 
 /* A part of a buffer, without a terminating NUL. */
-struct text {
+struct slice {
     const char *bytes;
     size_t length;
 };
 
-#define TEXT_OF(string) ((struct text){(string), strlen(string)})
+#define SLICE_OF(string) ((struct slice){(string), strlen(string)})
 
 /* Returns the smaller of two sizes. */
 static inline size_t smaller(size_t one, size_t other)
@@ -25,31 +25,31 @@ static inline size_t smaller(size_t one, size_t other)
 }
 
 /* Compares case-sensitively, byte for byte. */
-bool text_is(struct text text, const char *string);
+bool slice_is(struct slice text, const char *string);
 
 /* Compares ASCII letters without regard to their case. */
-bool text_is_any_case(struct text text, const char *string);
+bool slice_is_any_case(struct slice text, const char *string);
 
 /* Tells whether a byte is an ASCII letter, a digit, or one of `others`. */
 bool is_alphanumeric_or(char byte, const char *others);
 
 /* Tells whether text is made of digits only (and not empty). */
-bool is_number(struct text text);
+bool is_number(struct slice text);
 
 /* Tells whether text is a token: RFC 9110 section 5.6.2. */
-bool is_token(struct text text);
+bool is_token(struct slice text);
 
 /* Tells whether text is visible ASCII and has none of the bytes in `without`. */
-bool is_visible(struct text text, const char *without);
+bool is_visible_except(struct slice text, const char *without);
 
 /* Returns the value of a hexadecimal digit, or -1. */
 int hex_digit(char digit);
 
 /* Returns text without the spaces and tabs around it. */
-struct text trimmed(struct text text);
+struct slice slice_trimmed(struct slice text);
 
 /* Cuts off what is before the first `separator`, or all; `rest` goes on behind it, and is NULL at the end. */
-struct text cut(struct text *rest, char separator);
+struct slice slice_cut(struct slice *rest, char separator);
 
 /*
  * Appends strings, up to a NULL, to a string of `*used` bytes in a buffer of `size` bytes, and adds to

@@ -1049,15 +1049,15 @@ static enum outcome request_end(struct head *head, size_t *length)
     ssize_t proxy = 0;
     *head = (struct head){0};
     if (options.proxy_protocol) {
-        proxy = parse_proxy_header((const char *)sent, w.sent_before_said, &peer);
+        proxy = proxy_parse_header((const char *)sent, w.sent_before_said, &peer);
         if (proxy < 0)
             return sent[0] == 0x16 ? TLS_HELLO : PROXY_MALFORMED;
         if (proxy == 0)
             return NEED_MORE;
     }
-    enum outcome end = parse_head(head, (const char *)sent + proxy, w.sent_before_said - (size_t)proxy);
+    enum outcome end = head_parse(head, (const char *)sent + proxy, w.sent_before_said - (size_t)proxy);
     *length = (size_t)proxy + head->scanned;
-    return end == DONE ? judge_request(head, &options, &agreed) : end;
+    return end == DONE ? check_request(head, &options, &agreed) : end;
 }
 
 /* Finds the end of a head: behind its empty line, which is not one before the first line. */
@@ -1135,7 +1135,7 @@ static void judge_reply(uint8_t first, const uint8_t *payload, size_t length)
     HOLDS(length == prefix + reply->length);
     HOLDS(memcmp(payload, options.prefix.bytes, prefix) == 0);
     HOLDS(memcmp(payload + prefix, expected + reply->begin, reply->length) == 0);
-    if (w.given_back <= w.heard && (reply->compressed || (reply->gathered && reply->length > KEPT_MAX)))
+    if (w.given_back <= w.heard && (reply->compressed || (reply->gathered && reply->length > RESIDENT_MAX)))
         w.owes_memory = true;
 }
 
@@ -1315,7 +1315,7 @@ static void judge_refusal(const struct head *head, size_t end, enum outcome requ
     const uint8_t *line = sent + end - head->scanned + head->line_start;
     bool whole_line = head->lines > 0,
          begins = sent + w.sent_before_said - line >= 5 && memcmp(line, "HEAD ", 5) == 0;
-    bool without_content = whole_line ? text_is(head->method, "HEAD") : begins;
+    bool without_content = whole_line ? slice_is(head->method, "HEAD") : begins;
     const char *length = find_in_head(m.judged, "Content-Length: ");
     HOLDS(find_in_head(m.judged, "\r\nDate: ") && find_in_head(m.judged, "close\r\n"));
     HOLDS((m.status == 204) == !length);
@@ -1392,7 +1392,7 @@ static void judge_end(void)
 static void choose_names(struct choices *choices, const char *const names[static 3])
 {
     for (size_t i = 0; i < 3 && names[i]; i++)
-        HOLDS(choose(choices, names[i], true));
+        HOLDS(choices_add(choices, names[i], true));
 }
 
 /* Sets the options that an input chooses. */

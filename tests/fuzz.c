@@ -31,12 +31,12 @@ static void *copy_of(const void *bytes, size_t length)
     return copy;
 }
 
-static bool lies_within(struct text text, const char *bytes, size_t length)
+static bool lies_within(struct slice text, const char *bytes, size_t length)
 {
     return text.bytes >= bytes && text.length <= length && text.bytes + text.length <= bytes + length;
 }
 
-static bool is_same_text(struct text one, struct text other)
+static bool is_same_text(struct slice one, struct slice other)
 {
     return one.length == other.length && (one.length == 0 || memcmp(one.bytes, other.bytes, one.length) == 0);
 }
@@ -47,7 +47,7 @@ static bool is_same_text(struct text one, struct text other)
 static bool agreed_again(const char *extension, const struct compression *agreed)
 {
     struct compression again = {0};
-    bool whole = parse_extension(TEXT_OF(extension), &again);
+    bool whole = parse_extension(SLICE_OF(extension), &again);
     if (agreed->given[CLIENT_MAX_WINDOW_BITS] && !agreed->values[CLIENT_MAX_WINDOW_BITS])
         again.given[CLIENT_MAX_WINDOW_BITS] = true; /* which is not answered */
     return whole == agreed->acceptable && memcmp(&again, agreed, whole ? sizeof again : 0) == 0;
@@ -59,7 +59,7 @@ static void judge_announcement(const struct head *head)
     unsigned lengths = 0, codings = 0;
     bool content = false;
     for (size_t i = 0; i < head->field_count; i++) {
-        struct text name = head->fields[i].name, value = head->fields[i].value;
+        struct slice name = head->fields[i].name, value = head->fields[i].value;
         bool length = name.length == 14 && strncasecmp(name.bytes, "content-length", 14) == 0;
         bool coding = name.length == 17 && strncasecmp(name.bytes, "transfer-encoding", 17) == 0;
         uint64_t number = 0;
@@ -75,13 +75,13 @@ static void judge_announcement(const struct head *head)
     }
     HOLDS(lengths + codings <= 1 && (codings == 0 || head->minor_version > 0));
     for (size_t i = 0; i < 3; i++) {
-        static const struct text without[] = {{"GET", 3}, {"HEAD", 4}, {"OPTIONS", 7}};
+        static const struct slice without[] = {{"GET", 3}, {"HEAD", 4}, {"OPTIONS", 7}};
         HOLDS(!content || !is_same_text(head->method, without[i]));
     }
 }
 
 /* Tells whether text is one of some words, with a blank around each. */
-static bool is_one_of(struct text text, const char *words)
+static bool is_one_of(struct slice text, const char *words)
 {
     char word[16];
     if (text.length > 10)
@@ -106,9 +106,9 @@ static void judge_readable(const struct head *head, const char *bytes, size_t le
     char safe[4 * LOGGED_MAX + sizeof "..."];
     for (size_t i = 0; i < sizeof served / sizeof *served; i++) {
         struct agreement agreed = {0};
-        struct text subprotocol;
+        struct slice subprotocol;
         char extension[EXTENSION_SIZE];
-        enum outcome answer = judge_request(head, &served[i], &agreed);
+        enum outcome answer = check_request(head, &served[i], &agreed);
         subprotocol = agreed.subprotocol;
         HOLDS(answer == DONE || outcomes[answer].code >= 200);
         bool known = is_one_of(head->method, " GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH ");
@@ -116,7 +116,7 @@ static void judge_readable(const struct head *head, const char *bytes, size_t le
         HOLDS(!known || outcomes[answer].code != 501);
         HOLDS(answer != METHODS_TOLD || is_one_of(head->method, " OPTIONS "));
         HOLDS(answer != DONE || is_one_of(head->method, " GET "));
-        HOLDS(answer != DONE || list_includes(head, "Upgrade", "websocket"));
+        HOLDS(answer != DONE || head_list_includes(head, "Upgrade", "websocket"));
         if (answer == DONE && subprotocol.length > 0)
             HOLDS(is_token(subprotocol) && lies_within(subprotocol, bytes, length));
         if (answer == DONE) {
@@ -130,7 +130,7 @@ static void judge_readable(const struct head *head, const char *bytes, size_t le
     HOLDS(lies_within(head->method, bytes, length) && lies_within(head->target, bytes, length));
     bool of_everything = is_one_of(head->target, " * ") && is_one_of(head->method, " OPTIONS ");
     HOLDS(head->path.length > 0 && head->path.bytes[0] == (of_everything ? '*' : '/'));
-    HOLDS(is_visible(head->path, "?#") && is_visible(head->target, "#"));
+    HOLDS(is_visible_except(head->path, "?#") && is_visible_except(head->target, "#"));
     judge_announcement(head);
     for (size_t i = 0; i < head->field_count; i++) {
         const struct field *field = &head->fields[i];
@@ -160,18 +160,18 @@ static void fuzz_head(const uint8_t *input, size_t length)
     struct head whole = {0}, parts = {0}, byte_by_byte = {0};
     size_t place = take_place(&input, &length);
     char *bytes = copy_of(input, length), *cut_off = copy_of(input, place);
-    enum outcome answer = parse_head(&whole, bytes, length);
-    enum outcome first = parse_head(&parts, cut_off, place);
+    enum outcome answer = head_parse(&whole, bytes, length);
+    enum outcome first = head_parse(&parts, cut_off, place);
     HOLDS(first == NEED_MORE || first == answer);
     parts = (struct head){0}; /* its texts point into `cut_off`; now the rest follows in `bytes` */
-    HOLDS(parse_head(&parts, bytes, place) == first);
+    HOLDS(head_parse(&parts, bytes, place) == first);
     HOLDS(parts.scanned <= place);
     if (first == NEED_MORE)
-        HOLDS(parse_head(&parts, bytes, length) == answer);
+        HOLDS(head_parse(&parts, bytes, length) == answer);
     HOLDS(is_same_head(&whole, &parts));
     enum outcome last = NEED_MORE;
     for (size_t i = 1; last == NEED_MORE && i <= length; i++)
-        last = parse_head(&byte_by_byte, bytes, i);
+        last = head_parse(&byte_by_byte, bytes, i);
     HOLDS(last == answer && is_same_head(&whole, &byte_by_byte));
     HOLDS(answer == NEED_MORE || answer == DONE || outcomes[answer].code >= 400);
     HOLDS(answer != NEED_MORE || (whole.scanned == length && length <= HEAD_MAX));
@@ -190,19 +190,19 @@ static void fuzz_proxy_header(const uint8_t *input, size_t length)
     size_t place = take_place(&input, &length);
     char *bytes = copy_of(input, length), *part = copy_of(input, place);
     ssize_t byte_by_byte = 0;
-    ssize_t taken = parse_proxy_header(bytes, length, &peer);
-    ssize_t taken_of_part = parse_proxy_header(part, place, &peer_of_part);
+    ssize_t taken = proxy_parse_header(bytes, length, &peer);
+    ssize_t taken_of_part = proxy_parse_header(part, place, &peer_of_part);
     HOLDS(taken >= -1 && taken <= (ssize_t)length && taken <= PROXY_BINARY_MAX);
     HOLDS(taken != 0 || length < PROXY_BINARY_MAX);
     HOLDS(taken_of_part == 0 || taken_of_part == taken);
     HOLDS(taken <= 0 || taken_of_part == taken || (size_t)taken > place);
     HOLDS(memchr(peer.host, '\0', sizeof peer.host) && memchr(peer.port, '\0', sizeof peer.port));
     HOLDS(*peer.host && strspn(peer.port, "0123456789") == strlen(peer.port));
-    HOLDS(is_visible(TEXT_OF(peer.host), "\"\\"));
+    HOLDS(is_visible_except(SLICE_OF(peer.host), "\"\\"));
     HOLDS(taken > 0 || (strcmp(peer.host, before.host) == 0 && strcmp(peer.port, before.port) == 0));
     HOLDS(taken_of_part != taken || strcmp(peer.host, peer_of_part.host) == 0);
     for (size_t i = 1; byte_by_byte == 0 && i <= length; i++) {
-        byte_by_byte = parse_proxy_header(bytes, i, &peer_by_byte);
+        byte_by_byte = proxy_parse_header(bytes, i, &peer_by_byte);
         HOLDS(byte_by_byte <= 0 || byte_by_byte == (ssize_t)i);
     }
     HOLDS(byte_by_byte == taken);
@@ -216,7 +216,8 @@ static void fuzz_proxy_header(const uint8_t *input, size_t length)
 enum { CLIENT_HEADER_MAX = 14 /* bytes, section 5.2: two, eight of length, four of key */ };
 
 /* Judges a header by the rules of section 5.2, 5.4 and 5.5, as far as `length` bytes of it allow. */
-static enum outcome header_verdict(const uint8_t *bytes, size_t length, bool in_message, bool extended)
+static enum outcome header_verdict(const uint8_t *bytes, size_t length, bool in_message,
+                                   bool deflate_negotiated)
 {
     unsigned opcode = length > 0 ? bytes[0] & 15 : 0, kind = length > 1 ? bytes[1] & 127 : 0;
     bool control = opcode & 8, data_begins = opcode == 1 || opcode == 2;
@@ -226,7 +227,7 @@ static enum outcome header_verdict(const uint8_t *bytes, size_t length, bool in_
         announced = announced * 256 + bytes[i];
     if (length == 0)
         return NEED_MORE;
-    if (bytes[0] & 0x30 || (bytes[0] & 0x40 && !(extended && data_begins)))
+    if (bytes[0] & 0x30 || (bytes[0] & 0x40 && !(deflate_negotiated && data_begins)))
         return RSV_SET;
     if ((opcode & 7) > 2)
         return OPCODE_RESERVED;
@@ -248,23 +249,24 @@ static enum outcome header_verdict(const uint8_t *bytes, size_t length, bool in_
 static void fuzz_frame(const uint8_t *input, size_t length)
 {
     size_t place = take_place(&input, &length);
-    bool in_message = place % 2, extended = place / 2 % 2;
+    bool in_message = place % 2, deflate_negotiated = place / 2 % 2;
     uint8_t *bytes = copy_of(input, length), *part = copy_of(input, place), header[CLIENT_HEADER_MAX];
     struct frame frame = {0}, frame_of_part = {0};
-    enum outcome ending = decode_frame_header(bytes, length, in_message, extended, &frame);
-    enum outcome ending_of_part = decode_frame_header(part, place, in_message, extended, &frame_of_part);
+    enum outcome ending = frame_decode_header(bytes, length, in_message, deflate_negotiated, &frame);
+    enum outcome ending_of_part =
+        frame_decode_header(part, place, in_message, deflate_negotiated, &frame_of_part);
     HOLDS(ending_of_part == NEED_MORE || ending_of_part == ending);
     for (size_t i = 0; i <= length && i <= CLIENT_HEADER_MAX; i++) {
         struct frame frame_so_far = {0};
-        HOLDS(decode_frame_header(bytes, i, in_message, extended, &frame_so_far) ==
-              header_verdict(bytes, i, in_message, extended));
+        HOLDS(frame_decode_header(bytes, i, in_message, deflate_negotiated, &frame_so_far) ==
+              header_verdict(bytes, i, in_message, deflate_negotiated));
     }
     HOLDS(ending == NEED_MORE || ending == DONE || outcomes[ending].code == PROTOCOL_ERROR);
     HOLDS(ending != NEED_MORE || length < CLIENT_HEADER_MAX);
     HOLDS(ending != DONE || frame.header_length <= length);
     HOLDS(ending_of_part != DONE || frame_of_part.header_length <= place);
     if (ending == DONE) {
-        size_t size = encode_frame_header(header, frame.opcode, frame.length);
+        size_t size = frame_encode_header(header, frame.opcode, frame.length);
         HOLDS(size + sizeof frame.masking_key == frame.header_length);
         header[0] &= (uint8_t)(frame.fin ? 0xff : 0x7f);
         header[0] |= frame.compressed ? RSV1 : 0;
@@ -363,7 +365,7 @@ static enum outcome inflate_parts(struct inflating *into, uint8_t opcode, const 
     message->compressed = true;
     message->utf8 = UTF8_WHOLE;
     message->length = 0;
-    HOLDS(map_message(message) && begin_inflating(&into->codec, message, &into->agreed));
+    HOLDS(message_map(message) && begin_inflating(&into->codec, message, &into->agreed));
     enum outcome end = inflate_payload(&into->codec, message, first, place, false);
     if (end == DONE)
         end = inflate_payload(&into->codec, message, other, length - place, true);
@@ -379,7 +381,7 @@ static void judge_reply(const struct reply *reply, const uint8_t *message, size_
     static const uint8_t tail[] = {0x00, 0x00, 0xff, 0xff};
     static uint8_t inflated[PREFIX_MAX + INFLATED_MAX + 1];
     uint8_t header[REPLY_HEADER_MAX], first_byte = reply->bytes[0];
-    size_t header_length = encode_frame_header(header, first_byte & 0x0f, reply->payload_length);
+    size_t header_length = frame_encode_header(header, first_byte & 0x0f, reply->payload_length);
     header[0] |= RSV1;
     HOLDS(header_length + reply->payload_length == reply->length);
     HOLDS(memcmp(header, reply->bytes, header_length) == 0);
@@ -416,7 +418,7 @@ static void fuzz_compressed_message(const uint8_t *input, size_t length)
     if (end != DONE)
         return;
     whole.agreed.given[SERVER_NO_CONTEXT_TAKEOVER] = true;
-    struct reply reply = deflate_message(&whole.codec, &whole.message, &defaults.prefix, &whole.agreed);
+    struct reply reply = deflate_reply(&whole.codec, &whole.message, &defaults.prefix, &whole.agreed);
     HOLDS(reply.bytes);
     judge_reply(&reply, other->memory + REPLY_ROOM, (size_t)other->length);
 }
@@ -471,7 +473,7 @@ static void judge_written_options(const struct options *options_read)
     add_duration(words, &count, "handshake-timeout", options_read->handshake_timeout);
     add_duration(words, &count, "ping-interval", options_read->ping_interval);
     add_duration(words, &count, "timeout", options_read->timeout);
-    HOLDS(parse_options(count, words, &again, complaint));
+    HOLDS(options_parse(count, words, &again, complaint));
     HOLDS(is_same_choices(&again.paths, &options_read->paths));
     HOLDS(is_same_choices(&again.origins, &options_read->origins));
     HOLDS(is_same_choices(&again.subprotocols, &options_read->subprotocols));
@@ -496,7 +498,7 @@ static void fuzz_options(const uint8_t *input, size_t length)
         words[count] = strndup(next, (size_t)(bytes + length - next));
         next += strlen(words[count++]) + 1;
     }
-    if (parse_options(count, words, &into, complaint)) {
+    if (options_parse(count, words, &into, complaint)) {
         HOLDS(*complaint == '\0');
         HOLDS(into.prefix.length <= PREFIX_MAX && into.max_message >= 1 && into.max_message <= MESSAGE_MAX);
         HOLDS(is_utf8((const uint8_t *)into.prefix.bytes, into.prefix.length));

@@ -248,7 +248,7 @@ def test_every_limit_in_the_page_is_that_of_the_source(name):
     *[("SECURITY", f"and every wait, by the options or by {{seconds {time}}}.")
       for time in ("STOP_TIME", "CLOSING_TIME", "LOG_TIME")],
     ("SECURITY", "only for bytes that have arrived, in steps of {size HUGE_PAGE} at most."),
-    ("SECURITY", "A {seconds QUIET_TIME} after the last message of more than {size KEPT_MAX}, all but {size KEPT_MAX} "
+    ("SECURITY", "A {seconds QUIET_TIME} after the last message of more than {size RESIDENT_MAX}, all but {size RESIDENT_MAX} "
                  "of its memory goes back."),
 ])
 def test_every_number_in_these_sentences_is_that_of_the_source(name, sentence):

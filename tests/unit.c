@@ -112,7 +112,7 @@ static const char *hex(const void *bytes, size_t length)
 static const char *shown(const char *bytes, size_t length)
 {
     static char string[4 * LOGGED_MAX + sizeof "..."];
-    return escaped((struct text){bytes, length}, string);
+    return escaped((struct slice){bytes, length}, string);
 }
 
 /* A sequence of numbers that looks random and is the same in every run: xorshift64*. */
@@ -756,14 +756,14 @@ static size_t make_header(uint8_t *bytes, unsigned first, unsigned second, uint6
     return used;
 }
 
-/* Judges two bytes as sections 5.1, 5.2, 5.4 and 5.5 do, from the first bit to the last; `extended` stands
- * for permessage-deflate, to which the first reserved bit then belongs: RFC 7692 section 6. */
-static enum outcome due_for(unsigned first, unsigned second, bool in_message, bool extended)
+/* Judges two bytes as sections 5.1, 5.2, 5.4 and 5.5 do, from the first bit to the last; `deflate_negotiated`
+ * stands for permessage-deflate, to which the first reserved bit then belongs: RFC 7692 section 6. */
+static enum outcome due_for(unsigned first, unsigned second, bool in_message, bool deflate_negotiated)
 {
     static const char kinds[] = "cdd-----kkk-----"; /* continuation, data, reserved, control */
     char kind = kinds[first % 16];
     bool fin = first / 128;
-    if (first / 16 % 8 != 0 && !(extended && first / 16 % 8 == 4 && kind == 'd'))
+    if (first / 16 % 8 != 0 && !(deflate_negotiated && first / 16 % 8 == 4 && kind == 'd'))
         return RSV_SET;
     if (kind == '-')
         return OPCODE_RESERVED;
@@ -779,14 +779,14 @@ static enum outcome due_for(unsigned first, unsigned second, bool in_message, bo
 }
 
 /* Decodes a copy of exactly these bytes, so that a sanitizer notices a read beyond them. */
-static enum outcome decode(const uint8_t *bytes, size_t available, bool in_message, bool extended,
+static enum outcome decode(const uint8_t *bytes, size_t available, bool in_message, bool deflate_negotiated,
                            struct frame *frame)
 {
     uint8_t *copy = malloc(available ? available : 1);
     if (available > 0)
         memcpy(copy, bytes, available);
     memset(frame, 0xee, sizeof *frame);
-    enum outcome ending = decode_frame_header(copy, available, in_message, extended, frame);
+    enum outcome ending = frame_decode_header(copy, available, in_message, deflate_negotiated, frame);
     free(copy);
     return ending;
 }
@@ -795,14 +795,15 @@ static void the_first_two_bytes_of_a_frame_are_judged_as_the_rfc_says(void)
 {
     for (unsigned pair = 0; pair < 0x40000; pair++) {
         unsigned first = pair / 256 % 256, second = pair % 256;
-        bool in_message = pair & 0x10000, extended = pair & 0x20000;
+        bool in_message = pair & 0x10000, deflate_negotiated = pair & 0x20000;
         uint8_t bytes[CLIENT_HEADER_MAX + 4] = {0};
         uint64_t length = (second & 0x7f) < 126 ? second & 0x7f : second & 1 ? UINT64_C(0x123456789) : 0x1234;
         size_t size = make_header(bytes, first, second, length);
-        enum outcome due = due_for(first, second, in_message, extended);
+        enum outcome due = due_for(first, second, in_message, deflate_negotiated);
         struct frame frame = {0};
-        CHECK_NUMBER(due, decode_frame_header(bytes, size, in_message, extended, &frame),
-                     "%s, in a message: %d, extended: %d", hex(bytes, size), in_message, extended);
+        CHECK_NUMBER(due, frame_decode_header(bytes, size, in_message, deflate_negotiated, &frame),
+                     "%s, in a message: %d, deflate_negotiated: %d", hex(bytes, size), in_message,
+                     deflate_negotiated);
         if (due != DONE)
             continue;
         CHECK_NUMBER(size, frame.header_length, "%s", hex(bytes, size));
@@ -818,16 +819,18 @@ static void a_wrong_frame_is_refused_at_its_first_wrong_byte(void)
 {
     for (unsigned pair = 0; pair < 0x40000; pair++) {
         unsigned first = pair / 256 % 256, second = pair % 256;
-        bool in_message = pair & 0x10000, extended = pair & 0x20000;
+        bool in_message = pair & 0x10000, deflate_negotiated = pair & 0x20000;
         const uint8_t bytes[] = {(uint8_t)first, (uint8_t)second};
-        enum outcome of_first = due_for(first, 0x80, in_message, extended);
-        enum outcome of_both = due_for(first, second, in_message, extended);
+        enum outcome of_first = due_for(first, 0x80, in_message, deflate_negotiated);
+        enum outcome of_both = due_for(first, second, in_message, deflate_negotiated);
         struct frame frame;
-        CHECK_NUMBER(NEED_MORE, decode_frame_header(bytes, 0, in_message, extended, &frame), "no byte");
+        CHECK_NUMBER(NEED_MORE, frame_decode_header(bytes, 0, in_message, deflate_negotiated, &frame),
+                     "no byte");
         CHECK_NUMBER(of_first == DONE ? NEED_MORE : of_first,
-                     decode_frame_header(bytes, 1, in_message, extended, &frame), "%02x", first);
+                     frame_decode_header(bytes, 1, in_message, deflate_negotiated, &frame), "%02x", first);
         CHECK_NUMBER(of_both == DONE ? NEED_MORE : of_both,
-                     decode_frame_header(bytes, 2, in_message, extended, &frame), "%02x %02x", first, second);
+                     frame_decode_header(bytes, 2, in_message, deflate_negotiated, &frame), "%02x %02x",
+                     first, second);
     }
 }
 
@@ -884,20 +887,20 @@ static void every_prefix_of_a_frame_header_is_incomplete_or_gets_the_same_verdic
     for (unsigned first = 0; first < 0x400; first++)
         for (size_t i = 0; i < COUNT_OF(seconds) * COUNT_OF(lengths); i++) {
             uint8_t bytes[CLIENT_HEADER_MAX + 6] = {0};
-            bool in_message = first & 0x100, extended = first & 0x200;
+            bool in_message = first & 0x100, deflate_negotiated = first & 0x200;
             size_t size = make_header(bytes, first % 256, seconds[i / COUNT_OF(lengths)],
                                       lengths[i % COUNT_OF(lengths)]);
             struct frame whole, part;
-            enum outcome due = decode(bytes, size, in_message, extended, &whole);
+            enum outcome due = decode(bytes, size, in_message, deflate_negotiated, &whole);
             bool refused = false;
             for (size_t available = 0; available < size; available++) {
-                enum outcome ending = decode(bytes, available, in_message, extended, &part);
+                enum outcome ending = decode(bytes, available, in_message, deflate_negotiated, &part);
                 CHECK(ending == NEED_MORE ? !refused : ending == due && due != DONE, "%zu bytes of %s",
                       available, hex(bytes, size));
                 refused = ending != NEED_MORE;
             }
-            CHECK_NUMBER(due, decode(bytes, sizeof bytes, in_message, extended, &part), "%s and more",
-                         hex(bytes, size));
+            CHECK_NUMBER(due, decode(bytes, sizeof bytes, in_message, deflate_negotiated, &part),
+                         "%s and more", hex(bytes, size));
             CHECK(due != DONE || (whole.header_length == size && part.header_length == size), "%s",
                   hex(bytes, size));
         }
@@ -931,7 +934,7 @@ static void a_header_that_is_encoded_decodes_to_the_same(void)
         if (is_control(opcode) && length > CONTROL_PAYLOAD_MAX)
             continue;
         memset(bytes, 0xee, sizeof bytes);
-        CHECK_NUMBER(size, encode_frame_header(bytes, opcode, length), "%" PRIu64, length);
+        CHECK_NUMBER(size, frame_encode_header(bytes, opcode, length), "%" PRIu64, length);
         CHECK_NUMBER(0xee, bytes[size], "the byte behind the header for %" PRIu64, length);
         CHECK_NUMBER(UNMASKED, decode(bytes, size, opcode == CONTINUATION, false, &frame), "%" PRIu64,
                      length);
@@ -953,10 +956,10 @@ static void a_reply_begins_with_its_header_and_for_text_the_prefix(void)
         for (uint8_t opcode = TEXT; opcode <= BINARY; opcode++) {
             uint8_t reply[REPLY_ROOM], expected[REPLY_ROOM];
             size_t prefix = opcode == TEXT ? defaults.prefix.length : 0;
-            size_t length = encode_frame_header(expected, opcode, lengths[i] + prefix);
+            size_t length = frame_encode_header(expected, opcode, lengths[i] + prefix);
             memcpy(expected + length, "server: ", prefix);
             CHECK_BYTES(expected, length + prefix, reply,
-                        begin_reply(reply, opcode, lengths[i], &defaults.prefix), "opcode %d, %zu bytes",
+                        reply_begin(reply, opcode, lengths[i], &defaults.prefix), "opcode %d, %zu bytes",
                         opcode, lengths[i]);
         }
 }
@@ -989,7 +992,7 @@ static void the_reply_to_a_gathered_message_is_made_around_it_and_tells_its_leng
         {(1 << 24) + 1, 10},
     };
     struct message message = {.limit = 1 << 25};
-    CHECK(map_message(&message), "memory for a message");
+    CHECK(message_map(&message), "memory for a message");
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         for (uint8_t opcode = TEXT; opcode <= BINARY; opcode++) {
             size_t prefix = opcode == TEXT ? 8 : 0;
@@ -1000,8 +1003,8 @@ static void the_reply_to_a_gathered_message_is_made_around_it_and_tells_its_leng
             message.length =
                 rows[i].length - prefix; /* so that the frame's payload has the length of the row */
             memset(payload, 'a', 16);
-            struct reply reply = frame_message(&message, &defaults.prefix);
-            size_t begun = begin_reply(expected, opcode, message.length, &defaults.prefix);
+            struct reply reply = message_reply(&message, &defaults.prefix);
+            size_t begun = reply_begin(expected, opcode, message.length, &defaults.prefix);
             CHECK_NUMBER(rows[i].header + prefix, begun, "opcode %d, %zu bytes", opcode, rows[i].length);
             CHECK(reply.bytes == payload - begun, "opcode %d, %zu bytes", opcode, rows[i].length);
             CHECK_BYTES(expected, begun, reply.bytes, begun, "opcode %d, %zu bytes", opcode, rows[i].length);
@@ -1014,7 +1017,7 @@ static void the_reply_to_a_gathered_message_is_made_around_it_and_tells_its_leng
 
 static void a_short_copy_has_all_bytes_and_touches_no_other(void)
 {
-    for (size_t length = 0; length <= SHORT_MAX; length++) {
+    for (size_t length = 0; length <= SHORT_COPY_MAX; length++) {
         uint8_t *from = malloc(length), *to = malloc(length + 1); /* sanitizers watch both ends of each */
         for (size_t i = 0; i < length; i++)
             from[i] = (uint8_t)(i + 1);
@@ -1036,21 +1039,21 @@ static void only_the_close_codes_that_section_7_4_allows_may_be_sent(void)
         bool allowed = (code >= 3000 && code <= 4999) ||
                        (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006);
         enum outcome due = allowed ? DONE : CLOSE_CODE_INVALID;
-        CHECK_NUMBER(due, judge_close_body(body, 2, 2), "%u without a reason", code);
-        CHECK_NUMBER(due, judge_close_body(body, 4, 4), "%u with a reason", code);
-        CHECK_NUMBER(allowed ? NEED_MORE : CLOSE_CODE_INVALID, judge_close_body(body, 2, 4),
+        CHECK_NUMBER(due, check_close_body(body, 2, 2), "%u without a reason", code);
+        CHECK_NUMBER(due, check_close_body(body, 4, 4), "%u with a reason", code);
+        CHECK_NUMBER(allowed ? NEED_MORE : CLOSE_CODE_INVALID, check_close_body(body, 2, 4),
                      "%u before its reason has come", code);
-        CHECK_NUMBER(NEED_MORE, judge_close_body(body, 1, 2), "the first byte of %u", code);
+        CHECK_NUMBER(NEED_MORE, check_close_body(body, 1, 2), "the first byte of %u", code);
     }
 }
 
 static void a_close_body_is_empty_or_has_two_bytes_at_least(void)
 {
     const uint8_t byte = 0x03;
-    CHECK_NUMBER(DONE, judge_close_body(&byte, 0, 0), "empty");
-    CHECK_NUMBER(CLOSE_TRUNCATED, judge_close_body(&byte, 1, 1), "one byte");
-    CHECK_NUMBER(CLOSE_TRUNCATED, judge_close_body(&byte, 0, 1), "one byte, before it has come");
-    CHECK_NUMBER(NEED_MORE, judge_close_body(&byte, 0, 2), "two bytes, before they have come");
+    CHECK_NUMBER(DONE, check_close_body(&byte, 0, 0), "empty");
+    CHECK_NUMBER(CLOSE_TRUNCATED, check_close_body(&byte, 1, 1), "one byte");
+    CHECK_NUMBER(CLOSE_TRUNCATED, check_close_body(&byte, 0, 1), "one byte, before it has come");
+    CHECK_NUMBER(NEED_MORE, check_close_body(&byte, 0, 2), "two bytes, before they have come");
 }
 
 static void a_close_reason_is_utf8_and_refused_at_its_first_wrong_byte(void)
@@ -1067,7 +1070,7 @@ static void a_close_reason_is_utf8_and_refused_at_its_first_wrong_byte(void)
                 CHECK_NUMBER(!right               ? CLOSE_NOT_UTF8
                              : available < length ? NEED_MORE
                                                   : DONE,
-                             judge_close_body(body, available, length), "%zu of %zu bytes, byte %zu is ff",
+                             check_close_body(body, available, length), "%zu of %zu bytes, byte %zu is ff",
                              available, length, place);
             }
         }
@@ -1142,7 +1145,7 @@ static enum outcome parse_arrived(struct head *head, const char *bytes, size_t b
 {
     memcpy(arriving + before, bytes + before, arrived - before);
     memset(arriving + arrived, 0x01, 32);
-    return parse_head(head, arriving, arrived);
+    return head_parse(head, arriving, arrived);
 }
 
 static enum outcome parse_whole(struct head *head, const char *bytes, size_t length)
@@ -1151,7 +1154,7 @@ static enum outcome parse_whole(struct head *head, const char *bytes, size_t len
     return parse_arrived(head, bytes, 0, length);
 }
 
-static void check_text(struct text expected, struct text received, const char *what)
+static void check_text(struct slice expected, struct slice received, const char *what)
 {
     CHECK_BYTES(expected.bytes ? expected.bytes : "", expected.length, received.bytes ? received.bytes : "",
                 received.length, "%s", what);
@@ -1235,13 +1238,13 @@ static void the_fields_of_a_head_are_found_without_the_white_space_around_them(v
     CHECK_NUMBER(DONE, parse_whole(&head, BYTES(bytes)), "%s", bytes);
     CHECK_NUMBER(sizeof bytes - sizeof "behind", head.scanned, "%s", bytes);
     CHECK_NUMBER(1, head.minor_version, "%s", bytes);
-    check_text(TEXT_OF("GET"), head.method, "method");
-    check_text(TEXT_OF("/a/b?c"), head.target, "target");
-    check_text(TEXT_OF("/a/b"), head.path, "path");
+    check_text(SLICE_OF("GET"), head.method, "method");
+    check_text(SLICE_OF("/a/b?c"), head.target, "target");
+    check_text(SLICE_OF("/a/b"), head.path, "path");
     CHECK_NUMBER(COUNT_OF(fields), head.field_count, "%s", bytes);
     for (size_t i = 0; i < COUNT_OF(fields); i++) {
-        check_text(TEXT_OF(fields[i][0]), head.fields[i].name, "name");
-        check_text(TEXT_OF(fields[i][1]), head.fields[i].value, "value");
+        check_text(SLICE_OF(fields[i][0]), head.fields[i].name, "name");
+        check_text(SLICE_OF(fields[i][1]), head.fields[i].value, "value");
     }
 }
 
@@ -1368,10 +1371,10 @@ static void a_host_or_a_target_is_not_read_beyond_its_end(void)
     char *end = (char *)guarded(64) + 64;
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         for (size_t length = 0; length <= strlen(texts[i]); length++) {
-            struct text text = {texts[i], length};
-            struct text alone = {memcpy(end - length, texts[i], length), length};
-            struct head head = {.method = TEXT_OF("OPTIONS"), .target = text};
-            struct head head_alone = {.method = TEXT_OF("OPTIONS"), .target = alone};
+            struct slice text = {texts[i], length};
+            struct slice alone = {memcpy(end - length, texts[i], length), length};
+            struct head head = {.method = SLICE_OF("OPTIONS"), .target = text};
+            struct head head_alone = {.method = SLICE_OF("OPTIONS"), .target = alone};
             CHECK_NUMBER(is_host(alone), is_host(text), "%zu bytes of %s", length, texts[i]);
             CHECK_NUMBER(host_fault(alone), host_fault(text), "%zu bytes of %s", length, texts[i]);
             CHECK_NUMBER(parse_target(&head_alone), parse_target(&head), "%zu bytes of %s", length, texts[i]);
@@ -1382,8 +1385,8 @@ static void a_host_or_a_target_is_not_read_beyond_its_end(void)
 /* A head with a NUL is refused before its host is judged. */
 static void a_host_has_no_nul(void)
 {
-    CHECK(!is_host((struct text){BYTES("[::1\0]")}), "in an address");
-    CHECK(!is_host((struct text){BYTES("a\0b")}), "in a name");
+    CHECK(!is_host((struct slice){BYTES("[::1\0]")}), "in an address");
+    CHECK(!is_host((struct slice){BYTES("a\0b")}), "in a name");
 }
 
 /* ---- Handshake -------------------------------------------------------------------------------------- */
@@ -1393,9 +1396,9 @@ static void a_key_is_22_characters_of_base64_and_two_equals_signs(void)
     static const char key[] = "dGhlIHNhbXBsZSBub25jZQ==";
     char changed[sizeof key];
     for (size_t length = 0; length < KEY_LENGTH; length++)
-        CHECK(!is_key((struct text){key, length}), "%zu characters", length);
-    CHECK(is_key(TEXT_OF(key)), "%s", key);
-    CHECK(!is_key(TEXT_OF("dGhlIHNhbXBsZSBub25jZQ===")), "25 characters");
+        CHECK(!is_key((struct slice){key, length}), "%zu characters", length);
+    CHECK(is_key(SLICE_OF(key)), "%s", key);
+    CHECK(!is_key(SLICE_OF("dGhlIHNhbXBsZSBub25jZQ===")), "25 characters");
     for (size_t place = 0; place < KEY_LENGTH; place++)
         for (int byte = 0; byte < 256; byte++) {
             bool digit = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
@@ -1403,7 +1406,7 @@ static void a_key_is_22_characters_of_base64_and_two_equals_signs(void)
             bool due = place >= 22 ? byte == '=' : digit;
             memcpy(changed, key, sizeof key);
             changed[place] = (char)byte;
-            CHECK_NUMBER(due, is_key((struct text){changed, KEY_LENGTH}), "character %zu is %02x", place,
+            CHECK_NUMBER(due, is_key((struct slice){changed, KEY_LENGTH}), "character %zu is %02x", place,
                          (unsigned)byte);
         }
 }
@@ -1519,7 +1522,8 @@ static const char *negotiate(const char *const *values, size_t count, bool wante
     struct head head = {.field_count = count};
     struct compression chosen;
     for (size_t i = 0; i < count; i++)
-        head.fields[i] = (struct field){TEXT_OF("sec-websocket-extensions"), trimmed(TEXT_OF(values[i]))};
+        head.fields[i] =
+            (struct field){SLICE_OF("sec-websocket-extensions"), slice_trimmed(SLICE_OF(values[i]))};
     if (choose_compression(&head, wanted, &chosen) != DONE)
         return MALFORMED;
     memset(answer, 0xee, sizeof answer);
@@ -1655,7 +1659,7 @@ static ssize_t parse_proxy(const char *bytes, size_t length, struct address *pee
     if (length > 0)
         memcpy(copy, bytes, length);
     *peer = (struct address){.host = "198.51.100.9", .port = "9"};
-    ssize_t result = parse_proxy_header(copy, length, peer);
+    ssize_t result = proxy_parse_header(copy, length, peer);
     free(copy);
     return result;
 }
@@ -1844,7 +1848,7 @@ static void each_byte_is_of_the_classes_that_the_rfcs_name(void)
                       token[] = "!#$%&'*+-.^_`|~"; /* RFC 9110 section 5.6.2, besides digits and letters */
     for (int number = 0; number < 256; number++) {
         const char byte = (char)number, lower = (char)(number >= 'A' && number <= 'Z' ? number + 32 : number);
-        const struct text text = {&byte, 1};
+        const struct slice text = {&byte, 1};
         const char *place = number ? strchr(hex_digits, lower) : NULL;
         bool digit = number && strchr(digits, byte), letter = number && strchr(letters, byte);
         CHECK_NUMBER(place ? place - hex_digits : -1, hex_digit(byte), "%02x", number);
@@ -1853,23 +1857,24 @@ static void each_byte_is_of_the_classes_that_the_rfcs_name(void)
         CHECK_NUMBER(digit || letter || byte == '-' || byte == '/', is_alphanumeric_or(byte, "-/"), "%02x",
                      number);
         CHECK_NUMBER(digit || letter || (number && strchr(token, byte)), is_token(text), "%02x", number);
-        CHECK_NUMBER(number >= 0x21 && number <= 0x7e, is_visible(text, ""), "%02x", number);
-        CHECK_NUMBER(number >= 0x21 && number <= 0x7e && byte != '?', is_visible(text, "?"), "%02x", number);
+        CHECK_NUMBER(number >= 0x21 && number <= 0x7e, is_visible_except(text, ""), "%02x", number);
+        CHECK_NUMBER(number >= 0x21 && number <= 0x7e && byte != '?', is_visible_except(text, "?"), "%02x",
+                     number);
         for (int other = 1; other < 256; other++) {
             const char string[] = {(char)other, '\0'};
             bool same = other == number || (letter && (other ^ number) == 0x20);
-            CHECK_NUMBER(other == number, text_is(text, string), "%02x and %02x", number, other);
-            CHECK_NUMBER(same, text_is_any_case(text, string), "%02x and %02x", number, other);
+            CHECK_NUMBER(other == number, slice_is(text, string), "%02x and %02x", number, other);
+            CHECK_NUMBER(same, slice_is_any_case(text, string), "%02x and %02x", number, other);
         }
     }
-    CHECK(!is_number((struct text){"", 0}) && !is_token((struct text){"", 0}), "nothing is neither");
-    CHECK(is_number((struct text){"10", 2}) && !is_number((struct text){"1a", 2}), "all bytes count");
-    CHECK(is_token((struct text){"ab", 2}) && !is_token((struct text){"a b", 3}), "all bytes count");
-    CHECK(is_visible((struct text){"", 0}, "") && !is_visible((struct text){"a b", 3}, ""),
+    CHECK(!is_number((struct slice){"", 0}) && !is_token((struct slice){"", 0}), "nothing is neither");
+    CHECK(is_number((struct slice){"10", 2}) && !is_number((struct slice){"1a", 2}), "all bytes count");
+    CHECK(is_token((struct slice){"ab", 2}) && !is_token((struct slice){"a b", 3}), "all bytes count");
+    CHECK(is_visible_except((struct slice){"", 0}, "") && !is_visible_except((struct slice){"a b", 3}, ""),
           "all bytes count");
-    CHECK(!text_is((struct text){"ab", 2}, "a") && !text_is((struct text){"a", 1}, "ab"),
+    CHECK(!slice_is((struct slice){"ab", 2}, "a") && !slice_is((struct slice){"a", 1}, "ab"),
           "the length counts");
-    CHECK(!text_is_any_case((struct text){"Ab", 2}, "a"), "the length counts");
+    CHECK(!slice_is_any_case((struct slice){"Ab", 2}, "a"), "the length counts");
 }
 
 static void the_smaller_of_two_sizes_is_the_smaller(void)
@@ -1925,7 +1930,7 @@ static void a_name_of_a_host_may_have_whole_percent_encoded_bytes(void)
                 {"%", false},  {"%4", false},   {"%g0", false},  {"%0g", false},
                 {"a%", false}, {"%%41", false}, {"%41%", false}, {"%41%4", false}};
     for (size_t i = 0; i < COUNT_OF(rows); i++)
-        CHECK_NUMBER(rows[i].due, is_host(TEXT_OF(rows[i].host)), "%s", rows[i].host);
+        CHECK_NUMBER(rows[i].due, is_host(SLICE_OF(rows[i].host)), "%s", rows[i].host);
 }
 
 static void a_number_of_window_bits_has_no_leading_zero_and_two_digits_at_most(void)
@@ -1941,10 +1946,10 @@ static void a_number_of_window_bits_has_no_leading_zero_and_two_digits_at_most(v
                 right = right && digits[i] >= (i ? 1 : 2) && digits[i] <= 10;
                 due = 10 * due + digits[i] - 1;
             }
-            CHECK_NUMBER(right ? due : 0, parse_window_bits((struct text){string, (size_t)length}), "%.*s",
+            CHECK_NUMBER(right ? due : 0, parse_window_bits((struct slice){string, (size_t)length}), "%.*s",
                          length, string);
         }
-    CHECK_NUMBER(15, parse_window_bits((struct text){"\\1\\5", 4}), "escaped");
+    CHECK_NUMBER(15, parse_window_bits((struct slice){"\\1\\5", 4}), "escaped");
 }
 
 /* ---- Limits ------------------------------------------------------------------------------------------ */
@@ -1968,9 +1973,9 @@ static void each_limit_has_its_value(void)
         LIMIT(ORIGIN_MAX, 300),
         LIMIT(INPUT_SIZE, 256 << 10),
         LIMIT(OUTPUT_SIZE, 512 << 10),
-        LIMIT(COPY_MAX, 64 << 10),
-        LIMIT(SHORT_MAX, 256),
-        LIMIT(KEPT_MAX, 64 << 10),
+        LIMIT(COPY_REPLY_MAX, 64 << 10),
+        LIMIT(SHORT_COPY_MAX, 256),
+        LIMIT(RESIDENT_MAX, 64 << 10),
         LIMIT(HUGE_PAGE, 2 << 20),
         LIMIT(PAGE_MAX, 64 << 10),
         LIMIT(BLOCK_SIZE, 4096),
@@ -2047,10 +2052,10 @@ static void only_what_is_between_two_addresses_is_given_back_and_all_of_it_but_a
     static const size_t more[] = {0, 1, 4096, PAGE_MAX - 1};
     size_t size = 8 * PAGE_MAX;
     for (size_t i = 0; i < COUNT_OF(more) * COUNT_OF(more); i++) {
-        uint8_t *memory = map_memory(size);
+        uint8_t *memory = memory_map(size);
         size_t begin = PAGE_MAX + more[i % COUNT_OF(more)], end = 6 * PAGE_MAX + more[i / COUNT_OF(more)];
         memset(memory, 1, size);
-        release_between(memory + begin, memory + end);
+        memory_release(memory + begin, memory + end);
         size_t first = 0, last = size; /* of what is given back */
         while (first < size && memory[first] == 1)
             first++;
@@ -2058,9 +2063,9 @@ static void only_what_is_between_two_addresses_is_given_back_and_all_of_it_but_a
             last--;
         CHECK(begin <= first && first < begin + PAGE_MAX, "from %zu: %zu", begin, first);
         CHECK(last <= end && end < last + PAGE_MAX, "up to %zu: %zu", end, last);
-        release_between(memory + 100, memory + 200);
-        release_between(memory + 200, memory + 100);
-        release_between(memory + PAGE_MAX, memory + PAGE_MAX);
+        memory_release(memory + 100, memory + 200);
+        memory_release(memory + 200, memory + 100);
+        memory_release(memory + PAGE_MAX, memory + PAGE_MAX);
         CHECK_NUMBER(1, memory[150], "no whole page");
         munmap(memory, size);
     }
@@ -2068,7 +2073,7 @@ static void only_what_is_between_two_addresses_is_given_back_and_all_of_it_but_a
 
 static void both_buffers_go_back_but_for_what_waits_in_them(void)
 {
-    struct connection *c = (void *)map_memory(sizeof *c); /* of which an emulator gives pages back */
+    struct connection *c = (void *)memory_map(sizeof *c); /* of which an emulator gives pages back */
     struct stream *stream = &c->stream;
     const struct {
         const uint8_t *bytes;
@@ -2076,7 +2081,7 @@ static void both_buffers_go_back_but_for_what_waits_in_them(void)
     } rows[] = {{stream->input, sizeof stream->input, 100000},
                 {stream->output, sizeof stream->output, 150000}};
     c->message.limit = 1 << 20;
-    CHECK(map_message(&c->message), "memory for a message");
+    CHECK(message_map(&c->message), "memory for a message");
     memset(payload_end(&c->message), 1, 1 << 20);
     stream->input_start = 100;
     stream->input_end = rows[0].used;
@@ -2114,7 +2119,7 @@ static void the_first_four_mebibytes_at_most_are_small_pages_and_what_follows_hu
                                    1 << 24, (1 << 24) + 12288, (1 << 24) - 2 * PAGE_MAX};
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         size_t size = sizes[i];
-        uint8_t *memory = map_memory(size);
+        uint8_t *memory = memory_map(size);
         size_t small = small_size(memory);
         CHECK_NUMBER(0, (uintptr_t)memory % PAGE_MAX, "%zu bytes begin a page, whatever its size", size);
         CHECK(is_flagged(memory, " nr ") && is_flagged(memory, " wr ") && !is_flagged(memory, " ex "), "%zu",
@@ -2128,7 +2133,7 @@ static void the_first_four_mebibytes_at_most_are_small_pages_and_what_follows_hu
         munmap(memory, size);
     }
     errno = 0;
-    CHECK(!map_memory(SIZE_MAX - 3 * (size_t)PAGE_MAX) && errno == ENOMEM, "more than there is");
+    CHECK(!memory_map(SIZE_MAX - 3 * (size_t)PAGE_MAX) && errno == ENOMEM, "more than there is");
 }
 
 static void the_memory_of_a_message_goes_back_but_for_what_is_kept_and_what_is_in_use(void)
@@ -2145,12 +2150,12 @@ static void the_memory_of_a_message_goes_back_but_for_what_is_kept_and_what_is_i
         {131072 - 265, 196608},
     };
     struct message message = {.limit = 1 << 20};
-    CHECK(map_message(&message), "memory for a message");
+    CHECK(message_map(&message), "memory for a message");
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         size_t kept = 0, size = memory_size(&message);
         memset(message.memory, 1, size);
         message.length = rows[i].length;
-        release_message(&message);
+        message_release(&message);
         while (kept < size && message.memory[kept])
             kept++;
         CHECK_NUMBER(rows[i].kept, kept, "a message of %zu bytes so far", (size_t)rows[i].length);
@@ -2178,15 +2183,15 @@ static void zlib_gets_its_memory_in_whole_cache_lines_as_long_as_there_is_some(v
     static uint8_t memory[CODEC_MEMORY];
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct arena arena = {.memory = memory, .used = 640};
-        void *piece = take_from_arena(&arena, rows[i].items, rows[i].size);
+        void *piece = arena_allocate(&arena, rows[i].items, rows[i].size);
         CHECK(piece == memory + 640, "%u times %u bytes", rows[i].items, rows[i].size);
         CHECK_NUMBER(640 + rows[i].taken, arena.used, "%u times %u bytes", rows[i].items, rows[i].size);
     }
     struct arena arena = {.memory = memory, .used = 64};
     errno = 0;
-    CHECK(!take_from_arena(&arena, 1, CODEC_MEMORY - 63) && errno == ENOMEM && arena.used == 64, "too much");
-    CHECK(take_from_arena(&arena, 1, CODEC_MEMORY - 64) == memory + 64, "all that is left");
-    CHECK(!take_from_arena(&arena, 1, 1), "one byte more");
+    CHECK(!arena_allocate(&arena, 1, CODEC_MEMORY - 63) && errno == ENOMEM && arena.used == 64, "too much");
+    CHECK(arena_allocate(&arena, 1, CODEC_MEMORY - 64) == memory + 64, "all that is left");
+    CHECK(!arena_allocate(&arena, 1, 1), "one byte more");
 }
 
 /* ---- Options ---------------------------------------------------------------------------------------- */
@@ -2207,7 +2212,7 @@ static bool parse_words(struct options *into, const char *first, ...)
     va_end(words);
     memset(into, 0xee, sizeof *into);
     *complaint = '\0';
-    return parse_options(count, (char **)(uintptr_t)arguments, into, complaint);
+    return options_parse(count, (char **)(uintptr_t)arguments, into, complaint);
 }
 
 #define PARSE(...) parse_words(&into, __VA_ARGS__, NULL)
@@ -2408,7 +2413,7 @@ static void a_repeatable_option_is_taken_64_times(void)
         struct options into;
         for (int i = 1; i <= count; i++)
             arguments[i] = "-p/a";
-        CHECK_NUMBER(count <= 64, parse_options(1 + count, (char **)(uintptr_t)arguments, &into, complaint),
+        CHECK_NUMBER(count <= 64, options_parse(1 + count, (char **)(uintptr_t)arguments, &into, complaint),
                      "%d times", count);
         CHECK(count <= 64 || strstr(complaint, "64 times"), "'%s'", complaint);
     }
@@ -2645,9 +2650,9 @@ static void what_is_logged_is_printable_ascii_without_quotes(void)
             sprintf(due, "a%cz", byte);
         else
             sprintf(due, "a\\x%02xz", (unsigned)byte);
-        CHECK_STRING(due, escaped((struct text){text, sizeof text}, into), "byte %02x", (unsigned)byte);
+        CHECK_STRING(due, escaped((struct slice){text, sizeof text}, into), "byte %02x", (unsigned)byte);
     }
-    CHECK_STRING("", escaped((struct text){NULL, 0}, into), "nothing");
+    CHECK_STRING("", escaped((struct slice){NULL, 0}, into), "nothing");
 }
 
 static void what_is_logged_is_cut_after_256_bytes(void)
@@ -2663,7 +2668,7 @@ static void what_is_logged_is_cut_after_256_bytes(void)
                            : sprintf(end, "\\x%02x", (unsigned)byte);
             if (length > LOGGED_MAX)
                 strcpy(end, "...");
-            CHECK_STRING(due, escaped((struct text){text, length}, into), "%zu times %02x", length,
+            CHECK_STRING(due, escaped((struct slice){text, length}, into), "%zu times %02x", length,
                          (unsigned)byte);
             free(into);
         }
@@ -2795,7 +2800,7 @@ static void the_time_is_that_of_the_monotonic_clock_in_microseconds(void)
     for (int i = 0; i < 1000; i++) {
         struct timespec before, after;
         clock_gettime(CLOCK_MONOTONIC, &before);
-        int64_t time = now();
+        int64_t time = clock_now();
         clock_gettime(CLOCK_MONOTONIC, &after);
         CHECK((int64_t)before.tv_sec * 1000000 + before.tv_nsec / 1000 <= time &&
                   time <= (int64_t)after.tv_sec * 1000000 + after.tv_nsec / 1000,
@@ -2848,27 +2853,27 @@ static void a_signal_that_stops_it_arms_the_timer_unless_that_bounds_the_log(voi
 static void the_timer_is_set_for_an_earlier_deadline_only_or_when_it_has_run_out(void)
 {
     static struct stream stream;
-    const int64_t hour = 3600 * SECOND, begin = now();
+    const int64_t hour = 3600 * SECOND, begin = clock_now();
     signal(SIGALRM, note_expiry);
     armed_for = NEVER;
     expired = 0;
-    CHECK(arm(begin + 2 * hour), "the first deadline");
+    CHECK(clock_arm(begin + 2 * hour), "the first deadline");
     check_timer(2 * hour, 2 * hour - 60 * SECOND, 20000, "two hours");
-    CHECK(arm(begin + 3 * hour) && armed_for == begin + 2 * hour, "a later deadline");
-    CHECK(arm(begin + hour) && armed_for == begin + hour, "an earlier one");
+    CHECK(clock_arm(begin + 3 * hour) && armed_for == begin + 2 * hour, "a later deadline");
+    CHECK(clock_arm(begin + hour) && armed_for == begin + hour, "an earlier one");
     check_timer(hour, hour - 60 * SECOND, 20000, "an hour");
     set_timer(2 * hour);
-    CHECK(arm(begin + hour), "the same one");
+    CHECK(clock_arm(begin + hour), "the same one");
     check_timer(2 * hour, 2 * hour - 60 * SECOND, 20000, "it is not set anew");
     expired = 1;
-    CHECK(arm(begin + 3 * hour) && armed_for == begin + 3 * hour && !expired, "when it has expired");
+    CHECK(clock_arm(begin + 3 * hour) && armed_for == begin + 3 * hour && !expired, "when it has expired");
     check_timer(3 * hour, 3 * hour - 60 * SECOND, 20000, "three hours");
     expired = 1;
-    CHECK(arm(NEVER) && armed_for == NEVER && !expired, "no deadline");
+    CHECK(clock_arm(NEVER) && armed_for == NEVER && !expired, "no deadline");
     check_timer(0, 0, 0, "off");
     for (int64_t ago = 0; ago < 2; ago++) {
         expired = 0;
-        CHECK(arm(now() - ago), "a deadline that has passed");
+        CHECK(clock_arm(clock_now() - ago), "a deadline that has passed");
         check_timer(20000, 0, 20000, "at once");
         armed_for = NEVER;
     }
@@ -2886,7 +2891,7 @@ static void an_end_for_each_error_of_a_read_or_write(void)
         enum outcome due = error == ECONNRESET || error == EPIPE ? RESET : WRITE_FAILED;
         for (size_t i = 0; i < COUNT_OF(network); i++)
             due = error == network[i] ? NETWORK_LOST : due;
-        CHECK_NUMBER(due, end_of_error(error, WRITE_FAILED), "%s", strerror(error));
+        CHECK_NUMBER(due, outcome_of_error(error, WRITE_FAILED), "%s", strerror(error));
     }
 }
 
@@ -2915,7 +2920,7 @@ static void what_has_been_written_and_empty_parts_are_removed_from_the_front(voi
         int count = 3;
         for (size_t part = 0; part < 3; part++)
             parts[part] = (struct iovec){bytes + 5 * part, rows[i].lengths[part]};
-        CHECK_NUMBER(rows[i].left > 0, advance(&rest, &count, rows[i].written), "row %zu", i);
+        CHECK_NUMBER(rows[i].left > 0, skip_written(&rest, &count, rows[i].written), "row %zu", i);
         CHECK_NUMBER(rows[i].left, count, "row %zu", i);
         if (count == 0)
             continue;
@@ -2933,7 +2938,7 @@ static void what_does_not_fit_is_left_out_of_a_record_as_a_whole(void)
     memset(line, 'x', sizeof line - 1);
     filler[sizeof record->text - 8] = '\0';
     for (size_t over = 0; over < 2; over++) {
-        begin_record(record);
+        record_begin(record);
         CHECK(record->line_length == 0 && record->used == 0 && record->field_count == 0, "an empty record");
         ADD_TO_LINE(record, line);
         ADD_TO_LINE(record, over ? "abcde" : "abcd");
@@ -2953,7 +2958,7 @@ static void what_does_not_fit_is_left_out_of_a_record_as_a_whole(void)
         add_field(record, "", over ? "abcd" : "");
         CHECK_NUMBER(over ? 1 : 2, record->field_count, "nothing fits any more");
     }
-    begin_record(record);
+    record_begin(record);
     for (size_t i = 0; i < COUNT_OF(record->fields) + 2; i++)
         add_field(record, "N", about("%zu", i));
     CHECK_NUMBER(COUNT_OF(record->fields), record->field_count, "fields");
@@ -2964,9 +2969,9 @@ static void what_does_not_fit_is_left_out_of_a_record_as_a_whole(void)
 static void a_value_or_a_number_goes_into_the_line_and_the_fields(void)
 {
     static struct record record;
-    begin_record(&record);
-    record_text(&record, "key", "NAME", (struct text){"a\"b", 3});
-    record_text(&record, "none", "NONE", (struct text){"", 0});
+    record_begin(&record);
+    record_text(&record, "key", "NAME", (struct slice){"a\"b", 3});
+    record_text(&record, "none", "NONE", (struct slice){"", 0});
     record_number(&record, "count", "COUNT", UINT64_MAX);
     record_word(&record, "word", "WORD", "end-of-input");
     CHECK_STRING(" key=\"a\\\"b\" count=18446744073709551615 word=end-of-input", record.line, "the line");
@@ -2993,7 +2998,7 @@ static void a_record_begins_with_the_peer_and_its_port_if_it_has_one(void)
     static struct record record;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         const struct address *peer = &rows[i].peer;
-        begin_record(&record);
+        record_begin(&record);
         record_peer(&record, peer);
         CHECK_STRING(rows[i].line, record.line, "row %zu", i);
         CHECK_NUMBER(*peer->port ? 2 : 1, record.field_count, "%s", rows[i].line);
@@ -3018,7 +3023,7 @@ static void a_duration_is_recorded_in_seconds_and_for_the_journal_in_microsecond
     };
     static struct record record;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        begin_record(&record);
+        record_begin(&record);
         record_duration(&record, rows[i].duration);
         CHECK_STRING(rows[i].line, record.line, "row %zu", i);
         CHECK_NUMBER(strlen(rows[i].line), record.line_length, "row %zu", i);
@@ -3034,17 +3039,18 @@ static void a_write_is_interrupted_after_a_quarter_of_the_timeout_or_when_the_ti
     signal(SIGALRM, note_expiry);
     for (int64_t timeout = 0; timeout <= 4000; timeout += 1000)
         for (stopping = 0; stopping < 2; stopping++) {
-            stream = (struct stream){.time = now(), .stop_deadline = NEVER, .timeout = timeout * SECOND};
+            stream = (struct stream){.now = clock_now(), .stop_deadline = NEVER, .timeout = timeout * SECOND};
             armed_for = NEVER;
             expired = 1;
-            int64_t begin = now();
+            int64_t begin = clock_now();
             CHECK(arm_for_write(&stream), "timeout %d", (int)timeout);
             if (stopping) {
-                CHECK(begin + 2 * SECOND <= armed_for && armed_for <= now() + 2 * SECOND, "two seconds");
+                CHECK(begin + 2 * SECOND <= armed_for && armed_for <= clock_now() + 2 * SECOND,
+                      "two seconds");
                 CHECK_NUMBER(armed_for, stream.stop_deadline, "when it is over");
                 CHECK(arm_for_write(&stream) && stream.stop_deadline == armed_for, "no later one");
             } else {
-                CHECK_NUMBER(timeout ? stream.time + timeout * SECOND / 4 : NEVER, armed_for, "timeout %d",
+                CHECK_NUMBER(timeout ? stream.now + timeout * SECOND / 4 : NEVER, armed_for, "timeout %d",
                              (int)timeout);
                 CHECK_NUMBER(NEVER, stream.stop_deadline, "nothing stops it");
             }
@@ -3078,13 +3084,13 @@ static void a_peer_that_takes_nothing_has_the_timeout_from_when_it_last_took_som
     };
     static struct stream stream;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        int64_t begin = now(), taken = rows[i].taken < 0 ? NEVER : begin - rows[i].taken * SECOND;
+        int64_t begin = clock_now(), taken = rows[i].taken < 0 ? NEVER : begin - rows[i].taken * SECOND;
         stream.timeout = rows[i].timeout * SECOND;
-        stream.time = begin - rows[i].looked * SECOND;
+        stream.now = begin - rows[i].looked * SECOND;
         stream.stop_deadline = begin + rows[i].stop * SECOND;
         CHECK_NUMBER(rows[i].waits, may_wait_on(&stream, rows[i].written, &taken), "%s", rows[i].what);
-        CHECK(begin <= stream.time && stream.time <= now(), "%s: the time", rows[i].what);
-        CHECK(rows[i].taken_after ? taken == begin - rows[i].taken_after * SECOND : taken == stream.time,
+        CHECK(begin <= stream.now && stream.now <= clock_now(), "%s: the time", rows[i].what);
+        CHECK(rows[i].taken_after ? taken == begin - rows[i].taken_after * SECOND : taken == stream.now,
               "%s: when it took something", rows[i].what);
     }
 }
@@ -3094,8 +3100,8 @@ static void what_does_not_fit_into_the_output_leaves_first(void)
     static struct stream stream = {.lost = true, .lost_how = RESET}; /* so that nothing is written */
     for (size_t length = 0; length < 3; length++) {
         stream.output_used = OUTPUT_SIZE - 1;
-        CHECK(output_room(&stream, length) == stream.output + (length < 2 ? OUTPUT_SIZE - 1 : 0), "%zu bytes",
-              length);
+        CHECK(stream_reserve(&stream, length) == stream.output + (length < 2 ? OUTPUT_SIZE - 1 : 0),
+              "%zu bytes", length);
     }
 }
 
@@ -3111,7 +3117,7 @@ static void what_is_left_of_the_input_moves_to_its_front(void)
             memcpy(expected, stream.input + start, end - start);
             stream.input_start = start;
             stream.input_end = end;
-            move_to_front(&stream);
+            stream_move_to_front(&stream);
             CHECK_NUMBER(0, stream.input_start, "from %zu to %zu", start, end);
             CHECK_BYTES(expected, end - start, stream.input, stream.input_end, "from %zu to %zu", start, end);
         }
@@ -3196,7 +3202,7 @@ static void what_a_sentence_leaves_open_is_filled_in(void)
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char sentence[SENTENCE_SIZE];
-        make_sentence(rows[i].outcome, path_served(rows[i].options, "/"), page_served(rows[i].options),
+        make_sentence(rows[i].outcome, first_path(rows[i].options, "/"), page_hint(rows[i].options),
                       sentence);
         CHECK_STRING(rows[i].sentence, sentence, "%s", rows[i].what);
     }
@@ -3207,11 +3213,11 @@ static void the_path_that_is_named_is_the_first_one_or_what_stands_for_any(void)
 {
     static const struct options any = {.paths = {.any = true}},
                                 two = {.paths = {.count = 2, .names = {"/a", "/b"}}};
-    CHECK_STRING("/", path_served(&any, "/"), "any path");
-    CHECK_STRING("/socket", path_served(&any, "/socket"), "any path");
-    CHECK_STRING("/a", path_served(&two, "/"), "two paths");
-    CHECK_STRING(", or open the test page at / in a browser", page_served(&two), "with the page");
-    CHECK_STRING("", page_served(&(struct options){.no_page = true}), "without the page");
+    CHECK_STRING("/", first_path(&any, "/"), "any path");
+    CHECK_STRING("/socket", first_path(&any, "/socket"), "any path");
+    CHECK_STRING("/a", first_path(&two, "/"), "two paths");
+    CHECK_STRING(", or open the test page at / in a browser", page_hint(&two), "with the page");
+    CHECK_STRING("", page_hint(&(struct options){.no_page = true}), "without the page");
 }
 
 static int64_t jumped; /* how far the monotonic clock is ahead here, in microseconds */
@@ -3270,7 +3276,7 @@ static void a_log_that_took_too_long_is_blocked_for_good(void)
                               .blocked = blocked,
                               .journal_sendv = slow_journal,
                               .notify = slow_manager};
-            begin_record(&record);
+            record_begin(&record);
             log_record(&log, &record, LOG_NOTICE);
             CHECK_NUMBER(blocked || log_takes == LOG_TIME, log.blocked, "a record in %lld microseconds",
                          (long long)log_takes);
@@ -3422,7 +3428,7 @@ static void check_journal(struct connection *c, const char *names)
 static void the_journal_gets_every_field_of_the_longest_record(void)
 {
     static char bytes[LOGGED_MAX + 1];
-    const struct text longest = {memset(bytes, 0xff, sizeof bytes), sizeof bytes};
+    const struct slice longest = {memset(bytes, 0xff, sizeof bytes), sizeof bytes};
     static struct connection c;
     c.peer = (struct address){.host = "2001:db8::1", .port = "65535"};
     keep_value(&c.path, longest);
@@ -3452,15 +3458,15 @@ static void a_value_is_kept_with_one_byte_more_than_is_logged(void)
     fill((uint8_t *)bytes, sizeof bytes, utf8_patterns[4]);
     for (size_t length = 0; length <= sizeof bytes; length++) {
         struct value *value = calloc(1, sizeof *value); /* so that a sanitizer notices a write beyond it */
-        keep_value(value, (struct text){bytes, length});
+        keep_value(value, (struct slice){bytes, length});
         CHECK_BYTES(bytes, length < LOGGED_MAX + 1 ? length : LOGGED_MAX + 1, value->bytes, value->length,
                     "%zu bytes", length);
-        CHECK_STRING(escaped((struct text){bytes, length}, safe[0]), escaped(text_of(value), safe[1]),
+        CHECK_STRING(escaped((struct slice){bytes, length}, safe[0]), escaped(slice_of(value), safe[1]),
                      "%zu bytes, as they are logged", length);
         free(value);
     }
     struct value value = {0};
-    keep_value(&value, (struct text){NULL, 0});
+    keep_value(&value, (struct slice){NULL, 0});
     CHECK_NUMBER(0, value.length, "there was no request line");
 }
 
@@ -3481,8 +3487,8 @@ static void several_forwarded_fields_are_kept_as_one_list_and_win_over_the_older
         struct value value = {0};
         for (head.field_count = 0; head.field_count < 3 && rows[i].fields[head.field_count][0];
              head.field_count++)
-            head.fields[head.field_count] = (struct field){TEXT_OF(rows[i].fields[head.field_count][0]),
-                                                           TEXT_OF(rows[i].fields[head.field_count][1])};
+            head.fields[head.field_count] = (struct field){SLICE_OF(rows[i].fields[head.field_count][0]),
+                                                           SLICE_OF(rows[i].fields[head.field_count][1])};
         keep_forwarded(&value, &head);
         CHECK_BYTES(rows[i].due, strlen(rows[i].due), value.bytes, value.length, "row %zu", i);
     }
@@ -3491,8 +3497,8 @@ static void several_forwarded_fields_are_kept_as_one_list_and_win_over_the_older
     for (size_t length = 0; length <= sizeof bytes; length++) {
         struct head head = {.field_count = 2};
         struct value *value = calloc(1, sizeof *value);
-        head.fields[0] = (struct field){TEXT_OF("Forwarded"), {bytes, length}};
-        head.fields[1] = (struct field){TEXT_OF("Forwarded"), TEXT_OF("b")};
+        head.fields[0] = (struct field){SLICE_OF("Forwarded"), {bytes, length}};
+        head.fields[1] = (struct field){SLICE_OF("Forwarded"), SLICE_OF("b")};
         keep_forwarded(value, &head);
         size_t due = length + (length > 0 ? strlen(", b") : strlen("b"));
         CHECK_NUMBER(due < LOGGED_MAX + 1 ? due : LOGGED_MAX + 1, value->length, "%zu bytes, and b", length);
@@ -3518,7 +3524,7 @@ static void what_is_due_for_memory_brings_no_ping_where_none_are_wanted(void)
     static struct connection c;
     c.options = &options;
     for (options.timeout = 0; options.timeout <= 60 * SECOND; options.timeout += 60 * SECOND) {
-        c.stream.time = SECOND / 10;
+        c.stream.now = SECOND / 10;
         CHECK_NUMBER(DONE, note_silence(&c, SECOND / 10), "a tenth of a second");
         CHECK_NUMBER(0, c.stream.output_used, "bytes of Pings");
     }
@@ -3529,7 +3535,7 @@ static void prepare_inflating(struct connection *c)
 {
     c->options = &defaults;
     c->message.limit = defaults.max_message;
-    CHECK(map_message(&c->message) && begin_inflating(&c->codec, &c->message, &c->agreed), "memory");
+    CHECK(message_map(&c->message) && begin_inflating(&c->codec, &c->message, &c->agreed), "memory");
 }
 
 static void memory_is_due_a_tenth_of_a_second_after_the_last_compressed_message(void)
@@ -3538,16 +3544,16 @@ static void memory_is_due_a_tenth_of_a_second_after_the_last_compressed_message(
     prepare_inflating(&c);
     c.message.utf8 = UTF8_WHOLE;
     c.message.opcode = BINARY;
-    c.message.length = KEPT_MAX - REPLY_ROOM;
-    CHECK_NUMBER(DONE, echo_gathered(&c), "a message that fits what is kept");
+    c.message.length = RESIDENT_MAX - REPLY_ROOM;
+    CHECK_NUMBER(DONE, echo_message(&c), "a message that fits what is kept");
     CHECK_NUMBER(NEVER, c.message.release_at, "nothing is due after it");
     for (unsigned count = 1; count <= 2; count++) {
-        c.stream.time = 1000 * count;
+        c.stream.now = 1000 * count;
         c.message.opcode = TEXT;
         c.message.compressed = true;
         c.message.utf8 = UTF8_WHOLE;
-        CHECK_NUMBER(DONE, echo_gathered(&c), "an empty message");
-        CHECK_NUMBER(c.stream.time + 100000, c.message.release_at, "microseconds");
+        CHECK_NUMBER(DONE, echo_message(&c), "an empty message");
+        CHECK_NUMBER(c.stream.now + 100000, c.message.release_at, "microseconds");
         CHECK(c.messages == 1 + count && c.message.opcode == CONTINUATION && c.message.length == 0,
               "it is done");
     }
@@ -3588,7 +3594,7 @@ static void the_state_of_zlib_goes_back_where_no_later_message_needs_it(void)
         memset(c.codec.inflater_memory.memory, 1, 64);
         memset(c.codec.deflater_memory.memory, 1, 64);
         memset(c.codec.reply, 1, deflated_size(&c.message));
-        release_codec(&c.codec, &c.message, &c.agreed);
+        codec_release(&c.codec, &c.message, &c.agreed);
         CHECK_NUMBER(server ? 0 : 64, c.codec.deflater_memory.used, "server %d", server);
         CHECK_NUMBER(!server, c.codec.deflater_memory.memory[0], "server %d", server);
         CHECK_NUMBER(client && !inside ? 0 : 64, c.codec.inflater_memory.used, "client %d, inside %d", client,
@@ -3637,7 +3643,7 @@ static enum outcome be_silent(struct connection *c, const struct options *option
     *c = (struct connection){.options = options, .message.release_at = NEVER};
     for (; ending == DONE && rounds > 0; rounds--) {
         int64_t deadline = next_deadline(c);
-        c->stream.time = deadline + late;
+        c->stream.now = deadline + late;
         ending = note_silence(c, deadline);
     }
     return ending;
@@ -3654,7 +3660,7 @@ static void silence_brings_a_ping_every_interval_and_ends_at_the_timeout(void)
                 int64_t pings = options.ping_interval ? (options.timeout - 1) / options.ping_interval : 0;
                 CHECK_NUMBER(IDLE, be_silent(&c, &options, 100, late), "timeout %d, ping interval %d",
                              (int)options.timeout, (int)options.ping_interval);
-                CHECK_NUMBER(options.timeout, c.stream.time - c.silent_since, "ping interval %d",
+                CHECK_NUMBER(options.timeout, c.stream.now - c.silent_since, "ping interval %d",
                              (int)options.ping_interval);
                 CHECK_NUMBER(2 * pings, c.stream.output_used, "bytes of Pings, timeout %d, ping interval %d",
                              (int)options.timeout, (int)options.ping_interval);
@@ -3669,7 +3675,7 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     static const struct options options = {.timeout = 0, .ping_interval = 20 * SECOND};
     CHECK_NUMBER(DONE, be_silent(&c, &options, 1000, 0), "after 1000 deadlines");
     CHECK_NUMBER(2 * 1000, c.stream.output_used, "bytes of Pings");
-    CHECK_NUMBER(1000 * 20 * SECOND, c.stream.time, "time");
+    CHECK_NUMBER(1000 * 20 * SECOND, c.stream.now, "time");
 }
 
 static void a_silence_begins_anew_when_the_peer_was_heard_since(void)
