@@ -178,6 +178,7 @@ static enum outcome parse_target(struct head *head)
         rest = (struct slice){authority.bytes + authority.length, rest.length - 2 - authority.length};
     }
     head->path = slice_cut(&rest, '?');
+    head->query = rest;
     if (head->path.length == 0)
         head->path = SLICE_OF("/");
     return DONE;

@@ -27,6 +27,7 @@ struct head {
     unsigned skipped;  /* empty lines before the request line */
     int minor_version;
     struct slice method, target, path;
+    struct slice query; /* of the target, without its "?"; bytes is NULL if it has none */
     size_t field_count;
     struct field fields[FIELDS_MAX];
 };

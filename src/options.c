@@ -69,6 +69,12 @@ static bool parse_origin(const char *value, void *into)
            choices_add(into, value, false);
 }
 
+/* a path without a query; a target that begins with // could be taken for the address of another host */
+static bool parse_lab(const char *value, void *into)
+{
+    return *value == '/' && value[1] != '/' && parse_path(value, into);
+}
+
 /* any, none, or a token */
 static bool parse_subprotocol(const char *value, void *into)
 {
@@ -79,20 +85,9 @@ static bool parse_subprotocol(const char *value, void *into)
 static bool parse_prefix(const char *value, void *into)
 {
     struct prefix *prefix = into;
-    for (prefix->length = 0; *value; value++) {
-        char byte = *value;
-        if (byte == '%') {
-            int high = hex_digit(value[1]), low = high < 0 ? -1 : hex_digit(value[2]);
-            if (low < 0)
-                return false;
-            byte = (char)(high << 4 | low);
-            value += 2;
-        }
-        if (prefix->length == PREFIX_MAX)
-            return false;
-        prefix->bytes[prefix->length++] = byte;
-    }
-    return is_utf8((const uint8_t *)prefix->bytes, prefix->length);
+    ptrdiff_t length = percent_decode(SLICE_OF(value), false, prefix->bytes, PREFIX_MAX);
+    prefix->length = length > 0 ? (size_t)length : 0;
+    return length >= 0 && is_utf8((const uint8_t *)prefix->bytes, prefix->length);
 }
 
 /* bytes, with an optional K, M or G; 1 to 1G */
@@ -113,25 +108,7 @@ static bool parse_size(const char *value, void *into)
 /* seconds with an optional fraction, at most a year */
 static bool parse_duration(const char *value, void *into)
 {
-    int64_t *duration = into;
-    int64_t whole = 0, fraction = 0, unit = SECOND;
-    const char *next = value;
-    for (; *next >= '0' && *next <= '9'; next++)
-        if ((whole = whole * 10 + (*next - '0')) > DURATION_MAX / SECOND)
-            return false;
-    if (next == value)
-        return false;
-    if (*next == '.') {
-        if (next[1] == '\0')
-            return false;
-        for (next++; *next >= '0' && *next <= '9'; next++)
-            fraction += (*next - '0') * (unit /= 10);
-    }
-    *duration = whole * SECOND + fraction;
-    /* A duration below a microsecond is not 0, which would mean never. */
-    if (*duration == 0 && strpbrk(value, "123456789"))
-        *duration = 1;
-    return *next == '\0' && *duration <= DURATION_MAX;
+    return parse_seconds(value, DURATION_MAX, into);
 }
 
 /* the same, but not 0 */
@@ -196,6 +173,9 @@ const struct option_row option_rows[] = {
      NULL},
     {OPTION(0, "no-page", NULL, switch_on, no_page), "answer GET / with one line instead of the test page",
      NULL},
+    {OPTION(0, "lab", "PATH", parse_lab, labs), "serve PATH too, where the query asks for faults; repeatable",
+     "up to " STRING(CHOICES_MAX) " times a path of at most " STRING(
+         SERVED_PATH_MAX) " bytes that begins with one / and has no blank, ? or #"},
     {OPTION(0, "deflate", NULL, switch_on, deflate), "agree to permessage-deflate: RFC 7692", NULL},
     {OPTION(0, "log", "CHANNEL", parse_channel, log), "log to the journal, syslog or stderr (auto)",
      "auto, journal, syslog or stderr"},

@@ -36,7 +36,7 @@ struct prefix {
 };
 
 struct options {
-    struct choices paths, origins, subprotocols;
+    struct choices paths, origins, subprotocols, labs;
     struct prefix prefix;
     uint64_t max_message;           /* bytes */
     int64_t handshake_timeout;      /* microseconds, as the next two */

@@ -121,6 +121,20 @@ enum { ORDINARY, LOCAL_FAULT };
     X(EXTENSION_MALFORMED, 400, ORDINARY,                                                                    \
       "Sec-WebSocket-Extensions must be a list of names with parameters; see RFC 6455 section 9.1.")         \
     X(ORIGIN_FORBIDDEN, 403, ORDINARY, "Pages of this origin may not connect here.")                         \
+    X(LAB_WORD_UNKNOWN, 400, ORDINARY,                                                                       \
+      "A word in the query is unknown, empty or repeated; the lab knows %s.")                                \
+    X(LAB_VALUE_WRONG, 400, ORDINARY,                                                                        \
+      "A word in the query has a wrong value, none, or one where none belongs; the lab knows %s.")           \
+    X(LAB_STATUS_NOT_ALONE, 400, ORDINARY,                                                                   \
+      "In the query, status goes with no other word but delay; the lab knows %s.")                           \
+    X(LAB_TRIGGERS_NOTHING, 400, ORDINARY,                                                                   \
+      "In the query, after and count need raw, stall or close; the lab knows %s.")                           \
+    X(LAB_REASON_WITHOUT_CODE, 400, ORDINARY, "In the query, reason needs close=CODE; the lab knows %s.")    \
+    X(LAB_RESET_WITHOUT_TCP, 400, ORDINARY,                                                                  \
+      "In the query, close=reset needs a TCP connection, which this is not; the lab knows %s.")              \
+    X(LAB_HEADERS_FORBIDDEN, 403, ORDINARY,                                                                  \
+      "The lab shows headers to a page only if --origin names its origin.")                                  \
+    X(LAB, 0, ORDINARY, "ended as the query asked the lab to")                                               \
     X(CLOSED_BY_PEER, NO_STATUS, ORDINARY, "closed by the peer")                                             \
     X(STOPPED, GOING_AWAY, ORDINARY, "server is stopping")                                                   \
     X(IDLE, GOING_AWAY, ORDINARY, "nothing received in time")                                                \

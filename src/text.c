@@ -54,6 +54,48 @@ int hex_digit(char digit)
     return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
+ptrdiff_t percent_decode(struct slice text, bool plus, char *into, size_t size)
+{
+    size_t length = 0;
+    for (size_t i = 0; i < text.length; i++) {
+        char byte = plus && text.bytes[i] == '+' ? ' ' : text.bytes[i];
+        if (byte == '%') {
+            int high = i + 2 < text.length ? hex_digit(text.bytes[i + 1]) : -1;
+            int low = i + 2 < text.length ? hex_digit(text.bytes[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return -1;
+            byte = (char)(high << 4 | low);
+            i += 2;
+        }
+        if (length == size)
+            return -1;
+        into[length++] = byte;
+    }
+    return (ptrdiff_t)length;
+}
+
+bool parse_seconds(const char *string, int64_t most, int64_t *duration)
+{
+    int64_t whole = 0, fraction = 0, unit = SECOND;
+    const char *next = string;
+    for (; *next >= '0' && *next <= '9'; next++)
+        if ((whole = whole * 10 + (*next - '0')) > most / SECOND)
+            return false;
+    if (next == string)
+        return false;
+    if (*next == '.') {
+        if (next[1] == '\0')
+            return false;
+        for (next++; *next >= '0' && *next <= '9'; next++)
+            fraction += (*next - '0') * (unit /= 10);
+    }
+    *duration = whole * SECOND + fraction;
+    /* A duration below a microsecond is not 0, which would mean never. */
+    if (*duration == 0 && strpbrk(string, "123456789"))
+        *duration = 1;
+    return *next == '\0' && *duration <= most;
+}
+
 struct slice slice_trimmed(struct slice text)
 {
     while (text.length > 0 && (text.bytes[0] == ' ' || text.bytes[0] == '\t')) {

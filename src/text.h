@@ -9,6 +9,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include "basics.h"
 
 /* A part of a buffer, without a terminating NUL. */
 struct slice {
@@ -44,6 +47,18 @@ bool is_visible_except(struct slice text, const char *without);
 
 /* Returns the value of a hexadecimal digit, or -1. */
 int hex_digit(char digit);
+
+/*
+ * Decodes %HH, and with `plus` also "+" as a space, into a buffer of `size` bytes.  Returns the length of the
+ * result in bytes, or -1 if a % is not followed by two hexadecimal digits or the result does not fit.
+ */
+ptrdiff_t percent_decode(struct slice text, bool plus, char *into, size_t size);
+
+/*
+ * Parses seconds with an optional fraction, such as 10 or 0.5.  Sets microseconds, at least one unless all
+ * digits are 0.  Returns false if the string is malformed or the duration is longer than `most`.
+ */
+bool parse_seconds(const char *string, int64_t most, int64_t *duration);
 
 /* Returns text without the spaces and tabs around it. */
 struct slice slice_trimmed(struct slice text);
