@@ -78,6 +78,20 @@ bool clock_arm(int64_t deadline)
     return set_timer(deadline != NEVER && delay <= 0 ? 1 : delay) == 0; /* zero would disarm it */
 }
 
+bool clock_sleep_until(int64_t time)
+{
+    const struct timespec until = {.tv_sec = (time_t)(time / SECOND),
+                                   .tv_nsec = (long)(time % SECOND * 1000)};
+    int error = EINTR;
+    if (set_timer(0) < 0)
+        return false;
+    armed_for = NEVER;
+    while (!stopping && error == EINTR)
+        error = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+    errno = error;
+    return error == 0 || error == EINTR;
+}
+
 int64_t limit_log_time(void)
 {
     int64_t began = clock_now(); /* before the timer, or its expiry could look too early to be one */

@@ -19,6 +19,8 @@
  *
  *     arm ... signal, which arms for now ... read blocks ... expiry: EINTR
  *
+ * A sleep of the lab is the same with clock_nanosleep in place of the read; the timer is disarmed before it.
+ *
  * The log borrows the timer for the time that one line may take.
  */
 #ifndef CLOCK_H
@@ -45,6 +47,12 @@ void set_signals(void);
  * it.  Returns false with errno if the timer cannot be set.
  */
 bool clock_arm(int64_t deadline);
+
+/*
+ * Sleeps until a time of the monotonic clock, or until SIGTERM, SIGINT or SIGHUP; the timer is disarmed.
+ * Returns false with errno if the timer cannot be set, or clock_nanosleep(2) fails.
+ */
+bool clock_sleep_until(int64_t time);
 
 /*
  * Limits the time of what follows, up to end_log_limit: a log that blocks is interrupted.  Returns the

@@ -89,8 +89,13 @@ static void name_forbidden_call(int number, siginfo_t *info, void *context)
     ALLOW(sendmsg), ALLOW_IF(socket, ARGUMENT_IS(0, AF_UNIX)), ALLOW(getsockopt), ALLOW(getuid),             \
         ALLOW(geteuid), ALLOW(getgid), ALLOW(getegid), ALLOW_IF(prctl, ARGUMENT_IS(0, PR_GET_NAME))
 
-static const struct sock_filter echo_filter[] = {FILTER_BEGIN, ECHO_CALLS, REFUSE};
-static const struct sock_filter journal_filter[] = {FILTER_BEGIN, ECHO_CALLS, JOURNAL_CALLS, REFUSE};
+/* The sleep of the lab. */
+#define LAB_CALLS                                                                                            \
+    ALLOW_IF_BOTH(clock_nanosleep, ARGUMENT_IS(0, CLOCK_MONOTONIC), ARGUMENT_IS(1, TIMER_ABSTIME))
+
+static const struct sock_filter echo_filter[] = {FILTER_BEGIN, ECHO_CALLS, LAB_CALLS, REFUSE};
+static const struct sock_filter journal_filter[] = {FILTER_BEGIN, ECHO_CALLS, JOURNAL_CALLS, LAB_CALLS,
+                                                    REFUSE};
 
 /* Allows the calls above and nothing else.  Returns 0, or -1 with errno. */
 static int filter_calls(enum channel channel)

@@ -130,9 +130,11 @@ void prepare_stream(struct log *log, struct stream *stream, bool one_connection)
     stream->output_flags = make_blocking(log, STDOUT_FILENO);
     bool input_is_socket = is_connected_stream(log, STDIN_FILENO);
     stream->sockets = is_connected_stream(log, STDOUT_FILENO) && input_is_socket;
+    if (!stream->sockets)
+        return;
+    stream->tcp = setsockopt(STDOUT_FILENO, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0;
     /* Other sockets than TCP have no such option. */
-    if (stream->sockets && setsockopt(STDOUT_FILENO, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 &&
-        errno != EOPNOTSUPP && errno != ENOPROTOOPT)
+    if (!stream->tcp && errno != EOPNOTSUPP && errno != ENOPROTOOPT)
         fail(log, EX_OSERR, "cannot set TCP_NODELAY: %m");
 }
 

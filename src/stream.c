@@ -11,6 +11,9 @@
 #include "text.h"
 
 #define STOP_TIME (2 * SECOND) /* to finish writing when a signal stops the program */
+#define PAUSE (SECOND / 100)   /* between two slices of the output */
+
+enum { PAUSES_MAX = 1000 /* of one connection; afterwards writes are not sliced any more */ };
 
 /* Returns the end for an errno of read or write; `fault` is the end if the peer cannot have caused it. */
 static enum outcome outcome_of_error(int error, enum outcome fault)
@@ -116,13 +119,27 @@ static bool arm_for_write(struct stream *stream)
     return true;
 }
 
-/* Gives up a peer that does not read.  The linger of zero discards what it has not last_progress. */
+/* Makes the kernel discard unread output when the process ends.  Returns false with errno if it refuses. */
+static bool set_linger_of_zero(void)
+{
+    return setsockopt(STDOUT_FILENO, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
+                      sizeof(struct linger)) == 0;
+}
+
+/* Gives up a peer that does not read.  The linger of zero discards what it has not taken. */
 static void stream_give_up(struct stream *stream)
 {
     stream_lose(stream, NOT_READ);
-    if (stream->sockets && setsockopt(STDOUT_FILENO, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
-                                      sizeof(struct linger)) < 0)
+    if (stream->sockets && !set_linger_of_zero())
         stream_lose(stream, LINGER_FAILED);
+}
+
+bool stream_reset(struct stream *stream)
+{
+    stream->reset = true;
+    bool set = set_linger_of_zero();
+    stream_lose(stream, set ? RESET : LINGER_FAILED);
+    return set;
 }
 
 /* Removes what has been written, and empty parts, from the front.  Returns false when nothing is left. */
@@ -153,6 +170,37 @@ static bool may_wait_on(struct stream *stream, size_t written, int64_t *last_pro
            (stream->timeout == 0 || stream->now - *last_progress < stream->timeout);
 }
 
+bool stream_sleep_until(struct stream *stream, int64_t time)
+{
+    if (!stream->lost && !clock_sleep_until(time))
+        stream_lose(stream, CLOCK_FAILED);
+    stream->now = clock_now();
+    return !stream->lost;
+}
+
+/* Waits until the lab lets the next write begin.  Returns false if the connection is lost. */
+static bool wait_for_pace(struct stream *stream)
+{
+    struct pace *pace = &stream->pace;
+    bool slice_waits = pace->next_slice > pace->hold_until;
+    int64_t begin = slice_waits ? pace->next_slice : pace->hold_until;
+    stream->now = clock_now();
+    if (stream->now >= begin)
+        return true;
+    pace->pauses += slice_waits;
+    return stream_sleep_until(stream, begin);
+}
+
+/* Writes one slice of the first part, or all of it after PAUSES_MAX or a stop.  Returns as write(2) does. */
+static ssize_t write_slice(struct stream *stream, const struct iovec *part)
+{
+    struct pace *pace = &stream->pace;
+    bool sliced = pace->slice > 0 && pace->pauses < PAUSES_MAX && !stopping;
+    if (sliced)
+        pace->next_slice = stream->now + PAUSE;
+    return write(STDOUT_FILENO, part->iov_base, sliced ? smaller(part->iov_len, pace->slice) : part->iov_len);
+}
+
 /*
  * Writes all parts, unless the connection gets lost.  What a write has moved when it is interrupted counts as
  * last_progress at that time; a peer whose kernel takes nothing for the timeout is given up.
@@ -167,10 +215,13 @@ static void write_all(struct stream *stream, struct iovec *parts, int count)
             stream_give_up(stream);
             return;
         }
+        if (stream->paced && !wait_for_pace(stream))
+            return;
         if (!arm_for_write(stream))
             return;
-        ssize_t result = count == 1 ? write(STDOUT_FILENO, parts->iov_base, parts->iov_len)
-                                    : writev(STDOUT_FILENO, parts, count);
+        ssize_t result = stream->paced ? write_slice(stream, parts)
+                         : count == 1  ? write(STDOUT_FILENO, parts->iov_base, parts->iov_len)
+                                       : writev(STDOUT_FILENO, parts, count);
         if (result < 0 && !may_try_again(STDOUT_FILENO, stream->output_flags)) {
             stream_lose(stream, outcome_of_error(errno, WRITE_FAILED));
             return;

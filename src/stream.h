@@ -19,8 +19,19 @@ enum {
     OUTPUT_SIZE = 512 * 1024, /* bytes of answers that one write gathers at most */
 };
 
+/* What the lab does to writes; zeros do nothing. */
+struct pace {
+    size_t slice;       /* bytes that one write takes at most; 0: any number */
+    unsigned pauses;    /* that were made between slices */
+    int64_t next_slice; /* when the next one may be written */
+    int64_t hold_until; /* no write begins before */
+};
+
 struct stream {
     bool sockets; /* input and output are sockets */
+    bool tcp;     /* of TCP */
+    bool paced;   /* `pace` has an effect */
+    bool reset;   /* the connection ends with a reset */
     bool lost;    /* nothing more is read or written: `lost_how`, with the errno in `error` */
     bool closing; /* our last word is in the output; signals are ignored from now on */
     int input_flags, output_flags; /* of their descriptors, without O_NONBLOCK */
@@ -33,6 +44,7 @@ struct stream {
     uint64_t bytes_in, bytes_out;
     size_t input_start, input_end; /* what was read and not yet consumed lies between them */
     size_t output_used;
+    struct pace pace;
     uint8_t input[INPUT_SIZE];
     uint8_t output[OUTPUT_SIZE];
 };
@@ -63,6 +75,18 @@ void stream_flush(struct stream *stream);
 
 /* Writes the gathered output, and then `length` more bytes, without copying these. */
 void stream_flush_with(struct stream *stream, const void *more, size_t length);
+
+/*
+ * Sleeps until a time, or until a stop; neither reads nor writes.  Sets `now`.  Returns false if the
+ * connection is lost.
+ */
+bool stream_sleep_until(struct stream *stream, int64_t time);
+
+/*
+ * Makes the end of the process reset the connection: SO_LINGER of zero, socket(7).  Nothing more is read or
+ * written.  Returns false with errno in `error` if that fails.
+ */
+bool stream_reset(struct stream *stream);
 
 /*
  * Ends our side of the stream, which reaches the peer even while a service manager still holds the

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 
 import parts
 import pytest
@@ -73,6 +74,7 @@ def built(tmp_path, *flags, name="sandbox"):
 
 PROT_EXEC = 4
 PR_GET_NAME = 16
+TIMER_ABSTIME = 1
 
 ECHO_CALLS = {
     **dict.fromkeys([
@@ -82,6 +84,7 @@ ECHO_CALLS = {
     "fcntl": lambda _, command, __: command == fcntl.F_SETFL,
     "setsockopt": lambda _, level, option: (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER),
     "mmap": lambda _, __, protection: not protection & PROT_EXEC,
+    "clock_nanosleep": lambda clock, flags, _: (clock, flags) == (time.CLOCK_MONOTONIC, TIMER_ABSTIME),
 }
 
 JOURNAL_CALLS = {
