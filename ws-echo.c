@@ -38,8 +38,10 @@
 #include "closing.h"
 #include "connection.h"
 #include "echo.h"
+#include "lab.h"
 #include "proxy.h"
 #include "sandbox.h"
+#include "send.h"
 #include "start.h"
 
 _Static_assert(PROXY_BINARY_MAX + HEAD_MAX <= INPUT_SIZE, "one read takes what precedes the frames");
@@ -129,19 +131,22 @@ static enum outcome read_request(struct connection *c, struct agreement *agreed)
     keep_forwarded(&c->forwarded, head);
     if (outcome == DONE)
         outcome = check_request(head, c->options, agreed);
+    if (outcome == DONE)
+        outcome = lab_read_words(c);
     keep_value(&c->subprotocol, agreed->subprotocol);
     return outcome;
 }
 
 /* Puts the answer that opens the WebSocket into the output, and notes what was agreed to. */
-static void open_websocket(struct connection *c, const struct agreement *agreed)
+static void open_websocket(struct connection *c, struct agreement *agreed)
 {
     c->open = true;
     c->status = 101;
     c->agreed = agreed->compression;
     if (c->agreed.acceptable)
         describe_compression(&c->agreed, c->extension);
-    put_switching(&c->stream, &c->head, agreed->subprotocol, c->extension);
+    bool wrong_accept = lab_spoil_answer(c, &agreed->subprotocol);
+    put_switching(&c->stream, &c->head, agreed->subprotocol, c->extension, wrong_accept);
 }
 
 /* ---- The log ------------------------------------------------------------------------------------------- */
@@ -180,14 +185,14 @@ static void log_connection(struct connection *c, enum outcome outcome, int prior
     struct record record;
     char sentence[SENTENCE_SIZE], name[OUTCOME_NAME_SIZE];
     int64_t duration = clock_now() - c->started;
-    make_sentence(outcome, first_path(c->options, "/"), page_hint(c->options), sentence);
+    describe_end(outcome, c->options, sentence);
     name_outcome(outcome, name);
     record_begin(&record);
     record_peer(&record, &c->peer);
     record_text(&record, "path", "WS_PATH", slice_of(&c->path));
     if (c->status)
         record_number(&record, "status", "WS_STATUS", (uint64_t)c->status);
-    if (c->close_code)
+    if (c->has_close_code)
         record_number(&record, "close", "WS_CLOSE_CODE", c->close_code);
     record_text(&record, "reason", "WS_CLOSE_REASON", c->close_reason);
     record_text(&record, "end", "WS_END", SLICE_OF(sentence));
@@ -200,6 +205,7 @@ static void log_connection(struct connection *c, enum outcome outcome, int prior
     record_text(&record, "subprotocol", "WS_SUBPROTOCOL", slice_of(&c->subprotocol));
     record_text(&record, "extension", "WS_EXTENSIONS", SLICE_OF(c->extension));
     record_text(&record, "agent", "WS_USER_AGENT", slice_of(&c->user_agent));
+    record_text(&record, "lab", "WS_LAB", (struct slice){c->words.shown, c->words.shown_length});
     record_text(&record, "forwarded", "WS_FORWARDED", slice_of(&c->forwarded));
     if (!c->sandboxed)
         record_word(&record, "sandbox", "WS_SANDBOX", "partial");
@@ -214,9 +220,12 @@ static void log_connection(struct connection *c, enum outcome outcome, int prior
  */
 static enum outcome say_goodbye(struct connection *c, enum outcome outcome)
 {
+    bool withheld = outcome == CLOSED_BY_PEER && is_muted(c, CLOSE);
+    if (withheld)
+        outcome = withhold_close(c);
     if (outcomes[outcome].code >= 1000) {
         put_close(c, outcome);
-    } else {
+    } else if (outcome != LAB) { /* what the lab says is in the output already */
         c->status = outcomes[outcome].code;
         put_answer(&c->stream, &c->head, c->options, outcome);
     }
@@ -224,11 +233,11 @@ static enum outcome say_goodbye(struct connection *c, enum outcome outcome)
         log_head(c);
     c->stream.closing = true;
     stream_flush(&c->stream);
-    if (!expects_close(c, outcome))
+    if (!expects_close(c))
         stream_end_output(&c->stream);
     if (c->open)
         notify_status(c, "closing");
-    bool goodbye_sent = !c->stream.lost;
+    bool goodbye_sent = withheld || !c->stream.lost;
     if (goodbye_sent)
         await_peer(c, outcome);
     /* A peer that is gone is news only before our last word; a local fault always is. */
@@ -243,22 +252,24 @@ static enum outcome say_goodbye(struct connection *c, enum outcome outcome)
 static _Noreturn void conclude(struct connection *c, enum outcome outcome)
 {
     int error = c->stream.error;
-    if (outcomes[outcome].code > 0) {
+    if (outcomes[outcome].code > 0 || (outcome == LAB && !c->stream.reset)) {
         enum outcome ended = say_goodbye(c, outcome);
         error = ended == outcome ? error : c->stream.error;
         outcome = ended;
     } else if (c->log.verbose && !c->open) {
         log_head(c);
     }
-    if (c->stream.sockets)
+    if (c->stream.sockets && !c->stream.reset)
         shutdown(STDOUT_FILENO, SHUT_RDWR);
-    if (c->open && c->close_code == 0)
+    if (c->open && !c->has_close_code) {
+        c->has_close_code = true;
         c->close_code = ABNORMAL;
+    }
     bool local_fault = outcomes[outcome].local_fault;
     if (local_fault)
         log_line(&c->log, LOG_ERR, "%s: %s", outcomes[outcome].sentence, strerror(error));
-    bool health_check =
-        c->status == 200 || c->status == 204 || (c->status == 0 && c->nothing_received && !local_fault);
+    bool health_check = outcome == PAGE_SERVED || outcome == PATH_TOLD || outcome == METHODS_TOLD ||
+                        (c->status == 0 && c->nothing_received && !local_fault);
     if (health_check ? c->log.verbose : !c->options->quiet)
         log_connection(c, outcome, health_check ? LOG_DEBUG : LOG_NOTICE);
     exit(local_fault ? EX_OSERR : EXIT_SUCCESS);
@@ -270,16 +281,20 @@ static _Noreturn void serve(struct connection *c)
     struct agreement agreed = {.subprotocol = {"", 0}};
     c->started = c->stream.now = clock_now();
     c->stream.timeout = c->options->timeout;
-    c->stream.stop_deadline = c->message.release_at = NEVER;
+    c->stream.stop_deadline = c->message.release_at = c->lab.due_at = NEVER;
     c->message.limit = c->options->max_message;
     enum outcome outcome = read_request(c, &agreed);
+    if (outcome == DONE)
+        outcome = lab_before_answer(c);
     if (outcome == DONE) {
         open_websocket(c, &agreed);
+        outcome = lab_begin(c);
         if (c->log.verbose)
             log_head(c);
         notify_status(c, "echoing");
-        outcome = echo_messages(c);
     }
+    if (outcome == DONE)
+        outcome = echo_messages(c);
     conclude(c, outcome);
 }
 

@@ -15,24 +15,61 @@ _Static_assert(2 * PAGE_HEAD_MAX + sizeof PAGE + FILLED_IN_MAX <= OUTPUT_SIZE,
 /* Adds to the output, printf-like; it fits, as the limits ensure. */
 #define PUT(stream, ...) append((char *)(stream)->output, OUTPUT_SIZE, &(stream)->output_used, __VA_ARGS__)
 
-/* Returns the reason phrase of an HTTP status that is answered here: RFC 9110 section 15, RFC 6585. */
+/* Returns the reason phrase of an HTTP status: RFC 9110 section 15, RFC 6585; empty if there is none. */
 static const char *status_phrase(int status)
 {
-    switch (status) {
-    case 200: return "OK";
-    case 204: return "No Content";
-    case 400: return "Bad Request";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 414: return "URI Too Long";
-    case 426: return "Upgrade Required";
-    case 431: return "Request Header Fields Too Large";
-    case 501: return "Not Implemented";
-    case 505:
-    default: return "HTTP Version Not Supported";
-    }
+    static const struct {
+        uint16_t status;
+        char phrase[32];
+    } rows[] = {
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {203, "Non-Authoritative Information"},
+        {204, "No Content"},
+        {205, "Reset Content"},
+        {206, "Partial Content"},
+        {300, "Multiple Choices"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
+        {304, "Not Modified"},
+        {305, "Use Proxy"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {402, "Payment Required"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {407, "Proxy Authentication Required"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {410, "Gone"},
+        {411, "Length Required"},
+        {412, "Precondition Failed"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {416, "Range Not Satisfiable"},
+        {417, "Expectation Failed"},
+        {421, "Misdirected Request"},
+        {422, "Unprocessable Content"},
+        {426, "Upgrade Required"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (rows[i].status == status)
+            return rows[i].phrase;
+    return "";
 }
 
 /* Writes a string escaped for HTML, at most six times its size.  Returns the end. */
@@ -111,13 +148,39 @@ static const char *other_methods(const struct head *head, enum outcome outcome)
     return outcome == METHOD_NOT_ALLOWED && slice_is(head->method, "HEAD") ? ", OPTIONS" : ", HEAD, OPTIONS";
 }
 
+void describe_end(enum outcome outcome, const struct options *options, char sentence[static SENTENCE_SIZE])
+{
+    char words[WORDS_LIST_SIZE];
+    switch (outcome) {
+    case UPGRADE_REQUIRED: make_sentence(outcome, page_hint(options), sentence); break;
+    case LAB_WORD_UNKNOWN:
+    case LAB_VALUE_WRONG:
+    case LAB_STATUS_NOT_ALONE:
+    case LAB_TRIGGERS_NOTHING:
+    case LAB_REASON_WITHOUT_CODE:
+    case LAB_RESET_WITHOUT_TCP:
+        words_list(words);
+        make_sentence(outcome, words, sentence);
+        break;
+    default: make_sentence(outcome, first_path(options, "/"), sentence); break;
+    }
+}
+
+/* Puts the end of the fields, and one sentence as the content; a response to HEAD has the fields alone. */
+static void put_sentence(struct stream *stream, const char *sentence, bool with_content)
+{
+    PUT(stream, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n\r\n",
+        strlen(sentence) + 1);
+    if (with_content)
+        PUT(stream, "%s\n", sentence);
+}
+
 /* Puts one sentence: what was wrong and what would be right, or where the WebSocket is. */
-static void put_sentence(struct stream *stream, const struct head *head, const struct options *options,
-                         enum outcome outcome)
+static void put_outcome(struct stream *stream, const struct head *head, const struct options *options,
+                        enum outcome outcome)
 {
     char sentence[SENTENCE_SIZE];
     int status = outcomes[outcome].code;
-    make_sentence(outcome, first_path(options, "/"), page_hint(options), sentence);
     if (status == 204 || status == 405)
         PUT(stream, "Allow: GET%s\r\n", other_methods(head, outcome));
     if (status == 204) { /* it has no content: RFC 9110 section 15.3.5 */
@@ -128,19 +191,19 @@ static void put_sentence(struct stream *stream, const struct head *head, const s
         PUT(stream, "Upgrade: websocket\r\n");
     if (outcome == VERSION_NOT_13)
         PUT(stream, "Sec-WebSocket-Version: 13\r\n");
-    PUT(stream, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n\r\n",
-        strlen(sentence) + 1);
-    if (!is_head_request(stream, head))
-        PUT(stream, "%s\n", sentence);
+    describe_end(outcome, options, sentence);
+    put_sentence(stream, sentence, !is_head_request(stream, head));
 }
 
 void put_switching(struct stream *stream, const struct head *head, struct slice subprotocol,
-                   const char *extension)
+                   const char *extension, bool wrong_accept)
 {
     char accept[ACCEPT_LENGTH + 1];
     struct slice key;
     head_find_field(head, "Sec-WebSocket-Key", &key);
     make_accept(key, accept);
+    if (wrong_accept)
+        accept[0] = accept[0] == 'A' ? 'B' : 'A';
     PUT(stream, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
     PUT(stream, "Sec-WebSocket-Accept: %s\r\n", accept);
     if (subprotocol.length > 0)
@@ -150,20 +213,47 @@ void put_switching(struct stream *stream, const struct head *head, struct slice 
     PUT(stream, "\r\n");
 }
 
-void put_answer(struct stream *stream, const struct head *head, const struct options *options,
-                enum outcome outcome)
+/* Puts the status line and the fields that every answer has. */
+static void put_status(struct stream *stream, int status)
 {
     char date[sizeof "Sun, 06 Nov 1994 08:49:37 GMT"];
     struct timespec time;
     struct tm date_time;
-    int status = outcomes[outcome].code;
     /* gmtime_r may try to open the time zone's file; the sandbox forbids that, and UTC needs none. */
     clock_gettime(CLOCK_REALTIME, &time);
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&time.tv_sec, &date_time));
     PUT(stream, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %sclose\r\n", status, status_phrase(status), date,
         status == 426 ? "Upgrade, " : "");
+}
+
+void put_answer(struct stream *stream, const struct head *head, const struct options *options,
+                enum outcome outcome)
+{
+    put_status(stream, outcomes[outcome].code);
     if (outcome == PAGE_SERVED)
         put_page(stream, options, !slice_is(head->method, "HEAD"));
     else
-        put_sentence(stream, head, options, outcome);
+        put_outcome(stream, head, options, outcome);
+}
+
+void put_lab_answer(struct stream *stream, struct slice path, int status)
+{
+    static const struct {
+        int status;
+        char fields[40];
+    } rows[] = {
+        {401, "WWW-Authenticate: Bearer\r\n"},   {405, "Allow: GET\r\n"},
+        {407, "Proxy-Authenticate: Bearer\r\n"}, {426, "Upgrade: websocket\r\n"},
+        {205, "Content-Length: 0\r\n"},
+    };
+    put_status(stream, status);
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (rows[i].status == status)
+            PUT(stream, "%s", rows[i].fields);
+    if (status >= 300 && status < 400 && status != 304)
+        PUT(stream, "Location: %.*s\r\n", (int)path.length, path.bytes);
+    if (status == 204 || status == 205 || status == 304)
+        PUT(stream, "\r\n");
+    else
+        put_sentence(stream, "The query asked the lab for this status.", true);
 }

@@ -3,7 +3,7 @@
 
 #include "clock.h"
 #include "closing.h"
-#include "echo.h"
+#include "send.h"
 
 enum { CLOSING_MAX = 64 * 1024 * 1024 /* bytes read after our last word */ };
 
@@ -14,7 +14,10 @@ void put_close(struct connection *c, enum outcome outcome)
 {
     uint8_t body[CONTROL_PAYLOAD_MAX];
     size_t length = 0;
+    if (outcome == CLOSED_BY_PEER && is_muted(c, CLOSE))
+        return;
     if (outcome != CLOSED_BY_PEER) {
+        c->has_close_code = true;
         c->close_code = outcomes[outcome].code;
         c->close_reason = SLICE_OF(outcomes[outcome].sentence);
     }
@@ -24,12 +27,13 @@ void put_close(struct connection *c, enum outcome outcome)
         memcpy(body + length, c->close_reason.bytes, c->close_reason.length);
         length += c->close_reason.length;
     }
+    c->close_sent = true;
     put_control(c, CLOSE, body, length);
 }
 
-bool expects_close(const struct connection *c, enum outcome outcome)
+bool expects_close(const struct connection *c)
 {
-    return c->stream.sockets && outcomes[outcome].code >= 1000 && !c->close_received;
+    return c->stream.sockets && c->close_sent && !c->close_received;
 }
 
 /*
@@ -100,6 +104,21 @@ static void skip_to_close(struct connection *c)
     }
 }
 
+enum outcome withhold_close(struct connection *c)
+{
+    enum arrival arrival = BYTES;
+    stream_flush(&c->stream);
+    if (c->log.verbose)
+        log_frame(c, "muted", FIN | CLOSE, c->close_code == NO_STATUS ? 0 : 2 + c->close_reason.length, NULL);
+    c->stream.now = clock_now();
+    int64_t deadline = c->options->timeout > 0 ? c->stream.now + c->options->timeout : NEVER;
+    while (arrival == BYTES) {
+        c->stream.input_start = c->stream.input_end = 0;
+        arrival = c->stream.now < deadline ? stream_receive(&c->stream, deadline) : DUE;
+    }
+    return arrival == STOP ? STOPPED : CLOSED_BY_PEER;
+}
+
 void await_peer(struct connection *c, enum outcome outcome)
 {
     if (!c->stream.sockets) /* a pipe cannot be reset */
@@ -107,7 +126,7 @@ void await_peer(struct connection *c, enum outcome outcome)
     c->stream.now = clock_now();
     c->closing_deadline = c->stream.now + CLOSING_TIME;
     c->closing_limit = c->stream.bytes_in + CLOSING_MAX;
-    if (expects_close(c, outcome)) {
+    if (expects_close(c)) {
         if (outcomes[outcome].code == PROTOCOL_ERROR || outcomes[outcome].code == INVALID_PAYLOAD)
             discard_input(c, CLOSING_QUIET);
         else

@@ -19,6 +19,7 @@
 #include "outcome.h"
 #include "stream.h"
 #include "text.h"
+#include "words.h"
 
 /*
  * A value of the request that the record has, copied from the input: one byte more than is logged, and a
@@ -27,6 +28,19 @@
 struct value {
     size_t length;
     char bytes[LOGGED_MAX + 2];
+};
+
+/* What the lab does to the connection; zeros do nothing, except that nothing is due at NEVER. */
+struct lab {
+    bool takes_replies;  /* it mutes, holds, fragments or counts them */
+    uint16_t muted;      /* a bit for each opcode, 1 << TEXT and so on; CLOSE: the answer to the peer's */
+    int64_t latency;     /* of replies */
+    uint64_t held_input; /* stream.bytes_in when replies were held last: those of one read go out together */
+    uint64_t fragment;   /* bytes of payload in a frame of a reply; 0: any number */
+    uint64_t count_left; /* complete messages until the trigger; 0: it does not wait for them */
+    unsigned repeats;    /* of the hello, so far */
+    int64_t due_at;      /* when the earlier one of the next two is due */
+    int64_t trigger_at, repeat_at;
 };
 
 /*
@@ -54,10 +68,14 @@ struct connection {
     uint64_t messages; /* that were echoed */
 
     bool close_received; /* the peer's Close has come, whether it was right or not */
-    uint16_t close_code; /* of the first Close, whoever sent it; 0: there was none */
+    bool close_sent;     /* ours is in the output */
+    bool has_close_code;
+    uint16_t close_code; /* of the first Close, whoever sent it */
     struct slice close_reason;
     int64_t closing_deadline; /* set once our last word is written: until when the peer is read */
     uint64_t closing_limit;   /* the same for bytes_in */
+
+    struct lab lab;
 
     struct value path, origin, user_agent;
     struct head head; /* parts of the input, until more is read behind the request */
@@ -67,6 +85,7 @@ struct connection {
     char extension[EXTENSION_SIZE]; /* as it was answered */
     struct value subprotocol, forwarded;
     char peer_reason[CONTROL_PAYLOAD_MAX];
+    struct words words; /* of the lab */
 };
 
 #endif

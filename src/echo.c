@@ -6,42 +6,21 @@
 #include <syslog.h>
 
 #include "echo.h"
+#include "lab.h"
 #include "memory.h"
+#include "send.h"
 #include "utf8.h"
 
 enum {
-    SHORT_COPY_MAX = 256,       /* bytes; a call of memcpy costs more than to copy so many without one */
-    COPY_REPLY_MAX = 64 * 1024, /* bytes; a longer reply is written from where it was gathered */
-    RESIDENT_MAX = 64 * 1024,   /* bytes; a longer message's memory is given back */
+    RESIDENT_MAX = 64 * 1024, /* bytes; a longer message's memory is given back */
 };
 
 #define QUIET_TIME (SECOND / 10) /* after a large message, until its memory is given back */
-
-void log_frame(struct connection *c, const char *direction, uint8_t first, uint64_t length,
-               const uint8_t *body)
-{
-    uint8_t opcode = first & 0x0f;
-    char code[sizeof " code=65535"] = "";
-    if (opcode == CLOSE && length >= 2 && body)
-        snprintf(code, sizeof code, " code=%d", body[0] << 8 | body[1]);
-    log_line(&c->log, LOG_DEBUG, "%s %s fin=%d length=%" PRIu64 "%s%s", direction, opcode_names[opcode],
-             (first & FIN) != 0, length, first & RSV1 ? " compressed" : "", code);
-}
 
 /* Logs what a compressed message is when it is not compressed; the frames' lengths are those on the wire. */
 static void log_message_length(struct connection *c, const char *what, uint64_t length)
 {
     log_line(&c->log, LOG_DEBUG, "%s %s length=%" PRIu64, what, opcode_names[c->message.opcode], length);
-}
-
-void put_control(struct connection *c, uint8_t opcode, const uint8_t *payload, size_t length)
-{
-    uint8_t *frame = stream_reserve(&c->stream, REPLY_HEADER_MAX + length);
-    size_t header_length = frame_encode_header(frame, opcode, length);
-    copy_short(frame + header_length, payload, length);
-    c->stream.output_used += header_length + length;
-    if (c->log.verbose)
-        log_frame(c, "sent", frame[0], length, payload);
 }
 
 /* Echoes a message of one frame that is in the input as a whole, straight from input to output. */
@@ -72,13 +51,11 @@ static void release_idle_memory(struct connection *c)
     c->message.release_at = NEVER;
 }
 
-/* Echoes the gathered message, compressed if it came so. */
-static enum outcome echo_message(struct connection *c)
+/* Puts the reply to the message into the output, compressed if the message came so. */
+static enum outcome send_reply(struct connection *c)
 {
     struct message *message = &c->message;
     const struct prefix *prefix = &c->options->prefix;
-    if (message->utf8 != UTF8_WHOLE)
-        return TEXT_NOT_UTF8;
     struct reply reply = message->compressed ? deflate_reply(&c->codec, message, prefix, &c->agreed)
                                              : message_reply(message, prefix);
     if (!reply.bytes) {
@@ -87,26 +64,31 @@ static enum outcome echo_message(struct connection *c)
     }
     if (message->compressed && c->log.verbose)
         log_message_length(c, "deflated", message->length + prefix_length(prefix, message->opcode));
-    if (reply.length <= COPY_REPLY_MAX) {
-        uint8_t *to = stream_reserve(&c->stream, reply.length);
-        if (reply.length <= SHORT_COPY_MAX)
-            copy_short(to, reply.bytes, reply.length);
-        else
-            memcpy(to, reply.bytes, reply.length);
-        c->stream.output_used += reply.length;
-    } else {
-        stream_flush_with(&c->stream, reply.bytes, reply.length);
-    }
+    lab_hold_reply(c);
+    put_reply(c, &reply);
     if (c->stream.lost)
         return c->stream.lost_how;
     c->messages++;
-    if (c->log.verbose)
-        log_frame(c, "sent", reply.bytes[0], reply.payload_length, NULL);
+    return DONE;
+}
+
+/* Echoes the complete message, unless the lab mutes that. */
+static enum outcome echo_message(struct connection *c)
+{
+    struct message *message = &c->message;
+    bool muted = is_muted(c, message->opcode);
+    if (message->utf8 != UTF8_WHOLE)
+        return TEXT_NOT_UTF8;
+    if (muted && c->log.verbose)
+        log_message_length(c, "muted", message->length);
+    enum outcome outcome = muted ? DONE : send_reply(c);
+    if (outcome != DONE)
+        return outcome;
     if (message->length > RESIDENT_MAX || message->compressed)
         message->release_at = c->stream.now + QUIET_TIME;
     message->opcode = CONTINUATION;
     message->length = 0;
-    return DONE;
+    return lab_count_message(c);
 }
 
 /*
@@ -149,6 +131,7 @@ static enum outcome take_payload(struct connection *c, uint8_t *from, size_t len
 /* Notes the code and the reason of the peer's Close; section 7.1.5, 7.1.6. */
 static void note_close(struct connection *c, const uint8_t *body, size_t length)
 {
+    c->has_close_code = true;
     c->close_code = NO_STATUS;
     if (length >= 2) {
         c->close_code = (uint16_t)(body[0] << 8 | body[1]);
@@ -203,7 +186,8 @@ static enum outcome receive_data_frame(struct connection *c, struct frame *frame
     }
     if (available > frame->length)
         available = (size_t)frame->length;
-    if (frame->fin && first && !frame->compressed && available == frame->length) {
+    bool is_whole = frame->fin && first && available == frame->length;
+    if (is_whole && !frame->compressed && !c->lab.takes_replies) {
         stream->input_start += available;
         return echo_frame(c, frame, payload);
     }
@@ -252,10 +236,9 @@ static void note_heard(struct connection *c)
     c->pings = 0;
 }
 
-/* Returns when something is due if the peer stays silent: a Ping, the end, or memory to give back. */
-static int64_t next_deadline(const struct connection *c)
+/* Returns when something is due if the peer stays silent: a Ping, the end, or what is due at `deadline`. */
+static int64_t next_deadline(const struct connection *c, int64_t deadline)
 {
-    int64_t deadline = c->message.release_at;
     int64_t ping = c->silent_since + (c->pings + 1) * c->options->ping_interval;
     int64_t end = c->silent_since + c->options->timeout;
     if (c->options->ping_interval > 0 && ping < deadline)
@@ -280,15 +263,27 @@ static enum outcome note_silence(struct connection *c, int64_t deadline)
     return DONE;
 }
 
+/*
+ * Does what is due even while the peer is busy: gives memory back, and what the lab has scheduled.  Returns
+ * DONE, or how the connection ends.
+ */
+static enum outcome do_due(struct connection *c)
+{
+    if (c->stream.now >= c->message.release_at)
+        release_idle_memory(c);
+    return c->stream.now >= c->lab.due_at ? lab_act(c) : DONE;
+}
+
 /* Writes the output, then reads more.  Returns DONE, or how the connection ends. */
 static enum outcome receive_more(struct connection *c)
 {
     stream_flush(
         &c->stream); /* first: where it has to wait, the silence begins anew, and deadlines may pass */
-    if (c->stream.now >= c->message.release_at)
-        release_idle_memory(c);
+    int64_t due = c->message.release_at < c->lab.due_at ? c->message.release_at : c->lab.due_at;
+    if (c->stream.now >= due)
+        return do_due(c);
     note_heard(c);
-    int64_t deadline = next_deadline(c);
+    int64_t deadline = next_deadline(c, due);
     switch (stream_receive(&c->stream, deadline)) {
     case BYTES: return DONE;
     case END_OF_STREAM: return END_OF_INPUT;

@@ -16,13 +16,12 @@ void name_outcome(enum outcome outcome, char name[static OUTCOME_NAME_SIZE])
     *name = '\0';
 }
 
-void make_sentence(enum outcome outcome, const char *path, const char *page,
-                   char sentence[static SENTENCE_SIZE])
+void make_sentence(enum outcome outcome, const char *filling, char sentence[static SENTENCE_SIZE])
 {
     const char *whole = outcomes[outcome].sentence, *place = strstr(whole, "%s");
     if (place)
-        snprintf(sentence, SENTENCE_SIZE, "%.*s%s%s", (int)(place - whole), whole,
-                 outcome == UPGRADE_REQUIRED ? page : path, place + strlen("%s"));
+        snprintf(sentence, SENTENCE_SIZE, "%.*s%s%s", (int)(place - whole), whole, filling,
+                 place + strlen("%s"));
     else
         snprintf(sentence, SENTENCE_SIZE, "%s", whole);
 }

@@ -181,11 +181,7 @@ extern const struct outcome_row {
 /* Writes the stable name of an outcome: its identity in lower case with hyphens. */
 void name_outcome(enum outcome outcome, char name[static OUTCOME_NAME_SIZE]);
 
-/*
- * Writes the sentence of an outcome, with what is filled in at its %s, if it has one: `page`, which says
- * where the test page is, in UPGRADE_REQUIRED, or else `path`, which is served.
- */
-void make_sentence(enum outcome outcome, const char *path, const char *page,
-                   char sentence[static SENTENCE_SIZE]);
+/* Writes the sentence of an outcome, with `filling` at its %s, if it has one. */
+void make_sentence(enum outcome outcome, const char *filling, char sentence[static SENTENCE_SIZE]);
 
 #endif

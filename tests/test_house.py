@@ -25,9 +25,9 @@ FUNCTION_MAX = 60  # lines, from its name to its last brace
 # From the bottom; a room includes none of a floor above its own. The pure one is functions of their arguments, the
 # process knows descriptors, clock and log and nothing of WebSocket, and the connection puts them together.
 FLOORS = {
-    "pure": "basics text utf8 address outcome options proxy head extension handshake frame",
+    "pure": "basics text utf8 address outcome options proxy head extension handshake frame words",
     "process": "memory clock stream log start sandbox",
-    "connection": "connection message deflate echo closing answer ws-echo",
+    "connection": "connection message deflate send lab echo closing answer ws-echo",
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}
 
