@@ -1,28 +1,28 @@
 /*
  * ws-echo - a WebSocket (RFC 6455) echo server for one connection on standard input and output
  *
- * It never listens.  systemd (Accept=yes), xinetd, inetd, tcpserver, tcpsvd, socat or stunnel accept a
- * connection and start this program with it; it does the handshake, answers every text message X with
- * "server: X" and every binary message with itself, and ends with the connection:
+ * It does not listen.  systemd (Accept=yes), xinetd, inetd, tcpserver, tcpsvd, socat or stunnel accepts a
+ * connection and starts this program with it.  The program does the handshake, answers every text message X
+ * with "server: X", sends every binary message back unchanged, and exits when the connection ends:
  *
  *     systemd-socket-activate --accept --inetd --listen=8888 ws-echo
  *     new WebSocket('ws://localhost:8888/socket')                      in a browser's console
  *     ws-echo <recorded-request >answer                                in a test
  *
- * ws-echo --help lists the options, ws-echo(8) is the manual.  What can be relied on:
+ * ws-echo --help lists the options; ws-echo(8) is the manual.  The program guarantees:
  *
- *  1. Everything is bounded: each buffer, wait and count has a named limit, or one in the options.
- *  2. No memory is taken because of a number that the peer sent, only for bytes that have arrived.
- *  3. Before the first byte of the peer is read the program is no longer root and has given up every system
- *     call that an echo does not need (where the kernel has seccomp).
- *  4. A request head is read strictly; a refusal reflects none of its bytes.
- *  5. Nothing that the peer sent reaches the log unescaped, and no payload reaches it at all.
- *  6. The exit status is 0 for whatever a peer can cause; anything else is a local fault.
+ *  1. Each buffer, wait and count has a limit: a named constant or an option.
+ *  2. Memory grows with the bytes that have arrived, never with a length that the peer only announced.
+ *  3. Before the first byte of the peer is read, the program has given up root and, where the kernel has
+ *     seccomp, every system call that an echo does not need.
+ *  4. Request heads are parsed strictly, and no refusal contains a byte of the request.
+ *  5. Everything that the peer sent is escaped in the log, and payload is never logged.
+ *  6. Whatever the peer does, the exit status is 0; any other status means a local fault.
  *
- * This file is the life of the connection: start, request, echo, closing, record; main comes last. Everything
- * else has a room in src/, whose header says what it is for.  A room includes rooms of the levels below its
- * own only; all of them are compiled as one unit.  Section numbers are those of RFC 6455, unless another RFC
- * is named.
+ * This file is the life of the connection: start, request, echo, closing, record; main comes last.
+ * Everything else is in src/, in pairs of a header and a source that are called rooms.  The header of a room
+ * is its manual.  A room includes only rooms of lower levels.  All rooms are compiled as one translation
+ * unit.  Section numbers without an RFC are those of RFC 6455.
  */
 
 #include <stdio.h>
@@ -44,18 +44,19 @@
 #include "send.h"
 #include "start.h"
 
-_Static_assert(PROXY_BINARY_MAX + HEAD_MAX <= INPUT_SIZE, "one read takes what precedes the frames");
+_Static_assert(PROXY_BINARY_MAX + HEAD_MAX <= INPUT_SIZE, "the input buffer holds PROXY header and head");
 
 /* ---- The request --------------------------------------------------------------------------------------- */
 
 /*
- * Reads more of the request until the handshake's deadline.  Returns NEED_MORE, or how the connection ends.
+ * Reads more of the request, until the handshake's deadline.  Returns NEED_MORE if bytes came, or how the
+ * connection ends.
  */
 static enum outcome receive_request(struct connection *c)
 {
     int64_t deadline = c->started + c->options->handshake_timeout;
-    bool nothing_received = c->stream.input_end == 0; /* not counting a PROXY header */
-    switch (c->stream.now < deadline ? stream_receive(&c->stream, deadline) : DUE) {
+    bool nothing_received = c->stream.input_end == 0; /* a PROXY header has been removed from the input */
+    switch (c->stream.cached_now < deadline ? stream_receive(&c->stream, deadline) : DUE) {
     case BYTES: return NEED_MORE;
     case END_OF_STREAM: return nothing_received ? SILENCE : CUT_OFF;
     case DUE: return nothing_received ? SILENCE : HEAD_TIMEOUT;
@@ -64,7 +65,10 @@ static enum outcome receive_request(struct connection *c)
     }
 }
 
-/* Reads the PROXY header, if there has to be one.  Returns NEED_MORE, or how the request ends. */
+/*
+ * Reads the PROXY header if --proxy-protocol demands one.  Returns NEED_MORE once it is complete, or none is
+ * expected; otherwise how the connection ends.
+ */
 static enum outcome read_proxy_header(struct connection *c)
 {
     enum outcome outcome = NEED_MORE;
@@ -77,15 +81,15 @@ static enum outcome read_proxy_header(struct connection *c)
     if (length < 0)
         return c->stream.input[0] == TLS_HANDSHAKE ? TLS_HELLO : PROXY_MALFORMED;
     c->stream.input_start = (size_t)length;
-    stream_move_to_front(&c->stream); /* where the head begins, and stays until it has been answered */
+    stream_move_to_front(&c->stream); /* removes the header: the head begins at offset 0 */
     return outcome;
 }
 
 /*
- * Copies a value of the request for the record.  An empty one touches no memory, and may have no place: so
- * has the path where there is no request line.
+ * Copies a value of the request for the record.  An empty value is not copied: that would touch a page of
+ * memory for nothing, and text.bytes may be NULL (the path, if no request line was parsed).
  */
-static void keep_value(struct value *value, struct slice text)
+static void keep_value(struct kept_value *value, struct slice text)
 {
     if (text.length == 0)
         return;
@@ -94,10 +98,10 @@ static void keep_value(struct value *value, struct slice text)
 }
 
 /*
- * Keeps whom the request claims to be forwarded for: Forwarded (RFC 7239), or else X-Forwarded-For.  Several
- * fields are one list.
+ * Copies the client addresses that proxies have put into the request, for the record: Forwarded (RFC 7239),
+ * or else X-Forwarded-For.  Several fields form one list.
  */
-static void keep_forwarded(struct value *value, const struct head *head)
+static void keep_forwarded(struct kept_value *value, const struct head *head)
 {
     struct slice field;
     const char *name = head_find_field(head, "Forwarded", &field) > 0 ? "Forwarded" : "X-Forwarded-For";
@@ -110,7 +114,10 @@ static void keep_forwarded(struct value *value, const struct head *head)
     }
 }
 
-/* Reads the request up to the end of its head and judges it. */
+/*
+ * Reads the request head and checks it.  Returns DONE if the WebSocket is to be opened, or the outcome that
+ * refuses or ends the request.  Copies what the record needs.
+ */
 static enum outcome read_request(struct connection *c, struct agreement *agreed)
 {
     struct head *head = &c->head;
@@ -137,7 +144,7 @@ static enum outcome read_request(struct connection *c, struct agreement *agreed)
     return outcome;
 }
 
-/* Puts the answer that opens the WebSocket into the output, and notes what was agreed to. */
+/* Puts the 101 answer into the output, and stores what was agreed to. */
 static void open_websocket(struct connection *c, struct agreement *agreed)
 {
     c->open = true;
@@ -151,13 +158,16 @@ static void open_websocket(struct connection *c, struct agreement *agreed)
 
 /* ---- The log ------------------------------------------------------------------------------------------- */
 
-/* Returns a value of the request as text. */
-static struct slice slice_of(const struct value *value)
+/* Returns a copied value as a slice. */
+static struct slice slice_of(const struct kept_value *value)
 {
     return (struct slice){value->bytes, value->length};
 }
 
-/* Logs the fields of the request; the peer gets its answer before that. */
+/*
+ * Logs the fields of the request.  Flushes the output first: the log may block, and the peer should not wait
+ * for it.
+ */
 static void log_head(struct connection *c)
 {
     char name[ESCAPED_SIZE], value[sizeof name];
@@ -167,7 +177,7 @@ static void log_head(struct connection *c)
                  escaped(c->head.fields[i].value, value));
 }
 
-/* Tells systemctl status what the connection is doing; the peer gets its output before that. */
+/* Sets the status text that `systemctl status` shows.  Flushes the output first, like log_head. */
 static void notify_status(struct connection *c, const char *doing)
 {
     char path[ESCAPED_SIZE], status[2 * sizeof path];
@@ -179,7 +189,7 @@ static void notify_status(struct connection *c, const char *doing)
     log_status(&c->log, status);
 }
 
-/* Logs how the connection went. */
+/* Logs the record of the connection. */
 static void log_connection(struct connection *c, enum outcome outcome, int priority)
 {
     struct record record;
@@ -215,8 +225,8 @@ static void log_connection(struct connection *c, enum outcome outcome, int prior
 /* ---- The life of the connection ------------------------------------------------------------------------ */
 
 /*
- * Says our last word, an HTTP answer or a Close, and waits for the peer.  Returns how the connection ended
- * then.
+ * Sends our Close frame, or the HTTP answer to a request that opens no WebSocket, and waits for the peer to
+ * end.  Returns the final outcome: the one given, or why the connection was lost.
  */
 static enum outcome say_goodbye(struct connection *c, enum outcome outcome)
 {
@@ -240,14 +250,18 @@ static enum outcome say_goodbye(struct connection *c, enum outcome outcome)
     bool goodbye_sent = withheld || !c->stream.lost;
     if (goodbye_sent)
         await_peer(c, outcome);
-    /* A peer that is gone is news only before our last word; a local fault always is. */
+    /*
+     * If the connection is lost before our Close frame or answer is written, the loss becomes the outcome.
+     * Later only a local fault does: a peer may disappear after the goodbye.  If the outcome is a local fault
+     * already, it stays.
+     */
     bool lost = c->stream.lost && (!goodbye_sent || outcomes[c->stream.lost_how].local_fault);
     return lost && !outcomes[outcome].local_fault ? c->stream.lost_how : outcome;
 }
 
 /*
- * Ends the connection and the program, and leaves the record.  Health checks are worth one only when
- * everything is.
+ * Ends the connection, logs the record and exits.  Health checks (answers 200 and 204, and connections
+ * without a byte) are logged with --verbose only.
  */
 static _Noreturn void conclude(struct connection *c, enum outcome outcome)
 {
@@ -275,11 +289,11 @@ static _Noreturn void conclude(struct connection *c, enum outcome outcome)
     exit(local_fault ? EX_OSERR : EXIT_SUCCESS);
 }
 
-/* Serves a connection whose descriptors are prepared, from the first byte of the request to the record. */
+/* Serves the connection, whose descriptors are prepared, from the first byte of the request to the record. */
 static _Noreturn void serve(struct connection *c)
 {
     struct agreement agreed = {.subprotocol = {"", 0}};
-    c->started = c->stream.now = clock_now();
+    c->started = c->stream.cached_now = clock_now();
     c->stream.timeout = c->options->timeout;
     c->stream.stop_deadline = c->message.release_at = c->lab.due_at = NEVER;
     c->message.limit = c->options->max_message;
@@ -298,7 +312,10 @@ static _Noreturn void serve(struct connection *c)
     conclude(c, outcome);
 }
 
-/* The linker puts a common symbol behind all other data, so that this data shares a page with its front. */
+/*
+ * A common symbol is placed last in .bss, so that the members used by every connection, which come first,
+ * share a page with the other variables: this saves 4 KiB for each process.
+ */
 struct connection connection __attribute__((common, used));
 
 int main(int argc, char **argv)
@@ -307,11 +324,11 @@ int main(int argc, char **argv)
     struct connection *c = &connection;
 
     set_signals();
-    bool one_connection = find_connection();
+    bool listen_fds_valid = find_connection();
     read_command_line(&c->log, argc, argv, &options);
     c->options = &options;
     if (!options.check) {
-        prepare_stream(&c->log, &c->stream, one_connection);
+        prepare_stream(&c->log, &c->stream, listen_fds_valid);
         find_peer(&c->peer);
     }
     drop_root(&c->log, options.user);

@@ -6,16 +6,19 @@
 #include "answer.h"
 #include "page.h" /* PAGE, PAGE_SCRIPT_HASH, PAGE_STYLE_HASH: made of page.html by the Makefile */
 
-enum { PAGE_HEAD_MAX = 4096 /* bytes; the head of the answer that has the page */ };
+enum { PAGE_HEAD_MAX = 4096 /* bytes; of the answer with the page */ };
 
 #define FILLED_IN_MAX (6 * (SERVED_PATH_MAX + 1 + CHOICES_MAX * (ORIGIN_MAX + 1)) + 64) /* see put_page */
 _Static_assert(2 * PAGE_HEAD_MAX + sizeof PAGE + FILLED_IN_MAX <= OUTPUT_SIZE,
                "the page fits the output, filled in");
 
-/* Adds to the output, printf-like; it fits, as the limits ensure. */
+/*
+ * Appends to the output, printf-like.  The output buffer is large enough for any answer: see the assertion
+ * above.
+ */
 #define PUT(stream, ...) append((char *)(stream)->output, OUTPUT_SIZE, &(stream)->output_used, __VA_ARGS__)
 
-/* Returns the reason phrase of an HTTP status: RFC 9110 section 15, RFC 6585; empty if there is none. */
+/* Returns the reason phrase of an HTTP status: RFC 9110 section 15, RFC 6585; empty if it has none there. */
 static const char *status_phrase(int status)
 {
     static const struct {
@@ -72,7 +75,7 @@ static const char *status_phrase(int status)
     return "";
 }
 
-/* Writes a string escaped for HTML, at most six times its size.  Returns the end. */
+/* Writes a string escaped for HTML, at most six times as long, and a NUL.  Returns where the NUL is. */
 static char *escape_html(const char *string, char *into)
 {
     for (; *string; string++) {
@@ -86,8 +89,9 @@ static char *escape_html(const char *string, char *into)
 }
 
 /*
- * Writes the page.  The first path and the allowed origins, a blank before each, are filled in: the page
- * cannot see why a handshake was refused, and its own requests carry no Origin.  Returns the end.
+ * Writes the page and fills in the first WebSocket path and the allowed origins, each origin with a space in
+ * front.  JavaScript cannot see why a handshake failed, so the page compares its own origin with this list.
+ * Returns the end of the page.
  */
 static char *fill_in_page(const struct options *options, char *into)
 {
@@ -102,8 +106,8 @@ static char *fill_in_page(const struct options *options, char *into)
 }
 
 /*
- * Puts the page, or its fields alone.  It is made behind the place of its fields, since these have its
- * length.
+ * Puts the fields of the page and, if `with_content`, the page.  Content-Length comes before the page, so the
+ * page is first written PAGE_HEAD_MAX bytes further on, and moved to its place after the fields.
  */
 static void put_page(struct stream *stream, const struct options *options, bool with_content)
 {
@@ -127,8 +131,8 @@ static void put_page(struct stream *stream, const struct options *options, bool 
 }
 
 /*
- * Tells whether the method is HEAD, whose answer has no content: RFC 9110 section 9.3.2.  Where the request
- * line was refused before its end, its first bytes in the input tell.
+ * Tells whether the method is HEAD, whose answer has no content: RFC 9110 section 9.3.2.  If the request line
+ * was refused before it was complete, the method is looked up in the input.
  */
 static bool is_head_request(const struct stream *stream, const struct head *head)
 {
@@ -139,12 +143,12 @@ static bool is_head_request(const struct stream *stream, const struct head *head
            memcmp(stream->input + head->line_start, begin, strlen(begin)) == 0;
 }
 
-/* Returns the methods besides GET that are allowed at the path of a request, as Allow lists them. */
+/* Returns the methods besides GET that Allow lists for the path of the request. */
 static const char *other_methods(const struct head *head, enum outcome outcome)
 {
     if (!is_root(head->path))
         return "";
-    /* What is refused is HEAD for a WebSocket. */
+    /* HEAD is refused at / only if the request asks for a WebSocket; then Allow leaves it out. */
     return outcome == METHOD_NOT_ALLOWED && slice_is(head->method, "HEAD") ? ", OPTIONS" : ", HEAD, OPTIONS";
 }
 
@@ -175,7 +179,7 @@ static void put_sentence(struct stream *stream, const char *sentence, bool with_
         PUT(stream, "%s\n", sentence);
 }
 
-/* Puts one sentence: what was wrong and what would be right, or where the WebSocket is. */
+/* Puts the fields that the status needs and, as content, the outcome's sentence. */
 static void put_outcome(struct stream *stream, const struct head *head, const struct options *options,
                         enum outcome outcome)
 {
@@ -183,7 +187,7 @@ static void put_outcome(struct stream *stream, const struct head *head, const st
     int status = outcomes[outcome].code;
     if (status == 204 || status == 405)
         PUT(stream, "Allow: GET%s\r\n", other_methods(head, outcome));
-    if (status == 204) { /* it has no content: RFC 9110 section 15.3.5 */
+    if (status == 204) { /* 204 has no content: RFC 9110 section 15.3.5 */
         PUT(stream, "\r\n");
         return;
     }
@@ -219,7 +223,10 @@ static void put_status(struct stream *stream, int status)
     char date[sizeof "Sun, 06 Nov 1994 08:49:37 GMT"];
     struct timespec time;
     struct tm date_time;
-    /* gmtime_r may try to open the time zone's file; the sandbox forbids that, and UTC needs none. */
+    /*
+     * glibc's gmtime_r may try to open the time zone's file.  The sandbox forbids that, and UTC does not need
+     * it.
+     */
     clock_gettime(CLOCK_REALTIME, &time);
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&time.tv_sec, &date_time));
     PUT(stream, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %sclose\r\n", status, status_phrase(status), date,

@@ -1,7 +1,8 @@
 /*
- * answer - puts the one HTTP answer of a connection into the output
+ * answer - puts the HTTP answer of the connection into the output: there is exactly one request
  *
- * Nothing of the request is repeated but what was agreed to.
+ * No byte of the request is copied into an answer, except the subprotocol and the extension that were agreed
+ * to.
  */
 #ifndef ANSWER_H
 #define ANSWER_H
@@ -17,13 +18,17 @@
 void describe_end(enum outcome outcome, const struct options *options, char sentence[static SENTENCE_SIZE]);
 
 /*
- * Puts the answer that opens the WebSocket: section 4.2.2; `extension` is what was agreed to, as it is
- * answered, or empty.  The lab wants a Sec-WebSocket-Accept that is wrong.
+ * Puts 101 Switching Protocols: section 4.2.2.  `subprotocol` and `extension` are the values of
+ * Sec-WebSocket-Protocol and Sec-WebSocket-Extensions; where one is empty, its field is left out.
+ * `wrong_accept`: the lab was asked for a Sec-WebSocket-Accept that is not the key's.
  */
 void put_switching(struct stream *stream, const struct head *head, struct slice subprotocol,
                    const char *extension, bool wrong_accept);
 
-/* Puts the answer to a request that opens no WebSocket. */
+/*
+ * Puts the answer to any other request: the status, the fields and the sentence of the outcome, or the test
+ * page.
+ */
 void put_answer(struct stream *stream, const struct head *head, const struct options *options,
                 enum outcome outcome);
 

@@ -5,10 +5,13 @@
 #include "closing.h"
 #include "send.h"
 
-enum { CLOSING_MAX = 64 * 1024 * 1024 /* bytes read after our last word */ };
+enum { CLOSING_MAX = 64 * 1024 * 1024 /* bytes read after our Close frame or HTTP answer */ };
 
-#define CLOSING_TIME (2 * SECOND)   /* for the peer to end after our last word */
-#define CLOSING_QUIET (SECOND / 10) /* without a byte, after a Close that forbids to process the answer */
+#define CLOSING_TIME                                                                                         \
+    (2 * SECOND) /* from our Close frame or HTTP answer until we stop waiting for the peer                   \
+                  */
+#define CLOSING_QUIET                                                                                        \
+    (SECOND / 10) /* without a byte, after a Close with 1002 or 1007: then we end the output */
 
 void put_close(struct connection *c, enum outcome outcome)
 {
@@ -37,29 +40,29 @@ bool expects_close(const struct connection *c)
 }
 
 /*
- * Reads more of what the peer sends after our last word, as receive does.  Returns DUE also when the
- * peer has had CLOSING_TIME or has sent CLOSING_MAX bytes since then.
+ * Reads as stream_receive does, after our Close frame or HTTP answer.  Returns DUE also once CLOSING_TIME has
+ * passed or CLOSING_MAX bytes have come since.
  */
 static enum arrival receive_while_closing(struct connection *c, int64_t deadline)
 {
-    if (c->stream.now >= c->closing_deadline || c->stream.bytes_in >= c->closing_limit)
+    if (c->stream.cached_now >= c->drain_deadline || c->stream.bytes_in >= c->drain_limit)
         return DUE;
-    return stream_receive(&c->stream, deadline < c->closing_deadline ? deadline : c->closing_deadline);
+    return stream_receive(&c->stream, deadline < c->drain_deadline ? deadline : c->drain_deadline);
 }
 
 /*
- * Discards what the peer sends, until its end of the stream or until no byte has come for `quiet`
- * microseconds.
+ * Reads and discards until the end of the stream, the end of CLOSING_TIME, or `quiet` microseconds without a
+ * byte.
  */
 static void discard_input(struct connection *c, int64_t quiet)
 {
     do
         c->stream.input_start = c->stream.input_end = 0;
-    while (receive_while_closing(c, c->stream.now + quiet) == BYTES);
+    while (receive_while_closing(c, c->stream.cached_now + quiet) == BYTES);
 }
 
 /*
- * Logs the peer's Close, whose header is at the front of the input, with its code if that has come as well.
+ * Logs the peer's Close frame, whose header is at the start of the input, with its code if that has arrived.
  */
 static void log_skipped_close(struct connection *c, const struct frame *frame)
 {
@@ -73,8 +76,8 @@ static void log_skipped_close(struct connection *c, const struct frame *frame)
 }
 
 /*
- * Skips the peer's frames by their headers, until that of its Close, or what is no frame.  Whether a fragment
- * belongs to a message is not judged: the message that was refused may go on.
+ * Skips the peer's frames until the header of its Close, an invalid header, or the end.  The rest of a
+ * refused message may still arrive, so fragments are accepted in any order here.
  */
 static void skip_to_close(struct connection *c)
 {
@@ -110,22 +113,22 @@ enum outcome withhold_close(struct connection *c)
     stream_flush(&c->stream);
     if (c->log.verbose)
         log_frame(c, "muted", FIN | CLOSE, c->close_code == NO_STATUS ? 0 : 2 + c->close_reason.length, NULL);
-    c->stream.now = clock_now();
-    int64_t deadline = c->options->timeout > 0 ? c->stream.now + c->options->timeout : NEVER;
+    c->stream.cached_now = clock_now();
+    int64_t deadline = c->options->timeout > 0 ? c->stream.cached_now + c->options->timeout : NEVER;
     while (arrival == BYTES) {
         c->stream.input_start = c->stream.input_end = 0;
-        arrival = c->stream.now < deadline ? stream_receive(&c->stream, deadline) : DUE;
+        arrival = c->stream.cached_now < deadline ? stream_receive(&c->stream, deadline) : DUE;
     }
     return arrival == STOP ? STOPPED : CLOSED_BY_PEER;
 }
 
 void await_peer(struct connection *c, enum outcome outcome)
 {
-    if (!c->stream.sockets) /* a pipe cannot be reset */
+    if (!c->stream.sockets) /* only a socket can be reset */
         return;
-    c->stream.now = clock_now();
-    c->closing_deadline = c->stream.now + CLOSING_TIME;
-    c->closing_limit = c->stream.bytes_in + CLOSING_MAX;
+    c->stream.cached_now = clock_now();
+    c->drain_deadline = c->stream.cached_now + CLOSING_TIME;
+    c->drain_limit = c->stream.bytes_in + CLOSING_MAX;
     if (expects_close(c)) {
         if (outcomes[outcome].code == PROTOCOL_ERROR || outcomes[outcome].code == INVALID_PAYLOAD)
             discard_input(c, CLOSING_QUIET);

@@ -1,6 +1,4 @@
-/*
- * connection - the one connection of a process: what its rooms on the top floor share
- */
+/* connection - the state of the one connection of this process, shared by the rooms of the top floor */
 #ifndef CONNECTION_H
 #define CONNECTION_H
 
@@ -22,10 +20,10 @@
 #include "words.h"
 
 /*
- * A value of the request that the record has, copied from the input: one byte more than is logged, and a
- * NUL.
+ * A value of the request, copied from the input for the record: the bytes that are logged, one more, by which
+ * the log sees that it has to cut the value, and a NUL.
  */
-struct value {
+struct kept_value {
     size_t length;
     char bytes[LOGGED_MAX + 2];
 };
@@ -44,48 +42,49 @@ struct lab {
 };
 
 /*
- * Members share pages in this order: first what every connection touches, then the arrays of the head and the
- * stream, of which few connections touch more than the front, then what few connections touch at all.
+ * The order of the members saves memory, since the kernel adds a page when it is first touched: first what
+ * every connection uses, then large arrays of which most connections use the beginning only, then what few
+ * connections use.
  */
 struct connection {
     const struct options *options;
     struct log log;
     struct address peer;
-    bool sandboxed;        /* the filter of system calls is in force */
-    bool nothing_received; /* no byte of a request has come */
+    bool sandboxed;        /* the seccomp filter is installed */
+    bool nothing_received; /* no byte of a request has arrived */
     bool open;             /* the request was answered with 101 */
-    int status;            /* HTTP; 0: nothing was answered */
-    int64_t started;       /* as all times: microseconds of the monotonic clock */
+    int status;            /* HTTP status of the answer; 0: none was sent */
+    int64_t started;       /* all times here: monotonic clock, microseconds */
 
-    int64_t heard;        /* stream.heard, when the silence was last seen to begin anew */
-    int64_t silent_since; /* the same, less what this process was late */
-    unsigned pings;       /* sent in this silence */
+    int64_t counted_activity; /* the stream.last_activity that silent_since was last set to */
+    int64_t silent_since;     /* start of the peer's silence, moved forward by our own lateness */
+    unsigned pings;           /* sent since silent_since */
 
-    struct compression agreed;
-    struct frame frame;
-    uint64_t payload_left; /* of the data frame that is being gathered or skipped, bytes; 0: none is */
+    struct compression agreed; /* `acceptable`: permessage-deflate was negotiated */
+    struct frame frame;        /* the data frame whose payload is being received */
+    uint64_t payload_left;     /* bytes of that payload still to come; 0: the next byte begins a frame */
     struct message message;
-    uint64_t messages; /* that were echoed */
+    uint64_t messages; /* echoed so far */
 
-    bool close_received; /* the peer's Close has come, whether it was right or not */
-    bool close_sent;     /* ours is in the output */
-    bool has_close_code;
-    uint16_t close_code; /* of the first Close, whoever sent it */
+    bool close_received; /* the peer's Close has arrived, valid or not */
+    bool close_sent;     /* our Close is in the output, or written */
+    bool has_close_code; /* close_code is set */
+    uint16_t close_code; /* of the first Close frame, the peer's or ours */
     struct slice close_reason;
-    int64_t closing_deadline; /* set once our last word is written: until when the peer is read */
-    uint64_t closing_limit;   /* the same for bytes_in */
+    int64_t drain_deadline; /* after our Close frame or HTTP answer: when we stop reading from the peer */
+    uint64_t drain_limit;   /* and at which value of stream.bytes_in */
 
     struct lab lab;
 
-    struct value path, origin, user_agent;
-    struct head head; /* parts of the input, until more is read behind the request */
+    struct kept_value path, origin, user_agent;
+    struct head head; /* slices of stream.input, valid until more is read after the head */
     struct stream stream;
 
     struct codec codec;
-    char extension[EXTENSION_SIZE]; /* as it was answered */
-    struct value subprotocol, forwarded;
-    char peer_reason[CONTROL_PAYLOAD_MAX];
-    struct words words; /* of the lab */
+    char extension[EXTENSION_SIZE]; /* Sec-WebSocket-Extensions of our answer, or empty */
+    struct kept_value subprotocol, forwarded;
+    char peer_reason[CONTROL_PAYLOAD_MAX]; /* close_reason is in it if the peer closed first */
+    struct words words;                    /* what the query asked the lab for */
 };
 
 #endif

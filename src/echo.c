@@ -12,18 +12,21 @@
 #include "utf8.h"
 
 enum {
-    RESIDENT_MAX = 64 * 1024, /* bytes; a longer message's memory is given back */
+    RESIDENT_MAX = 64 * 1024, /* bytes; the memory of a longer message is released later */
 };
 
-#define QUIET_TIME (SECOND / 10) /* after a large message, until its memory is given back */
+#define QUIET_TIME (SECOND / 10) /* from the last large message until memory is released */
 
-/* Logs what a compressed message is when it is not compressed; the frames' lengths are those on the wire. */
+/* Logs the uncompressed length of a compressed message; log_frame logs the lengths on the wire. */
 static void log_message_length(struct connection *c, const char *what, uint64_t length)
 {
     log_line(&c->log, LOG_DEBUG, "%s %s length=%" PRIu64, what, opcode_names[c->message.opcode], length);
 }
 
-/* Echoes a message of one frame that is in the input as a whole, straight from input to output. */
+/*
+ * Echoes a message that is one complete frame in the input, directly from the input buffer to the output
+ * buffer.
+ */
 static enum outcome echo_frame(struct connection *c, struct frame *frame, const uint8_t *payload)
 {
     const struct prefix *prefix = &c->options->prefix;
@@ -40,7 +43,7 @@ static enum outcome echo_frame(struct connection *c, struct frame *frame, const 
     return DONE;
 }
 
-/* Gives back what large messages took, where nothing waits in it. */
+/* Releases all memory that large messages took, except where unconsumed bytes are. */
 static void release_idle_memory(struct connection *c)
 {
     struct stream *stream = &c->stream;
@@ -51,7 +54,7 @@ static void release_idle_memory(struct connection *c)
     c->message.release_at = NEVER;
 }
 
-/* Puts the reply to the message into the output, compressed if the message came so. */
+/* Puts the reply to the complete message into the output, compressed if the message was. */
 static enum outcome send_reply(struct connection *c)
 {
     struct message *message = &c->message;
@@ -85,15 +88,15 @@ static enum outcome echo_message(struct connection *c)
     if (outcome != DONE)
         return outcome;
     if (message->length > RESIDENT_MAX || message->compressed)
-        message->release_at = c->stream.now + QUIET_TIME;
+        message->release_at = c->stream.cached_now + QUIET_TIME;
     message->opcode = CONTINUATION;
     message->length = 0;
     return lab_count_message(c);
 }
 
 /*
- * Unmasks payload of a compressed message where it is, and inflates it; `last` tells that the message ends
- * with it.
+ * Unmasks payload of a compressed message in place and inflates it; `last`: the message ends with this
+ * payload.
  */
 static enum outcome take_compressed_payload(struct connection *c, uint8_t *payload, size_t length, bool last)
 {
@@ -107,18 +110,18 @@ static enum outcome take_compressed_payload(struct connection *c, uint8_t *paylo
 }
 
 /*
- * Gathers payload of the current data frame.  Returns DONE when the frame was whole, NEED_MORE, or what is
- * wrong.
+ * Adds `length` bytes of the current data frame's payload to the message and echoes the message if it is
+ * complete.  Returns DONE at the end of the frame, NEED_MORE before it, or how the connection ends.
  */
-static enum outcome take_payload(struct connection *c, uint8_t *from, size_t length)
+static enum outcome take_payload(struct connection *c, uint8_t *payload, size_t length)
 {
     struct message *message = &c->message;
     bool last = length == c->payload_left && c->frame.fin;
     enum outcome outcome = DONE;
     if (message->compressed)
-        outcome = take_compressed_payload(c, from, length, last);
+        outcome = take_compressed_payload(c, payload, length, last);
     else if (unmask_and_validate(&c->frame, &message->utf8, message->opcode == TEXT, payload_end(message),
-                                 from, length))
+                                 payload, length))
         message->length += length;
     else
         outcome = TEXT_NOT_UTF8;
@@ -128,7 +131,7 @@ static enum outcome take_payload(struct connection *c, uint8_t *from, size_t len
     return last ? echo_message(c) : DONE;
 }
 
-/* Notes the code and the reason of the peer's Close; section 7.1.5, 7.1.6. */
+/* Stores the code and the reason of the peer's Close; sections 7.1.5, 7.1.6. */
 static void note_close(struct connection *c, const uint8_t *body, size_t length)
 {
     c->has_close_code = true;
@@ -140,7 +143,11 @@ static void note_close(struct connection *c, const uint8_t *body, size_t length)
     }
 }
 
-/* Answers the control frame at the front of the input when all of it is there; section 5.5. */
+/*
+ * Handles the control frame at the start of the input once it is complete: answers a Ping, ignores a Pong,
+ * and stores a Close, which ends the connection; section 5.5.  An invalid Close body is refused as soon as
+ * the wrong byte is there.
+ */
 static enum outcome receive_control_frame(struct connection *c, const struct frame *frame)
 {
     const uint8_t *input = c->stream.input + c->stream.input_start;
@@ -167,7 +174,7 @@ static enum outcome receive_control_frame(struct connection *c, const struct fra
     return CLOSED_BY_PEER;
 }
 
-/* Receives the data frame at the front of the input, with as much of its payload as is there. */
+/* Consumes the header of the data frame at the start of the input, and as much of its payload as is there. */
 static enum outcome receive_data_frame(struct connection *c, struct frame *frame)
 {
     struct stream *stream = &c->stream;
@@ -178,10 +185,11 @@ static enum outcome receive_data_frame(struct connection *c, struct frame *frame
     if (c->log.verbose)
         log_frame(c, "received", stream->input[stream->input_start], frame->length, NULL);
     stream->input_start += frame->header_length;
-    /* The length of what is compressed says nothing. */
+    /* A compressed frame's length says nothing about the length of the message. */
     if (frame->length > message->limit - message->length &&
         !(first ? frame->compressed : message->compressed)) {
-        c->payload_left = frame->length; /* closing goes on from here, and from NO_MEMORY below */
+        c->payload_left =
+            frame->length; /* so that skip_to_close() can skip it; the same for NO_MEMORY below */
         return MESSAGE_TOO_BIG;
     }
     if (available > frame->length)
@@ -206,7 +214,10 @@ static enum outcome receive_data_frame(struct connection *c, struct frame *frame
     return take_payload(c, payload, available);
 }
 
-/* Receives what the input holds of one frame.  Returns DONE when it was whole, NEED_MORE, or how it ends. */
+/*
+ * Consumes what the input has of one frame.  Returns DONE at the end of the frame, NEED_MORE before it, or
+ * how the connection ends.
+ */
 static enum outcome receive_frame(struct connection *c)
 {
     uint8_t *input = c->stream.input + c->stream.input_start;
@@ -227,18 +238,22 @@ static enum outcome receive_frame(struct connection *c)
     return is_control(frame.opcode) ? receive_control_frame(c, &frame) : receive_data_frame(c, &frame);
 }
 
-/* Begins the count of the peer's silence anew, if it was heard since that was last done. */
-static void note_heard(struct connection *c)
+/* Restarts the count of the peer's silence if the peer was active since the last call. */
+static void note_activity(struct connection *c)
 {
-    if (c->heard == c->stream.heard)
+    if (c->counted_activity == c->stream.last_activity)
         return;
-    c->heard = c->silent_since = c->stream.heard;
+    c->counted_activity = c->silent_since = c->stream.last_activity;
     c->pings = 0;
 }
 
-/* Returns when something is due if the peer stays silent: a Ping, the end, or what is due at `deadline`. */
-static int64_t next_deadline(const struct connection *c, int64_t deadline)
+/*
+ * Returns the next deadline for a peer that stays silent: a Ping, the idle timeout, or `due`, when memory is
+ * released or the lab acts.
+ */
+static int64_t next_deadline(const struct connection *c, int64_t due)
 {
+    int64_t deadline = due;
     int64_t ping = c->silent_since + (c->pings + 1) * c->options->ping_interval;
     int64_t end = c->silent_since + c->options->timeout;
     if (c->options->ping_interval > 0 && ping < deadline)
@@ -247,13 +262,13 @@ static int64_t next_deadline(const struct connection *c, int64_t deadline)
 }
 
 /*
- * Does what is due at `deadline`, after a read that found nothing.  A delay of this process does not count as
- * silence of the peer: if it was stopped for a while, it sends the Ping that is due before it gives up.
+ * Sends a Ping or ends the connection if one of these is due, after `deadline` has passed without bytes.  Our
+ * own lateness is not counted as silence: after SIGSTOP and SIGCONT the peer first gets a Ping.
  */
 static enum outcome note_silence(struct connection *c, int64_t deadline)
 {
-    c->silent_since += c->stream.now - deadline;
-    int64_t silence = c->stream.now - c->silent_since;
+    c->silent_since += c->stream.cached_now - deadline;
+    int64_t silence = c->stream.cached_now - c->silent_since;
     if (c->options->timeout > 0 && silence >= c->options->timeout)
         return IDLE;
     if (c->options->ping_interval > 0 && silence >= (c->pings + 1) * c->options->ping_interval) {
@@ -264,25 +279,28 @@ static enum outcome note_silence(struct connection *c, int64_t deadline)
 }
 
 /*
- * Does what is due even while the peer is busy: gives memory back, and what the lab has scheduled.  Returns
+ * Does what is due even while the peer is busy: releases memory, and what the lab has scheduled.  Returns
  * DONE, or how the connection ends.
  */
 static enum outcome do_due(struct connection *c)
 {
-    if (c->stream.now >= c->message.release_at)
+    if (c->stream.cached_now >= c->message.release_at)
         release_idle_memory(c);
-    return c->stream.now >= c->lab.due_at ? lab_act(c) : DONE;
+    return c->stream.cached_now >= c->lab.due_at ? lab_act(c) : DONE;
 }
 
-/* Writes the output, then reads more.  Returns DONE, or how the connection ends. */
+/*
+ * Writes the output, then waits for more input.  Returns DONE, also after a deadline that ends nothing, or
+ * how the connection ends.
+ */
 static enum outcome receive_more(struct connection *c)
 {
-    stream_flush(
-        &c->stream); /* first: where it has to wait, the silence begins anew, and deadlines may pass */
+    /* Flush before anything else: a write that has to wait counts as activity of the peer, and takes time. */
+    stream_flush(&c->stream);
     int64_t due = c->message.release_at < c->lab.due_at ? c->message.release_at : c->lab.due_at;
-    if (c->stream.now >= due)
+    if (c->stream.cached_now >= due)
         return do_due(c);
-    note_heard(c);
+    note_activity(c);
     int64_t deadline = next_deadline(c, due);
     switch (stream_receive(&c->stream, deadline)) {
     case BYTES: return DONE;

@@ -1,13 +1,16 @@
 /*
- * echo - exchanges frames: messages and their replies, control frames, Pings and the peer's silence (sections
- * 5, 6)
+ * echo - the frames after the handshake: messages and replies, control frames, Pings, the idle timeout
+ * (sections 5 and 6)
  */
 #ifndef ECHO_H
 #define ECHO_H
 
 #include "connection.h"
 
-/* Exchanges frames until the connection ends.  Returns how. */
+/*
+ * Receives frames and answers them until the connection ends.  Returns why it ends.  Replies may still be in
+ * the output buffer then.
+ */
 enum outcome echo_messages(struct connection *c);
 
 #endif

@@ -208,7 +208,7 @@ void lab_hold_reply(struct connection *c)
     if (lab->latency == 0 || lab->held_input == c->stream.bytes_in)
         return;
     lab->held_input = c->stream.bytes_in;
-    c->stream.pace.hold_until = c->stream.now + lab->latency;
+    c->stream.pace.hold_until = c->stream.cached_now + lab->latency;
     log_wait(c, "latency", lab->latency);
 }
 
@@ -222,7 +222,7 @@ enum outcome lab_count_message(struct connection *c)
 enum outcome lab_act(struct connection *c)
 {
     struct lab *lab = &c->lab;
-    int64_t time = c->stream.now;
+    int64_t time = c->stream.cached_now;
     if (time >= lab->repeat_at) {
         put_hello(c, "repeat");
         lab->repeat_at += c->words.repeat;

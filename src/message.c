@@ -4,10 +4,10 @@
 #include "memory.h"
 #include "message.h"
 
-/* Returns the bytes of address space that the largest message needs. */
+/* Returns the bytes of address space that a message of `limit` bytes needs. */
 static size_t memory_size(const struct message *message)
 {
-    return (size_t)(REPLY_ROOM + message->limit + 1); /* for the inflated byte that is too much */
+    return (size_t)(REPLY_ROOM + message->limit + 1); /* inflating stops one byte after the limit */
 }
 
 bool message_map(struct message *message)
@@ -30,10 +30,10 @@ size_t prefix_length(const struct prefix *prefix, uint8_t opcode)
 size_t reply_begin(uint8_t reply[static REPLY_ROOM], uint8_t opcode, uint64_t length,
                    const struct prefix *prefix)
 {
-    size_t before = prefix_length(prefix, opcode);
-    size_t header_length = frame_encode_header(reply, opcode, before + length);
-    copy_short(reply + header_length, (const uint8_t *)prefix->bytes, before);
-    return header_length + before;
+    size_t prefix_bytes = prefix_length(prefix, opcode);
+    size_t header_length = frame_encode_header(reply, opcode, prefix_bytes + length);
+    copy_short(reply + header_length, (const uint8_t *)prefix->bytes, prefix_bytes);
+    return header_length + prefix_bytes;
 }
 
 struct reply message_reply(const struct message *message, const struct prefix *prefix)

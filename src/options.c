@@ -9,7 +9,8 @@
 #include "outcome.h"
 #include "utf8.h"
 
-#define PING_INTERVAL (20 * SECOND) /* or a third of a shorter timeout, where none is given */
+#define PING_INTERVAL                                                                                        \
+    (20 * SECOND) /* default; a third of --timeout if that is shorter: see complete_options */
 #define PING_INTERVAL_UNSET INT64_C(-1)
 #define DURATION_MAX (366 * 24 * 3600 * SECOND)
 #define MESSAGE_MAX (UINT64_C(1) << 30)
@@ -24,8 +25,8 @@ static const struct options defaults = {
 };
 
 /*
- * Adds a value to a repeatable option.  Returns false if any or none does not stand alone, or there are too
- * many.
+ * Adds a value to a repeatable option; `has_none`: the keyword none is allowed.  Returns false if any or none
+ * is not the only value, or there are too many.
  */
 static bool choices_add(struct choices *choices, const char *value, bool has_none)
 {
@@ -48,7 +49,10 @@ bool choices_include(const struct choices *choices, struct slice name)
     return choices->any;
 }
 
-/* The next functions parse the value of an option into its destination.  They return false if it is wrong. */
+/*
+ * Each of the next functions parses the value of an option into a member of struct options, and returns false
+ * if it is wrong.  Its comment says what the value must be.
+ */
 
 /* any, or a path without a query */
 static bool parse_path(const char *value, void *into)
@@ -97,7 +101,7 @@ static bool parse_size(const char *value, void *into)
     char *end;
     if (*value < '0' || *value > '9')
         return false;
-    unsigned long long number = strtoull(value, &end, 10); /* the largest one there is, if it is larger */
+    unsigned long long number = strtoull(value, &end, 10); /* ULLONG_MAX if the number is larger */
     unsigned shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
     if (end[shift ? 1 : 0] || number < 1 || number > MESSAGE_MAX >> shift)
         return false;
@@ -129,14 +133,14 @@ static bool parse_channel(const char *value, void *into)
     return channel < COUNT_OF(names);
 }
 
-/* any name, which is looked up later */
+/* any name that is not empty; drop_root looks the user up */
 static bool parse_user(const char *value, void *into)
 {
     *(const char **)into = value;
     return *value;
 }
 
-/* for an option without a value */
+/* an option without a value */
 static bool switch_on(const char *value, void *into)
 {
     (void)value;
@@ -179,8 +183,8 @@ const struct option_row option_rows[] = {
     {OPTION(0, "deflate", NULL, switch_on, deflate), "agree to permessage-deflate: RFC 7692", NULL},
     {OPTION(0, "log", "CHANNEL", parse_channel, log), "log to the journal, syslog or stderr (auto)",
      "auto, journal, syslog or stderr"},
-    {OPTION(0, "check", NULL, switch_on, check), "judge the options, and serve nothing", NULL},
-    {OPTION('u', "user", "NAME", parse_user, user), "whom to become when started as root (nobody)",
+    {OPTION(0, "check", NULL, switch_on, check), "validate the options and exit", NULL},
+    {OPTION('u', "user", "NAME", parse_user, user), "user to become when started as root (nobody)",
      "the name of a user"},
     {OPTION('q', "quiet", NULL, switch_on, quiet), "log local faults only", NULL},
     {OPTION('v', "verbose", NULL, switch_on, verbose), "log every frame and the fields of the request too",
@@ -191,9 +195,9 @@ const struct option_row option_rows[] = {
 
 const size_t option_count = COUNT_OF(option_rows);
 
-enum { FIRST_ROW = 256 /* getopt_long's value for the first row, beyond all letters */ };
+enum { FIRST_ROW = 256 /* what getopt_long returns for the first row; beyond all letters */ };
 
-/* Returns the row for a value of getopt_long, or NULL if there is none. */
+/* Returns the row for what getopt_long returned, or NULL if there is none. */
 static const struct option_row *find_option(int option)
 {
     for (size_t i = 0; i < COUNT_OF(option_rows); i++)
@@ -202,7 +206,7 @@ static const struct option_row *find_option(int option)
     return NULL;
 }
 
-/* Tells whether a long option that getopt_long refuses is the beginning of several. */
+/* Tells whether a long option that getopt_long refused is an abbreviation of more than one option. */
 static bool is_ambiguous(const char *argument)
 {
     const char *name = argument + strlen("--");
@@ -212,7 +216,10 @@ static bool is_ambiguous(const char *argument)
     return count > 1;
 }
 
-/* Writes one line that says what is wrong and what would be right, printf-like.  Returns false. */
+/*
+ * Writes the complaint, printf-like: one line that says what is wrong and what would be right.  Returns
+ * false.
+ */
 __attribute__((format(printf, 2, 3))) static bool complain(char complaint[static COMPLAINT_SIZE],
                                                            const char *format, ...)
 {
@@ -223,14 +230,20 @@ __attribute__((format(printf, 2, 3))) static bool complain(char complaint[static
     return false;
 }
 
-/* Judges combinations and sets defaults that depend on others.  Returns false with a complaint. */
+/*
+ * Checks combinations of options, and sets defaults that depend on other options.  Returns false with a
+ * complaint.
+ */
 static bool complete_options(struct options *into, char complaint[static COMPLAINT_SIZE])
 {
     if (into->quiet && into->verbose)
         return complain(complaint, "--quiet and --verbose exclude each other; give one of them");
     if (into->ping_interval == PING_INTERVAL_UNSET) {
         into->ping_interval = PING_INTERVAL;
-        /* A third is rounded up, so that no Ping comes just before the end. */
+        /*
+         * Round up: if three intervals were a little less than the timeout, a third Ping would be sent just
+         * before the end.
+         */
         if (into->timeout > 0 && into->timeout < 3 * PING_INTERVAL)
             into->ping_interval = into->timeout / 3 + (into->timeout > 3 && into->timeout % 3 > 0);
     }

@@ -1,8 +1,8 @@
 /*
- * options - the command line: one table of the options, and what they were set to
+ * options - the command line: one table of all options, and a struct with their values
  *
- * Pure, except for the state of getopt.  It prints nothing: start prints --help from the table, and logs what
- * is wrong.
+ * Pure, except for the state of getopt.  It prints and logs nothing: start prints --help from the table, and
+ * logs the error line.
  */
 #ifndef OPTIONS_H
 #define OPTIONS_H
@@ -14,16 +14,16 @@
 #include "basics.h"
 #include "text.h"
 
-/* These are macros, because the sentences that say what a value must be contain them. */
-#define CHOICES_MAX 64 /* how often a repeatable option is taken */
+/* Macros, because the sentences that say what a value must be contain these numbers. */
+#define CHOICES_MAX 64 /* values of one repeatable option */
 #define PREFIX_MAX 256 /* bytes */
-#define ORIGIN_MAX 300 /* bytes; the longest host name, 253, fits with a scheme and a port */
+#define ORIGIN_MAX 300 /* bytes; enough for the longest host name (253) with a scheme and a port */
 
-enum { COMPLAINT_SIZE = 256 /* bytes; one line that says what is wrong with the command line */ };
+enum { COMPLAINT_SIZE = 256 /* bytes; one line that says what is wrong on the command line */ };
 
 enum channel { AUTO, STANDARD_ERROR, JOURNAL, SYSLOG };
 
-/* The values of a repeatable option: names, or the word any or none. */
+/* The values of a repeatable option: names, or the keyword any or none alone. */
 struct choices {
     bool any, none;
     unsigned count;
@@ -39,7 +39,7 @@ struct options {
     struct choices paths, origins, subprotocols, labs;
     struct prefix prefix;
     uint64_t max_message;           /* bytes */
-    int64_t handshake_timeout;      /* microseconds, as the next two */
+    int64_t handshake_timeout;      /* microseconds, like the next two */
     int64_t ping_interval, timeout; /* 0: never */
     bool proxy_protocol, no_page, deflate, check, quiet, verbose, help, version;
     enum channel log;
@@ -47,28 +47,28 @@ struct options {
 };
 
 extern const struct option_row {
-    char letter;                                  /* 0: it has only the long form */
-    const char *name, *argument;                  /* NULL: it takes none */
-    bool (*parse)(const char *value, void *into); /* into `member` */
-    size_t member;
-    const char *help;
-    const char *expected; /* what the value must be */
+    char letter;                                  /* 0: there is only the long form */
+    const char *name, *argument;                  /* `argument` is NULL for an option without a value */
+    bool (*parse)(const char *value, void *into); /* `into` is the member at `member` */
+    size_t member;                                /* offset in struct options */
+    const char *help;                             /* the line of --help */
+    const char *expected;                         /* completes "it must be ..."; NULL without a value */
 } option_rows[];
 extern const size_t option_count;
 
-/* Tells whether a name is among the choices, or any is. */
+/* Tells whether a name is among the choices, or the choices are `any`. */
 bool choices_include(const struct choices *choices, struct slice name);
 
 /*
- * Parses the command line into `into`, which begins with the defaults.  Returns false with a complaint, one
- * line that says what is wrong and what would be right; what was parsed before that is set.
+ * Sets `into` to the defaults, then parses the command line into it.  Returns false with a complaint: one
+ * line that says what is wrong and what would be right.  Options in front of the wrong one are set then.
  */
 bool options_parse(int argc, char **argv, struct options *into, char complaint[static COMPLAINT_SIZE]);
 
-/* Returns a path that is served: the first one, or `any` where every path is. */
+/* Returns the first --path, or `any` if every path is served. */
 const char *first_path(const struct options *options, const char *any);
 
-/* Returns what a sentence says about the test page; empty if it is not served. */
+/* Returns the end of a sentence that mentions the test page, or an empty string with --no-page. */
 const char *page_hint(const struct options *options);
 
 #endif

@@ -119,10 +119,10 @@ static int make_blocking(struct log *log, int descriptor)
     return flags & ~O_NONBLOCK;
 }
 
-void prepare_stream(struct log *log, struct stream *stream, bool one_connection)
+void prepare_stream(struct log *log, struct stream *stream, bool listen_fds_valid)
 {
     const int on = 1;
-    if (!one_connection)
+    if (!listen_fds_valid)
         fail(log, EX_USAGE,
              "LISTEN_FDS=%.40s, but one connection is served; set Accept=yes in the socket unit",
              getenv("LISTEN_FDS"));

@@ -29,9 +29,9 @@ void read_command_line(struct log *log, int argc, char **argv, struct options *o
 
 /*
  * Makes the descriptors block and sets TCP_NODELAY.  Fills in what the stream has to know of them: their
- * flags, and whether they are sockets.  `one_connection` is what find_connection returned.
+ * flags, and whether they are sockets.  `listen_fds_valid` is what find_connection returned.
  */
-void prepare_stream(struct log *log, struct stream *stream, bool one_connection);
+void prepare_stream(struct log *log, struct stream *stream, bool listen_fds_valid);
 
 /* Finds the peer's address: from the environment, or else from the kernel; "-" if it is unknown. */
 void find_peer(struct address *peer);

@@ -10,19 +10,19 @@
 #include "stream.h"
 #include "text.h"
 
-#define STOP_TIME (2 * SECOND) /* to finish writing when a signal stops the program */
+#define STOP_TIME (2 * SECOND) /* for all remaining output after a stop signal */
 #define PAUSE (SECOND / 100)   /* between two slices of the output */
 
 enum { PAUSES_MAX = 1000 /* of one connection; afterwards writes are not sliced any more */ };
 
-/* Returns the end for an errno of read or write; `fault` is the end if the peer cannot have caused it. */
+/* Returns the outcome for an errno of read or write; `fault` for one that no peer can cause. */
 static enum outcome outcome_of_error(int error, enum outcome fault)
 {
     switch (error) {
     case ECONNRESET:
     case EPIPE: return RESET;
     case ETIMEDOUT:
-    /* What an ICMP error leaves when the kernel gives up: a firewall may begin to reject. */
+    /* TCP returns these after an ICMP error, for example when a firewall starts to reject. */
     case EACCES:
     case ECONNREFUSED:
     case EHOSTDOWN:
@@ -37,7 +37,7 @@ static enum outcome outcome_of_error(int error, enum outcome fault)
     }
 }
 
-/* Notes that the connection is lost, with errno; nothing more is written to it. */
+/* Marks the connection as lost, with the current errno; nothing more is written to it. */
 static void stream_lose(struct stream *stream, enum outcome how)
 {
     stream->lost = true;
@@ -45,7 +45,7 @@ static void stream_lose(struct stream *stream, enum outcome how)
     stream->error = errno;
 }
 
-/* Arms the timer.  Returns false if that fails, by which the connection is lost. */
+/* Arms the timer.  If that fails, marks the connection as lost and returns false. */
 static bool arm_or_lose(struct stream *stream, int64_t deadline)
 {
     bool armed = clock_arm(deadline);
@@ -55,8 +55,8 @@ static bool arm_or_lose(struct stream *stream, int64_t deadline)
 }
 
 /*
- * Tells whether a failed read or write can be tried again: a signal interrupted it, or another holder of the
- * connection set O_NONBLOCK after the start, which is undone.
+ * Tells whether a failed read or write can be repeated: after EINTR, or after EAGAIN, once O_NONBLOCK is
+ * cleared.  Another process that shares the socket can set O_NONBLOCK at any time.
  */
 static bool may_try_again(int descriptor, int flags)
 {
@@ -75,7 +75,7 @@ void stream_move_to_front(struct stream *stream)
 enum arrival stream_receive(struct stream *stream, int64_t deadline)
 {
     stream_move_to_front(stream);
-    /* The difference alone gcc 14 takes for more than there is. */
+    /* smaller() only helps gcc 14, which cannot see that the difference is at most INPUT_SIZE, and warns. */
     size_t room = smaller(INPUT_SIZE - stream->input_end, INPUT_SIZE);
     while (!stream->lost && arm_or_lose(stream, deadline)) {
         if (stopping && !stream->closing)
@@ -87,46 +87,48 @@ enum arrival stream_receive(struct stream *stream, int64_t deadline)
             stream_lose(stream, outcome_of_error(errno, READ_FAILED));
             break;
         }
-        stream->now = clock_now();
+        stream->cached_now = clock_now();
         if (received > 0) {
-            stream->heard = stream->now;
+            stream->last_activity = stream->cached_now;
             stream->bytes_in += (uint64_t)received;
             stream->input_end += (size_t)received;
             return BYTES;
         }
-        if (stream->now >= deadline)
+        if (stream->cached_now >= deadline)
             return DUE;
     }
     return LOST;
 }
 
 /*
- * Arms the timer for a write.  A write is interrupted after a quarter of the timeout, to see whether the peer
- * takes anything; after a signal there is STOP_TIME for everything that is still to be written.  Returns
- * false if the connection is lost.
+ * Arms the timer for a write: for a quarter of the timeout, after which may_wait_on checks for progress, or,
+ * after a stop signal, for the end of STOP_TIME. Returns false if the connection is lost.
  */
 static bool arm_for_write(struct stream *stream)
 {
-    bool stop;
+    bool stop_seen;
     do {
-        stop = stopping;
-        if (stop && stream->stop_deadline == NEVER)
+        stop_seen = stopping;
+        if (stop_seen && stream->stop_deadline == NEVER)
             stream->stop_deadline = clock_now() + STOP_TIME;
-        int64_t next_check = stream->timeout > 0 ? stream->now + stream->timeout / 4 : NEVER;
-        if (stream->lost || !arm_or_lose(stream, stop ? stream->stop_deadline : next_check))
+        int64_t next_check = stream->timeout > 0 ? stream->cached_now + stream->timeout / 4 : NEVER;
+        if (stream->lost || !arm_or_lose(stream, stop_seen ? stream->stop_deadline : next_check))
             return false;
-    } while (stop != stopping); /* a stop came in between, and the timer is set for too late */
+    } while (stop_seen != stopping); /* the signal came before clock_arm, which then set the timer too late */
     return true;
 }
 
-/* Makes the kernel discard unread output when the process ends.  Returns false with errno if it refuses. */
+/* Sets a linger time of zero, socket(7).  Returns false with errno if the kernel refuses. */
 static bool set_linger_of_zero(void)
 {
     return setsockopt(STDOUT_FILENO, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
                       sizeof(struct linger)) == 0;
 }
 
-/* Gives up a peer that does not read.  The linger of zero discards what it has not taken. */
+/*
+ * Gives up a peer that does not read.  With SO_LINGER and a linger time of zero, closing the socket resets
+ * the connection and discards unsent output instead of keeping it in the kernel.
+ */
 static void stream_give_up(struct stream *stream)
 {
     stream_lose(stream, NOT_READ);
@@ -142,7 +144,7 @@ bool stream_reset(struct stream *stream)
     return set;
 }
 
-/* Removes what has been written, and empty parts, from the front.  Returns false when nothing is left. */
+/* Removes `written` bytes, and empty parts, from the front of the parts.  Returns false when none is left. */
 static bool skip_written(struct iovec **parts, int *count, size_t written)
 {
     for (; *count > 0 && written >= (*parts)->iov_len; ++*parts, --*count)
@@ -155,26 +157,30 @@ static bool skip_written(struct iovec **parts, int *count, size_t written)
 }
 
 /*
- * Judges a write that had to wait and moved `written` bytes.  `last_progress` is the time when the peer was
- * last seen to take something, NEVER at first.  Returns false when the peer has had its time.
+ * Decides whether an unfinished write, which has moved `written` bytes since the last call, may go on.
+ * `*last_progress` is when bytes last moved, NEVER in the first call.  Returns false once no byte has moved
+ * for the timeout, or stop_deadline has passed.
  */
 static bool may_wait_on(struct stream *stream, size_t written, int64_t *last_progress)
 {
-    int64_t before = stream->now;
-    stream->now = clock_now();
-    /* A look that comes much too late tells nothing of the peer: this process was stopped for a while. */
-    bool woken_late = stream->now - before > stream->timeout / 2 + SECOND;
+    int64_t previous = stream->cached_now;
+    stream->cached_now = clock_now();
+    /*
+     * The timer interrupts a write after a quarter of the timeout.  If we wake far later, we were suspended
+     * ourselves; that time does not count against the peer.
+     */
+    bool woken_late = stream->cached_now - previous > stream->timeout / 2 + SECOND;
     if (written > 0 || *last_progress == NEVER || woken_late)
-        *last_progress = stream->now;
-    return stream->now < stream->stop_deadline &&
-           (stream->timeout == 0 || stream->now - *last_progress < stream->timeout);
+        *last_progress = stream->cached_now;
+    return stream->cached_now < stream->stop_deadline &&
+           (stream->timeout == 0 || stream->cached_now - *last_progress < stream->timeout);
 }
 
 bool stream_sleep_until(struct stream *stream, int64_t time)
 {
     if (!stream->lost && !clock_sleep_until(time))
         stream_lose(stream, CLOCK_FAILED);
-    stream->now = clock_now();
+    stream->cached_now = clock_now();
     return !stream->lost;
 }
 
@@ -184,8 +190,8 @@ static bool wait_for_pace(struct stream *stream)
     struct pace *pace = &stream->pace;
     bool slice_waits = pace->next_slice > pace->hold_until;
     int64_t begin = slice_waits ? pace->next_slice : pace->hold_until;
-    stream->now = clock_now();
-    if (stream->now >= begin)
+    stream->cached_now = clock_now();
+    if (stream->cached_now >= begin)
         return true;
     pace->pauses += slice_waits;
     return stream_sleep_until(stream, begin);
@@ -197,13 +203,13 @@ static ssize_t write_slice(struct stream *stream, const struct iovec *part)
     struct pace *pace = &stream->pace;
     bool sliced = pace->slice > 0 && pace->pauses < PAUSES_MAX && !stopping;
     if (sliced)
-        pace->next_slice = stream->now + PAUSE;
+        pace->next_slice = stream->cached_now + PAUSE;
     return write(STDOUT_FILENO, part->iov_base, sliced ? smaller(part->iov_len, pace->slice) : part->iov_len);
 }
 
 /*
- * Writes all parts, unless the connection gets lost.  What a write has moved when it is interrupted counts as
- * last_progress at that time; a peer whose kernel takes nothing for the timeout is given up.
+ * Writes all parts.  Any progress restarts the timeout; without progress for the whole timeout, or after
+ * stop_deadline, the connection is given up.
  */
 static void write_all(struct stream *stream, struct iovec *parts, int count)
 {
@@ -230,12 +236,12 @@ static void write_all(struct stream *stream, struct iovec *parts, int count)
         stream->bytes_out += written;
     }
     if (writes > 1)
-        stream->now = stream->heard = clock_now();
+        stream->cached_now = stream->last_activity = clock_now();
 }
 
-void stream_flush_with(struct stream *stream, const void *more, size_t length)
+void stream_flush_with(struct stream *stream, const void *bytes, size_t length)
 {
-    struct iovec parts[] = {{stream->output, stream->output_used}, {(void *)(uintptr_t)more, length}};
+    struct iovec parts[] = {{stream->output, stream->output_used}, {(void *)(uintptr_t)bytes, length}};
     stream->output_used = 0;
     if (stream->lost)
         return;

@@ -27,8 +27,8 @@ WebSocket echo server for one connection on standard input and output.
       --no-page              answer GET / with one line instead of the test page
       --deflate              agree to permessage-deflate: RFC 7692
       --log=CHANNEL          log to the journal, syslog or stderr (auto)
-      --check                judge the options, and serve nothing
-  -u, --user=NAME            whom to become when started as root (nobody)
+      --check                validate the options and exit
+  -u, --user=NAME            user to become when started as root (nobody)
   -q, --quiet                log local faults only
   -v, --verbose              log every frame and the fields of the request too
   -h, --help                 print this help

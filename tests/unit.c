@@ -2016,7 +2016,7 @@ static void each_limit_has_its_value(void)
         LIMIT(MESSAGE_MAX, 1 << 30),
         LIMIT(sizeof(((struct stream *)0)->input), 256 << 10),
         LIMIT(sizeof(((struct stream *)0)->output), 512 << 10),
-        LIMIT(sizeof(((struct value *)0)->bytes), 258),
+        LIMIT(sizeof(((struct kept_value *)0)->bytes), 258),
         LIMIT(sizeof(((struct record *)0)->line), PIPE_BUF - 64),
         LIMIT(sizeof(((struct record *)0)->text), 12288),
         LIMIT(COUNT_OF(((struct record *)0)->fields), 24),
@@ -3039,7 +3039,8 @@ static void a_write_is_interrupted_after_a_quarter_of_the_timeout_or_when_the_ti
     signal(SIGALRM, note_expiry);
     for (int64_t timeout = 0; timeout <= 4000; timeout += 1000)
         for (stopping = 0; stopping < 2; stopping++) {
-            stream = (struct stream){.now = clock_now(), .stop_deadline = NEVER, .timeout = timeout * SECOND};
+            stream = (struct stream){
+                .cached_now = clock_now(), .stop_deadline = NEVER, .timeout = timeout * SECOND};
             armed_for = NEVER;
             expired = 1;
             int64_t begin = clock_now();
@@ -3050,8 +3051,8 @@ static void a_write_is_interrupted_after_a_quarter_of_the_timeout_or_when_the_ti
                 CHECK_NUMBER(armed_for, stream.stop_deadline, "when it is over");
                 CHECK(arm_for_write(&stream) && stream.stop_deadline == armed_for, "no later one");
             } else {
-                CHECK_NUMBER(timeout ? stream.now + timeout * SECOND / 4 : NEVER, armed_for, "timeout %d",
-                             (int)timeout);
+                CHECK_NUMBER(timeout ? stream.cached_now + timeout * SECOND / 4 : NEVER, armed_for,
+                             "timeout %d", (int)timeout);
                 CHECK_NUMBER(NEVER, stream.stop_deadline, "nothing stops it");
             }
             stream.lost = true;
@@ -3086,11 +3087,12 @@ static void a_peer_that_takes_nothing_has_the_timeout_from_when_it_last_took_som
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         int64_t begin = clock_now(), taken = rows[i].taken < 0 ? NEVER : begin - rows[i].taken * SECOND;
         stream.timeout = rows[i].timeout * SECOND;
-        stream.now = begin - rows[i].looked * SECOND;
+        stream.cached_now = begin - rows[i].looked * SECOND;
         stream.stop_deadline = begin + rows[i].stop * SECOND;
         CHECK_NUMBER(rows[i].waits, may_wait_on(&stream, rows[i].written, &taken), "%s", rows[i].what);
-        CHECK(begin <= stream.now && stream.now <= clock_now(), "%s: the time", rows[i].what);
-        CHECK(rows[i].taken_after ? taken == begin - rows[i].taken_after * SECOND : taken == stream.now,
+        CHECK(begin <= stream.cached_now && stream.cached_now <= clock_now(), "%s: the time", rows[i].what);
+        CHECK(rows[i].taken_after ? taken == begin - rows[i].taken_after * SECOND
+                                  : taken == stream.cached_now,
               "%s: when it took something", rows[i].what);
     }
 }
@@ -3456,7 +3458,8 @@ static void a_value_is_kept_with_one_byte_more_than_is_logged(void)
     char bytes[LOGGED_MAX + 8], safe[2][ESCAPED_SIZE];
     fill((uint8_t *)bytes, sizeof bytes, utf8_patterns[4]);
     for (size_t length = 0; length <= sizeof bytes; length++) {
-        struct value *value = calloc(1, sizeof *value); /* so that a sanitizer notices a write beyond it */
+        struct kept_value *value =
+            calloc(1, sizeof *value); /* so that a sanitizer notices a write beyond it */
         keep_value(value, (struct slice){bytes, length});
         CHECK_BYTES(bytes, length < LOGGED_MAX + 1 ? length : LOGGED_MAX + 1, value->bytes, value->length,
                     "%zu bytes", length);
@@ -3464,7 +3467,7 @@ static void a_value_is_kept_with_one_byte_more_than_is_logged(void)
                      "%zu bytes, as they are logged", length);
         free(value);
     }
-    struct value value = {0};
+    struct kept_value value = {0};
     keep_value(&value, (struct slice){NULL, 0});
     CHECK_NUMBER(0, value.length, "there was no request line");
 }
@@ -3483,7 +3486,7 @@ static void several_forwarded_fields_are_kept_as_one_list_and_win_over_the_older
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         static struct head head;
-        struct value value = {0};
+        struct kept_value value = {0};
         for (head.field_count = 0; head.field_count < 3 && rows[i].fields[head.field_count][0];
              head.field_count++)
             head.fields[head.field_count] = (struct field){SLICE_OF(rows[i].fields[head.field_count][0]),
@@ -3495,7 +3498,7 @@ static void several_forwarded_fields_are_kept_as_one_list_and_win_over_the_older
     memset(bytes, 'a', sizeof bytes);
     for (size_t length = 0; length <= sizeof bytes; length++) {
         struct head head = {.field_count = 2};
-        struct value *value = calloc(1, sizeof *value);
+        struct kept_value *value = calloc(1, sizeof *value);
         head.fields[0] = (struct field){SLICE_OF("Forwarded"), {bytes, length}};
         head.fields[1] = (struct field){SLICE_OF("Forwarded"), SLICE_OF("b")};
         keep_forwarded(value, &head);
@@ -3522,7 +3525,7 @@ static void what_is_due_for_memory_brings_no_ping_where_none_are_wanted(void)
     static struct connection c;
     c.options = &options;
     for (options.timeout = 0; options.timeout <= 60 * SECOND; options.timeout += 60 * SECOND) {
-        c.stream.now = SECOND / 10;
+        c.stream.cached_now = SECOND / 10;
         CHECK_NUMBER(DONE, note_silence(&c, SECOND / 10), "a tenth of a second");
         CHECK_NUMBER(0, c.stream.output_used, "bytes of Pings");
     }
@@ -3546,12 +3549,12 @@ static void memory_is_due_a_tenth_of_a_second_after_the_last_compressed_message(
     CHECK_NUMBER(DONE, echo_message(&c), "a message that fits what is kept");
     CHECK_NUMBER(NEVER, c.message.release_at, "nothing is due after it");
     for (unsigned count = 1; count <= 2; count++) {
-        c.stream.now = 1000 * count;
+        c.stream.cached_now = 1000 * count;
         c.message.opcode = TEXT;
         c.message.compressed = true;
         c.message.utf8 = UTF8_WHOLE;
         CHECK_NUMBER(DONE, echo_message(&c), "an empty message");
-        CHECK_NUMBER(c.stream.now + 100000, c.message.release_at, "microseconds");
+        CHECK_NUMBER(c.stream.cached_now + 100000, c.message.release_at, "microseconds");
         CHECK(c.messages == 1 + count && c.message.opcode == CONTINUATION && c.message.length == 0,
               "it is done");
     }
@@ -3642,7 +3645,7 @@ static enum outcome be_silent(struct connection *c, const struct options *option
     *c = (struct connection){.options = options, .message.release_at = NEVER};
     for (; ending == DONE && rounds > 0; rounds--) {
         int64_t deadline = next_deadline(c, c->message.release_at);
-        c->stream.now = deadline + late;
+        c->stream.cached_now = deadline + late;
         ending = note_silence(c, deadline);
     }
     return ending;
@@ -3659,7 +3662,7 @@ static void silence_brings_a_ping_every_interval_and_ends_at_the_timeout(void)
                 int64_t pings = options.ping_interval ? (options.timeout - 1) / options.ping_interval : 0;
                 CHECK_NUMBER(IDLE, be_silent(&c, &options, 100, late), "timeout %d, ping interval %d",
                              (int)options.timeout, (int)options.ping_interval);
-                CHECK_NUMBER(options.timeout, c.stream.now - c.silent_since, "ping interval %d",
+                CHECK_NUMBER(options.timeout, c.stream.cached_now - c.silent_since, "ping interval %d",
                              (int)options.ping_interval);
                 CHECK_NUMBER(2 * pings, c.stream.output_used, "bytes of Pings, timeout %d, ping interval %d",
                              (int)options.timeout, (int)options.ping_interval);
@@ -3674,17 +3677,18 @@ static void without_a_timeout_pings_go_on_for_ever(void)
     static const struct options options = {.timeout = 0, .ping_interval = 20 * SECOND};
     CHECK_NUMBER(DONE, be_silent(&c, &options, 1000, 0), "after 1000 deadlines");
     CHECK_NUMBER(2 * 1000, c.stream.output_used, "bytes of Pings");
-    CHECK_NUMBER(1000 * 20 * SECOND, c.stream.now, "time");
+    CHECK_NUMBER(1000 * 20 * SECOND, c.stream.cached_now, "time");
 }
 
 static void a_silence_begins_anew_when_the_peer_was_heard_since(void)
 {
-    static struct connection c = {.pings = 2, .heard = 5, .silent_since = 7, .stream.heard = 5};
-    note_heard(&c);
-    CHECK(c.pings == 2 && c.heard == 5 && c.silent_since == 7, "it was not heard");
-    c.stream.heard = 9;
-    note_heard(&c);
-    CHECK(c.pings == 0 && c.heard == 9 && c.silent_since == 9, "it was heard");
+    static struct connection c = {
+        .pings = 2, .counted_activity = 5, .silent_since = 7, .stream.last_activity = 5};
+    note_activity(&c);
+    CHECK(c.pings == 2 && c.counted_activity == 5 && c.silent_since == 7, "it was not heard");
+    c.stream.last_activity = 9;
+    note_activity(&c);
+    CHECK(c.pings == 0 && c.counted_activity == 9 && c.silent_since == 9, "it was heard");
 }
 
 /* ---- All tests -------------------------------------------------------------------------------------- */
