@@ -1,7 +1,8 @@
 /*
- * address - the peer's address as it is logged
+ * address - the peer's address, as the log shows it
  *
- * A host is an IP address, an IPv4-mapped one as IPv4, or another name; a port is a decimal number, or empty.
+ * A host is an IP address (an IPv4-mapped one is written as IPv4), or another name; a port is a decimal
+ * number, or empty.
  */
 #ifndef ADDRESS_H
 #define ADDRESS_H
@@ -9,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { ADDRESS_SIZE = 108 + 1 /* the longest address, a Unix socket's path */ };
+enum { ADDRESS_SIZE = 108 + 1 /* bytes; the longest address is a Unix socket's path */ };
 
 struct address {
     char host[ADDRESS_SIZE];
@@ -17,18 +18,27 @@ struct address {
 };
 
 /*
- * Sets the host from the bytes of an IP address, of which there are 4 or 16; an IPv4-mapped one becomes
- * IPv4.
+ * Sets the host from an IP address of `count` bytes in network order: 4 or 16.  An IPv4-mapped address
+ * becomes IPv4.
  */
 void set_ip(struct address *address, const void *bytes, size_t count);
 
-/* Sets the host from an IP address as text, as set_ip does.  Returns false if it is none. */
+/*
+ * Sets the host from an IP address in text form; IPv4-mapped as above.  Returns false, and changes nothing,
+ * if the text is no IP address.
+ */
 bool set_host(struct address *address, const char *text);
 
-/* Sets the host to another name, such as the path of a Unix socket; bytes that are not visible become "?". */
+/*
+ * Sets the host to another name, such as the path of a Unix socket, of at most `size` bytes, and empties the
+ * port.  Spaces, bytes outside visible ASCII, " and \ become "?".
+ */
 void set_name(struct address *address, const char *name, size_t size);
 
-/* Sets the port from a decimal number, 0 to 65535 without leading zeros.  Returns false if it is none. */
+/*
+ * Sets the port from a decimal number: 0 to 65535, without leading zeros.  Returns false, and changes
+ * nothing, for anything else.
+ */
 bool set_port(struct address *address, const char *text);
 
 #endif

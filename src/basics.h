@@ -1,7 +1,7 @@
 /*
- * basics - what every room needs: counts of arrays, numbers as strings, and the unit of time
+ * basics - macros that every room needs: the size of an array, a number as a string, units of time
  *
- * Times and durations are microseconds in an int64_t, as in struct timeval.
+ * All times and durations are microseconds in an int64_t; times are those of the monotonic clock.
  */
 #ifndef BASICS_H
 #define BASICS_H

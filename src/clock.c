@@ -6,12 +6,12 @@
 
 #include "clock.h"
 
-#define TICK (SECOND / 50) /* an expired timer expires again after this */
+#define TICK (SECOND / 50) /* interval of the timer after its first expiry */
 
 volatile sig_atomic_t stopping;
-static volatile sig_atomic_t expired;          /* the timer has expired since it was armed */
-static volatile sig_atomic_t timer_bounds_log; /* it limits the sending of a log line now */
-static int64_t armed_for = NEVER;              /* its deadline */
+static volatile sig_atomic_t expired;          /* SIGALRM has come since the timer was armed */
+static volatile sig_atomic_t timer_bounds_log; /* between limit_log_time and end_log_limit */
+static int64_t armed_for = NEVER;              /* the timer's deadline; NEVER: it is disarmed */
 
 int64_t clock_now(void)
 {
@@ -30,7 +30,7 @@ static int set_timer(int64_t delay)
     return setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-/* Handles SIGALRM: the timer has expired. */
+/* Handles SIGALRM.  That it interrupts a blocking call is its main purpose. */
 static void note_expiry(int number)
 {
     (void)number;
@@ -38,8 +38,8 @@ static void note_expiry(int number)
 }
 
 /*
- * Makes the next wait return.  POSIX does not list setitimer among the functions that a handler may call, but
- * on Linux it is a bare system call.
+ * Handles SIGTERM, SIGINT and SIGHUP: makes the next wait return.  POSIX does not list setitimer as
+ * async-signal-safe, but on Linux it is a plain system call.
  */
 static void request_stop(int number)
 {
@@ -54,7 +54,7 @@ static void request_stop(int number)
 void set_signals(void)
 {
     static const int stops[] = {SIGTERM, SIGINT, SIGHUP}, restored[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD},
-                     ignored[] = {SIGPIPE, SIGXFSZ}; /* the call that causes it fails instead */
+                     ignored[] = {SIGPIPE, SIGXFSZ}; /* instead, write fails with EPIPE or EFBIG */
     sigset_t none;
     set_timer(0);
     sigaction(SIGALRM, &(struct sigaction){.sa_handler = note_expiry}, NULL);
@@ -75,7 +75,8 @@ bool clock_arm(int64_t deadline)
     int64_t delay = deadline == NEVER ? 0 : deadline - clock_now();
     expired = 0;
     armed_for = deadline;
-    return set_timer(deadline != NEVER && delay <= 0 ? 1 : delay) == 0; /* zero would disarm it */
+    return set_timer(deadline != NEVER && delay <= 0 ? 1 : delay) ==
+           0; /* setitimer with 0 would disarm the timer */
 }
 
 bool clock_sleep_until(int64_t time)
@@ -94,7 +95,8 @@ bool clock_sleep_until(int64_t time)
 
 int64_t limit_log_time(void)
 {
-    int64_t began = clock_now(); /* before the timer, or its expiry could look too early to be one */
+    int64_t began = clock_now(); /* read before the timer is set, or a timeout could measure slightly less
+                                    than LOG_TIME */
     timer_bounds_log = 1;
     set_timer(LOG_TIME);
     return began;

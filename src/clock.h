@@ -1,27 +1,29 @@
 /*
- * clock - the one timer, the signals, and the proof that neither is lost
+ * clock - the one timer, the signals, and why none of their wakeups is lost
  *
- * The only clock is ITIMER_REAL.  The program waits in blocking reads and writes, which SIGALRM interrupts:
- * its handler has no SA_RESTART.  Whoever waits does this, in this order:
+ * The only timer is ITIMER_REAL.  The program waits in blocking reads and writes.  SIGALRM interrupts them
+ * with EINTR, because its handler is installed without SA_RESTART.  Every wait follows this order:
  *
- *     clock_arm(deadline)  ->  look at `stopping`  ->  read or write, which blocks
+ *     clock_arm(deadline)  ->  test `stopping`  ->  read or write, which blocks
  *
- * A deadline that passes before the call blocks is not lost: after its first expiry the timer expires every
- * TICK until it is armed again.
+ * If the timer expires between clock_arm and the call, the call would still block.  Therefore, after its
+ * first expiry, the timer expires again every TICK until it is armed again.  This replaces the signal mask of
+ * ppoll() and saves a system call for each message.
  *
  *     arm ......... expiry ... read blocks ... expiry, TICK later: EINTR
  *
- * Nor is SIGTERM, SIGINT or SIGHUP.  One that comes before arm is seen when `stopping` is looked at:
+ * SIGTERM, SIGINT and SIGHUP are not lost either.  If one comes before clock_arm, the test of `stopping` sees
+ * it:
  *
- *     signal ... arm ... stopping is seen
+ *     signal ... arm ... `stopping` is seen
  *
- * One that comes later arms the timer itself, from its handler, and the timer goes on expiring as above:
+ * If one comes later, its handler arms the timer, which goes on expiring as above:
  *
- *     arm ... signal, which arms for now ... read blocks ... expiry: EINTR
+ *     arm ... signal: its handler arms for now ... read blocks ... expiry: EINTR
  *
- * A sleep of the lab is the same with clock_nanosleep in place of the read; the timer is disarmed before it.
+ * A sleep is the same with clock_nanosleep in place of the read, and the timer is disarmed instead of armed.
  *
- * The log borrows the timer for the time that one line may take.
+ * The log uses the same timer to limit the time that one line may take.
  */
 #ifndef CLOCK_H
 #define CLOCK_H
@@ -32,35 +34,42 @@
 
 #include "basics.h"
 
-#define LOG_TIME (2 * SECOND) /* for one line of the log */
+#define LOG_TIME (2 * SECOND) /* the most that one line of the log may take */
 
-extern volatile sig_atomic_t stopping; /* SIGTERM, SIGINT or SIGHUP has come */
+extern volatile sig_atomic_t stopping; /* set by the handler of SIGTERM, SIGINT and SIGHUP */
 
-/* Returns the time of the monotonic clock, in microseconds; the vDSO makes that no system call. */
+/* Returns the time of the monotonic clock in microseconds.  The vDSO answers without a system call. */
 int64_t clock_now(void);
 
-/* Sets signals to a known state, whatever was inherited, and stops an inherited timer. */
+/*
+ * Installs the handlers, sets other signals and the mask to known states, whatever was inherited, and stops
+ * an inherited timer.
+ */
 void set_signals(void);
 
 /*
- * Arms the timer for a deadline of the monotonic clock, unless it expires before that anyway; NEVER disarms
- * it.  Returns false with errno if the timer cannot be set.
+ * Arms the timer for `deadline`, a time of the monotonic clock; NEVER disarms it.  Does nothing if the timer
+ * is set for that time or an earlier one and has not expired yet.  Returns false with errno if setitimer
+ * fails.
  */
 bool clock_arm(int64_t deadline);
 
 /*
- * Sleeps until a time of the monotonic clock, or until SIGTERM, SIGINT or SIGHUP; the timer is disarmed.
- * Returns false with errno if the timer cannot be set, or clock_nanosleep(2) fails.
+ * Disarms the timer and sleeps until a time of the monotonic clock, or until a stop signal:
+ * clock_nanosleep(2). Returns false with errno if the timer cannot be set or the sleep fails.
  */
 bool clock_sleep_until(int64_t time);
 
 /*
- * Limits the time of what follows, up to end_log_limit: a log that blocks is interrupted.  Returns the
- * time.
+ * Arms the timer for LOG_TIME, so that a log call that blocks is interrupted.  Returns the current time, for
+ * end_log_limit.  Until that is called, a stop signal does not touch the timer.
  */
 int64_t limit_log_time(void);
 
-/* Ends what limit_log_time began.  Returns whether the log took too long. */
+/*
+ * Disarms the timer.  `began` is what limit_log_time returned.  Returns whether the log took LOG_TIME or
+ * longer.
+ */
 bool end_log_limit(int64_t began);
 
 #endif

@@ -8,19 +8,18 @@
 #include "utf8.h"
 
 enum {
-    DEFLATE_LEVEL = 6,              /* of 9; more takes much longer for little */
+    DEFLATE_LEVEL = 6,              /* of 9; higher levels take much longer and gain little */
     DEFLATE_MEMORY_LEVEL = 8,       /* of 9; 256 KiB with the largest window */
-    CODEC_MEMORY = 512 * 1024,      /* bytes of address space for the state of zlib in either direction */
+    CODEC_MEMORY = 512 * 1024,      /* bytes of address space for zlib's state, for each direction */
     INFLATE_BLOCK_SIZE = 64 * 1024, /* bytes inflated, then validated while in the cache */
     WINDOW_SIZE = 1 << WINDOW_BITS_MAX,
 };
 
-/* Allocates for zlib.  Returns room for `items` of `size` bytes, or NULL with errno if the arena is used up.
- */
+/* Allocates `items` of `size` bytes for zlib.  Returns NULL with errno if the arena is used up. */
 static void *arena_allocate(void *opaque, unsigned items, unsigned size)
 {
     struct arena *arena = opaque;
-    size_t needed = ((size_t)items * size + 63) / 64 * 64; /* each piece begins a cache line */
+    size_t needed = ((size_t)items * size + 63) / 64 * 64; /* each piece begins at a cache line */
     if (needed > CODEC_MEMORY - arena->used) {
         errno = ENOMEM;
         return NULL;
@@ -29,29 +28,29 @@ static void *arena_allocate(void *opaque, unsigned items, unsigned size)
     return arena->memory + arena->used - needed;
 }
 
-/* Gives nothing back: release_arena does that for all pieces. */
+/* Frees nothing: arena_release releases all pieces at once. */
 static void arena_free(void *opaque, void *memory)
 {
     (void)opaque;
     (void)memory;
 }
 
-/* Gives all pieces of an arena back. */
+/* Releases all pieces of an arena. */
 static void arena_release(struct arena *arena)
 {
     memory_release(arena->memory, arena->memory + CODEC_MEMORY);
     arena->used = 0;
 }
 
-/* Returns a stream of zlib that takes its memory from an arena. */
+/* Returns a zlib stream that allocates from an arena. */
 static z_stream stream_in(struct arena *arena)
 {
     return (z_stream){.zalloc = arena_allocate, .zfree = arena_free, .opaque = arena};
 }
 
 /*
- * Returns the bytes of address space that the largest compressed reply needs: at most nine bits for a
- * literal, RFC 1951 section 3.2.6, and a few bytes for each block of thousands of literals.
+ * Returns the bytes of address space for the largest compressed reply: at most nine bits for a literal (RFC
+ * 1951 section 3.2.6), and a few bytes for each block of thousands of literals.
  */
 static size_t deflated_size(const struct message *message)
 {
@@ -79,7 +78,10 @@ bool begin_inflating(struct codec *codec, const struct message *message, const s
     return true;
 }
 
-/* Continues after a block with BFINAL set, with the same window: RFC 7692 section 7.2.3.5. */
+/*
+ * Continues after a block with BFINAL, which ends zlib's stream but not the message, with the same window:
+ * RFC 7692 section 7.2.3.5.
+ */
 static void inflate_beyond_final(z_stream *inflater)
 {
     uint8_t window[WINDOW_SIZE];
@@ -90,9 +92,9 @@ static void inflate_beyond_final(z_stream *inflater)
 }
 
 /*
- * Inflates to where the message is gathered, at most one byte more than its limit, and validates text.
- * inflate stops at the end of each block, from where codec->bits counts on.  Returns DONE, or what is
- * wrong.
+ * Inflates bytes and appends the result to the message, up to one byte more than its limit; validates text.
+ * Z_BLOCK makes inflate() return at every block boundary: codec->bits counts the input bits since then,
+ * consumed or buffered.  Returns DONE, or what is wrong.
  */
 static enum outcome inflate_bytes(struct codec *codec, struct message *message, const uint8_t *from,
                                   size_t length)
@@ -104,12 +106,12 @@ static enum outcome inflate_bytes(struct codec *codec, struct message *message, 
     do {
         uint8_t *to = payload_end(message);
         uint64_t room = message->limit + 1 - message->length;
-        unsigned before = inflater->avail_in;
+        unsigned available = inflater->avail_in;
         inflater->next_out = to;
         inflater->avail_out = room < INFLATE_BLOCK_SIZE ? (unsigned)room : INFLATE_BLOCK_SIZE;
         int result = inflate(inflater, Z_BLOCK);
         size_t inflated = (size_t)(inflater->next_out - to);
-        codec->bits += UINT64_C(8) * (before - inflater->avail_in);
+        codec->bits += UINT64_C(8) * (available - inflater->avail_in);
         message->length += inflated;
         if (message->opcode == TEXT && !validate(&message->utf8, to, inflated))
             return TEXT_NOT_UTF8;
@@ -119,20 +121,23 @@ static enum outcome inflate_bytes(struct codec *codec, struct message *message, 
             return NO_MEMORY;
         if (result == Z_STREAM_END)
             inflate_beyond_final(inflater);
-        else if (result != Z_OK && result != Z_BUF_ERROR) /* Z_BUF_ERROR: there was nothing to do */
+        else if (result != Z_OK && result != Z_BUF_ERROR) /* Z_BUF_ERROR: no input was left */
             return INFLATE_FAILED;
         block_ended = result == Z_OK && inflater->data_type & 128;
-        if (block_ended) /* 64: it has BFINAL, and fills its last octet */
+        /* Bit 6 of data_type: this was the final block; zlib then discards the rest of the byte.  Bits 0-2:
+         * unused bits of the last byte. */
+        if (block_ended)
             codec->bits = inflater->data_type & 64 ? 0 : inflater->data_type & 7;
     } while (block_ended || inflater->avail_in > 0 || inflater->avail_out == 0);
     return DONE;
 }
 
 /*
- * Judges the end of a compressed message: section 7.2.1, 7.2.2.  Behind its last block there is the header of
- * an empty one without compression, which is BFINAL, two zero bits and what fills the octet; the four octets
- * are appended to it that the sender has removed.  Some senders have nothing to remove in a last fragment
- * that is empty, and send none of this; then it ends with the octet in which its last block ends.
+ * Checks the end of a compressed message.  It must end with an empty stored block, whose 00 00 ff ff the
+ * sender has removed (RFC 7692 sections 7.2.1, 7.2.2).  What is left of that block is a header of 3 bits
+ * (BFINAL, then 00) and padding to the byte boundary: 3 to 10 bits after the last complete block.  If they
+ * are there, 00 00 ff ff is fed to inflate.  No bits at all are accepted as well: some senders end with the
+ * last byte of their last block.
  */
 static enum outcome end_inflating(struct codec *codec, struct message *message)
 {
@@ -153,7 +158,7 @@ enum outcome inflate_payload(struct codec *codec, struct message *message, const
     return outcome == DONE && last ? end_inflating(codec, message) : outcome;
 }
 
-/* Prepares to deflate a reply.  Returns false, with errno, if there is no memory. */
+/* Prepares to deflate a reply.  Returns false with errno if there is no memory. */
 static bool begin_deflating(struct codec *codec, const struct compression *agreed)
 {
     int bits = agreed->values[SERVER_MAX_WINDOW_BITS] ?: WINDOW_BITS_MAX;
@@ -167,7 +172,10 @@ static bool begin_deflating(struct codec *codec, const struct compression *agree
     return true;
 }
 
-/* Deflates more bytes.  There is always room for the output, so deflate does not fail. */
+/*
+ * Deflates more bytes; `mode` is zlib's flush mode.  The output buffer is always large enough, so deflate()
+ * cannot fail.
+ */
 static void deflate_bytes(z_stream *deflater, const void *bytes, size_t length, int mode)
 {
     deflater->next_in = bytes;
@@ -176,8 +184,8 @@ static void deflate_bytes(z_stream *deflater, const void *bytes, size_t length, 
 }
 
 /*
- * Deflates the gathered message, and gives its memory back on the way: a long message then never takes memory
- * both as it is and compressed.
+ * Deflates the message and releases its memory step by step, so that a long message is never in memory both
+ * as it is and compressed.
  */
 static void deflate_payload(z_stream *deflater, struct message *message)
 {
@@ -198,17 +206,17 @@ struct reply deflate_reply(struct codec *codec, struct message *message, const s
 {
     z_stream *deflater = &codec->deflater;
     uint8_t header[REPLY_HEADER_MAX], *payload = codec->reply + REPLY_HEADER_MAX;
-    size_t before = prefix_length(prefix, message->opcode), deflated = 1;
+    size_t prefix_bytes = prefix_length(prefix, message->opcode), deflated = 1;
     if (!begin_deflating(codec, agreed))
         return (struct reply){.bytes = NULL};
     payload[0] = 0x00; /* an empty message: RFC 7692 section 7.2.3.6 */
-    if (before + message->length > 0) {
+    if (prefix_bytes + message->length > 0) {
         deflater->next_out = payload;
         deflater->avail_out = (unsigned)(deflated_size(message) - REPLY_HEADER_MAX);
-        deflate_bytes(deflater, prefix->bytes, before, Z_NO_FLUSH);
+        deflate_bytes(deflater, prefix->bytes, prefix_bytes, Z_NO_FLUSH);
         deflate_payload(deflater, message);
         deflate_bytes(deflater, NULL, 0, Z_SYNC_FLUSH);
-        deflated = (size_t)(deflater->next_out - payload) - 4; /* 00 00 ff ff */
+        deflated = (size_t)(deflater->next_out - payload) - 4; /* without 00 00 ff ff */
     }
     size_t header_length = frame_encode_header(header, message->opcode, deflated);
     header[0] |= RSV1;
@@ -223,7 +231,7 @@ void codec_release(struct codec *codec, const struct message *message, const str
     memory_release(codec->reply, codec->reply + deflated_size(message) + PAGE_MAX);
     if (agreed->given[SERVER_NO_CONTEXT_TAKEOVER])
         arena_release(&codec->deflater_memory);
-    bool inside = message->opcode != CONTINUATION && message->compressed;
-    if (agreed->given[CLIENT_NO_CONTEXT_TAKEOVER] && !inside)
+    bool unfinished = message->opcode != CONTINUATION && message->compressed;
+    if (agreed->given[CLIENT_NO_CONTEXT_TAKEOVER] && !unfinished)
         arena_release(&codec->inflater_memory);
 }

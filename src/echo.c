@@ -188,8 +188,7 @@ static enum outcome receive_data_frame(struct connection *c, struct frame *frame
     /* A compressed frame's length says nothing about the length of the message. */
     if (frame->length > message->limit - message->length &&
         !(first ? frame->compressed : message->compressed)) {
-        c->payload_left =
-            frame->length; /* so that skip_to_close() can skip it; the same for NO_MEMORY below */
+        c->payload_left = frame->length; /* skip_to_close() skips it; so after NO_MEMORY below */
         return MESSAGE_TOO_BIG;
     }
     if (available > frame->length)

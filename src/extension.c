@@ -8,19 +8,20 @@
 static const struct {
     const char *name;
     bool may_have_value, may_lack_value;
-    bool is_answered; /* although it has no value */
+    bool is_answered; /* if it was offered without a value, the answer contains it as well */
     uint8_t least_value;
 } parameter_rows[] = {
     [SERVER_NO_CONTEXT_TAKEOVER] = {"server_no_context_takeover", false, true, true, 0},
     [CLIENT_NO_CONTEXT_TAKEOVER] = {"client_no_context_takeover", false, true, true, 0},
-    [SERVER_MAX_WINDOW_BITS] = {"server_max_window_bits", true, false, false, 9}, /* zlib makes none of 8 */
+    [SERVER_MAX_WINDOW_BITS] = {"server_max_window_bits", true, false, false,
+                                9}, /* zlib cannot deflate with a 256-byte window (8) */
     [CLIENT_MAX_WINDOW_BITS] = {"client_max_window_bits", true, true, false, 8},
 };
 
 /*
- * Parses token [ "=" ( token | quoted-string ) ]; section 9.1.  A quoted value is a token too, when its
- * escapes are undone; `value` is what stands between the quotes, its bytes NULL if there is no value.
- * Returns false if it is malformed.
+ * Parses token [ "=" ( token | quoted-string ) ]; section 9.1.  A quoted value must be a token once its
+ * backslashes are removed.  `value` becomes the value without quotes, still with backslashes; its bytes are
+ * NULL if there is none.  Returns false if the parameter is malformed.
  */
 static bool parse_parameter(struct slice text, struct slice *name, struct slice *value)
 {
@@ -42,7 +43,10 @@ static bool parse_parameter(struct slice text, struct slice *name, struct slice 
     return true;
 }
 
-/* Returns a number without leading zeros, its escapes undone; 0: it is none, or longer than two digits. */
+/*
+ * Returns the number in a value, whose backslashes are ignored; 0 if it is not a number of one or two digits
+ * without leading zeros.
+ */
 static unsigned parse_window_bits(struct slice value)
 {
     unsigned bits = 0;
@@ -57,7 +61,9 @@ static unsigned parse_window_bits(struct slice value)
     return bits;
 }
 
-/* Adds a parameter to an offer.  Returns false if the offer has to be declined: RFC 7692 section 7.1. */
+/*
+ * Adds a parameter to an offer.  Returns false if the server has to decline the offer: RFC 7692 section 7.1.
+ */
 static bool take_parameter(struct compression *offer, struct slice name, struct slice value)
 {
     for (size_t i = 0; i < PARAMETERS; i++) {
@@ -98,7 +104,10 @@ enum outcome choose_compression(const struct head *head, bool enabled, struct co
     struct compression offer;
     *chosen = (struct compression){.acceptable = false};
     while (head_next_element(head, "Sec-WebSocket-Extensions", &list, &extension)) {
-        /* A comma inside of quotes is no token, so an element that was cut there is malformed as well. */
+        /*
+         * Splitting at commas ignores quotes.  That is safe: a quoted value must be a token, which has no
+         * comma, so a value that was split is malformed either way.
+         */
         if (!parse_extension(extension, &offer))
             return EXTENSION_MALFORMED;
         if (enabled && offer.acceptable && !chosen->acceptable)

@@ -1,7 +1,8 @@
 /*
- * extension - the parameters of permessage-deflate, as they are offered and agreed to (RFC 7692 section 7.1)
+ * extension - negotiates permessage-deflate: parses the offers, chooses one, writes the answer (RFC 7692
+ * section 7.1)
  *
- * Judges Sec-WebSocket-Extensions by the grammar of section 9.1.  Knows nothing of zlib.
+ * Checks Sec-WebSocket-Extensions against the grammar of section 9.1.  Knows nothing of zlib.
  */
 #ifndef EXTENSION_H
 #define EXTENSION_H
@@ -14,7 +15,7 @@
 
 enum {
     WINDOW_BITS_MAX = 15, /* RFC 7692 section 7.1.2 */
-    EXTENSION_SIZE = 160, /* bytes; permessage-deflate with all its parameters */
+    EXTENSION_SIZE = 160, /* bytes; enough for permessage-deflate with all its parameters */
 };
 
 /* The parameters of permessage-deflate: RFC 7692 section 7.1. */
@@ -26,20 +27,20 @@ enum parameter {
     PARAMETERS
 };
 
-/* An offer of permessage-deflate, or what was agreed to. */
+/* An offer of permessage-deflate, or the result of the negotiation. */
 struct compression {
-    bool acceptable;
-    bool given[PARAMETERS];     /* the parameter is there */
-    uint8_t values[PARAMETERS]; /* 0: it has none */
+    bool acceptable;            /* in a result: permessage-deflate was negotiated */
+    bool given[PARAMETERS];     /* the parameter was offered */
+    uint8_t values[PARAMETERS]; /* its value; 0: it was offered without one, or not at all */
 };
 
 /*
- * Judges Sec-WebSocket-Extensions and chooses the first acceptable offer if compression is `enabled`;
- * section 9.1.  Returns DONE or a refusal.
+ * Checks Sec-WebSocket-Extensions (section 9.1) and, if compression is `enabled`, chooses the first
+ * acceptable offer.  Returns DONE, also if nothing was chosen, or EXTENSION_MALFORMED.
  */
 enum outcome choose_compression(const struct head *head, bool enabled, struct compression *chosen);
 
-/* Writes what was agreed to as Sec-WebSocket-Extensions says it; empty if nothing was. */
+/* Writes the Sec-WebSocket-Extensions of the answer; an empty string if nothing was agreed to. */
 void describe_compression(const struct compression *agreed, char into[static EXTENSION_SIZE]);
 
 #endif

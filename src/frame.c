@@ -5,7 +5,7 @@
 #include "text.h"
 #include "utf8.h"
 
-enum { BLOCK_SIZE = 4096 /* bytes unmasked, then validated while in the cache */ };
+enum { BLOCK_SIZE = 4096 /* bytes; unmasked, then validated while in the cache */ };
 
 const char *const opcode_names[] = {
     [CONTINUATION] = "continuation",
@@ -22,9 +22,8 @@ bool is_control(uint8_t opcode)
 }
 
 /*
- * Judges the first byte of a frame: FIN, RSV and opcode; section 5.2, 5.4, 5.5.  `deflate_negotiated` tells
- * that permessage-deflate was agreed to, where RSV1 marks compressed messages: RFC 7692 section 6.  Returns
- * DONE or what is wrong.
+ * Checks the first byte of a frame: FIN, RSV bits and opcode; sections 5.2, 5.4, 5.5.  Parameters as in
+ * frame_decode_header.  Returns DONE, or what is wrong.
  */
 __attribute__((always_inline)) static inline enum outcome check_first_byte(uint8_t byte, bool in_message,
                                                                            bool deflate_negotiated)
@@ -88,7 +87,7 @@ size_t frame_encode_header(uint8_t header[static REPLY_HEADER_MAX], uint8_t opco
     return 2 + length_size;
 }
 
-/* Returns a masking key rotated so that it applies `length` bytes further on. */
+/* Returns a masking key rotated for payload that continues after `length` bytes. */
 static uint32_t rotate_key(uint32_t key, size_t length)
 {
     uint32_t twice[2] = {key, key}, rotated;
@@ -104,8 +103,10 @@ bool unmask_beyond_ascii(uint8_t *to, const uint8_t *from, size_t length, uint32
     vector part, seen = {0, 0};
     uint64_t eight, tail = 0;
     size_t i = 0;
-    /* Unrolled, it is as fast wherever the linker puts it; a loop as short as this takes twice as long where
-     * it lies across two lines of the instruction cache. */
+    /*
+     * Unrolled so that loop alignment does not matter: so short a loop takes twice as long if it crosses a
+     * line of the instruction cache.
+     */
 #pragma GCC unroll 4
     for (; length - i >= sizeof part; i += sizeof part) {
         memcpy(&part, from + i, sizeof part);
@@ -127,7 +128,9 @@ bool unmask_beyond_ascii(uint8_t *to, const uint8_t *from, size_t length, uint32
     return ((seen[0] | seen[1] | tail) & high_bits) != 0;
 }
 
-/* Validates a block, of which it is known whether it has bytes beyond ASCII. */
+/*
+ * Validates a block of text; `beyond_ascii`: it has bytes outside ASCII.  Returns false if it is not UTF-8.
+ */
 static bool validate_block(uint8_t *utf8, const uint8_t *bytes, size_t length, bool beyond_ascii)
 {
     if (!beyond_ascii && *utf8 == UTF8_WHOLE)
@@ -153,15 +156,14 @@ bool validate(uint8_t *utf8, uint8_t *bytes, size_t length)
 {
     for (size_t i = 0, block; i < length; i += block) {
         block = smaller(length - i, BLOCK_SIZE);
-        bool beyond_ascii =
-            unmask_beyond_ascii(bytes + i, bytes + i, block, 0); /* a key that changes nothing */
+        bool beyond_ascii = unmask_beyond_ascii(bytes + i, bytes + i, block, 0); /* key 0: changes nothing */
         if (!validate_block(utf8, bytes + i, block, beyond_ascii))
             return false;
     }
     return true;
 }
 
-/* Tells whether a Close code may be sent; section 7.4. */
+/* Tells whether a Close code is allowed in a frame; section 7.4. */
 static bool is_close_code(unsigned code)
 {
     static const struct {

@@ -6,8 +6,8 @@
 #include "handshake.h"
 
 /*
- * Tells whether a key is Base64 of 16 bytes: 22 characters and "==".  Four bits of the last character are
- * unused, and may be set, as in the example of section 4.1: the key is never decoded.
+ * Tells whether a key is Base64 of 16 bytes: 22 characters and "==".  The last character has four unused
+ * bits; they may be set, as in the example of section 4.1.  The key is never decoded.
  */
 static bool is_key(struct slice key)
 {
@@ -33,8 +33,9 @@ void make_accept(struct slice key, char accept[static ACCEPT_LENGTH + 1])
 }
 
 /*
- * Judges Sec-WebSocket-Protocol and chooses from it; section 4.2.2.  An empty list offers nothing: old
- * clients send it, and proxies that blank a value.  Returns DONE or a refusal.
+ * Checks Sec-WebSocket-Protocol and chooses the first name that --subprotocol allows; section 4.2.2.  An
+ * empty list offers nothing: old clients send one, and proxies that blank a value.  Returns DONE, or why the
+ * request is refused.
  */
 static enum outcome choose_subprotocol(const struct head *head, const struct choices *choices,
                                        struct slice *chosen)
@@ -48,8 +49,8 @@ static enum outcome choose_subprotocol(const struct head *head, const struct cho
             return SUBPROTOCOL_MALFORMED;
         if (++count > SUBPROTOCOLS_MAX)
             return TOO_MANY_SUBPROTOCOLS;
-        struct list before = {0};
-        while (head_next_element(head, "Sec-WebSocket-Protocol", &before, &other) &&
+        struct list earlier = {0};
+        while (head_next_element(head, "Sec-WebSocket-Protocol", &earlier, &other) &&
                other.bytes != name.bytes)
             if (other.length == name.length && memcmp(other.bytes, name.bytes, name.length) == 0)
                 return SUBPROTOCOL_TWICE;
@@ -59,7 +60,7 @@ static enum outcome choose_subprotocol(const struct head *head, const struct cho
     return DONE;
 }
 
-/* Judges what a WebSocket request needs besides its path and method: section 4.2.1. */
+/* Checks the fields of a WebSocket request whose path and method are right: section 4.2.1. */
 static enum outcome check_websocket(const struct head *head, const struct options *served,
                                     struct agreement *agreed)
 {

@@ -1,7 +1,8 @@
 /*
- * handshake - judges a readable request, and what is agreed to (section 4.2)
+ * handshake - decides whether a readable request is served, and negotiates subprotocol and extension (section
+ * 4.2)
  *
- * Pure functions of the head and the options.
+ * Pure functions of the request head and the options.
  */
 #ifndef HANDSHAKE_H
 #define HANDSHAKE_H
@@ -17,22 +18,22 @@ enum {
     ACCEPT_LENGTH = 28, /* bytes; Sec-WebSocket-Accept, section 4.2.2 */
 };
 
-/* What the handshake has chosen from what the client offers. */
+/* What the handshake has chosen from the client's offers. */
 struct agreement {
-    struct slice subprotocol; /* may be empty */
+    struct slice subprotocol; /* empty: none */
     struct compression compression;
 };
 
 /*
- * Judges a readable request: what it asks for, and whether that is served.  The first fault in the order of
- * the manual is the outcome; DONE opens the WebSocket that was agreed to.
+ * Decides what a readable request is answered with.  Returns DONE to open the WebSocket that `agreed`
+ * describes, an outcome of status 200 or 204, or the first fault in the order that the manual gives.
  */
 enum outcome check_request(const struct head *head, const struct options *served, struct agreement *agreed);
 
-/* Writes Sec-WebSocket-Accept for a key: section 4.2.2, 5.4. */
+/* Writes the Sec-WebSocket-Accept for a key, and a NUL: section 4.2.2. */
 void make_accept(struct slice key, char accept[static ACCEPT_LENGTH + 1]);
 
-/* Tells whether a path is the root, or the * of OPTIONS, which is judged as the root. */
+/* Tells whether a path is /, or the * of OPTIONS, which is treated like /. */
 bool is_root(struct slice path);
 
 #endif

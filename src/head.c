@@ -39,17 +39,17 @@ bool head_next_element(const struct head *head, const char *name, struct list *l
     }
 }
 
-bool head_list_includes(const struct head *head, const char *name, const char *wanted)
+bool head_list_includes(const struct head *head, const char *name, const char *element_name)
 {
     struct list list = {0};
     struct slice element;
     while (head_next_element(head, name, &list, &element))
-        if (slice_is_any_case(element, wanted))
+        if (slice_is_any_case(element, element_name))
             return true;
     return false;
 }
 
-/* What may stand in a host unencoded: RFC 3986 section 2.2 (sub-delims) and 2.3 (unreserved). */
+/* Punctuation that a host may contain unencoded: RFC 3986 section 2.2 (sub-delims) and 2.3 (unreserved). */
 #define HOST_BYTES "-._~!$&'()*+,;="
 
 /* Tells whether text is an IPv6 address: RFC 3986 section 3.2.2. */
@@ -63,7 +63,7 @@ static bool is_ipv6_address(struct slice text)
     return strlen(string) == text.length && inet_pton(AF_INET6, string, address) == 1;
 }
 
-/* Judges what stands between the brackets of an IP literal: RFC 3986 section 3.2.2. */
+/* Tells whether text is valid between the brackets of an IP literal: RFC 3986 section 3.2.2. */
 static bool is_ip_literal(struct slice text)
 {
     if (text.length == 0 || (text.bytes[0] | 0x20) != 'v')
@@ -78,7 +78,7 @@ static bool is_ip_literal(struct slice text)
     return version.length > 0 && rest.bytes && rest.length > 0;
 }
 
-/* Judges a name or IPv4 address: RFC 3986 section 3.2.2; it may be empty. */
+/* Tells whether text is a valid reg-name or IPv4address, which may be empty: RFC 3986 section 3.2.2. */
 static bool is_registered_name(struct slice name)
 {
     for (size_t i = 0; i < name.length; i++) {
@@ -90,7 +90,7 @@ static bool is_registered_name(struct slice name)
     return true;
 }
 
-/* Judges uri-host [ ":" port ]: RFC 9110 section 4.2 and 7.2. */
+/* Tells whether text is uri-host [ ":" port ]: RFC 9110 sections 4.2 and 7.2. */
 static bool is_host(struct slice text)
 {
     struct slice rest = text, name;
@@ -99,7 +99,7 @@ static bool is_host(struct slice text)
         name = slice_cut(&rest, ']');
         if (!rest.bytes || !is_ip_literal(name))
             return false;
-        name = slice_cut(&rest, ':'); /* nothing may stand between the bracket and the colon */
+        name = slice_cut(&rest, ':'); /* must be empty: the colon follows the bracket directly */
         return name.length == 0 && (!rest.bytes || rest.length == 0 || is_number(rest));
     }
     name = slice_cut(&rest, ':');
@@ -107,8 +107,8 @@ static bool is_host(struct slice text)
 }
 
 /*
- * Says what is wrong with a host that is_host refuses: HOST_ZONE for an IPv6 address with a zone (RFC 6874),
- * in brackets or not, HOST_UNBRACKETED for one without brackets, HOST_MALFORMED otherwise.
+ * Returns what is wrong with a host that is_host refuses: HOST_ZONE for an IPv6 address with a zone (RFC
+ * 6874), with or without brackets, HOST_UNBRACKETED for one without brackets, otherwise HOST_MALFORMED.
  */
 static enum outcome host_fault(struct slice host)
 {
@@ -121,15 +121,15 @@ static enum outcome host_fault(struct slice host)
         return HOST_MALFORMED;
     if (is_ipv6_address(address))
         return HOST_UNBRACKETED;
-    address.length = (size_t)(colon - address.bytes); /* what is behind it is a port */
+    address.length = (size_t)(colon - address.bytes); /* try what follows the last colon as a port */
     rest = (struct slice){colon + 1, host.length - address.length - 1};
     return is_ipv6_address(address) && (rest.length == 0 || is_number(rest)) ? HOST_UNBRACKETED
                                                                              : HOST_MALFORMED;
 }
 
 /*
- * Judges the bytes of a target, in which parse_head has left no control byte but tabs.  Returns DONE, or why
- * the first byte is refused that no URI contains: RFC 3986 section 2.
+ * Checks the bytes of a target, which check_byte has already searched for control bytes other than tabs.
+ * Returns DONE, or the fault of the first byte that no URI contains: RFC 3986 section 2.
  */
 static enum outcome check_target_bytes(struct slice target)
 {
@@ -145,8 +145,8 @@ static enum outcome check_target_bytes(struct slice target)
 }
 
 /*
- * Takes the path out of a target in origin or absolute form, or the * of OPTIONS; RFC 9112 section 3.2.
- * Returns DONE or why it is refused.
+ * Sets head->path to the path of a target in origin or absolute form, or to the * of OPTIONS; RFC 9112
+ * section 3.2.  Returns DONE, or why the target is refused.
  */
 static enum outcome parse_target(struct head *head)
 {
@@ -224,10 +224,10 @@ static enum outcome parse_field(struct head *head, struct slice line)
 }
 
 /*
- * Judges what announces content: RFC 9112 section 6.  No content is ever read, but where a proxy in front
- * could find another end of it than we would, the request is refused before anything else is judged.  Content
- * of GET, HEAD and OPTIONS has no meaning (RFC 9110 section 9.3), and parsers differ in whether it is there.
- * Returns DONE or why the request is refused.
+ * Checks Content-Length and Transfer-Encoding: RFC 9112 section 6.  No content is ever read here, but a proxy
+ * in front may disagree about where it ends (request smuggling), so every ambiguous request is refused.  GET,
+ * HEAD and OPTIONS may announce no content except Content-Length: 0: content has no meaning there (RFC 9110
+ * section 9.3), and parsers differ in whether they expect it.  Returns DONE, or why the request is refused.
  */
 static enum outcome check_content(const struct head *head)
 {
@@ -249,7 +249,7 @@ static enum outcome check_content(const struct head *head)
     return DONE;
 }
 
-/* Judges what makes a whole head unreadable.  Returns DONE (so far) or why it is refused. */
+/* Checks a complete head: Host and the announcement of content.  Returns DONE, or why it is refused. */
 static enum outcome check_framing(const struct head *head)
 {
     struct slice host;
@@ -260,8 +260,8 @@ static enum outcome check_framing(const struct head *head)
 }
 
 /*
- * Parses a line, which is given without its CRLF.  Returns NEED_MORE, DONE when it was the empty line that
- * completes the head, or why the head is refused.
+ * Parses one line of the head, without its CRLF.  Returns NEED_MORE, DONE for the empty line that ends the
+ * head if the head is readable, or why it is refused.
  */
 static enum outcome parse_line(struct head *head, struct slice line)
 {
@@ -275,7 +275,10 @@ static enum outcome parse_line(struct head *head, struct slice line)
     return outcome == DONE ? NEED_MORE : outcome;
 }
 
-/* Checks one byte against the one before it.  Returns DONE or why it is refused. */
+/*
+ * Checks the next byte, bytes[head->scanned], which the one in front of it may restrict.  Returns DONE, or
+ * why it is refused.
+ */
 static enum outcome check_byte(const struct head *head, const char *bytes)
 {
     unsigned char byte = (unsigned char)bytes[head->scanned];
@@ -283,7 +286,7 @@ static enum outcome check_byte(const struct head *head, const char *bytes)
     size_t column = head->scanned - head->line_start;
     if (head->scanned == 0 && byte == TLS_HANDSHAKE)
         return TLS_HELLO;
-    if (head->skipped == 2) /* as only a PROXY header of version 2 begins */
+    if (head->skipped == 2) /* two empty lines: only a PROXY header of version 2 begins so */
         return byte == '\0' ? PROXY_UNEXPECTED : LINE_MALFORMED;
     if (head->scanned == HEAD_MAX)
         return HEAD_TOO_LARGE;

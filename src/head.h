@@ -1,8 +1,9 @@
 /*
  * head - parses a request head strictly (RFC 9112), and finds its fields
  *
- * A pure parser, which goes on where it stood and judges no byte twice, so that the answer is the same
- * however the bytes arrive.  Judges what makes a head unreadable; what is asked for is handshake's.
+ * A pure, incremental parser: each call continues where the last one stopped, and no byte is looked at twice,
+ * so the result is the same however the bytes are split into reads.  It refuses heads that are malformed or
+ * ambiguous; whether the request is served is decided by handshake.
  */
 #ifndef HEAD_H
 #define HEAD_H
@@ -19,13 +20,13 @@ struct field {
     struct slice name, value;
 };
 
-/* A request head while it is read: RFC 9112 section 2. */
+/* A request head while it is parsed: RFC 9112 section 2. */
 struct head {
-    size_t scanned;    /* bytes that have been judged */
+    size_t scanned;    /* bytes that have been parsed */
     size_t line_start; /* offset of the current line */
     unsigned lines;    /* complete lines, not counting an empty one before the request line */
     unsigned skipped;  /* empty lines before the request line */
-    int minor_version;
+    int minor_version; /* of HTTP/1.x */
     struct slice method, target, path;
     struct slice query; /* of the target, without its "?"; bytes is NULL if it has none */
     size_t field_count;
@@ -33,29 +34,33 @@ struct head {
 };
 
 /*
- * Parses what has come of a request head, strictly in the order of its bytes, so that the answer is the same
- * however they arrive; `head` begins with zeros and goes on where it stood, so no byte is judged twice.
- * Returns NEED_MORE, DONE when the head is complete and readable (head->scanned is its length), or why
- * it is refused.
+ * Parses a request head, of which `length` bytes have arrived.  `head` starts as zeros and keeps the state
+ * between calls; `bytes` must stay at the same address, since slices point into it.  Returns NEED_MORE, DONE
+ * when the head is complete and readable (head->scanned is its length), or why it is refused.
  */
 enum outcome head_parse(struct head *head, const char *bytes, size_t length);
 
-/* Takes the next value of all fields of one name; `next` is 0 at first.  Returns false after the last. */
+/*
+ * Iterates over the fields with a name, in any case: sets `value` to the next one.  `*next` starts at 0.
+ * Returns false after the last one.
+ */
 bool head_next_field(const struct head *head, const char *name, size_t *next, struct slice *value);
 
-/* Returns how many fields have this name; `value` is the first one's, or empty. */
+/* Returns the number of fields with this name, in any case.  `value` is that of the first one, or empty. */
 unsigned head_find_field(const struct head *head, const char *name, struct slice *value);
 
-/* A list (RFC 9110 section 5.6.1) over all fields of one name; start with zeros. */
+/*
+ * The position in a list (RFC 9110 section 5.6.1) that may span several fields of one name; starts as zeros.
+ */
 struct list {
     size_t next;
     struct slice rest;
 };
 
-/* Takes the next element that is not empty.  Returns false after the last one. */
+/* Iterates over the elements of a list, and skips empty ones.  Returns false after the last one. */
 bool head_next_element(const struct head *head, const char *name, struct list *list, struct slice *element);
 
-/* Tells whether a list over all fields of one name includes an element, in any case. */
+/* Tells whether the list in all fields of one name has an element, compared without regard to case. */
 bool head_list_includes(const struct head *head, const char *name, const char *element_name);
 
 #endif

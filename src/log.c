@@ -51,12 +51,12 @@ const char *escaped(struct slice text, char into[static ESCAPED_SIZE])
     return into;
 }
 
-/* Adds strings, up to a NULL, to the line. */
+/* Appends strings to the line of a record. */
 #define ADD_TO_LINE(record, ...)                                                                             \
     append_strings((record)->line, sizeof(record)->line, &(record)->line_length,                             \
                    (const char *const[]){__VA_ARGS__, NULL})
 
-/* Adds a field for the journal. */
+/* Adds a field for the journal; leaves it out if it does not fit. */
 static void add_field(struct record *record, const char *name, const char *value)
 {
     size_t begin = record->used;
@@ -65,7 +65,7 @@ static void add_field(struct record *record, const char *name, const char *value
                         (const char *const[]){name, "=", value, NULL}))
         return;
     record->fields[record->field_count++] = (struct iovec){record->text + begin, record->used - begin};
-    record->used++; /* the byte that ends the string */
+    record->used++; /* keep the NUL */
 }
 
 void record_text(struct record *record, const char *key, const char *name, struct slice value)
@@ -146,8 +146,7 @@ void log_line(struct log *log, int priority, const char *format, ...)
     log_record(log, &record, priority);
 }
 
-__attribute__((format(printf, 3, 4))) _Noreturn void fail(struct log *log, int status, const char *format,
-                                                          ...)
+_Noreturn void fail(struct log *log, int status, const char *format, ...)
 {
     char line[LOGGED_MAX], safe[ESCAPED_SIZE];
     va_list arguments;
@@ -169,12 +168,13 @@ void log_status(struct log *log, const char *status)
         return;
     int64_t began = limit_log_time();
     log->notify(0, status);
-    log->blocked = end_log_limit(began);
+    log->blocked = end_log_limit(began) || log->blocked;
 }
 
 /*
- * Tells whether two descriptors are the same socket, pipe or file; a terminal or /dev/null may be shared.  If
- * the kernel does not say what they are, they may be the same, unless the other one is closed.
+ * Tells whether two descriptors are the same socket, pipe or file.  Character devices never count as the
+ * same: a terminal or /dev/null may be shared.  If fstat fails, the two may be the same, so the answer is
+ * yes, unless `other` is closed.
  */
 static bool is_same_stream(int one, int other)
 {
@@ -188,8 +188,8 @@ static bool is_same_stream(int one, int other)
 
 #ifndef WITHOUT_LIBSYSTEMD
 /*
- * Linking libsystemd would load seven more libraries into every process, so it is loaded only where it is
- * needed.  This ELF note tells packaging tools about it: https://systemd.io/ELF_DLOPEN_METADATA/
+ * libsystemd is loaded with dlopen when it is needed; linking it would load seven more libraries into every
+ * process.  This ELF note tells packaging tools about it: https://systemd.io/ELF_DLOPEN_METADATA/
  */
 static const struct {
     uint32_t name_size, value_size, type;
@@ -201,7 +201,7 @@ static const struct {
                                                                             .name = "FDO",
                                                                             .value = DLOPEN_NOTE};
 
-/* Loads the journal's functions.  Returns false if there is no libsystemd. */
+/* Loads sd_journal_sendv and sd_notify.  Returns false if libsystemd is not available. */
 static bool load_libsystemd(struct log *log)
 {
     void *library = dlopen("libsystemd.so.0", RTLD_NOW);
@@ -219,16 +219,13 @@ static bool load_libsystemd(struct log *log)
 }
 #endif
 
-/* Tells whether standard error is the connection, as xinetd and inetd start a program. */
+/* Tells whether standard error is the connection itself, as under xinetd and inetd. */
 static bool standard_error_is_connection(void)
 {
     return is_same_stream(STDERR_FILENO, STDIN_FILENO) || is_same_stream(STDERR_FILENO, STDOUT_FILENO);
 }
 
-/*
- * Returns the best channel there is.  A super-server that is a service itself hands its environment down to
- * its children; systemd started this process only if SYSTEMD_EXEC_PID is its own.
- */
+/* Returns the best channel that is available, and loads libsystemd for the journal. */
 static enum channel find_channel(struct log *log)
 {
     if (log->under_systemd && load_libsystemd(log))
@@ -238,14 +235,16 @@ static enum channel find_channel(struct log *log)
 
 void log_open(struct log *log, enum channel channel)
 {
+    /* xinetd under systemd passes its environment to its children, so the PID has to be compared. */
     const char *exec_pid = getenv("SYSTEMD_EXEC_PID");
     log->under_systemd = exec_pid && strtol(exec_pid, NULL, 10) == getpid();
+    /* The channel that was asked for cannot be used: the error is then logged on the best other one. */
     bool is_connection = channel == STANDARD_ERROR && standard_error_is_connection();
     bool no_journal = channel == JOURNAL && !load_libsystemd(log);
     log->channel = channel == AUTO || is_connection || no_journal ? find_channel(log) : channel;
     if (log->channel == SYSLOG) {
         openlog("ws-echo", LOG_PID | LOG_NDELAY, LOG_DAEMON);
-        tzset(); /* for the time of day in each line; all other dates here are in UTC, which needs no file */
+        tzset(); /* syslog() needs local time, and the sandbox forbids to open the time zone's file later */
     }
     if (is_connection)
         fail(log, EX_USAGE, "--log=stderr: standard error is the connection; use syslog");

@@ -5,15 +5,15 @@
 
 void *memory_map(size_t size)
 {
-    size_t whole = size + 2 * PAGE_MAX; /* so that either end can be moved to where the largest pages begin */
+    size_t mapped = size + 2 * PAGE_MAX; /* both ends may have to be moved to a multiple of PAGE_MAX */
     uint8_t *memory =
-        mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         return NULL;
-    size_t small = HUGE_PAGE + HUGE_PAGE - (uintptr_t)memory % HUGE_PAGE;
-    madvise(memory, whole < small ? whole : small, MADV_NOHUGEPAGE);
-    if (whole > small)
-        madvise(memory + small, whole - small, MADV_HUGEPAGE);
+    size_t small_pages = HUGE_PAGE + HUGE_PAGE - (uintptr_t)memory % HUGE_PAGE;
+    madvise(memory, mapped < small_pages ? mapped : small_pages, MADV_NOHUGEPAGE);
+    if (mapped > small_pages)
+        madvise(memory + small_pages, mapped - small_pages, MADV_HUGEPAGE);
     return memory + -(uintptr_t)memory % PAGE_MAX;
 }
 

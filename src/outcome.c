@@ -18,10 +18,10 @@ void name_outcome(enum outcome outcome, char name[static OUTCOME_NAME_SIZE])
 
 void make_sentence(enum outcome outcome, const char *filling, char sentence[static SENTENCE_SIZE])
 {
-    const char *whole = outcomes[outcome].sentence, *place = strstr(whole, "%s");
+    const char *template = outcomes[outcome].sentence, *place = strstr(template, "%s");
     if (place)
-        snprintf(sentence, SENTENCE_SIZE, "%.*s%s%s", (int)(place - whole), whole, filling,
+        snprintf(sentence, SENTENCE_SIZE, "%.*s%s%s", (int)(place - template), template, filling,
                  place + strlen("%s"));
     else
-        snprintf(sentence, SENTENCE_SIZE, "%s", whole);
+        snprintf(sentence, SENTENCE_SIZE, "%s", template);
 }

@@ -1,9 +1,9 @@
 /*
  * outcome - every way in which a step or a connection can end
  *
- * One table has for each end its identity, the HTTP status or Close code that says it, whether it is a local
- * fault, and its sentence.  The limits that sentences name stand here as well.  Knows nothing of how an end
- * is said: that is answer's and closing's.
+ * One table has for each outcome its identity, its HTTP status or Close code, whether it is a local fault,
+ * and its sentence.  The limits that sentences mention are here as well.  How an outcome is sent to the peer
+ * is the business of answer and closing.
  */
 #ifndef OUTCOME_H
 #define OUTCOME_H
@@ -13,13 +13,14 @@
 
 #include "basics.h"
 
-/* These are macros, because the sentences below contain them. */
+/* Macros, because the sentences below contain the numbers. */
 #define REQUEST_LINE_MAX 16384 /* bytes, without its CRLF; RFC 9112 section 3 asks for 8,000 or more */
 #define HEAD_MAX 32768         /* bytes, with the empty line that ends it */
-#define SERVED_PATH_MAX 4095   /* bytes of a path in the options; sentences and the page contain it */
+#define SERVED_PATH_MAX 4095   /* bytes of a path in --path; sentences and the page contain it */
 #define FIELDS_MAX 100
-#define CONTENT_DIGITS_MAX 18 /* of a Content-Length, without leading zeros; 64 bits hold them */
-#define SUBPROTOCOLS_MAX 64   /* each is compared with all before it */
+#define CONTENT_DIGITS_MAX                                                                                   \
+    18                      /* digits of a Content-Length without leading zeros; such a number fits 64 bits */
+#define SUBPROTOCOLS_MAX 64 /* bounds the work: each name is compared with all earlier ones */
 
 /* Close codes: section 7.4.1. */
 enum {
@@ -32,13 +33,13 @@ enum {
     INTERNAL_ERROR = 1011,
 };
 
-/* The third column below: LOCAL_FAULT is an end that no peer can cause, but only this system. */
+/* The third column below.  LOCAL_FAULT: no peer can cause this outcome, only the system we run on. */
 enum { ORDINARY, LOCAL_FAULT };
 
 /*
- * Every way in which a connection can end: identity, HTTP status or Close code (0: nothing is said), and the
- * sentence for the peer and the record, in which make_sentence fills in %s.  CLOSED_BY_PEER is answered with
- * the peer's own code and reason.
+ * Every way in which a connection can end: identity, HTTP status or Close code (0: the peer gets neither),
+ * local fault or not, and the sentence for the peer and the record, in which make_sentence replaces %s.
+ * CLOSED_BY_PEER is answered with the peer's own code and reason.
  */
 #define OUTCOMES(X)                                                                                          \
     X(SILENCE, 0, ORDINARY, "nothing was sent")                                                              \
@@ -50,10 +51,10 @@ enum { ORDINARY, LOCAL_FAULT };
     X(READ_FAILED, 0, LOCAL_FAULT, "cannot read")                                                            \
     X(WRITE_FAILED, 0, LOCAL_FAULT, "cannot write")                                                          \
     X(CLOCK_FAILED, 0, LOCAL_FAULT, "cannot set the timer")                                                  \
-    X(LINGER_FAILED, 0, LOCAL_FAULT, "cannot discard what the peer does not read")                           \
+    X(LINGER_FAILED, 0, LOCAL_FAULT, "cannot discard unread output")                                         \
     X(PAGE_SERVED, 200, ORDINARY, "page served")                                                             \
     X(PATH_TOLD, 200, ORDINARY, "Connect a WebSocket to %s.")                                                \
-    X(METHODS_TOLD, 204, ORDINARY, "methods told")                                                           \
+    X(METHODS_TOLD, 204, ORDINARY, "allowed methods listed")                                                 \
     X(HEAD_TIMEOUT, 408, ORDINARY, "The request head did not arrive in time; send it at once and whole.")    \
     X(LINE_TOO_LONG, 414, ORDINARY,                                                                          \
       "The request line is longer than " STRING(REQUEST_LINE_MAX) " bytes; shorten it.")                     \
@@ -159,29 +160,32 @@ enum { ORDINARY, LOCAL_FAULT };
 #define OUTCOME_IDENTITY(identity, code, fault, sentence) identity,
 
 /*
- * What parsers and steps return: more bytes are needed, this step is complete, or how the connection ends.
- * Nothing but DONE means success.
+ * What parsers and steps return: more bytes are needed, the step is complete, or how the connection ends.
+ * Only DONE means success.
  */
 enum outcome { NEED_MORE, DONE, OUTCOMES(OUTCOME_IDENTITY) OUTCOME_COUNT };
 
 enum {
-    OUTCOME_NAME_SIZE = 32,   /* bytes; identities are shorter */
-    SENTENCE_PLAN_SIZE = 128, /* bytes of a sentence in which nothing is filled in yet */
-    SENTENCE_SIZE = SERVED_PATH_MAX + SENTENCE_PLAN_SIZE, /* bytes; some sentences name a path */
+    OUTCOME_NAME_SIZE = 32,       /* bytes; identities are shorter */
+    SENTENCE_TEMPLATE_SIZE = 128, /* bytes of a sentence in the table, where %s is not replaced */
+    SENTENCE_SIZE = SERVED_PATH_MAX + SENTENCE_TEMPLATE_SIZE, /* bytes; some sentences name a path */
 };
 
-/* Arrays and no pointers: the loader would have to relocate those, in memory of each process's own. */
+/*
+ * Arrays instead of pointers: in a position-independent program the loader would have to relocate pointers,
+ * which costs each process time and private memory.
+ */
 extern const struct outcome_row {
     char identity[OUTCOME_NAME_SIZE];
-    uint16_t code; /* HTTP status, or Close code from 1000 on; 0: nothing is said */
+    uint16_t code; /* HTTP status, or Close code from 1000 on; 0: the peer gets neither */
     bool local_fault;
-    char sentence[SENTENCE_PLAN_SIZE];
+    char sentence[SENTENCE_TEMPLATE_SIZE];
 } outcomes[OUTCOME_COUNT];
 
-/* Writes the stable name of an outcome: its identity in lower case with hyphens. */
+/* Writes the name of an outcome that the record shows as end_id: its identity in lower case, with hyphens. */
 void name_outcome(enum outcome outcome, char name[static OUTCOME_NAME_SIZE]);
 
-/* Writes the sentence of an outcome, with `filling` at its %s, if it has one. */
+/* Writes the sentence of an outcome and replaces its %s, if it has one, by `filling`. */
 void make_sentence(enum outcome outcome, const char *filling, char sentence[static SENTENCE_SIZE]);
 
 #endif

@@ -32,7 +32,10 @@ static bool parse_proxy_line(struct slice line, struct address *peer)
            set_port(peer, words[4]);
 }
 
-/* Parses what follows the 16 bytes of a header of version 2.  Returns false if it is malformed. */
+/*
+ * Parses the addresses, which follow the first 16 bytes of a header of version 2.  Returns false if they are
+ * malformed.
+ */
 static bool parse_proxy_addresses(uint8_t family, const uint8_t *addresses, size_t length,
                                   struct address *peer)
 {
@@ -56,12 +59,12 @@ static bool parse_proxy_addresses(uint8_t family, const uint8_t *addresses, size
         if (addresses[0])
             set_name(peer, (const char *)addresses, 108);
         return true;
-    default: /* other families do not name a peer of a stream */
+    default: /* UNSPEC and datagram families: valid, without an address for us */
         return family >> 4 <= 3 && (family & 0x0f) <= 2;
     }
 }
 
-/* Tells whether bytes may be the beginning of a line of version 1. */
+/* Tells whether bytes are a line of version 1 so far, as far as its fixed beginning goes. */
 static bool may_be_proxy_line(const char *bytes, size_t length)
 {
     static const char *const beginnings[] = {"PROXY TCP4 ", "PROXY TCP6 ", "PROXY UNKNOWN"};
@@ -96,7 +99,7 @@ ssize_t proxy_parse_header(const char *bytes, size_t length, struct address *pee
     size_t addresses_length = (size_t)(uint8_t)bytes[14] << 8 | (uint8_t)bytes[15];
     if (length < 16 + addresses_length)
         return 0;
-    bool local = bytes[12] == 0x20; /* a health check of the proxy itself */
+    bool local = bytes[12] == 0x20; /* LOCAL: a health check of the proxy itself, without addresses to use */
     if (!local &&
         !parse_proxy_addresses((uint8_t)bytes[13], (const uint8_t *)bytes + 16, addresses_length, &parsed))
         return -1;

@@ -32,13 +32,14 @@
 #ifdef FILTER_ARCHITECTURE
 
 /*
- * A debug build names a forbidden call and ends.  Otherwise the call fails with EPERM: if a syslog daemon was
- * restarted, or a newer libsystemd makes other calls, that costs a line of the log and not the connection.
+ * What the filter does with a forbidden call.  A debug build names the call and exits.  Otherwise the call
+ * fails with EPERM: after a restart of syslogd, or with a newer libsystemd, logging may need a forbidden
+ * call, and losing a log line is better than losing the connection.
  */
 #ifdef DEBUG
 #define FORBIDDEN SECCOMP_RET_TRAP
 
-/* Handles SIGSYS in a debug build: says which call it was, and ends. */
+/* Handles SIGSYS in a debug build: prints the number of the call and exits. */
 static void name_forbidden_call(int number, siginfo_t *info, void *context)
 {
     char line[64];
@@ -58,11 +59,11 @@ static void name_forbidden_call(int number, siginfo_t *info, void *context)
 #define JUMP(condition, value, if_true, if_false)                                                            \
     BPF_JUMP(BPF_JMP | (condition) | BPF_K, (value), (if_true), (if_false))
 
-/* Judge the lower half of an argument, which is all of an int; these architectures are little-endian. */
+/* Check the lower 32 bits of an argument, which is all of an int; these architectures are little-endian. */
 #define ARGUMENT_IS(number, value) LOAD(args[number]), JUMP(BPF_JEQ, value, 1, 0), REFUSE
 #define ARGUMENT_LACKS(number, bit) LOAD(args[number]), JUMP(BPF_JSET, bit, 0, 1), REFUSE
 
-/* Allow one call, if its arguments are right, and go on with what follows for any other. */
+/* Allow one call if its arguments are right; for any other call, jump to the next instructions. */
 #define ALLOW(call) JUMP(BPF_JEQ, __NR_##call, 0, 1), PASS
 #define ALLOW_IF(call, three_instructions) JUMP(BPF_JEQ, __NR_##call, 0, 4), three_instructions, PASS
 #define ALLOW_IF_BOTH(call, one, other) JUMP(BPF_JEQ, __NR_##call, 0, 7), one, other, PASS
@@ -70,8 +71,9 @@ static void name_forbidden_call(int number, siginfo_t *info, void *context)
 #define FILTER_BEGIN LOAD(arch), JUMP(BPF_JEQ, FILTER_ARCHITECTURE, 1, 0), REFUSE, LOAD(nr)
 
 /*
- * The calls of an echo, the frequent ones first.  read and write are allowed with any arguments: the kernel
- * then remembers the verdict, and the filter costs the echo nothing.  No memory becomes executable.
+ * The calls of an echo, the frequent ones first. read and write are allowed whatever their arguments are, so
+ * that the kernel's seccomp cache (Linux 5.11) can skip the filter for them. mmap cannot make memory
+ * executable.
  */
 #define ECHO_CALLS                                                                                           \
     ALLOW(read), ALLOW(write), ALLOW(writev), ALLOW(clock_gettime), ALLOW(setitimer), ALLOW(rt_sigreturn),   \
@@ -81,9 +83,9 @@ static void name_forbidden_call(int number, siginfo_t *info, void *context)
         ALLOW_IF_BOTH(setsockopt, ARGUMENT_IS(1, SOL_SOCKET), ARGUMENT_IS(2, SO_LINGER)), ALLOW(exit_group)
 
 /*
- * What sd_journal_sendv and sd_notify need besides.  A record that the journal does not take as a datagram
- * goes into a file in memory, which is forbidden; but before that libsystemd asks for the name of the
- * process, and aborts if it is not told.
+ * What sd_journal_sendv and sd_notify need as well.  For a record that is too large for a datagram,
+ * sd_journal_sendv creates a memfd, which is forbidden here; but first libsystemd asks for the name of the
+ * process (PR_GET_NAME), and aborts if that fails.
  */
 #define JOURNAL_CALLS                                                                                        \
     ALLOW(sendmsg), ALLOW_IF(socket, ARGUMENT_IS(0, AF_UNIX)), ALLOW(getsockopt), ALLOW(getuid),             \
@@ -97,15 +99,15 @@ static const struct sock_filter echo_filter[] = {FILTER_BEGIN, ECHO_CALLS, LAB_C
 static const struct sock_filter journal_filter[] = {FILTER_BEGIN, ECHO_CALLS, JOURNAL_CALLS, LAB_CALLS,
                                                     REFUSE};
 
-/* Allows the calls above and nothing else.  Returns 0, or -1 with errno. */
+/* Installs the filter, which allows only the calls above.  Returns 0, or -1 with errno. */
 static int filter_calls(enum channel channel)
 {
     struct sock_fprog program = {COUNT_OF(echo_filter), (struct sock_filter *)echo_filter};
     if (channel == JOURNAL)
         program = (struct sock_fprog){COUNT_OF(journal_filter), (struct sock_filter *)journal_filter};
 #ifdef DEBUG
-    tzset(); /* gmtime_r would open a file later; without DEBUG that fails without harm */
-    if (channel == STANDARD_ERROR) /* it is not the connection */
+    tzset();                       /* gmtime_r would open a file later, which ends a debug build */
+    if (channel == STANDARD_ERROR) /* standard error is not the connection */
         sigaction(SIGSYS, &(struct sigaction){.sa_sigaction = name_forbidden_call, .sa_flags = SA_SIGINFO},
                   NULL);
 #endif
@@ -119,7 +121,7 @@ bool enter_sandbox(struct log *log, bool check)
     const struct rlimit none = {0, 0};
     /* DUMPABLE is for tests, which look into the process as any user; no target that installs defines it. */
 #if !defined DEBUG && !defined DUMPABLE && !defined WITHOUT_FILTER && !defined __SANITIZE_ADDRESS__
-    if (prctl(PR_SET_DUMPABLE, 0) < 0) /* no core, and nobody but root can trace it */
+    if (prctl(PR_SET_DUMPABLE, 0) < 0) /* no core dump, and only root can trace the process */
         fail(log, EX_OSERR, "cannot enter the sandbox: %m");
 #endif
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
@@ -128,7 +130,10 @@ bool enter_sandbox(struct log *log, bool check)
 #ifdef FILTER_ARCHITECTURE
     if (filter_calls(log->channel) == 0)
         return true;
-    /* EINVAL alone does not tell a kernel without seccomp from one that rejects this filter. */
+    /*
+     * EINVAL means that the kernel has no seccomp, or that it rejects this filter; PR_GET_SECCOMP fails only
+     * in the first case.
+     */
     if (errno != EINVAL || prctl(PR_GET_SECCOMP) >= 0)
         fail(log, EX_OSERR, "cannot install the system call filter: %m");
 #endif

@@ -1,7 +1,7 @@
 /*
- * sandbox - gives up all that an echo does not need, before the first byte of the peer is read
+ * sandbox - gives up every privilege that an echo does not need, before the first byte of the peer is read
  *
- * No new privileges, no core, no new process, and a filter of system calls, which is a constant array.
+ * No new privileges, no core dump, no new process, and a seccomp filter, which is a constant array.
  */
 #ifndef SANDBOX_H
 #define SANDBOX_H
@@ -11,8 +11,9 @@
 #include "log.h"
 
 /*
- * Enters the sandbox; ends the program if that is refused.  Returns false if there is no filter of system
- * calls, because of the kernel or the architecture, which is logged for --check and --verbose.
+ * Enters the sandbox for good; ends the program if the kernel refuses.  Returns false if only the seccomp
+ * filter is missing, because the kernel has no seccomp or there is no filter for this architecture; with
+ * --check and --verbose that is logged.
  */
 bool enter_sandbox(struct log *log, bool check);
 

@@ -15,7 +15,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 #ifndef SYS_close_range
-#define SYS_close_range 436 /* headers before Linux 5.9 do not name it */
+#define SYS_close_range 436 /* kernel headers before Linux 5.9 lack it */
 #endif
 
 #include "start.h"
@@ -28,15 +28,16 @@ bool find_connection(void)
         int null = open("/dev/null", O_RDWR);
         dup2(null, STDERR_FILENO);
         if (null >= 0 && null < STDERR_FILENO)
-            close(null); /* or it would pass for the connection */
+            close(null); /* or it would be taken for the connection */
     }
     if (passed && (dup2(STDERR_FILENO + 1, STDIN_FILENO) < 0 || dup2(STDERR_FILENO + 1, STDOUT_FILENO) < 0))
-        close(STDIN_FILENO);                             /* make_blocking complains about that */
-    syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0); /* before Linux 5.9 they stay open, unused */
+        close(STDIN_FILENO); /* make_blocking reports that */
+    syscall(SYS_close_range, STDERR_FILENO + 1, ~0U,
+            0); /* fails before Linux 5.9; then they stay open, unused */
     return !passed || strcmp(count, "1") == 0;
 }
 
-/* Prints the options as --help shows them. */
+/* Prints what --help shows. */
 static void print_help(void)
 {
     char names[64];
@@ -55,7 +56,7 @@ static void print_help(void)
           stdout);
 }
 
-/* Prints the options, or the version, and ends. */
+/* Prints the help or the version, and exits. */
 static _Noreturn void print_and_exit(struct log *log, bool help)
 {
     if (help)
@@ -72,8 +73,10 @@ void read_command_line(struct log *log, int argc, char **argv, struct options *o
     char complaint[COMPLAINT_SIZE];
     bool valid = options_parse(argc, argv, options, complaint);
     log_open(log, valid && !options->check ? options->log : AUTO);
-    /* Whoever checks reads standard error, and the journal knows the unit of its lines even if the process
-     * has ended already. */
+    /*
+     * --check reports on standard error: a person sees it there, and under systemd journald assigns such
+     * lines to the unit even if the process has ended already.
+     */
     if (options->check)
         log->channel = STANDARD_ERROR;
     log->verbose = options->verbose;
@@ -91,7 +94,10 @@ void read_command_line(struct log *log, int argc, char **argv, struct options *o
     }
 }
 
-/* Tells whether a descriptor is a stream socket that has been accepted. */
+/*
+ * Tells whether a descriptor is a connected stream socket.  Ends the program for any other socket; false for
+ * a pipe or a file.
+ */
 static bool is_connected_stream(struct log *log, int descriptor)
 {
     int type = 0, listening = 0;
@@ -108,7 +114,7 @@ static bool is_connected_stream(struct log *log, int descriptor)
     return true;
 }
 
-/* Makes a descriptor block, as every wait needs it.  Returns its flags. */
+/* Clears O_NONBLOCK, since every wait is a blocking call.  Returns the descriptor's flags without it. */
 static int make_blocking(struct log *log, int descriptor)
 {
     int flags = fcntl(descriptor, F_GETFL);
@@ -133,12 +139,12 @@ void prepare_stream(struct log *log, struct stream *stream, bool listen_fds_vali
     if (!stream->sockets)
         return;
     stream->tcp = setsockopt(STDOUT_FILENO, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0;
-    /* Other sockets than TCP have no such option. */
+    /* Sockets other than TCP do not have this option. */
     if (!stream->tcp && errno != EOPNOTSUPP && errno != ENOPROTOOPT)
         fail(log, EX_OSERR, "cannot set TCP_NODELAY: %m");
 }
 
-/* Takes the peer's address from getpeername. */
+/* Sets the peer's address from getpeername, if that knows it. */
 static void ask_kernel_for_peer(struct address *peer)
 {
     union {
@@ -177,7 +183,7 @@ void find_peer(struct address *peer)
         {"REMOTE_ADDR", "REMOTE_PORT"},       /* systemd */
         {"TCPREMOTEIP", "TCPREMOTEPORT"},     /* tcpserver, tcpsvd */
         {"SOCAT_PEERADDR", "SOCAT_PEERPORT"}, /* socat */
-        {"REMOTE_HOST", "REMOTE_PORT"},       /* stunnel; xinetd without the port */
+        {"REMOTE_HOST", "REMOTE_PORT"},       /* stunnel; xinetd, which sets the host only */
     };
     const char *host = "", *port = NULL;
     char unbracketed[ADDRESS_SIZE];

@@ -1,8 +1,9 @@
 /*
- * start - what comes before the first byte: descriptors, command line, the peer's address, giving up root
+ * start - what happens before the first byte is read: descriptors, command line, peer's address, giving up
+ * root
  *
- * Whatever is wrong here ends the program, with a line in the log that says so: EX_USAGE for what whoever
- * started it can mend, EX_OSERR for what the system refused.
+ * Any error here ends the program with a line in the log: status EX_USAGE if the person who started it can
+ * correct it, EX_OSERR if the system refused something.
  */
 #ifndef START_H
 #define START_H
@@ -15,30 +16,35 @@
 #include "stream.h"
 
 /*
- * Puts the connection on standard input and output and closes whatever else was inherited; sd_listen_fds(3).
- * Returns false if something else than one connection was passed in LISTEN_FDS.
+ * Puts the connection on standard input and output, also if it was passed as LISTEN_FDS (sd_listen_fds(3)),
+ * opens /dev/null as standard error if that is closed, and closes all other descriptors.  Returns false if
+ * LISTEN_FDS passes more than one descriptor or is not a number.
  */
 bool find_connection(void);
 
 /*
- * Reads the command line and opens the log: the channel and --verbose are noted there, and --check reports on
- * standard error.  --help and --version end the program, and so does standard input that is a terminal;
- * --check is left to main.
+ * Parses the command line into `options` and opens the log, on the channel that --log names.  With --check
+ * the log is standard error.  Ends the program after --help and --version, for a wrong command line, and if
+ * standard input is a terminal.
  */
 void read_command_line(struct log *log, int argc, char **argv, struct options *options);
 
 /*
- * Makes the descriptors block and sets TCP_NODELAY.  Fills in what the stream has to know of them: their
- * flags, and whether they are sockets.  `listen_fds_valid` is what find_connection returned.
+ * Clears O_NONBLOCK, sets TCP_NODELAY, and sets stream->sockets and the descriptors' flags.
+ * `listen_fds_valid` is what find_connection returned; false ends the program.
  */
 void prepare_stream(struct log *log, struct stream *stream, bool listen_fds_valid);
 
-/* Finds the peer's address: from the environment, or else from the kernel; "-" if it is unknown. */
+/*
+ * Finds the peer's address: from the environment variables that launchers set, or else from getpeername.  The
+ * host is "-" if it is unknown.
+ */
 void find_peer(struct address *peer);
 
 /*
- * Becomes `name` for good if the program was started as root; it never serves as root.  If it was not, it
- * drops supplementary groups where the kernel permits it, which takes CAP_SETGID.
+ * Switches to user `name` permanently if the program was started as root; refuses a name that is root.  If it
+ * was not started as root, drops supplementary groups, which works only with CAP_SETGID; without it (EPERM)
+ * they stay.
  */
 void drop_root(struct log *log, const char *name);
 

@@ -1,8 +1,8 @@
 /*
- * text - parts of a buffer, and what they are made of
+ * text - slices of a buffer, and sets of bytes
  *
- * A struct slice is a place and a length, without a terminating NUL.  Nothing here copies or allocates.
- * Judges the sets of bytes that RFC 9110 names; knows nothing of where they come from.
+ * A struct slice is a pointer and a length; there is no terminating NUL.  Nothing here copies or allocates,
+ * except append and append_strings, which copy into the caller's buffer.
  */
 #ifndef TEXT_H
 #define TEXT_H
@@ -13,7 +13,7 @@
 
 #include "basics.h"
 
-/* A part of a buffer, without a terminating NUL. */
+/* A part of a buffer, without a terminating NUL. slice_cut sets `bytes` to NULL where nothing is left. */
 struct slice {
     const char *bytes;
     size_t length;
@@ -63,12 +63,16 @@ bool parse_seconds(const char *string, int64_t most, int64_t *duration);
 /* Returns text without the spaces and tabs around it. */
 struct slice slice_trimmed(struct slice text);
 
-/* Cuts off what is before the first `separator`, or all; `rest` goes on behind it, and is NULL at the end. */
+/*
+ * Splits *rest at the first separator.  Returns the part in front of it; *rest becomes the part after it.  If
+ * there is no separator, returns all of *rest and sets rest->bytes to NULL.
+ */
 struct slice slice_cut(struct slice *rest, char separator);
 
 /*
- * Appends strings, up to a NULL, to a string of `*used` bytes in a buffer of `size` bytes, and adds to
- * `*used`.  Returns false and leaves the string as it was if they do not fit.
+ * Appends `strings`, an array that ends with NULL, to the string of `*used` bytes in `buffer`, which has
+ * `size` bytes, and adds their length to `*used`.  If they do not fit, returns false and leaves the string as
+ * it was.
  */
 bool append_strings(char *buffer, size_t size, size_t *used, const char *const strings[]);
 

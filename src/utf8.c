@@ -2,9 +2,9 @@
 #include "utf8.h"
 
 /*
- * States of the validator, besides the two in the header.  The table below has a word for each byte, and a
- * state is an offset in bits: there the word has the state that follows.  Bytes that no row names lead to
- * UTF8_WRONG, and nothing leads out of it.
+ * The other states of the validator, a shift-based DFA.  A state is an offset in bits. utf8_steps[byte] >>
+ * state has the next state in its low 6 bits.  Transitions that are not listed are 0, which is UTF8_WRONG,
+ * and lead to itself.  UTF8_TAIL_n: n continuation bytes are missing.
  */
 enum utf8_state {
     UTF8_TAIL_1 = 12,
@@ -36,7 +36,7 @@ static const uint64_t utf8_steps[256] = {
     [0xf4] = STEP(UTF8_WHOLE, UTF8_AFTER_F4),
 };
 
-/* A step is a load and a shift, without a branch. */
+/* Each step is one load and one shift, without a branch. */
 uint8_t utf8_state_after(uint8_t state, const uint8_t *bytes, size_t length)
 {
     uint64_t step = state;

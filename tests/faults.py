@@ -379,7 +379,7 @@ def is_beginning(answer, of):
         answer[head:])
 
 
-LOCAL = "cannot read: |cannot write: |cannot set the timer: |cannot discard what |no memory for the message: "
+LOCAL = "cannot read: |cannot write: |cannot set the timer: |cannot discard unread output: |no memory for the message: "
 AT_THE_START = "cannot |--log=journal: there is no libsystemd"
 LOCAL_ENDS = {"read-failed", "write-failed", "clock-failed", "linger-failed", "no-memory"}
 

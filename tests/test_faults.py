@@ -172,7 +172,7 @@ def test_what_the_peer_does_not_read_and_cannot_be_discarded_is_a_local_fault(tm
     with Faulty(tmp_path / "trace", fault, "--quiet", "--timeout=1", pair=wire.narrow_pair) as served:
         assert served.peer.receive(len(wire.switching())) == wire.switching()
         served.peer.send(wire.frame(BINARY, bytes(4 * MIB)))
-        one_line(served.ended(71), "cannot discard what the peer does not read: ")
+        one_line(served.ended(71), "cannot discard unread output: ")
 
 
 # Before the connection is served.
