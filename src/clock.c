@@ -75,8 +75,7 @@ bool clock_arm(int64_t deadline)
     int64_t delay = deadline == NEVER ? 0 : deadline - clock_now();
     expired = 0;
     armed_for = deadline;
-    return set_timer(deadline != NEVER && delay <= 0 ? 1 : delay) ==
-           0; /* setitimer with 0 would disarm the timer */
+    return set_timer(deadline != NEVER && delay <= 0 ? 1 : delay) == 0; /* 0 would disarm it */
 }
 
 bool clock_sleep_until(int64_t time)
@@ -95,8 +94,8 @@ bool clock_sleep_until(int64_t time)
 
 int64_t limit_log_time(void)
 {
-    int64_t began = clock_now(); /* read before the timer is set, or a timeout could measure slightly less
-                                    than LOG_TIME */
+    /* Read the clock first: otherwise a full timeout could measure slightly less than LOG_TIME. */
+    int64_t began = clock_now();
     timer_bounds_log = 1;
     set_timer(LOG_TIME);
     return began;

@@ -123,9 +123,11 @@ static enum outcome inflate_bytes(struct codec *codec, struct message *message, 
             inflate_beyond_final(inflater);
         else if (result != Z_OK && result != Z_BUF_ERROR) /* Z_BUF_ERROR: no input was left */
             return INFLATE_FAILED;
+        /*
+         * data_type, bit 7: inflate() has stopped after a block.  Bit 6: that was the final block; zlib then
+         * discards the rest of the byte.  Bits 0-2: the number of unused bits in the last byte.
+         */
         block_ended = result == Z_OK && inflater->data_type & 128;
-        /* Bit 6 of data_type: this was the final block; zlib then discards the rest of the byte.  Bits 0-2:
-         * unused bits of the last byte. */
         if (block_ended)
             codec->bits = inflater->data_type & 64 ? 0 : inflater->data_type & 7;
     } while (block_ended || inflater->avail_in > 0 || inflater->avail_out == 0);
@@ -137,7 +139,8 @@ static enum outcome inflate_bytes(struct codec *codec, struct message *message, 
  * sender has removed (RFC 7692 sections 7.2.1, 7.2.2).  What is left of that block is a header of 3 bits
  * (BFINAL, then 00) and padding to the byte boundary: 3 to 10 bits after the last complete block.  If they
  * are there, 00 00 ff ff is fed to inflate.  No bits at all are accepted as well: some senders end with the
- * last byte of their last block.
+ * last byte of their last block.  Shifted as below, last_octets has BFINAL in bit 0 and the block type in
+ * bits 1 and 2.
  */
 static enum outcome end_inflating(struct codec *codec, struct message *message)
 {

@@ -8,13 +8,12 @@
 static const struct {
     const char *name;
     bool may_have_value, may_lack_value;
-    bool is_answered; /* if it was offered without a value, the answer contains it as well */
-    uint8_t least_value;
+    bool is_answered;    /* if it was offered without a value, the answer contains it as well */
+    uint8_t least_value; /* zlib cannot deflate with a window of 256 bytes, which is 8 bits */
 } parameter_rows[] = {
     [SERVER_NO_CONTEXT_TAKEOVER] = {"server_no_context_takeover", false, true, true, 0},
     [CLIENT_NO_CONTEXT_TAKEOVER] = {"client_no_context_takeover", false, true, true, 0},
-    [SERVER_MAX_WINDOW_BITS] = {"server_max_window_bits", true, false, false,
-                                9}, /* zlib cannot deflate with a 256-byte window (8) */
+    [SERVER_MAX_WINDOW_BITS] = {"server_max_window_bits", true, false, false, 9},
     [CLIENT_MAX_WINDOW_BITS] = {"client_max_window_bits", true, true, false, 8},
 };
 

@@ -100,7 +100,7 @@ bool unmask_beyond_ascii(uint8_t *to, const uint8_t *from, size_t length, uint32
     typedef uint64_t vector __attribute__((vector_size(16)));
     const uint64_t twice = (uint64_t)key << 32 | key, high_bits = UINT64_C(0x8080808080808080);
     const vector mask = {twice, twice};
-    vector part, seen = {0, 0};
+    vector part, seen = {0, 0}; /* seen and tail: all unmasked bytes, ORed */
     uint64_t eight, tail = 0;
     size_t i = 0;
     /*

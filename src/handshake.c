@@ -106,7 +106,7 @@ enum outcome check_request(const struct head *head, const struct options *served
 {
     /* Upgrade is ignored in HTTP/1.0: RFC 9110 section 7.8. */
     bool websocket = head->minor_version > 0 && head_list_includes(head, "Upgrade", "websocket");
-    bool root = is_root(head->path), page = root && !websocket;
+    bool root = is_root(head->path), page = root && !websocket; /* page: plain HTTP for / */
     struct slice path = root ? SLICE_OF("/") : head->path;
     if (!page && !choices_include(&served->paths, path) && !choices_include(&served->labs, path))
         return websocket ? SOCKET_ELSEWHERE : PATH_UNKNOWN;

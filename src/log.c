@@ -238,16 +238,16 @@ void log_open(struct log *log, enum channel channel)
     /* xinetd under systemd passes its environment to its children, so the PID has to be compared. */
     const char *exec_pid = getenv("SYSTEMD_EXEC_PID");
     log->under_systemd = exec_pid && strtol(exec_pid, NULL, 10) == getpid();
-    /* The channel that was asked for cannot be used: the error is then logged on the best other one. */
-    bool is_connection = channel == STANDARD_ERROR && standard_error_is_connection();
-    bool no_journal = channel == JOURNAL && !load_libsystemd(log);
-    log->channel = channel == AUTO || is_connection || no_journal ? find_channel(log) : channel;
+    /* If --log names a channel that cannot be used, the error is logged on the best other channel. */
+    bool stderr_is_connection = channel == STANDARD_ERROR && standard_error_is_connection();
+    bool journal_missing = channel == JOURNAL && !load_libsystemd(log);
+    log->channel = channel == AUTO || stderr_is_connection || journal_missing ? find_channel(log) : channel;
     if (log->channel == SYSLOG) {
         openlog("ws-echo", LOG_PID | LOG_NDELAY, LOG_DAEMON);
         tzset(); /* syslog() needs local time, and the sandbox forbids to open the time zone's file later */
     }
-    if (is_connection)
+    if (stderr_is_connection)
         fail(log, EX_USAGE, "--log=stderr: standard error is the connection; use syslog");
-    if (no_journal)
+    if (journal_missing)
         fail(log, EX_OSERR, "--log=journal: there is no libsystemd; use syslog or stderr");
 }

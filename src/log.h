@@ -34,7 +34,7 @@ struct log {
 
 /* A record under construction: the line for people, and the fields for the journal. */
 struct record {
-    size_t line_length, used;
+    size_t line_length, used; /* bytes of `line` and of `text` */
     int field_count;
     struct iovec fields[24];
     char line[PIPE_BUF - 64]; /* with prefix and newline within PIPE_BUF: one atomic write */

@@ -29,7 +29,7 @@ struct message {
 
 /*
  * Copies `length` bytes between buffers that do not overlap, and touches no byte outside them.  It uses moves
- * of a fixed size; the last one ends at the last byte and may copy some bytes a second time. memcpy with a
+ * of a fixed size; the last one ends at the last byte and may copy some bytes a second time.  memcpy with a
  * variable length is a function call, and musl's version starts with "rep movs" on x86-64, whose startup
  * takes longer than a short copy.
  */

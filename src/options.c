@@ -9,8 +9,7 @@
 #include "outcome.h"
 #include "utf8.h"
 
-#define PING_INTERVAL                                                                                        \
-    (20 * SECOND) /* default; a third of --timeout if that is shorter: see complete_options */
+#define PING_INTERVAL (20 * SECOND) /* default; less with a short --timeout: see complete_options */
 #define PING_INTERVAL_UNSET INT64_C(-1)
 #define DURATION_MAX (366 * 24 * 3600 * SECOND)
 #define MESSAGE_MAX (UINT64_C(1) << 30)
@@ -265,6 +264,8 @@ bool options_parse(int argc, char **argv, struct options *into, char complaint[s
     char letters[2 + 2 * COUNT_OF(option_rows) + 1] = "+:", *end = letters + strlen(letters);
     int option;
     *into = defaults;
+    /* For getopt_long, + means to stop at the first argument that is no option, : to return ':' for a missing
+     * value. */
     for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
         const struct option_row *row = &option_rows[i];
         long_options[i] = (struct option){row->name, row->argument ? required_argument : no_argument, NULL,
@@ -275,7 +276,7 @@ bool options_parse(int argc, char **argv, struct options *into, char complaint[s
             *end++ = ':';
     }
     opterr = 0;
-    optind = 0;
+    optind = 0; /* resets all state of getopt_long */
     while ((option = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
         bool refused = option == ':' || option == '?';
         const struct option_row *row = find_option(refused ? optopt : option);

@@ -18,9 +18,8 @@
 #define HEAD_MAX 32768         /* bytes, with the empty line that ends it */
 #define SERVED_PATH_MAX 4095   /* bytes of a path in --path; sentences and the page contain it */
 #define FIELDS_MAX 100
-#define CONTENT_DIGITS_MAX                                                                                   \
-    18                      /* digits of a Content-Length without leading zeros; such a number fits 64 bits */
-#define SUBPROTOCOLS_MAX 64 /* bounds the work: each name is compared with all earlier ones */
+#define CONTENT_DIGITS_MAX 18 /* of a Content-Length without leading zeros; that fits 64 bits */
+#define SUBPROTOCOLS_MAX 64   /* bounds the work: each name is compared with all earlier ones */
 
 /* Close codes: section 7.4.1. */
 enum {

@@ -71,8 +71,8 @@ static void name_forbidden_call(int number, siginfo_t *info, void *context)
 #define FILTER_BEGIN LOAD(arch), JUMP(BPF_JEQ, FILTER_ARCHITECTURE, 1, 0), REFUSE, LOAD(nr)
 
 /*
- * The calls of an echo, the frequent ones first. read and write are allowed whatever their arguments are, so
- * that the kernel's seccomp cache (Linux 5.11) can skip the filter for them. mmap cannot make memory
+ * The calls of an echo, the frequent ones first.  read and write are allowed whatever their arguments are, so
+ * that the kernel's seccomp cache (Linux 5.11) can skip the filter for them.  mmap cannot make memory
  * executable.
  */
 #define ECHO_CALLS                                                                                           \

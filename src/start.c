@@ -31,9 +31,8 @@ bool find_connection(void)
             close(null); /* or it would be taken for the connection */
     }
     if (passed && (dup2(STDERR_FILENO + 1, STDIN_FILENO) < 0 || dup2(STDERR_FILENO + 1, STDOUT_FILENO) < 0))
-        close(STDIN_FILENO); /* make_blocking reports that */
-    syscall(SYS_close_range, STDERR_FILENO + 1, ~0U,
-            0); /* fails before Linux 5.9; then they stay open, unused */
+        close(STDIN_FILENO);                             /* make_blocking reports that */
+    syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0); /* before Linux 5.9 they stay open, unused */
     return !passed || strcmp(count, "1") == 0;
 }
 

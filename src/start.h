@@ -18,7 +18,7 @@
 /*
  * Puts the connection on standard input and output, also if it was passed as LISTEN_FDS (sd_listen_fds(3)),
  * opens /dev/null as standard error if that is closed, and closes all other descriptors.  Returns false if
- * LISTEN_FDS passes more than one descriptor or is not a number.
+ * LISTEN_FDS is meant for this process and is neither 0 nor 1.
  */
 bool find_connection(void);
 

@@ -102,7 +102,7 @@ enum arrival stream_receive(struct stream *stream, int64_t deadline)
 
 /*
  * Arms the timer for a write: for a quarter of the timeout, after which may_wait_on checks for progress, or,
- * after a stop signal, for the end of STOP_TIME. Returns false if the connection is lost.
+ * after a stop signal, for the end of STOP_TIME.  Returns false if the connection is lost.
  */
 static bool arm_for_write(struct stream *stream)
 {

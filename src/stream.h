@@ -96,7 +96,7 @@ bool stream_sleep_until(struct stream *stream, int64_t time);
 bool stream_reset(struct stream *stream);
 
 /*
- * Ends the output: shutdown(2) of a socket, close(2) of a pipe. shutdown sends the FIN even if a service
+ * Ends the output: shutdown(2) of a socket, close(2) of a pipe.  shutdown sends the FIN even if a service
  * manager still holds the descriptor.
  */
 void stream_end_output(const struct stream *stream);

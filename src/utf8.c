@@ -2,9 +2,9 @@
 #include "utf8.h"
 
 /*
- * The other states of the validator, a shift-based DFA.  A state is an offset in bits. utf8_steps[byte] >>
- * state has the next state in its low 6 bits.  Transitions that are not listed are 0, which is UTF8_WRONG,
- * and lead to itself.  UTF8_TAIL_n: n continuation bytes are missing.
+ * The other states of the validator, which is a shift-based DFA: a state is an offset in bits, and the low 6
+ * bits of utf8_steps[byte] >> state are the next state.  Transitions that are not listed are 0, which is
+ * UTF8_WRONG; all transitions from there lead to UTF8_WRONG.  UTF8_TAIL_n: n continuation bytes are missing.
  */
 enum utf8_state {
     UTF8_TAIL_1 = 12,
