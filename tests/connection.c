@@ -1,13 +1,14 @@
 /*
  * A fuzzer of a whole connection: see fuzz.h
  *
- * The program is included, and each of its calls to the outside reaches a world that the input describes: the
- * options, what the peer sends, how much each read and write moves, when signals come and the clock jumps,
- * which call fails.  A small model, which has nothing of the program but its limits and names, decides from
- * what the peer has sent what the answer has to be, and how the connection has to end.
+ * The program is included, and its system calls are replaced by functions here, called the world.  The input
+ * decides what the world does: the options, what the peer sends, how many bytes each read and write moves,
+ * when signals arrive and the clock jumps, and which call fails.  A small model, which shares nothing with
+ * the program except limits and names, derives from what the peer sent what the answer must be and how the
+ * connection must end; functions named check_* compare.
  *
  * An input is a struct setting, the bytes that the peer sends, and the steps: one byte for each read or
- * write, see enum step.  After the last one everything goes well, and the peer ends or is silent.
+ * write, see enum step.  After the last step every call succeeds, and the peer ends or stays silent.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,7 +58,7 @@ static _Noreturn void world_exit(int status);
 #define syslog(...) world_syslog(__VA_ARGS__)
 #define exit(...) world_exit(__VA_ARGS__)
 #include "../build/ws-echo.c"
-/* What follows only judges: it is no aim of libFuzzer to reach all of it. */
+/* The rest only checks the program; libFuzzer need not seek to cover it. */
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((no_sanitize("coverage"))), apply_to = function)
 #endif
@@ -72,12 +73,12 @@ struct setting {
     uint8_t switches;      /* enum switch_bit */
     uint8_t more_switches; /* enum more_switch_bit */
     uint8_t sizes;         /* of messages and the prefix: see begin_options */
-    uint8_t times;         /* of waiting */
-    uint8_t names;         /* paths, origins and subprotocols */
-    uint8_t beginning;     /* of what the peer sends: see beginnings */
-    uint8_t fault;         /* which call fails (enum fault), and the how manieth */
-    uint8_t signal_at;     /* SIGTERM comes in the how manieth call; 0: in none */
-    uint8_t stall;         /* for how long the program is stopped (stalls), and before the how manieth call */
+    uint8_t times;         /* timeouts and intervals: see begin_options */
+    uint8_t names;         /* paths, origins, subprotocols: see begin_options */
+    uint8_t beginning;     /* index into beginnings: the first bytes of the peer */
+    uint8_t fault;         /* which kind of call fails (enum fault), and how many succeed before */
+    uint8_t signal_at;     /* the number of the call in which SIGTERM arrives; 0: none */
+    uint8_t stall;         /* how long the program is suspended (stalls), and in which call */
     uint8_t step_count;
 };
 
@@ -106,19 +107,19 @@ enum fault {
 
 /* What happens in a read or write: the lower half of a step.  The upper half is an argument. */
 enum step {
-    WHOLE,       /* it moves all there is; the first read brings at least the beginning */
-    FEW,         /* it moves as many bytes as the argument says, and one */
-    PART,        /* the same, times 64 */
-    LONG,        /* a write moves sixteenths; before a read the last byte comes thousands of times more */
-    INTERRUPT,   /* a signal that means nothing interrupts it */
-    ALARM,       /* so does SIGALRM */
-    TERMINATE,   /* SIGTERM comes, after which it goes on */
+    WHOLE,       /* it moves all available bytes */
+    FEW,         /* it moves argument + 1 bytes; the first read also the beginning */
+    PART,        /* it moves 64 times as many */
+    LONG,        /* a write moves sixteenths; for reads, the last byte is repeated thousands of times */
+    INTERRUPT,   /* EINTR by a signal without effect */
+    ALARM,       /* EINTR by SIGALRM */
+    TERMINATE,   /* SIGTERM arrives; its handler has SA_RESTART */
     WAIT,        /* it blocks until the timer expires */
     WAIT_AFTER,  /* a write moves one byte, and then blocks */
-    JUMP,        /* the program is stopped in it for a while */
+    JUMP,        /* the program is suspended in it, as by SIGSTOP */
     FAIL,        /* it fails: see failures */
-    NONBLOCKING, /* somebody has set O_NONBLOCK */
-    END,         /* the peer has ended */
+    NONBLOCKING, /* EAGAIN: another process has set O_NONBLOCK */
+    END,         /* the peer has ended its stream */
 };
 
 #define GET "GET /socket HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -140,7 +141,7 @@ static const char *const beginnings[] = {
 
 static const struct failure {
     int error;
-    enum outcome end; /* FAILED stands for READ_FAILED or WRITE_FAILED */
+    enum outcome end; /* FAILED: READ_FAILED or WRITE_FAILED */
 } failures[16] = {
 #define FAILED READ_FAILED
     {ECONNRESET, RESET},
@@ -167,57 +168,57 @@ enum { EXITED = 1, IGNORED = 2 };
 
 enum {
     SENT_MAX = 1 << 19,        /* bytes that the peer sends */
-    RECEIVED_MAX = 1 << 24,    /* bytes that it receives */
+    RECEIVED_MAX = 1 << 24,    /* bytes that the peer receives */
     POOL_SIZE = 2 * HUGE_PAGE, /* bytes, for one mapping */
-    CALLS_MAX = 200,           /* between two that move bytes, or wait */
+    CALLS_MAX = 200,           /* calls between two that move bytes or wait */
     WAITS_MAX = 1000,
-    SHORT_WAITS_MAX = 8,   /* in a row, of a tick or less */
-    SILENT_WAITS_MAX = 40, /* then the peer ends */
-    SLACK = 100 * 1000,    /* microseconds that calls take, and ticks */
+    SHORT_WAITS_MAX = 8,   /* waits in a row of at most a TICK */
+    SILENT_WAITS_MAX = 40, /* after so many the peer ends its stream */
+    SLACK = 100 * 1000,    /* microseconds: tolerance for calls and ticks */
 };
 
 static struct world {
-    jmp_buf over; /* all that follows begins with zeros */
+    jmp_buf over; /* all members after it start as zeros */
 
-    /* What happens: what is left of the input. */
+    /* The rest of the input. */
     struct setting setting;
     const uint8_t *bytes, *steps;
     size_t beginning_left, bytes_left, steps_left, repeated;
-    unsigned faults[FAULTS]; /* calls that could have failed */
+    unsigned faults[FAULTS]; /* calls of each kind so far */
 
-    /* Time, in microseconds; NEVER: it has not come. */
+    /* Times, in microseconds; NEVER: not yet. */
     int64_t time, began;
-    int64_t expiry, interval; /* of the timer */
-    bool expired;             /* since it was set */
-    int64_t lost_time;        /* in which the program could not do anything */
-    int64_t heard;            /* when the peer was heard, or had taken a write that had to go on */
-    int64_t caught_up;        /* when it had taken one since the last read */
-    int64_t given_back;       /* when memory was */
-    int64_t excused;          /* since when a peer may be blamed for not taking anything */
-    int64_t write_began;      /* or when it last moved something */
+    int64_t expiry, interval;   /* of the timer */
+    bool expired;               /* since it was set */
+    int64_t lost_time;          /* in which the program was suspended or waited for the log */
+    int64_t last_activity;      /* when bytes last arrived or a waiting write was completed */
+    int64_t write_completed_at; /* of the last write that had to be continued */
+    int64_t released_at;        /* when memory was last released */
+    int64_t blamed_since;       /* since when an unread write counts against the peer */
+    int64_t write_began;        /* or last moved bytes */
     int64_t terminated_at;
-    int64_t said_at;          /* when the program was seen to wait after its last word */
-    int64_t shut_at;          /* when it ended its output */
-    int64_t last_read;        /* when the last bytes came */
-    int64_t writing_stops_at; /* for SIGTERM has come */
+    int64_t goodbye_at;     /* when the program began to wait after its Close or HTTP answer */
+    int64_t shut_at;        /* when the program ended its output */
+    int64_t last_read;      /* when the last bytes came */
+    int64_t write_deadline; /* after SIGTERM */
 
     /* What the program does. */
-    unsigned calls; /* since something has moved, or time has passed */
+    unsigned calls; /* since bytes moved or time passed */
     unsigned all_calls, waits, short_waits, silent_waits, write_calls, pings, maps, blocked_logs, records;
-    size_t sent, sent_before_said; /* bytes of the peer that were read */
-    size_t received;               /* bytes that the peer got */
-    bool write_unfinished;         /* a write has moved less than all, and has to go on */
-    bool stream_ended;    /* the program has read the end of what the peer sends, before its last word */
-    bool peer_gone;       /* the same at any time, or a read has failed */
-    bool lost;            /* a write has failed, or a timer: output may be torn */
-    bool local_fault;     /* one has happened, which has to be reported */
-    bool refused;         /* memory was refused */
-    bool lingering;       /* what is unread is discarded */
-    bool owes_memory;     /* of a large message */
-    bool flags_due;       /* O_NONBLOCK has to be removed */
-    enum outcome failure; /* of the read or write that failed */
+    size_t sent, sent_before_goodbye; /* bytes that the program has read */
+    size_t received;                  /* bytes that the program has written */
+    bool write_unfinished;            /* a write moved only a part, and must be continued */
+    bool stream_ended;                /* the program read the end of the stream before its goodbye */
+    bool peer_gone;                   /* the same at any time, or a read failed */
+    bool lost;                        /* a write or the timer failed: the output may be incomplete */
+    bool local_fault;                 /* one happened, and must be reported */
+    bool refused;                     /* mmap failed */
+    bool lingering;                   /* SO_LINGER was set */
+    bool owes_memory;                 /* a large message's memory must be released */
+    bool flags_due;                   /* O_NONBLOCK must be cleared */
+    enum outcome failure;             /* of the read or write that failed; NEED_MORE: none */
     int exit_status;
-    enum outcome end; /* as the record says; NEED_MORE: there is none */
+    enum outcome end; /* as the record says; NEED_MORE: no record yet */
 } w;
 
 static struct options options;
@@ -225,8 +226,10 @@ static uint8_t sent[SENT_MAX], received[RECEIVED_MAX];
 static _Alignas(HUGE_PAGE) uint8_t pools[2][POOL_SIZE];
 static size_t pool_sizes[2];
 
-/* Returns where a mapping begins: the largest page that it may move its begin to is shortly before a huge
- * one. */
+/*
+ * Returns the address of a mapping.  The program moves it up to a multiple of PAGE_MAX, which is then shortly
+ * in front of a multiple of HUGE_PAGE.
+ */
 static uint8_t *pool_of(unsigned number)
 {
     return pools[number] + HUGE_PAGE - 2 * PAGE_MAX + 4096;
@@ -242,18 +245,18 @@ static bool is_mapped(const uint8_t *bytes, size_t length)
     return false;
 }
 
-/* Ends an input that is too much for the arrays here. */
+/* Ends an input that is too large for the arrays here. */
 static _Noreturn void ignore(void)
 {
     longjmp(w.over, IGNORED);
 }
 
-static void judge_so_far(void);
-static void judge_end_of_output(void);
-static void judge_record(const char *line);
+static void check_so_far(void);
+static void check_end_of_output(void);
+static void check_record(const char *line);
 static bool answer_is_forbidden(void);
 
-/* Lets time pass in which the program is stopped. */
+/* Lets time pass in which the program is suspended. */
 static void lose_time(int64_t time)
 {
     w.time += time;
@@ -266,7 +269,7 @@ static void expire(void)
     note_expiry(SIGALRM);
 }
 
-/* Whatever is called passes here: time goes on, and signals come. */
+/* Every call of the world passes here: time advances, and signals arrive. */
 static void pass(void)
 {
     static const int64_t stalls[] = {0, 1000, 3 * SECOND, 100 * SECOND};
@@ -285,7 +288,7 @@ static void pass(void)
     }
 }
 
-/* Tells whether this call is the one that fails. */
+/* Tells whether this call of its kind is the one that must fail. */
 static bool fails(enum fault kind)
 {
     return w.setting.fault % FAULTS == kind && ++w.faults[kind] == 1u + w.setting.fault / FAULTS;
@@ -297,7 +300,7 @@ static int fail_with(int error)
     return -1;
 }
 
-/* Blocks until the timer expires, which has to be before a time. */
+/* Blocks until the timer expires, which must happen at `latest` at the latest. */
 static void wait_until(int64_t latest)
 {
     HOLDS(++w.waits < WAITS_MAX);
@@ -310,7 +313,7 @@ static void wait_until(int64_t latest)
     pass();
 }
 
-/* Takes the next step. */
+/* Returns the next step. */
 static uint8_t next_step(void)
 {
     if (w.steps_left == 0)
@@ -320,13 +323,13 @@ static uint8_t next_step(void)
     return *w.steps++;
 }
 
-/* Stops the program in a read or write.  A peer is not blamed for a long time. */
+/* Suspends the program in a read or write.  A long suspension does not count against the peer. */
 static void jump(unsigned argument)
 {
     int64_t time = (INT64_C(1) << argument) * 10000;
     lose_time(time);
     if (time > options.timeout / 2 + options.timeout / 4 + SECOND)
-        w.excused = w.time;
+        w.blamed_since = w.time;
     pass();
 }
 
@@ -339,14 +342,14 @@ static void terminate(void)
     pass();
 }
 
-/* Fails a read or write for good.  After our last word a local fault alone is reported. */
+/* Fails a read or write permanently.  After our Close or HTTP answer only a local fault is reported. */
 static ssize_t fail_transfer(unsigned argument, enum outcome fault)
 {
     const struct failure *failure = &failures[argument];
     enum outcome end = failure->end == FAILED ? fault : failure->end;
     if (end == fault)
         w.local_fault = true;
-    if (end == fault || w.said_at == NEVER)
+    if (end == fault || w.goodbye_at == NEVER)
         w.failure = end;
     if (fault == WRITE_FAILED)
         w.lost = true;
@@ -361,14 +364,14 @@ static int set_nonblocking(void)
     return fail_with(EAGAIN);
 }
 
-/* Delivers at most `size` bytes, and no others can be read from there. */
+/* Delivers at most `size` bytes of the peer. */
 static size_t deliver(uint8_t *buffer, size_t size)
 {
     size_t most = size < SENT_MAX - w.sent ? size : SENT_MAX - w.sent;
     bool repeat = w.bytes_left == 0;
     size_t *left = repeat ? &w.repeated : &w.bytes_left, count = *left < most ? *left : most;
     w.beginning_left = 0;
-    w.stream_ended = w.said_at == NEVER ? count == 0 : w.stream_ended;
+    w.stream_ended = w.goodbye_at == NEVER ? count == 0 : w.stream_ended;
     w.peer_gone = count == 0;
     if (count == 0)
         return 0;
@@ -381,22 +384,22 @@ static size_t deliver(uint8_t *buffer, size_t size)
     memcpy(sent + w.sent, buffer, count);
     w.sent += count;
     w.last_read = w.time;
-    if (w.said_at == NEVER) {
-        w.sent_before_said = w.sent;
-        w.heard = w.time;
+    if (w.goodbye_at == NEVER) {
+        w.sent_before_goodbye = w.sent;
+        w.last_activity = w.time;
         w.pings = 0;
     }
     return count;
 }
 
-/* Returns until when a read may wait: NEVER if there is no reason to end. */
+/* Returns until when a read may wait; NEVER: without a limit. */
 static int64_t latest_return(void)
 {
-    if (w.said_at != NEVER && w.shut_at == NEVER && answer_is_forbidden() &&
-        w.time + CLOSING_QUIET < w.said_at + CLOSING_TIME)
+    if (w.goodbye_at != NEVER && w.shut_at == NEVER && answer_is_forbidden() &&
+        w.time + CLOSING_QUIET < w.goodbye_at + CLOSING_TIME)
         return w.time + CLOSING_QUIET;
-    if (w.said_at != NEVER)
-        return w.said_at + CLOSING_TIME;
+    if (w.goodbye_at != NEVER)
+        return w.goodbye_at + CLOSING_TIME;
     HOLDS(w.terminated_at == NEVER || w.expiry <= w.time + TICK);
     if (w.received == 0)
         return w.began + options.handshake_timeout;
@@ -404,7 +407,7 @@ static int64_t latest_return(void)
     return wait > 0 ? w.time + wait : NEVER;
 }
 
-/* Waits for bytes that do not come.  Without a timer the peer ends. */
+/* Waits for bytes that do not arrive.  If no timer is set, the peer ends its stream. */
 static ssize_t wait_for_bytes(void)
 {
     int64_t latest = latest_return();
@@ -413,9 +416,9 @@ static ssize_t wait_for_bytes(void)
         w.bytes_left = w.repeated = 0;
         return (ssize_t)deliver(NULL, 0);
     }
-    HOLDS(w.said_at != NEVER || w.received == 0 || options.timeout == 0 ||
-          w.time - w.heard <= options.timeout + w.lost_time + SLACK);
-    HOLDS(w.said_at != NEVER || !w.owes_memory || w.expiry <= w.time + QUIET_TIME + w.lost_time + SLACK);
+    HOLDS(w.goodbye_at != NEVER || w.received == 0 || options.timeout == 0 ||
+          w.time - w.last_activity <= options.timeout + w.lost_time + SLACK);
+    HOLDS(w.goodbye_at != NEVER || !w.owes_memory || w.expiry <= w.time + QUIET_TIME + w.lost_time + SLACK);
     wait_until(latest);
     return fail_with(EINTR);
 }
@@ -431,10 +434,10 @@ static ssize_t world_read(int descriptor, void *buffer, size_t size)
     pass();
     w.write_began = NEVER;
     if (w.shut_at == NEVER)
-        judge_so_far();
-    if (w.said_at == NEVER) {
-        if (w.caught_up > w.heard) {
-            w.heard = w.caught_up;
+        check_so_far();
+    if (w.goodbye_at == NEVER) {
+        if (w.write_completed_at > w.last_activity) {
+            w.last_activity = w.write_completed_at;
             w.pings = 0;
         }
     }
@@ -470,11 +473,11 @@ static ssize_t world_read(int descriptor, void *buffer, size_t size)
     ASAN_UNPOISON_MEMORY_REGION(to, size);
     count = deliver(to, count < size ? count : size);
     ASAN_POISON_MEMORY_REGION(to + count,
-                              size - count); /* a sanitizer notices if what has not come is read */
+                              size - count); /* a sanitizer reports reads beyond the received bytes */
     return (ssize_t)count;
 }
 
-/* Takes a line that the program says to the log; on standard error it has an end, and something before it. */
+/* Receives a line of the log; `with_end`: standard error, where it has a prefix and a newline. */
 static void take_log(const char *line, size_t length, bool with_end)
 {
     pass();
@@ -483,20 +486,20 @@ static void take_log(const char *line, size_t length, bool with_end)
         HOLDS(line[i] >= ' ' && line[i] <= '~');
     const char *text = *line == '<' ? strchr(line, '>') + 1 : with_end ? strstr(line, "]: ") + 3 : line;
     bool record = strncmp(text, "peer=", 5) == 0;
-    HOLDS(w.blocked_logs == 0 || record); /* a log that blocks gets nothing but the record */
+    HOLDS(w.blocked_logs == 0 || record); /* after blocking once, the log gets only the record */
     if (record)
-        judge_record(text);
+        check_record(text);
     w.calls = 0;
     if (!w.write_unfinished)
         w.write_began = NEVER;
     if (w.setting.switches & BLOCKED_LOG) {
         w.blocked_logs++;
-        w.lost_time += LOG_TIME; /* which is no silence of the peer */
+        w.lost_time += LOG_TIME; /* does not count as silence of the peer */
         wait_until(w.time + LOG_TIME);
     }
 }
 
-/* Takes at most `size` bytes of a write of `whole` bytes. */
+/* Moves at most `size` bytes of a write of `whole` bytes to the peer. */
 static ssize_t take_bytes(const struct iovec *parts, int count, size_t size, size_t whole)
 {
     size_t taken = 0;
@@ -509,23 +512,26 @@ static ssize_t take_bytes(const struct iovec *parts, int count, size_t size, siz
         taken += part;
     }
     if (taken == whole && w.write_calls > 1)
-        w.caught_up = w.time;
+        w.write_completed_at = w.time;
     w.write_unfinished = taken < whole;
     w.write_began = w.write_unfinished ? w.time : NEVER;
     return (ssize_t)taken;
 }
 
-/* Waits until a write can go on.  Returns false if nothing limits that: then the peer reads. */
+/*
+ * Lets a write wait for the peer until the timer expires.  Returns false if nothing limits the wait; then the
+ * peer reads on.
+ */
 static bool wait_for_peer(void)
 {
     int64_t latest = options.timeout > 0 ? w.time + options.timeout / 4 : NEVER;
-    if (w.terminated_at != NEVER && w.writing_stops_at == NEVER)
-        w.writing_stops_at = w.time + STOP_TIME;
-    if (w.writing_stops_at != NEVER)
-        latest = w.writing_stops_at;
+    if (w.terminated_at != NEVER && w.write_deadline == NEVER)
+        w.write_deadline = w.time + STOP_TIME;
+    if (w.write_deadline != NEVER)
+        latest = w.write_deadline;
     if (latest == NEVER && w.expiry == NEVER)
         return false;
-    /* A jump of half the timeout gives the peer all of it again. */
+    /* After a jump of half the timeout the whole timeout starts again. */
     HOLDS(options.timeout == 0 ||
           w.time - w.write_began <= options.timeout + options.timeout / 2 + 3 * w.lost_time + SLACK);
     wait_until(latest > w.time ? latest : w.time);
@@ -629,15 +635,15 @@ static int world_setitimer(int which, const struct itimerval *timer, void *old)
     pass();
     if (!timer_bounds_log && delay > 1 && fails(TIMER_FAULT)) {
         w.local_fault = true;
-        w.lost = w.said_at == NEVER;
+        w.lost = w.goodbye_at == NEVER;
         return fail_with(EPERM);
     }
-    /* It is set when it has to expire earlier, or has expired, so that most reads cost no call. */
+    /* It may only be set to expire earlier, or after it has expired, so that most reads need no such call. */
     HOLDS(timer_bounds_log || delay <= 1 || w.expired || w.time + delay < w.expiry);
-    w.expired = delay <= 1 || expired; /* disarmed, set by a handler, or expired while it was set */
+    w.expired = delay <= 1 || expired; /* disarmed, set by the handler of a signal, or expired meanwhile */
     w.interval = timer->it_interval.tv_sec * SECOND + timer->it_interval.tv_usec;
     w.expiry = delay > 0 ? w.time + delay : NEVER;
-    pass(); /* a signal may come before the program goes on */
+    pass(); /* a signal may arrive here */
     return 0;
 }
 
@@ -666,15 +672,15 @@ static int world_fcntl(int descriptor, int command, ...)
     return fail_with(EPERM);
 }
 
-/* The program ends its output. */
+/* Notes that the program ends its output. */
 static void shut(void)
 {
     if (w.shut_at != NEVER)
         return;
-    judge_end_of_output();
+    check_end_of_output();
     w.shut_at = w.time;
-    if (w.said_at == NEVER)
-        w.said_at = w.time;
+    if (w.goodbye_at == NEVER)
+        w.goodbye_at = w.time;
 }
 
 static int world_shutdown(int descriptor, int how)
@@ -721,13 +727,15 @@ static void *world_mmap(void *at, size_t size, int protection, int flags, int de
     HOLDS(w.maps < COUNT_OF(pools) && size > 2 * PAGE_MAX && size < HUGE_PAGE - 4096);
     uint8_t *pool = pool_of(w.maps), *begin = pools[w.maps] + HUGE_PAGE - PAGE_MAX;
     pool_sizes[w.maps++] = size;
-    /* What was asked for begins with a page, whatever its size; what is around it is only given back. */
+    /*
+     * The program uses what begins at the next multiple of PAGE_MAX; the memory around it is only released.
+     */
     ASAN_POISON_MEMORY_REGION(pool, (size_t)(begin - pool));
     ASAN_POISON_MEMORY_REGION(begin + size - 2 * PAGE_MAX, 2 * PAGE_MAX);
     return pool;
 }
 
-/* Whether pages belong to a buffer and nothing waits in them. */
+/* Tells whether pages are in the unused part of a stream's buffer. */
 static bool is_free(const uint8_t *at, size_t size)
 {
     const uint8_t *end = at + size;
@@ -745,7 +753,7 @@ static int world_madvise(void *at, size_t size, int advice)
         return fail_with(EINVAL);
     if (advice == MADV_DONTNEED && mapped) {
         w.owes_memory = false;
-        w.given_back = w.time;
+        w.released_at = w.time;
     }
     return advice == MADV_DONTNEED ? madvise(at, size, advice) : 0;
 }
@@ -759,33 +767,33 @@ static _Noreturn void world_exit(int status)
 /* ---- Model of the answer ---------------------------------------------------------------------------- */
 
 enum {
-    EXPECTED_MAX = 1 << 23, /* bytes of messages that are to be echoed */
+    EXPECTED_MAX = 1 << 23, /* bytes of messages to be echoed */
     REPLIES_MAX = 1 << 17,
 };
 
-/* A frame that the peer has to get. */
+/* A frame that the peer must receive. */
 struct due_frame {
     uint8_t opcode;
     bool compressed;
-    bool gathered;        /* the message came in several reads or frames */
+    bool gathered;        /* the message arrived in several reads or frames */
     size_t begin, length; /* in `expected` */
 };
 
-/* Decodes UTF-8 byte by byte: how many bytes the character needs still, and the range of the next one. */
+/* State of a UTF-8 decoder: bytes that the character still needs, and the range of the next one. */
 struct character {
     unsigned needed;
     uint8_t low, high;
 };
 
 static struct model {
-    int status; /* of the answer; 0: there is none yet */
+    int status; /* HTTP status of the answer; 0: none yet */
     bool deflate, server_resets, client_resets;
-    enum outcome verdict; /* what ends the connection because of the peer's frames; NEED_MORE: nothing yet */
-    enum outcome said;    /* what our Close says; NEED_MORE: there is none yet */
-    size_t fed, judged;   /* bytes of `sent` and `received` */
-    bool close_came;      /* the frame that brought about the verdict is a Close */
-    bool skips;           /* our Close was said: the peer's frames are read over by their headers */
-    bool skipped_all;     /* up to the header of its Close, or what is no frame */
+    enum outcome verdict;       /* how the peer's frames end the connection; NEED_MORE: not yet */
+    enum outcome close_outcome; /* of the program's Close; NEED_MORE: none yet */
+    size_t parsed, checked;     /* bytes of `sent`, and of `received` */
+    bool ended_by_close;        /* the frame that caused the verdict is a Close */
+    bool skipping;              /* the program has sent its Close first, and skips the peer's frames */
+    bool skipping_ended;        /* at the header of the peer's Close, or an invalid header */
 
     unsigned header_length;
     uint8_t header[14];
@@ -794,15 +802,15 @@ static struct model {
     uint64_t length, left; /* of the frame */
     size_t begin, end;     /* of the message, in `expected` */
     struct character character;
-    bool octet_ends; /* a block of a compressed message has ended with an octet */
+    bool octet_ends; /* the last block of a compressed message ended at a byte boundary */
     uint8_t control[CONTROL_PAYLOAD_MAX];
 
-    size_t reply_count, reply_judged;
+    size_t reply_count, replies_checked;
 } m;
 
 static uint8_t expected[EXPECTED_MAX];
 static struct due_frame replies[REPLIES_MAX];
-static z_stream peer_inflater, model_inflater; /* of what was received, of what was sent */
+static z_stream peer_inflater, model_inflater; /* for `received` and for `sent` */
 static const uint8_t deflate_tail[] = {0x00, 0x00, 0xff, 0xff};
 
 static bool take_character(struct character *character, uint8_t byte)
@@ -827,7 +835,7 @@ static void expect(uint8_t opcode, bool compressed, size_t begin, size_t length)
     replies[m.reply_count++] = (struct due_frame){opcode, compressed, m.gathered, begin, length};
 }
 
-/* Adds a byte to the message.  Returns what is wrong with it. */
+/* Adds a byte to the message.  Returns what is wrong with it, or NEED_MORE. */
 static enum outcome take_message_byte(uint8_t byte)
 {
     if (m.end == EXPECTED_MAX)
@@ -838,7 +846,7 @@ static enum outcome take_message_byte(uint8_t byte)
     return m.end - m.begin > options.max_message ? MESSAGE_TOO_BIG : NEED_MORE;
 }
 
-/* Inflates bytes, and adds them to the message. */
+/* Inflates bytes and adds the result to the message.  Returns what is wrong, or NEED_MORE. */
 static enum outcome take_compressed(const uint8_t *bytes, size_t length)
 {
     static uint8_t inflated[512], window[WINDOW_SIZE];
@@ -856,7 +864,7 @@ static enum outcome take_compressed(const uint8_t *bytes, size_t length)
                 return wrong;
         }
         m.octet_ends = result == Z_STREAM_END || (z->data_type & 128 && (z->data_type & 63) == 0);
-        if (result == Z_STREAM_END) { /* the next block may refer to this one's bytes */
+        if (result == Z_STREAM_END) { /* keep the window for the next block */
             unsigned size = 0;
             inflateGetDictionary(z, window, &size);
             inflateReset(z);
@@ -868,7 +876,7 @@ static enum outcome take_compressed(const uint8_t *bytes, size_t length)
     return NEED_MORE;
 }
 
-/* Tells whether a block without compression that has the byte x could end the compressed message too. */
+/* Tells whether the message could also be ended by a stored block with the single byte x. */
 static bool may_end_with_other_block(void)
 {
     static const uint8_t block[] = {0x01, 0x00, 0xfe, 0xff, 'x'};
@@ -885,8 +893,8 @@ static bool may_end_with_other_block(void)
 }
 
 /*
- * Ends a compressed message: section 7.2.2 of RFC 7692.  What ends with a whole block, and an octet, needs no
- * tail.  Otherwise the header of a block without compression has to be there.
+ * Ends a compressed message: RFC 7692 section 7.2.2.  If its last block ends at a byte boundary, nothing more
+ * is needed.  Otherwise the header of a stored block must be there.
  */
 static enum outcome end_compressed(void)
 {
@@ -898,13 +906,16 @@ static enum outcome end_compressed(void)
     return wrong == NEED_MORE && other && m.octet_ends && m.end == before ? NEED_MORE : INFLATE_UNFINISHED;
 }
 
-/* Judges a whole header and begins the payload. */
+/*
+ * Checks a complete header and begins the payload.  Returns what is wrong, or NEED_MORE, as the next
+ * functions do.
+ */
 static enum outcome begin_payload(void)
 {
     uint8_t opcode = m.header[0] & 15;
     m.in_payload = true;
     m.left = m.length;
-    if (m.skips)
+    if (m.skipping)
         return opcode == CLOSE ? CLOSED_BY_PEER : NEED_MORE;
     if (opcode == CLOSE && m.length == 1)
         return CLOSE_TRUNCATED;
@@ -927,7 +938,7 @@ static enum outcome begin_payload(void)
     return !m.compressed && m.length > options.max_message - (m.end - m.begin) ? MESSAGE_TOO_BIG : NEED_MORE;
 }
 
-/* Judges the next byte of a header: section 5.2, 5.4, 5.5. */
+/* Checks the next byte of a header: sections 5.2, 5.4, 5.5. */
 static enum outcome take_header_byte(uint8_t byte)
 {
     m.header[m.header_length++] = byte;
@@ -935,7 +946,7 @@ static enum outcome take_header_byte(uint8_t byte)
     bool control = opcode & 8, begins = opcode == TEXT || opcode == BINARY;
     unsigned size = at < 2 ? 0 : kind == 127 ? 8 : kind == 126 ? 2 : 0;
     if (at == 1) {
-        m.in_message = m.skips ? !begins : m.in_message; /* the fragments of a message are not judged then */
+        m.in_message = m.skipping ? !begins : m.in_message; /* then fragments are accepted in any order */
         if (byte & 0x30 || (byte & RSV1 && !(m.deflate && begins)))
             return RSV_SET;
         if ((opcode & 7) > 2)
@@ -957,7 +968,7 @@ static enum outcome take_header_byte(uint8_t byte)
     return at == 2 + size + 4 ? begin_payload() : NEED_MORE;
 }
 
-/* Judges the next byte of a payload. */
+/* Checks the next byte of a payload. */
 static enum outcome take_payload_byte(uint8_t byte)
 {
     uint64_t at = m.length - m.left--;
@@ -975,7 +986,7 @@ static enum outcome take_payload_byte(uint8_t byte)
     return take_character(&m.character, byte) ? NEED_MORE : CLOSE_NOT_UTF8;
 }
 
-/* Judges a message that is whole, and expects its echo. */
+/* Checks a complete message, and expects its echo. */
 static enum outcome end_message(void)
 {
     enum outcome wrong = m.compressed ? end_compressed() : NEED_MORE;
@@ -988,13 +999,13 @@ static enum outcome end_message(void)
     return NEED_MORE;
 }
 
-/* Ends a frame, whose payload is whole. */
+/* Ends a frame, whose payload is complete. */
 static enum outcome end_frame(void)
 {
     uint8_t opcode = m.header[0] & 15;
     m.in_payload = false;
     m.header_length = 0;
-    if (opcode == PING) { /* its payload is put behind all messages, and in front of the one that goes on */
+    if (opcode == PING) { /* in `expected`, insert its payload before the unfinished message */
         size_t length = (size_t)m.length, moved = m.in_message ? m.end - m.begin : 0, at = m.end - moved;
         if (m.end > EXPECTED_MAX - CONTROL_PAYLOAD_MAX)
             ignore();
@@ -1009,39 +1020,43 @@ static enum outcome end_frame(void)
     return opcode & 8 || !(m.header[0] & FIN) ? NEED_MORE : end_message();
 }
 
-/* Judges what a read has brought, up to a place. */
+/* Parses what the peer has sent, up to an offset, as the model understands it. */
 static void feed(size_t until)
 {
     m.gathered = m.gathered || (m.in_payload && m.in_message);
-    for (; m.verdict == NEED_MORE && m.fed < until; m.fed++) {
-        m.verdict = m.in_payload ? take_payload_byte(sent[m.fed]) : take_header_byte(sent[m.fed]);
+    for (; m.verdict == NEED_MORE && m.parsed < until; m.parsed++) {
+        m.verdict = m.in_payload ? take_payload_byte(sent[m.parsed]) : take_header_byte(sent[m.parsed]);
         if (m.verdict == NEED_MORE && m.in_payload && m.left == 0)
             m.verdict = end_frame();
     }
-    m.close_came = m.verdict != NEED_MORE && (m.skips ? m.close_came : (m.header[0] & 15) == CLOSE);
+    m.ended_by_close =
+        m.verdict != NEED_MORE && (m.skipping ? m.ended_by_close : (m.header[0] & 15) == CLOSE);
 }
 
-/* Reads over what the peer has sent behind our Close. */
+/* Skips what the peer sends after our Close, up to an offset. */
 static void skip(size_t until)
 {
-    m.skipped_all = m.skipped_all || (m.in_payload && (m.header[0] & 15) == CLOSE);
-    for (;; m.fed++) {
+    m.skipping_ended = m.skipping_ended || (m.in_payload && (m.header[0] & 15) == CLOSE);
+    for (;; m.parsed++) {
         if (m.in_payload && m.left == 0) {
             m.in_payload = false;
             m.header_length = 0;
         }
-        if (m.skipped_all || m.fed >= until)
+        if (m.skipping_ended || m.parsed >= until)
             return;
         if (m.in_payload)
             m.left--;
         else
-            m.skipped_all = take_header_byte(sent[m.fed]) != NEED_MORE;
+            m.skipping_ended = take_header_byte(sent[m.parsed]) != NEED_MORE;
     }
 }
 
-/* ---- Judgement -------------------------------------------------------------------------------------- */
+/* ---- Checks ----------------------------------------------------------------------------------------- */
 
-/* Returns what the program's own parsers say of the request when it is there at once, and its length. */
+/*
+ * Returns the outcome and the length of the request according to the program's own parsers, if they get it in
+ * one piece.
+ */
 static enum outcome request_end(struct head *head, size_t *length)
 {
     struct address peer = {.host = "-"};
@@ -1049,18 +1064,21 @@ static enum outcome request_end(struct head *head, size_t *length)
     ssize_t proxy = 0;
     *head = (struct head){0};
     if (options.proxy_protocol) {
-        proxy = proxy_parse_header((const char *)sent, w.sent_before_said, &peer);
+        proxy = proxy_parse_header((const char *)sent, w.sent_before_goodbye, &peer);
         if (proxy < 0)
             return sent[0] == 0x16 ? TLS_HELLO : PROXY_MALFORMED;
         if (proxy == 0)
             return NEED_MORE;
     }
-    enum outcome end = head_parse(head, (const char *)sent + proxy, w.sent_before_said - (size_t)proxy);
+    enum outcome end = head_parse(head, (const char *)sent + proxy, w.sent_before_goodbye - (size_t)proxy);
     *length = (size_t)proxy + head->scanned;
     return end == DONE ? check_request(head, &options, &agreed) : end;
 }
 
-/* Finds the end of a head: behind its empty line, which is not one before the first line. */
+/*
+ * Returns the length of a head, with the empty line that ends it; one empty line in front of the head is not
+ * that line.
+ */
 static size_t end_of_head(const uint8_t *bytes, size_t length)
 {
     size_t begin = length > 2 && bytes[0] == '\r' ? 2 : 0;
@@ -1068,27 +1086,27 @@ static size_t end_of_head(const uint8_t *bytes, size_t length)
     return end ? (size_t)(end - bytes) + 4 : 0;
 }
 
-/* Returns where a head has some bytes, or NULL. */
+/* Returns where the head of the answer contains a string, or NULL. */
 static const char *find_in_head(size_t head_length, const char *wanted)
 {
     return memmem(received, head_length, wanted, strlen(wanted));
 }
 
-/* Judges the head of the answer, and prepares for its frames. */
-static void judge_answer(void)
+/* Checks the head of the answer, and prepares for its frames. */
+static void check_answer(void)
 {
     size_t length = end_of_head(received, w.received), request = 0;
     if (m.status > 0 || length == 0)
         return;
     HOLDS(strncmp((const char *)received, "HTTP/1.1 ", 9) == 0);
     m.status = atoi((const char *)received + 9);
-    m.judged = length;
+    m.checked = length;
     if (m.status != 101)
         return;
     if (options.proxy_protocol)
         request = sent[0] == 'P' ? (size_t)((uint8_t *)memchr(sent, '\n', w.sent) - sent) + 1
                                  : 16u + (unsigned)(sent[14] << 8 | sent[15]);
-    m.fed = request + end_of_head(sent + request, w.sent - request);
+    m.parsed = request + end_of_head(sent + request, w.sent - request);
     if (strstr(beginnings[w.setting.beginning % COUNT_OF(beginnings)], REST) && !options.proxy_protocol)
         HOLDS(find_in_head(length, ACCEPT));
     const char *bits = find_in_head(length, "server_max_window_bits=");
@@ -1116,16 +1134,16 @@ static size_t inflate_reply(const uint8_t *payload, size_t length, uint8_t *into
     z->next_in = deflate_tail;
     z->avail_in = sizeof deflate_tail;
     HOLDS(inflate(z, Z_SYNC_FLUSH) == Z_OK && z->avail_in == 0 && z->avail_out > 0);
-    HOLDS(z->data_type == 128); /* between two blocks */
+    HOLDS(z->data_type == 128); /* at the end of a block, and at a byte boundary */
     return (size_t)(z->next_out - into);
 }
 
-/* Judges a frame that is no Ping and no Close. */
-static void judge_reply(uint8_t first, const uint8_t *payload, size_t length)
+/* Checks a frame that is neither Ping nor Close: a reply or a Pong. */
+static void check_reply(uint8_t first, const uint8_t *payload, size_t length)
 {
     static uint8_t inflated[PREFIX_MAX + HUGE_PAGE];
-    HOLDS(m.reply_judged < m.reply_count);
-    const struct due_frame *reply = &replies[m.reply_judged++];
+    HOLDS(m.replies_checked < m.reply_count);
+    const struct due_frame *reply = &replies[m.replies_checked++];
     size_t prefix = reply->opcode == TEXT ? options.prefix.length : 0;
     HOLDS(first == (FIN | reply->opcode | (reply->compressed ? RSV1 : 0)));
     if (reply->compressed) {
@@ -1135,41 +1153,45 @@ static void judge_reply(uint8_t first, const uint8_t *payload, size_t length)
     HOLDS(length == prefix + reply->length);
     HOLDS(memcmp(payload, options.prefix.bytes, prefix) == 0);
     HOLDS(memcmp(payload + prefix, expected + reply->begin, reply->length) == 0);
-    if (w.given_back <= w.heard && (reply->compressed || (reply->gathered && reply->length > RESIDENT_MAX)))
+    if (w.released_at <= w.last_activity &&
+        (reply->compressed || (reply->gathered && reply->length > RESIDENT_MAX)))
         w.owes_memory = true;
 }
 
-/* Judges our Close: it says what the peer's frames have deserved, or what has happened in the world. */
-static void judge_close(const uint8_t *payload, size_t length)
+/*
+ * Checks the program's Close: it must name what the peer's frames did wrong, or what happened in the world.
+ */
+static void check_close(const uint8_t *payload, size_t length)
 {
     if (m.verdict == CLOSED_BY_PEER && length == m.length && memcmp(payload, m.control, length) == 0)
-        m.said = CLOSED_BY_PEER;
-    for (enum outcome end = DONE + 1; end < OUTCOME_COUNT && m.said == NEED_MORE && length > 2; end++)
+        m.close_outcome = CLOSED_BY_PEER;
+    for (enum outcome end = DONE + 1; end < OUTCOME_COUNT && m.close_outcome == NEED_MORE && length > 2;
+         end++)
         if (outcomes[end].code == (payload[0] << 8 | payload[1]) &&
             strlen(outcomes[end].sentence) == length - 2 &&
             memcmp(outcomes[end].sentence, payload + 2, length - 2) == 0)
-            m.said = end;
-    HOLDS(m.said != NEED_MORE);
-    HOLDS((m.said == NO_MEMORY) == w.refused);
-    HOLDS(m.said != IDLE || (options.timeout > 0 && w.time - w.heard >= options.timeout));
-    HOLDS(m.said != IDLE || options.ping_interval == 0 || w.pings > 0);
-    HOLDS(m.said != STOPPED || w.terminated_at != NEVER);
-    HOLDS(m.said == NO_MEMORY || m.said == (m.verdict != NEED_MORE ? m.verdict
-                                            : m.said == IDLE       ? IDLE
-                                                                   : STOPPED));
-    HOLDS(m.said == NO_MEMORY || m.reply_judged == m.reply_count);
+            m.close_outcome = end;
+    HOLDS(m.close_outcome != NEED_MORE);
+    HOLDS((m.close_outcome == NO_MEMORY) == w.refused);
+    HOLDS(m.close_outcome != IDLE || (options.timeout > 0 && w.time - w.last_activity >= options.timeout));
+    HOLDS(m.close_outcome != IDLE || options.ping_interval == 0 || w.pings > 0);
+    HOLDS(m.close_outcome != STOPPED || w.terminated_at != NEVER);
+    HOLDS(m.close_outcome == NO_MEMORY || m.close_outcome == (m.verdict != NEED_MORE    ? m.verdict
+                                                              : m.close_outcome == IDLE ? IDLE
+                                                                                        : STOPPED));
+    HOLDS(m.close_outcome == NO_MEMORY || m.replies_checked == m.reply_count);
 }
 
-/* Judges all whole frames that the peer has got. */
-static void judge_frames(void)
+/* Checks all complete frames that the peer has received. */
+static void check_frames(void)
 {
     for (;;) {
-        const uint8_t *frame = received + m.judged;
-        size_t available = w.received - m.judged, header = 2;
+        const uint8_t *frame = received + m.checked;
+        size_t available = w.received - m.checked, header = 2;
         if (available < 2)
             return;
         uint64_t length = frame[1];
-        HOLDS(frame[0] & FIN && !(frame[0] & 0x30) && length < 0x80 && m.said == NEED_MORE);
+        HOLDS(frame[0] & FIN && !(frame[0] & 0x30) && length < 0x80 && m.close_outcome == NEED_MORE);
         if (length > 125)
             header += length == 126 ? 2 : 8;
         if (available < header)
@@ -1181,98 +1203,101 @@ static void judge_frames(void)
         HOLDS(header == 2 || length >= (header == 4 ? 126 : 65536));
         if (available - header < length)
             return;
-        m.judged += header + (size_t)length;
+        m.checked += header + (size_t)length;
         if (frame[0] == (FIN | PING))
             HOLDS(length == 0 && options.ping_interval > 0 &&
-                  w.time - w.heard >= ++w.pings * options.ping_interval);
+                  w.time - w.last_activity >= ++w.pings * options.ping_interval);
         else if (frame[0] == (FIN | CLOSE))
-            judge_close(frame + header, (size_t)length);
+            check_close(frame + header, (size_t)length);
         else
-            judge_reply(frame[0], frame + header, (size_t)length);
+            check_reply(frame[0], frame + header, (size_t)length);
     }
 }
 
-/* Tells whether our Close forbids to process the peer's: section 7.1.7. */
+/* Tells whether the program's Close forbids to process the peer's: section 7.1.7. */
 static bool answer_is_forbidden(void)
 {
-    return outcomes[m.said].code == PROTOCOL_ERROR || outcomes[m.said].code == INVALID_PAYLOAD;
+    return outcomes[m.close_outcome].code == PROTOCOL_ERROR ||
+           outcomes[m.close_outcome].code == INVALID_PAYLOAD;
 }
 
-/* Tells whether what the program has said is a Close that the peer has to answer. */
+/* Tells whether the program has sent a Close that the peer must answer. */
 static bool awaits_close(void)
 {
-    return w.setting.switches & SOCKETS && m.said != NEED_MORE && !(m.said == m.verdict && m.close_came);
+    return w.setting.switches & SOCKETS && m.close_outcome != NEED_MORE &&
+           !(m.close_outcome == m.verdict && m.ended_by_close);
 }
 
 /*
- * Judges that the program reads on after a Close of its own: the peer's has not come, and may be processed.
- * Where no memory was to be had is not known here, so that what was read before it is.
+ * Checks that the program may read on after its own Close: the peer's has not arrived yet, and may be
+ * processed.  After NO_MEMORY nothing is skipped, since the model does not know where in the input that
+ * happened.
  */
-static void judge_wait_for_close(void)
+static void check_wait_for_close(void)
 {
-    if (w.said_at == NEVER)
-        w.said_at = w.time;
+    if (w.goodbye_at == NEVER)
+        w.goodbye_at = w.time;
     HOLDS(awaits_close());
-    m.skips = !answer_is_forbidden() && m.said != NO_MEMORY;
-    if (m.skips)
+    m.skipping = !answer_is_forbidden() && m.close_outcome != NO_MEMORY;
+    if (m.skipping)
         skip(w.sent);
-    HOLDS(!m.skipped_all);
+    HOLDS(!m.skipping_ended);
 }
 
-/* Judges the end of the output: after a Close of ours the peer's must have come, or it had its time. */
-static void judge_end_of_output(void)
+/* Checks the end of the output: after our Close the peer's must have arrived, or its time must be over. */
+static void check_end_of_output(void)
 {
-    judge_answer();
+    check_answer();
     if (m.status != 101 || w.lost || w.write_unfinished || w.failure != NEED_MORE)
         return;
-    if (w.said_at == NEVER) {
+    if (w.goodbye_at == NEVER) {
         feed(w.sent);
-        judge_frames();
-        m.skips = awaits_close() && !answer_is_forbidden();
+        check_frames();
+        m.skipping = awaits_close() && !answer_is_forbidden();
     }
-    if (!awaits_close() || w.peer_gone || w.local_fault || m.said == NO_MEMORY)
+    if (!awaits_close() || w.peer_gone || w.local_fault || m.close_outcome == NO_MEMORY)
         return;
-    if (m.skips)
+    if (m.skipping)
         skip(w.sent);
-    if (m.skipped_all)
+    if (m.skipping_ended)
         return;
-    HOLDS(w.said_at != NEVER); /* it has waited */
+    HOLDS(w.goodbye_at != NEVER); /* the program has waited for the Close */
     HOLDS((answer_is_forbidden() && w.time >= w.last_read + CLOSING_QUIET) ||
-          w.time + w.lost_time + SLACK >= w.said_at + CLOSING_TIME);
+          w.time + w.lost_time + SLACK >= w.goodbye_at + CLOSING_TIME);
 }
 
-/* Judges the answer before the program reads more: nothing may be left to be done. */
-static void judge_so_far(void)
+/* Checks the answer before the program reads more: everything that was sent must be answered. */
+static void check_so_far(void)
 {
-    judge_answer();
+    check_answer();
     HOLDS(w.received == 0 || m.status == 101);
     if (m.status != 101)
         return;
-    if (w.said_at == NEVER) {
+    if (w.goodbye_at == NEVER) {
         feed(w.sent);
-        judge_frames();
+        check_frames();
     }
-    if (m.said != NEED_MORE) {
-        judge_wait_for_close();
+    if (m.close_outcome != NEED_MORE) {
+        check_wait_for_close();
         return;
     }
-    HOLDS(m.verdict == NEED_MORE && m.said == NEED_MORE && w.failure == NEED_MORE && !w.refused);
-    HOLDS(m.judged == w.received && m.reply_judged == m.reply_count);
-    size_t begun = m.in_message ? m.end - m.begin : 0;
-    memmove(expected, expected + m.begin, begun);
+    HOLDS(m.verdict == NEED_MORE && m.close_outcome == NEED_MORE && w.failure == NEED_MORE && !w.refused);
+    HOLDS(m.checked == w.received && m.replies_checked == m.reply_count);
+    size_t unfinished = m.in_message ? m.end - m.begin : 0;
+    memmove(expected, expected + m.begin, unfinished);
     m.begin = 0;
-    m.end = begun;
-    m.reply_count = m.reply_judged = 0;
+    m.end = unfinished;
+    m.reply_count = m.replies_checked = 0;
 }
 
-/* Returns the number behind a key in the record; 0: it is not there. */
+/* Returns the number after a key in the record; 0: the key is missing. */
 static uint64_t number_in(const char *record, const char *key)
 {
     const char *found = strstr(record, key);
     return found ? strtoull(found + strlen(key), NULL, 10) : 0;
 }
 
-/* Copies a record without what stands in quotes, which the peer may have chosen. */
+/* Copies a record without its quoted values, which the peer may have chosen. */
 static void take_out_quoted(const char *record, char *into)
 {
     for (bool quoted = false; *record; record++) {
@@ -1287,8 +1312,8 @@ static void take_out_quoted(const char *record, char *into)
     *into = '\0';
 }
 
-/* Judges the record, and takes the end from it. */
-static void judge_record(const char *line)
+/* Checks the record, and stores its outcome. */
+static void check_record(const char *line)
 {
     char record[PIPE_BUF + 1];
     take_out_quoted(line, record);
@@ -1305,36 +1330,36 @@ static void judge_record(const char *line)
             w.end = end;
     HOLDS(w.end != NEED_MORE && ++w.records == 1);
     HOLDS(number_in(record, " bytes_in=") == w.sent && number_in(record, " bytes_out=") == w.received);
-    judge_answer();
+    check_answer();
     HOLDS(m.status == (int)number_in(record, " status=") || w.lost || w.write_unfinished);
 }
 
-/* Judges an answer that is not 101; the request was read up to `end`. */
-static void judge_refusal(const struct head *head, size_t end, enum outcome request)
+/* Checks an answer other than 101; `end` is the length of the request as far as it was parsed. */
+static void check_refusal(const struct head *head, size_t end, enum outcome request)
 {
     const uint8_t *line = sent + end - head->scanned + head->line_start;
     bool whole_line = head->lines > 0,
-         begins = sent + w.sent_before_said - line >= 5 && memcmp(line, "HEAD ", 5) == 0;
+         begins = sent + w.sent_before_goodbye - line >= 5 && memcmp(line, "HEAD ", 5) == 0;
     bool without_content = whole_line ? slice_is(head->method, "HEAD") : begins;
-    const char *length = find_in_head(m.judged, "Content-Length: ");
-    HOLDS(find_in_head(m.judged, "\r\nDate: ") && find_in_head(m.judged, "close\r\n"));
+    const char *length = find_in_head(m.checked, "Content-Length: ");
+    HOLDS(find_in_head(m.checked, "\r\nDate: ") && find_in_head(m.checked, "close\r\n"));
     HOLDS((m.status == 204) == !length);
-    HOLDS(w.received - m.judged == (length && !without_content ? strtoul(length + 16, NULL, 10) : 0));
+    HOLDS(w.received - m.checked == (length && !without_content ? strtoul(length + 16, NULL, 10) : 0));
     if (request != NEED_MORE)
         HOLDS(m.status == outcomes[request].code);
     else
         HOLDS(m.status == (w.stream_ended ? 400 : 408));
 }
 
-/* Tells whether a write could be given up. */
+/* Tells whether the program was allowed to give up a write. */
 static bool may_be_given_up(void)
 {
-    int64_t since = w.write_began > w.excused ? w.write_began : w.excused;
+    int64_t since = w.write_began > w.blamed_since ? w.write_began : w.blamed_since;
     return w.write_unfinished && ((options.timeout > 0 && w.time - since >= options.timeout) ||
                                   (w.terminated_at != NEVER && w.time - w.terminated_at >= STOP_TIME));
 }
 
-/* Tells whether an end is one that the world has caused. */
+/* Tells whether the world or the peer has caused an outcome. */
 static bool is_caused(enum outcome end, enum outcome request)
 {
     switch (end) {
@@ -1353,12 +1378,13 @@ static bool is_caused(enum outcome end, enum outcome request)
     case READ_FAILED:
     case WRITE_FAILED: return w.failure == end;
     default:
-        return outcomes[end].code >= 1000 ? m.said == end || w.lost || w.write_unfinished : request == end;
+        return outcomes[end].code >= 1000 ? m.close_outcome == end || w.lost || w.write_unfinished
+                                          : request == end;
     }
 }
 
-/* Judges the connection when the program has ended. */
-static void judge_end(void)
+/* Checks the connection after the program has ended. */
+static void check_end(void)
 {
     static struct head head;
     size_t length = 0;
@@ -1366,17 +1392,18 @@ static void judge_end(void)
     bool cut = w.lost || (w.write_unfinished && may_be_given_up());
     HOLDS(w.exit_status == (w.local_fault ? EX_OSERR : EXIT_SUCCESS));
     HOLDS(cut || !w.write_unfinished);
-    judge_answer();
+    check_answer();
     HOLDS(w.received == 0 || m.status > 0 || cut);
     if (m.status == 101) {
-        HOLDS(request == DONE && (m.fed > length || m.fed == length));
-        feed(w.sent_before_said);
-        judge_frames();
-        HOLDS(cut || m.judged == w.received);
-        HOLDS(cut || m.said != NEED_MORE || (m.verdict == NEED_MORE && m.reply_judged == m.reply_count));
-        HOLDS(cut || m.said != NEED_MORE || w.stream_ended || w.failure != NEED_MORE);
+        HOLDS(request == DONE && (m.parsed > length || m.parsed == length));
+        feed(w.sent_before_goodbye);
+        check_frames();
+        HOLDS(cut || m.checked == w.received);
+        HOLDS(cut || m.close_outcome != NEED_MORE ||
+              (m.verdict == NEED_MORE && m.replies_checked == m.reply_count));
+        HOLDS(cut || m.close_outcome != NEED_MORE || w.stream_ended || w.failure != NEED_MORE);
     } else if (m.status > 0 && !cut) {
-        judge_refusal(&head, length, request);
+        check_refusal(&head, length, request);
     } else if (!cut) {
         HOLDS(w.failure != NEED_MORE ||
               (request == NEED_MORE && (w.stream_ended || w.terminated_at != NEVER ||
@@ -1428,7 +1455,7 @@ static void begin_options(const struct setting *setting)
     HOLDS(complete_options(&options, complaint));
 }
 
-/* Begins a world, and the connection in it. */
+/* Resets the world and the connection in it. */
 static void begin_world(const uint8_t *input, size_t length, size_t beginning)
 {
     static const enum channel channels[] = {STANDARD_ERROR, JOURNAL, SYSLOG, STANDARD_ERROR};
@@ -1446,8 +1473,8 @@ static void begin_world(const uint8_t *input, size_t length, size_t beginning)
     w.bytes = input + sizeof w.setting;
     w.beginning_left = beginning;
     w.bytes_left = length - sizeof w.setting - steps;
-    w.time = w.began = w.heard = 1000 * SECOND;
-    w.expiry = w.write_began = w.terminated_at = w.said_at = w.shut_at = w.writing_stops_at = NEVER;
+    w.time = w.began = w.last_activity = 1000 * SECOND;
+    w.expiry = w.write_began = w.terminated_at = w.goodbye_at = w.shut_at = w.write_deadline = NEVER;
     begin_options(&w.setting);
 
     memset(c, 0, offsetof(struct connection, stream.input));
@@ -1469,23 +1496,23 @@ static void begin_world(const uint8_t *input, size_t length, size_t beginning)
 
 static void fuzz_connection(const uint8_t *input, size_t length)
 {
-    static uint8_t whole[INPUT_SIZE];
-    if (length < sizeof(struct setting) || length > sizeof whole - 1024)
+    static uint8_t completed[INPUT_SIZE];
+    if (length < sizeof(struct setting) || length > sizeof completed - 1024)
         return;
     const char *beginning = beginnings[input[offsetof(struct setting, beginning)] % COUNT_OF(beginnings)];
-    size_t begun = strlen(beginning);
-    memcpy(whole, input, sizeof(struct setting));
-    memcpy(whole + sizeof(struct setting), beginning, begun);
-    memcpy(whole + sizeof(struct setting) + begun, input + sizeof(struct setting),
+    size_t beginning_length = strlen(beginning);
+    memcpy(completed, input, sizeof(struct setting));
+    memcpy(completed + sizeof(struct setting), beginning, beginning_length);
+    memcpy(completed + sizeof(struct setting) + beginning_length, input + sizeof(struct setting),
            length - sizeof(struct setting));
     if (!peer_inflater.state)
         HOLDS(inflateInit2(&peer_inflater, -15) == Z_OK && inflateInit2(&model_inflater, -15) == Z_OK);
-    begin_world(whole, length + begun, begun);
+    begin_world(completed, length + beginning_length, beginning_length);
     int over = setjmp(w.over);
     if (over == 0)
         serve(&connection);
     if (over == EXITED)
-        judge_end();
+        check_end();
     for (unsigned i = 0; i < w.maps; i++)
         ASAN_UNPOISON_MEMORY_REGION(pools[i], POOL_SIZE);
     ASAN_UNPOISON_MEMORY_REGION(connection.stream.input, INPUT_SIZE);
