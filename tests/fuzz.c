@@ -1,8 +1,8 @@
 /*
  * A fuzzer of the pure functions of the rooms: see fuzz.h
  *
- * The result of a function must be consistent, and must depend neither on where its bytes are cut nor on what
- * stands behind them.
+ * The result of a function must be consistent.  It must depend neither on how its bytes are split nor on what
+ * follows them.
  */
 #define main ws_echo_main
 #include "../build/ws-echo.c"
@@ -10,7 +10,7 @@
 
 #include "fuzz.h"
 
-/* Takes the first two bytes as the place where the rest is cut. */
+/* Takes the first two bytes as the offset at which the other bytes are split. */
 static size_t take_place(const uint8_t **bytes, size_t *length)
 {
     if (*length < 2)
@@ -21,7 +21,7 @@ static size_t take_place(const uint8_t **bytes, size_t *length)
     return place % (*length + 1);
 }
 
-/* Returns a copy of exactly these bytes, so that a sanitizer notices a read beyond them. */
+/* Returns a copy of exactly these bytes, so that a sanitizer reports a read beyond them. */
 static void *copy_of(const void *bytes, size_t length)
 {
     void *copy = malloc(length > 0 ? length : 1);
@@ -43,18 +43,21 @@ static bool is_same_text(struct slice one, struct slice other)
 
 /* ---- Request head ----------------------------------------------------------------------------------- */
 
-/* Tells whether what was agreed to is an acceptable offer too, and leads to the same agreement. */
+/* Tells whether the answered extension, parsed as an offer, is acceptable and gives the same agreement. */
 static bool agreed_again(const char *extension, const struct compression *agreed)
 {
     struct compression again = {0};
     bool whole = parse_extension(SLICE_OF(extension), &again);
     if (agreed->given[CLIENT_MAX_WINDOW_BITS] && !agreed->values[CLIENT_MAX_WINDOW_BITS])
-        again.given[CLIENT_MAX_WINDOW_BITS] = true; /* which is not answered */
+        again.given[CLIENT_MAX_WINDOW_BITS] = true; /* the answer leaves it out */
     return whole == agreed->acceptable && memcmp(&again, agreed, whole ? sizeof again : 0) == 0;
 }
 
-/* Judges what announces content in a readable head: RFC 9112 section 6, and one end of it for all parsers. */
-static void judge_announcement(const struct head *head)
+/*
+ * Checks the announcement of content in a readable head: RFC 9112 section 6.  All parsers must find the same
+ * end of it.
+ */
+static void check_announcement(const struct head *head)
 {
     unsigned lengths = 0, codings = 0;
     bool content = false;
@@ -80,7 +83,7 @@ static void judge_announcement(const struct head *head)
     }
 }
 
-/* Tells whether text is one of some words, with a blank around each. */
+/* Tells whether text is one of `words`, each of which has spaces around it. */
 static bool is_one_of(struct slice text, const char *words)
 {
     char word[16];
@@ -90,8 +93,8 @@ static bool is_one_of(struct slice text, const char *words)
     return strstr(words, word);
 }
 
-/* Judges a readable head, as the program does next. */
-static void judge_readable(const struct head *head, const char *bytes, size_t length)
+/* Checks a readable head as the program does next. */
+static void check_readable(const struct head *head, const char *bytes, size_t length)
 {
     static const struct options served[] = {
         {.paths = {.count = 1, .names = {"/socket"}},
@@ -131,7 +134,7 @@ static void judge_readable(const struct head *head, const char *bytes, size_t le
     bool of_everything = is_one_of(head->target, " * ") && is_one_of(head->method, " OPTIONS ");
     HOLDS(head->path.length > 0 && head->path.bytes[0] == (of_everything ? '*' : '/'));
     HOLDS(is_visible_except(head->path, "?#") && is_visible_except(head->target, "#"));
-    judge_announcement(head);
+    check_announcement(head);
     for (size_t i = 0; i < head->field_count; i++) {
         const struct field *field = &head->fields[i];
         HOLDS(lies_within(field->name, bytes, length) && lies_within(field->value, bytes, length));
@@ -143,7 +146,7 @@ static void judge_readable(const struct head *head, const char *bytes, size_t le
     }
 }
 
-/* Tells whether two heads that were parsed from the same bytes are the same. */
+/* Tells whether two heads that were parsed from the same bytes are equal. */
 static bool is_same_head(const struct head *one, const struct head *other)
 {
     bool same = one->scanned == other->scanned && one->field_count == other->field_count &&
@@ -163,7 +166,7 @@ static void fuzz_head(const uint8_t *input, size_t length)
     enum outcome answer = head_parse(&whole, bytes, length);
     enum outcome first = head_parse(&parts, cut_off, place);
     HOLDS(first == NEED_MORE || first == answer);
-    parts = (struct head){0}; /* its texts point into `cut_off`; now the rest follows in `bytes` */
+    parts = (struct head){0}; /* its slices point into `cut_off`; start again in `bytes` */
     HOLDS(head_parse(&parts, bytes, place) == first);
     HOLDS(parts.scanned <= place);
     if (first == NEED_MORE)
@@ -176,7 +179,7 @@ static void fuzz_head(const uint8_t *input, size_t length)
     HOLDS(answer == NEED_MORE || answer == DONE || outcomes[answer].code >= 400);
     HOLDS(answer != NEED_MORE || (whole.scanned == length && length <= HEAD_MAX));
     if (answer == DONE)
-        judge_readable(&whole, bytes, length);
+        check_readable(&whole, bytes, length);
     free(bytes);
     free(cut_off);
 }
@@ -213,9 +216,9 @@ static void fuzz_proxy_header(const uint8_t *input, size_t length)
 
 /* ---- Frame ------------------------------------------------------------------------------------------ */
 
-enum { CLIENT_HEADER_MAX = 14 /* bytes, section 5.2: two, eight of length, four of key */ };
+enum { CLIENT_HEADER_MAX = 14 /* bytes, section 5.2: two, a length of eight, a key of four */ };
 
-/* Judges a header by the rules of section 5.2, 5.4 and 5.5, as far as `length` bytes of it allow. */
+/* Checks a header by the rules of sections 5.2, 5.4 and 5.5, as far as `length` bytes of it allow. */
 static enum outcome header_verdict(const uint8_t *bytes, size_t length, bool in_message,
                                    bool deflate_negotiated)
 {
@@ -281,8 +284,10 @@ static void fuzz_frame(const uint8_t *input, size_t length)
 
 /* ---- UTF-8 ------------------------------------------------------------------------------------------ */
 
-/* Decodes by the definition: each scalar value is in as few bytes as hold it.  Tells whether all bytes are
- * text. */
+/*
+ * Decodes UTF-8 by its definition: each scalar value is in as few bytes as possible.  Tells whether all bytes
+ * are text.
+ */
 static bool is_text(const uint8_t *bytes, size_t length)
 {
     static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
@@ -344,16 +349,16 @@ static void fuzz_utf8(const uint8_t *input, size_t length)
 
 /* ---- Compression ------------------------------------------------------------------------------------ */
 
-enum { INFLATED_MAX = 5000 /* bytes; more is too large */ };
+enum { INFLATED_MAX = 5000 /* bytes; the limit for a message */ };
 
-/* What a compressed message needs. */
+/* What inflating a compressed message needs. */
 struct inflating {
     struct codec codec;
     struct message message;
     struct compression agreed;
 };
 
-/* Inflates the two parts of a message's payload.  Returns how that ends. */
+/* Inflates a payload that is split in two.  Returns the outcome. */
 static enum outcome inflate_parts(struct inflating *into, uint8_t opcode, const uint8_t *payload,
                                   size_t place, size_t length)
 {
@@ -375,8 +380,8 @@ static enum outcome inflate_parts(struct inflating *into, uint8_t opcode, const 
     return end;
 }
 
-/* Inflates our reply, without what the program has for that. */
-static void judge_reply(const struct reply *reply, const uint8_t *message, size_t message_length)
+/* Inflates the program's reply with zlib alone, not with the program's functions. */
+static void check_reply(const struct reply *reply, const uint8_t *message, size_t message_length)
 {
     static const uint8_t tail[] = {0x00, 0x00, 0xff, 0xff};
     static uint8_t inflated[PREFIX_MAX + INFLATED_MAX + 1];
@@ -410,7 +415,8 @@ static void fuzz_compressed_message(const uint8_t *input, size_t length)
     enum outcome end_of_parts = inflate_parts(&cut_up, opcode, input, place, length);
     const struct message *one = &whole.message, *other = &cut_up.message;
     HOLDS(end == end_of_parts && one->utf8 == other->utf8);
-    HOLDS(one->length == other->length || end == TEXT_NOT_UTF8); /* which is found out piece by piece */
+    HOLDS(one->length == other->length ||
+          end == TEXT_NOT_UTF8); /* found earlier or later, by how the payload is split */
     HOLDS(memcmp(one->memory + REPLY_ROOM, other->memory + REPLY_ROOM, (size_t)other->length) == 0);
     HOLDS(end == DONE || outcomes[end].code == INVALID_PAYLOAD || end == MESSAGE_TOO_BIG);
     HOLDS((one->length > INFLATED_MAX) == (end == MESSAGE_TOO_BIG) || end == TEXT_NOT_UTF8);
@@ -420,12 +426,12 @@ static void fuzz_compressed_message(const uint8_t *input, size_t length)
     whole.agreed.given[SERVER_NO_CONTEXT_TAKEOVER] = true;
     struct reply reply = deflate_reply(&whole.codec, &whole.message, &defaults.prefix, &whole.agreed);
     HOLDS(reply.bytes);
-    judge_reply(&reply, other->memory + REPLY_ROOM, (size_t)other->length);
+    check_reply(&reply, other->memory + REPLY_ROOM, (size_t)other->length);
 }
 
 /* ---- Command line ----------------------------------------------------------------------------------- */
 
-/* Tells whether the choices of a repeatable option are the same. */
+/* Tells whether two values of a repeatable option are equal. */
 static bool is_same_choices(const struct choices *one, const struct choices *other)
 {
     bool same = one->any == other->any && one->none == other->none && one->count == other->count;
@@ -434,7 +440,7 @@ static bool is_same_choices(const struct choices *one, const struct choices *oth
     return same;
 }
 
-/* Writes an option as a word, printf-like, and adds it to the words. */
+/* Writes an option as an argument, printf-like, and adds it to the arguments. */
 __attribute__((format(printf, 3, 4))) static void add_word(char **words, int *count, const char *format, ...)
 {
     va_list arguments;
@@ -456,8 +462,8 @@ static void add_duration(char **words, int *count, const char *name, int64_t dur
     add_word(words, count, "--%s=%" PRId64 ".%06" PRId64, name, duration / SECOND, duration % SECOND);
 }
 
-/* Writes options out in their long form, and parses that: the result must be the same. */
-static void judge_written_options(const struct options *options_read)
+/* Writes parsed options as arguments in their long form and parses these: the result must be the same. */
+static void check_written_options(const struct options *options_read)
 {
     char *words[3 * CHOICES_MAX + 16] = {"ws-echo"}, complaint[COMPLAINT_SIZE],
                                   prefix[3 * PREFIX_MAX + 1] = "";
@@ -486,7 +492,7 @@ static void judge_written_options(const struct options *options_read)
         free(words[--count]);
 }
 
-/* Each word ends with a NUL byte, the last one with the input. */
+/* Each argument ends with a NUL byte, the last one with the input. */
 static void fuzz_options(const uint8_t *input, size_t length)
 {
     enum { WORDS_MAX = 80 };
@@ -507,7 +513,7 @@ static void fuzz_options(const uint8_t *input, size_t length)
         HOLDS(into.paths.any == (into.paths.count == 0) && into.origins.any == (into.origins.count == 0));
         HOLDS((into.subprotocols.any || into.subprotocols.none) == (into.subprotocols.count == 0));
         HOLDS(!(into.quiet && into.verbose) && *into.user);
-        judge_written_options(&into);
+        check_written_options(&into);
     } else {
         HOLDS(*complaint && memchr(complaint, '\0', sizeof complaint));
     }

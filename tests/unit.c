@@ -13,7 +13,7 @@ enum { CLIENT_HEADER_MAX = 14 }; /* section 5.2: two bytes, eight of length, fou
 
 /* ---- Checks ----------------------------------------------------------------------------------------- */
 
-enum { SHOWN_MAX = 5 /* failures of one test that are printed */ };
+enum { SHOWN_MAX = 5 /* failures that are printed of one test */ };
 
 static struct {
     const char *name;
@@ -33,7 +33,7 @@ __attribute__((format(printf, 3, 4))) static void failed(int line, const char *w
     putchar('\n');
 }
 
-/* Prints bytes in hexadecimal from `start` on, but no more than fit a line. */
+/* Prints bytes in hexadecimal from `start` on, as many as fit a line. */
 static void print_bytes(const char *what, const uint8_t *bytes, size_t length, size_t start)
 {
     enum { ON_A_LINE = 24 };
@@ -57,7 +57,7 @@ static void bytes_differ(int line, const char *what, const void *expected, size_
     print_bytes("received", other, received_length, same > 8 ? same - 8 : 0);
 }
 
-/* Returns what a failure is about, printf-like.  The next call overwrites it. */
+/* Formats, printf-like, what a failure is about.  The next call overwrites the result. */
 __attribute__((format(printf, 1, 2))) static const char *about(const char *format, ...)
 {
     static char string[1024];
@@ -68,7 +68,9 @@ __attribute__((format(printf, 1, 2))) static const char *about(const char *forma
     return string;
 }
 
-/* The last arguments, printf-like, say what a failure is about; only a failed check uses them. */
+/*
+ * The last arguments say, printf-like, what a failure is about; they are only evaluated if the check fails.
+ */
 #define CHECK(condition, ...)                                                                                \
     ((condition) ? (void)0                                                                                   \
                  : failed(__LINE__, #condition, "%s: expected true, received false", about(__VA_ARGS__)))
@@ -115,7 +117,7 @@ static const char *shown(const char *bytes, size_t length)
     return escaped((struct slice){bytes, length}, string);
 }
 
-/* A sequence of numbers that looks random and is the same in every run: xorshift64*. */
+/* A pseudo-random sequence, the same in every run: xorshift64*. */
 static uint64_t random_number(void)
 {
     static uint64_t state = 0x9e3779b97f4a7c15;
@@ -131,7 +133,7 @@ static size_t random_below(size_t limit)
     return (size_t)((random_number() >> 20) % limit);
 }
 
-/* Returns memory whose last byte is followed by a page that may not be touched; it is never freed. */
+/* Returns memory followed by a page that cannot be accessed; it is never freed. */
 static uint8_t *guarded(size_t length)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (length + page - 1) / page * page;
@@ -146,18 +148,18 @@ static uint8_t *guarded(size_t length)
 /* ---- Variants --------------------------------------------------------------------------------------- */
 
 enum {
-    LONG_ENOUGH = 300, /* bytes: several of the widest vectors, and a remainder */
+    LONG_ENOUGH = 300, /* bytes: several of the widest vectors, and a rest */
     ALIGNMENTS = 64,
 };
 
-/* Validates the next bytes of a text.  Returns false if no text can have one of them there. */
+/* Validates the next bytes of a text.  Returns false at the first byte that makes it invalid. */
 static bool utf8_accepts(uint8_t *state, const uint8_t *bytes, size_t length)
 {
     *state = utf8_state_after(*state, bytes, length);
     return *state != UTF8_WRONG;
 }
 
-/* Functions that do the same work pass the same tests: add a line for each. */
+/* Implementations that must pass the same tests: add a line for each. */
 static const struct unmask_variant {
     const char *name;
     bool (*unmask)(uint8_t *to, const uint8_t *from, size_t length, uint32_t key);
@@ -194,13 +196,14 @@ static const struct {
     {4, {{0xf4, 0xf4}, {0x80, 0x8f}, TAIL, TAIL}},
 };
 
-/* How the grammar judges some bytes. */
+/* Whether bytes are UTF-8 according to the grammar. */
 struct verdict {
-    size_t first_wrong; /* the first byte that no text can have there; the length if there is none */
-    bool whole;         /* no character is cut off at the end */
+    size_t
+        first_wrong; /* offset of the first byte that makes the text invalid; the length if there is none */
+    bool whole;      /* no character is incomplete at the end */
 };
 
-static struct verdict judge(const uint8_t *bytes, size_t length)
+static struct verdict verdict_of(const uint8_t *bytes, size_t length)
 {
     for (size_t start = 0; start < length;) {
         size_t furthest = 0, matched = 0;
@@ -222,7 +225,10 @@ static struct verdict judge(const uint8_t *bytes, size_t length)
     return (struct verdict){length, true};
 }
 
-/* Tells whether the last bytes of a text get the verdict `due`; `state` is that of the bytes before them. */
+/*
+ * Tells whether the validator decides as the grammar does, `due`, when it gets the next `length` bytes of a
+ * text; `before` bytes in front of them have led to `state`.
+ */
 static bool decides(uint8_t *state, struct verdict due, const uint8_t *bytes, size_t before, size_t length)
 {
     bool accepted = utf8_accepts(state, bytes, length);
@@ -231,13 +237,13 @@ static bool decides(uint8_t *state, struct verdict due, const uint8_t *bytes, si
     return accepted && (*state == UTF8_WHOLE) == due.whole;
 }
 
-/* The same for a text that is whole. */
+/* The same for a text in one piece. */
 static bool decides_at_once(struct verdict due, const uint8_t *bytes, size_t length)
 {
     return decides(&(uint8_t){UTF8_WHOLE}, due, bytes, 0, length);
 }
 
-/* Encodes a number in the pattern of UTF-8 with `length` bytes, 1 to 6, whether or not that is valid. */
+/* Encodes a number in `length` bytes, 1 to 6, by the pattern of UTF-8, whether or not the result is valid. */
 static void encode(uint32_t number, size_t length, uint8_t *bytes)
 {
     static const uint8_t marks[] = {0, 0x00, 0xc0, 0xe0, 0xf0, 0xf8, 0xfc};
@@ -246,7 +252,7 @@ static void encode(uint32_t number, size_t length, uint8_t *bytes)
     bytes[0] = (uint8_t)(marks[length] | number);
 }
 
-/* Returns how many bytes the pattern needs at least. */
+/* Returns the least number of bytes that the pattern needs. */
 static size_t least_length(uint32_t number)
 {
     return number < 0x80        ? 1
@@ -257,7 +263,7 @@ static size_t least_length(uint32_t number)
                                 : 6;
 }
 
-/* Checks every way to write a number: only a scalar value in its shortest form is UTF-8. */
+/* Checks all encodings of a number: only the shortest one of a scalar value is UTF-8. */
 static void check_encodings(uint32_t number)
 {
     bool scalar = number <= 0x10ffff && (number < 0xd800 || number > 0xdfff);
@@ -287,12 +293,12 @@ static void utf8_of_up_to_three_bytes_is_what_the_grammar_says(void)
     for (size_t length = 0; length <= 3; length++)
         for (uint32_t number = 0; number >> 8 * length == 0; number++) {
             const uint8_t bytes[] = {(uint8_t)number, (uint8_t)(number >> 8), (uint8_t)(number >> 16)};
-            struct verdict due = judge(bytes, length);
+            struct verdict due = verdict_of(bytes, length);
             CHECK(decides_at_once(due, bytes, length), "%s", hex(bytes, length));
         }
 }
 
-/* Both ends of every range of the grammar, and what lies beside them. */
+/* Both ends of every range of the grammar, and the numbers next to them. */
 static const uint8_t utf8_edges[] = {
     0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2,
     0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5,
@@ -308,8 +314,8 @@ static void utf8_of_four_bytes_is_what_the_grammar_says_wherever_they_stand(void
         const uint8_t four[] = {utf8_edges[number % EDGES], utf8_edges[number / EDGES % EDGES],
                                 utf8_edges[number / EDGES / EDGES % EDGES],
                                 utf8_edges[number / EDGES / EDGES / EDGES]};
-        struct verdict inside = judge((const uint8_t[]){four[0], four[1], four[2], four[3], 'a'}, 5);
-        struct verdict at_end = judge(four, sizeof four);
+        struct verdict inside = verdict_of((const uint8_t[]){four[0], four[1], four[2], four[3], 'a'}, 5);
+        struct verdict at_end = verdict_of(four, sizeof four);
         for (size_t i = 0; i < COUNT_OF(places); i++) {
             bool last = places[i] + sizeof four == TEXT_LENGTH;
             struct verdict due = last ? at_end : inside;
@@ -325,7 +331,7 @@ static void utf8_of_four_bytes_is_what_the_grammar_says_wherever_they_stand(void
     }
 }
 
-/* Valid texts to repeat, with characters of one length or of several. */
+/* Valid texts to repeat, with characters of one length or of mixed lengths. */
 static const char *const utf8_patterns[] = {
     "plain ASCII, as most text is. ",
     "\xc2\x80\xdf\xbf\xd0\x96",
@@ -335,7 +341,7 @@ static const char *const utf8_patterns[] = {
     "some words, then \xe2\x82\xac, and many more words before a \xf0\x9f\x98\x80 comes",
 };
 
-/* Fills memory with a pattern; the last character may be cut off. */
+/* Fills memory with a pattern, repeated; the last character may be incomplete. */
 static void fill(uint8_t *to, size_t length, const char *pattern)
 {
     for (size_t i = 0, period = strlen(pattern); i < length; i++)
@@ -348,11 +354,11 @@ static void utf8_is_refused_at_the_first_wrong_byte_of_a_text_of_any_length_and_
     static uint8_t memory[LONG_ENOUGH + 2 * ALIGNMENTS] __attribute__((aligned(ALIGNMENTS)));
     uint8_t text[LONG_ENOUGH];
     for (size_t length = 0; length <= LONG_ENOUGH; length++)
-        for (size_t place = 0; place <= length; place++) { /* at `length`: no byte is wrong */
+        for (size_t place = 0; place <= length; place++) { /* place == length: no byte is wrong */
             fill(text, length, utf8_patterns[(length + place) % COUNT_OF(utf8_patterns)]);
             if (place < length)
                 text[place] = wrong[(length + 5 * place) % sizeof wrong];
-            struct verdict due = judge(text, length);
+            struct verdict due = verdict_of(text, length);
             for (size_t alignment = 0; alignment < ALIGNMENTS; alignment++) {
                 memcpy(memory + alignment, text, length);
                 CHECK(decides_at_once(due, memory + alignment, length),
@@ -377,12 +383,12 @@ static void utf8_is_accepted_up_to_the_first_wrong_byte_and_no_further(void)
         }
 }
 
-/* Checks that a text gets the same verdict in three pieces, wherever it is cut. */
+/* Checks that a text gets the same result in three pieces, wherever it is split. */
 static void check_two_cuts(const uint8_t *text, size_t length)
 {
-    struct verdict due = judge(text, length);
+    struct verdict due = verdict_of(text, length);
     for (size_t first = 0; first <= length; first++) {
-        struct verdict due_first = judge(text, first);
+        struct verdict due_first = verdict_of(text, first);
         for (size_t second = first; second <= length; second++) {
             uint8_t state = UTF8_WHOLE;
             bool right = decides(&state, due_first, text, 0, first);
@@ -410,7 +416,9 @@ static void utf8_gets_the_same_verdict_wherever_it_is_cut(void)
         }
 }
 
-/* Makes a text of random characters and returns its length; one in four has a byte changed. */
+/*
+ * Makes a text of random characters, of which one byte is changed in one text of four.  Returns its length.
+ */
 static size_t random_text(uint8_t text[static LONG_ENOUGH])
 {
     static const uint32_t limits[] = {0x80, 0x80, 0x800, 0x10000, 0x110000};
@@ -435,7 +443,7 @@ static void utf8_of_random_characters_gets_the_same_verdict_byte_by_byte_and_in_
     uint8_t text[LONG_ENOUGH];
     for (int round = 0; round < 30000; round++) {
         size_t length = random_text(text);
-        struct verdict due = judge(text, length);
+        struct verdict due = verdict_of(text, length);
         size_t step = round % 2 ? 1 : 1 + random_below(length + 1);
         uint8_t state = UTF8_WHOLE;
         size_t taken = 0, piece = 0;
@@ -459,7 +467,7 @@ static void utf8_is_not_read_beyond_its_end(void)
     for (size_t pattern = 0; pattern < COUNT_OF(utf8_patterns); pattern++)
         for (size_t length = 0; length <= LONG_ENOUGH; length++) {
             fill(end - length, length, utf8_patterns[pattern]);
-            struct verdict due = judge(end - length, length);
+            struct verdict due = verdict_of(end - length, length);
             CHECK(decides_at_once(due, end - length, length), "pattern %zu, %zu bytes", pattern, length);
         }
 }
@@ -468,7 +476,7 @@ static void utf8_is_not_read_beyond_its_end(void)
 
 static const uint8_t some_key[4] = {0x37, 0xfa, 0x21, 0x3d};
 
-/* Returns a masking key as the program keeps it. */
+/* Returns a masking key as struct frame has it. */
 static uint32_t key_of(const uint8_t bytes[static 4])
 {
     uint32_t key;
@@ -513,7 +521,7 @@ static void payload_of_any_length_and_alignment_is_unmasked_in_place(void)
 
 static void payload_of_any_length_and_alignment_is_unmasked_to_another_place(void)
 {
-    enum { STEPS = 17 }; /* every alignment of both to a vector of 16 bytes, and one more */
+    enum { STEPS = 17 }; /* every alignment of both to a vector of 16 bytes */
     static uint8_t from[LONG_ENOUGH + STEPS] __attribute__((aligned(ALIGNMENTS)));
     static uint8_t to[LONG_ENOUGH + 2 * ALIGNMENTS] __attribute__((aligned(ALIGNMENTS)));
     static uint8_t expected[sizeof to];
@@ -576,7 +584,7 @@ static void payload_beyond_ascii_is_noticed_wherever_it_stands(void)
 {
     uint8_t plain[LONG_ENOUGH], masked[LONG_ENOUGH], received[LONG_ENOUGH];
     for (size_t length = 0; length <= LONG_ENOUGH; length++)
-        for (size_t place = 0; place <= length; place++) /* at `length`: all are ASCII */
+        for (size_t place = 0; place <= length; place++) /* place == length: all are ASCII */
             for
                 EACH_UNMASK_VARIANT(variant)
                 {
@@ -637,11 +645,11 @@ static void payload_is_unmasked_and_validated_around_every_block(void)
             received[length] = 0xee;
             CHECK(unmask_and_validate(&frame, &utf8, true, received, masked, length),
                   "pattern %zu, %zu bytes", pattern, length);
-            CHECK_NUMBER(judge(expected, length).whole, utf8 == UTF8_WHOLE, "pattern %zu, %zu bytes", pattern,
-                         length);
+            CHECK_NUMBER(verdict_of(expected, length).whole, utf8 == UTF8_WHOLE, "pattern %zu, %zu bytes",
+                         pattern, length);
             CHECK_BYTES(expected, length, received, length, "pattern %zu", pattern);
-            CHECK_NUMBER(0xee, received[length], "the byte behind %zu", length);
-            CHECK_NUMBER(rotate_key(key_of(some_key), length), frame.masking_key, "the key behind %zu bytes",
+            CHECK_NUMBER(0xee, received[length], "the byte after %zu", length);
+            CHECK_NUMBER(rotate_key(key_of(some_key), length), frame.masking_key, "the key after %zu bytes",
                          length);
         }
 }
@@ -720,15 +728,14 @@ static void text_that_is_not_masked_is_validated_as_masked_text_is(void)
     for (size_t pattern = 0; pattern < COUNT_OF(utf8_patterns); pattern++)
         for (size_t i = 0; i < COUNT_OF(block_edges) * COUNT_OF(pieces); i++) {
             size_t length = block_edges[i / COUNT_OF(pieces)], piece = pieces[i % COUNT_OF(pieces)];
-            for (int wrong = 0; wrong < (length > 0 ? 3 : 1);
-                 wrong++) { /* none, the first or the last byte */
+            for (int wrong = 0; wrong < (length > 0 ? 3 : 1); wrong++) { /* no byte, the first or the last */
                 uint8_t utf8 = UTF8_WHOLE;
                 bool accepted = true;
                 fill(text, length, utf8_patterns[pattern]);
                 if (wrong)
                     text[wrong == 1 ? 0 : length - 1] = 0xff;
                 memcpy(before, text, length);
-                struct verdict due = judge(text, length);
+                struct verdict due = verdict_of(text, length);
                 for (size_t at = 0; accepted && at < length; at += piece)
                     accepted = validate(&utf8, text + at, length - at < piece ? length - at : piece);
                 CHECK_NUMBER(due.first_wrong == length, accepted, "pattern %zu, %zu bytes in pieces of %zu",
@@ -756,8 +763,10 @@ static size_t make_header(uint8_t *bytes, unsigned first, unsigned second, uint6
     return used;
 }
 
-/* Judges two bytes as sections 5.1, 5.2, 5.4 and 5.5 do, from the first bit to the last; `deflate_negotiated`
- * stands for permessage-deflate, to which the first reserved bit then belongs: RFC 7692 section 6. */
+/*
+ * Checks the first two bytes of a frame as sections 5.1, 5.2, 5.4 and 5.5 say, bit by bit.
+ * `deflate_negotiated`: permessage-deflate, which uses RSV1 (RFC 7692 section 6).
+ */
 static enum outcome due_for(unsigned first, unsigned second, bool in_message, bool deflate_negotiated)
 {
     static const char kinds[] = "cdd-----kkk-----"; /* continuation, data, reserved, control */
@@ -778,7 +787,7 @@ static enum outcome due_for(unsigned first, unsigned second, bool in_message, bo
     return kind == 'k' && second - 128 > 125 ? CONTROL_TOO_LONG : DONE;
 }
 
-/* Decodes a copy of exactly these bytes, so that a sanitizer notices a read beyond them. */
+/* Decodes a copy of exactly these bytes, so that a sanitizer reports a read beyond them. */
 static enum outcome decode(const uint8_t *bytes, size_t available, bool in_message, bool deflate_negotiated,
                            struct frame *frame)
 {
@@ -935,7 +944,7 @@ static void a_header_that_is_encoded_decodes_to_the_same(void)
             continue;
         memset(bytes, 0xee, sizeof bytes);
         CHECK_NUMBER(size, frame_encode_header(bytes, opcode, length), "%" PRIu64, length);
-        CHECK_NUMBER(0xee, bytes[size], "the byte behind the header for %" PRIu64, length);
+        CHECK_NUMBER(0xee, bytes[size], "the byte after the header for %" PRIu64, length);
         CHECK_NUMBER(UNMASKED, decode(bytes, size, opcode == CONTINUATION, false, &frame), "%" PRIu64,
                      length);
         bytes[1] |= 0x80;
@@ -1001,7 +1010,7 @@ static void the_reply_to_a_gathered_message_is_made_around_it_and_tells_its_leng
             uint8_t expected[REPLY_ROOM], *payload = message.memory + REPLY_ROOM;
             message.opcode = opcode;
             message.length =
-                rows[i].length - prefix; /* so that the frame's payload has the length of the row */
+                rows[i].length - prefix; /* so that the payload of the reply has the length of the row */
             memset(payload, 'a', 16);
             struct reply reply = message_reply(&message, &defaults.prefix);
             size_t begun = reply_begin(expected, opcode, message.length, &defaults.prefix);
@@ -1018,13 +1027,13 @@ static void the_reply_to_a_gathered_message_is_made_around_it_and_tells_its_leng
 static void a_short_copy_has_all_bytes_and_touches_no_other(void)
 {
     for (size_t length = 0; length <= SHORT_COPY_MAX; length++) {
-        uint8_t *from = malloc(length), *to = malloc(length + 1); /* sanitizers watch both ends of each */
+        uint8_t *from = malloc(length), *to = malloc(length + 1); /* sanitizers check both ends of each */
         for (size_t i = 0; i < length; i++)
             from[i] = (uint8_t)(i + 1);
         memset(to, 0xee, length + 1);
         copy_short(to, from, length);
         CHECK_BYTES(from, length, to, length, "%zu bytes", length);
-        CHECK_NUMBER(0xee, to[length], "the byte behind %zu", length);
+        CHECK_NUMBER(0xee, to[length], "the byte after %zu", length);
         free(from);
         free(to);
     }
@@ -1060,11 +1069,11 @@ static void a_close_reason_is_utf8_and_refused_at_its_first_wrong_byte(void)
 {
     uint8_t body[CONTROL_PAYLOAD_MAX] = {0x03, 0xe8};
     for (size_t length = 2; length <= sizeof body; length++)
-        for (size_t place = 2; place <= length; place++) { /* at `length`: no byte is wrong */
+        for (size_t place = 2; place <= length; place++) { /* place == length: no byte is wrong */
             fill(body + 2, length - 2, utf8_patterns[4]);
             if (place < length)
                 body[place] = 0xff;
-            struct verdict due = judge(body + 2, length - 2);
+            struct verdict due = verdict_of(body + 2, length - 2);
             for (size_t available = 2; available <= length; available++) {
                 bool right = due.first_wrong >= available - 2 && (available < length || due.whole);
                 CHECK_NUMBER(!right               ? CLOSE_NOT_UTF8
@@ -1082,7 +1091,7 @@ static void a_close_reason_is_utf8_and_refused_at_its_first_wrong_byte(void)
 #define GET "GET /socket HTTP/1.1\r\n"
 #define HOST "Host: h\r\n"
 
-/* Heads of every kind, to be cut; tests/test_head.py says how each one is answered. */
+/* Heads of every kind, to be split; tests/test_head.py says how each one is answered. */
 static const struct {
     const char *bytes;
     size_t length;
@@ -1137,10 +1146,10 @@ static const struct {
     {BYTES(GET HOST "\r")},
 };
 
-/* Where the bytes of a head arrive: always in the same place, as in the program. */
+/* Where the bytes of a head arrive: at the same address in every call, as in the program. */
 static char arriving[2 * HEAD_MAX];
 
-/* Parses the bytes that have arrived; behind them are bytes that no head may have. */
+/* Parses the bytes that have arrived; after them there are bytes that are illegal in any head. */
 static enum outcome parse_arrived(struct head *head, const char *bytes, size_t before, size_t arrived)
 {
     memcpy(arriving + before, bytes + before, arrived - before);
@@ -1160,7 +1169,7 @@ static void check_text(struct slice expected, struct slice received, const char 
                 received.length, "%s", what);
 }
 
-/* Checks that two readings of the same bytes found the same. */
+/* Checks that two parses of the same bytes have the same result. */
 static void check_same_head(const struct head *expected, const struct head *received, const char *what)
 {
     CHECK_NUMBER(expected->scanned, received->scanned, "%s", what);
@@ -1222,7 +1231,7 @@ static void what_stands_behind_the_head_is_not_read(void)
             continue;
         for (int byte = 0; byte < 256; byte++) {
             memset(mempcpy(bytes, heads[i].bytes, whole.scanned), byte, 64);
-            CHECK_NUMBER(due, parse_whole(&longer, bytes, whole.scanned + 64), "%s with %02x behind it",
+            CHECK_NUMBER(due, parse_whole(&longer, bytes, whole.scanned + 64), "%s followed by %02x",
                          shown(heads[i].bytes, heads[i].length), (unsigned)byte);
             check_same_head(&whole, &longer, shown(heads[i].bytes, heads[i].length));
         }
@@ -1248,7 +1257,7 @@ static void the_fields_of_a_head_are_found_without_the_white_space_around_them(v
     }
 }
 
-/* Checks a head that is too long to cut everywhere: with cuts around the limits, and byte by byte. */
+/* Checks a head that is too long to be split everywhere: it is split around the limits, and byte by byte. */
 static void check_long_head(enum outcome due, const char *bytes, size_t length, const char *what)
 {
     struct head whole;
@@ -1307,7 +1316,7 @@ static void a_head_has_100_fields_at_most(void)
 #define TOKEN ALPHANUMERIC "!#$%&'*+-.^_`|~"     /* RFC 9110 section 5.6.2 */
 #define HOST_NAME ALPHANUMERIC "-._~!$&'()*+,;=" /* RFC 3986 section 3.2.2 */
 
-/* Says what a byte is due that is neither allowed in a target nor what ends it. */
+/* Returns the outcome for a byte that is neither allowed in a target nor ends it. */
 static enum outcome due_in_target(int byte)
 {
     return byte == '#'    ? TARGET_FRAGMENT
@@ -1319,7 +1328,7 @@ static enum outcome due_in_target(int byte)
 static void every_byte_of_a_head_is_judged_by_the_place_where_it_stands(void)
 {
     static const struct {
-        const char *before, *behind, *allowed;
+        const char *before, *after, *allowed;
         enum outcome otherwise, space;
     } places[] = {
         {"G", "T / HTTP/1.1\r\n" HOST "\r\n", TOKEN, LINE_MALFORMED, LINE_MALFORMED},
@@ -1347,7 +1356,7 @@ static void every_byte_of_a_head_is_judged_by_the_place_where_it_stands(void)
                                : strchr(places[i].allowed, byte)              ? DONE
                                : places[i].otherwise == TARGET_MALFORMED      ? due_in_target(byte)
                                                                               : places[i].otherwise;
-            int length = sprintf(bytes, "%s%c%s", places[i].before, byte, places[i].behind);
+            int length = sprintf(bytes, "%s%c%s", places[i].before, byte, places[i].after);
             CHECK_NUMBER(due, parse_whole(&head, bytes, (size_t)length), "%s", shown(bytes, (size_t)length));
         }
 }
@@ -1382,7 +1391,7 @@ static void a_host_or_a_target_is_not_read_beyond_its_end(void)
         }
 }
 
-/* A head with a NUL is refused before its host is judged. */
+/* A head with a NUL is refused before its host is checked. */
 static void a_host_has_no_nul(void)
 {
     CHECK(!is_host((struct slice){BYTES("[::1\0]")}), "in an address");
@@ -1416,7 +1425,7 @@ static void a_key_is_22_characters_of_base64_and_two_equals_signs(void)
 #define DEFLATE "permessage-deflate"
 #define MALFORMED NULL /* is answered so */
 
-/* What a field of this value is answered with; "": with no extension. */
+/* What a field with this value is answered with; "": with no extension. */
 static const struct {
     const char *value, *answer;
 } offers[] = {
@@ -1484,7 +1493,7 @@ static const struct {
     {"", ""},
     {" \t ", ""},
     {" , ,", ""},
-    /* Malformed, and behind what is acceptable too. */
+    /* Malformed, also after an acceptable offer. */
     {";", MALFORMED},
     {", ;", MALFORMED},
     {DEFLATE ";", MALFORMED},
@@ -1515,7 +1524,7 @@ static const struct {
     {"x; a=(b)", MALFORMED},
 };
 
-/* Says what a head is answered with whose only fields are these; MALFORMED. */
+/* Returns what a head with only these fields is answered with, or MALFORMED. */
 static const char *negotiate(const char *const *values, size_t count, bool wanted)
 {
     static char answer[EXTENSION_SIZE];
@@ -1579,12 +1588,12 @@ static void several_fields_of_offers_are_one_list(void)
     "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\x00\x02\x07\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\x00\x02\x08\x00\x01\x00"   \
     "\x02"
 
-/* PROXY headers, and the address that each gives; a header without one leaves it as it was. */
+/* PROXY headers and the address in each; a header without an address changes nothing. */
 static const struct {
     const char *bytes;
     size_t length;
     bool right;
-    const char *host, *port; /* NULL: as it was */
+    const char *host, *port; /* NULL: unchanged */
 } proxy_headers[] = {
     {BYTES("PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n"), true, "192.0.2.1", "56324"},
     {BYTES("PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n"), true, "255.255.255.255", "65535"},
@@ -1652,7 +1661,7 @@ static const struct {
     {BYTES("\r\n\r\n\0\r\nQUIT\r\x21\x11\x00\x00"), false, NULL, NULL},
 };
 
-/* Parses a copy of exactly these bytes; before that the address is 198.51.100.9:9. */
+/* Parses a copy of exactly these bytes; the address is 198.51.100.9:9 before. */
 static ssize_t parse_proxy(const char *bytes, size_t length, struct address *peer)
 {
     char *copy = malloc(length ? length : 1);
@@ -1731,7 +1740,7 @@ static void what_stands_behind_a_proxy_header_is_not_read(void)
             struct address peer;
             memset(mempcpy(bytes, proxy_headers[i].bytes, length), byte, 200);
             CHECK_NUMBER(proxy_headers[i].right ? (ssize_t)length : -1,
-                         parse_proxy(bytes, length + 200, &peer), "header %zu: %s with %02x behind it", i,
+                         parse_proxy(bytes, length + 200, &peer), "header %zu: %s followed by %02x", i,
                          shown(proxy_headers[i].bytes, length), (unsigned)byte);
         }
 }
@@ -1813,7 +1822,7 @@ static void the_bytes_of_an_address_are_4_or_16_and_a_mapped_one_is_ipv4(void)
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct address address = {.host = "before", .port = "7"};
-        uint8_t *copy = malloc(rows[i].count); /* so that a sanitizer notices a read beyond it */
+        uint8_t *copy = malloc(rows[i].count); /* so that a sanitizer reports a read beyond it */
         memcpy(copy, rows[i].bytes, rows[i].count);
         set_ip(&address, copy, rows[i].count);
         CHECK_STRING(rows[i].due, address.host, "row %zu", i);
@@ -1887,12 +1896,12 @@ static void the_smaller_of_two_sizes_is_the_smaller(void)
     }
 }
 
-/* Appends "ab" and "cd" by both functions to a string of `used` bytes in `size`. */
+/* Appends "ab" and "cd" with both functions to a string of `used` bytes in a buffer of `size` bytes. */
 static void check_append(size_t size, size_t used)
 {
     bool fits = used + strlen("abcd") < size;
     for (int variant = 0; variant < 2; variant++) {
-        char *buffer = malloc(size), due[64]; /* so that a sanitizer notices a write beyond it */
+        char *buffer = malloc(size), due[64]; /* so that a sanitizer reports a write beyond it */
         size_t length = used;
         memset(due, 'x', used);
         strcpy(due + used, fits ? "abcd" : "");
@@ -1954,7 +1963,7 @@ static void a_number_of_window_bits_has_no_leading_zero_and_two_digits_at_most(v
 
 /* ---- Limits ------------------------------------------------------------------------------------------ */
 
-/* Whoever changes one changes what the manual promises, what memory is taken, or how fast it is. */
+/* To change one of these is to change what the manual promises, how much memory is used, or the speed. */
 static void each_limit_has_its_value(void)
 {
     static const struct {
@@ -2028,7 +2037,7 @@ static void each_limit_has_its_value(void)
 
 /* ---- Memory ------------------------------------------------------------------------------------------ */
 
-/* Tells whether the mapping that an address lies in has a flag, as the kernel shows them. */
+/* Tells whether the mapping that contains an address has a flag, according to /proc/self/smaps. */
 static bool is_flagged(const void *address, const char *flag)
 {
     FILE *maps = fopen("/proc/self/smaps", "re");
@@ -2036,8 +2045,8 @@ static bool is_flagged(const void *address, const char *flag)
     bool here = false, found = false;
     while (maps && fgets(line, sizeof line, maps)) {
         uintptr_t first, end;
-        char behind;
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR "%c", &first, &end, &behind) == 3 && behind == ' ')
+        char after;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR "%c", &first, &end, &after) == 3 && after == ' ')
             here = first <= (uintptr_t)address && (uintptr_t)address < end;
         else if (here && strncmp(line, "VmFlags:", 8) == 0)
             found = strstr(line, flag) != NULL;
@@ -2056,7 +2065,7 @@ static void only_what_is_between_two_addresses_is_given_back_and_all_of_it_but_a
         size_t begin = PAGE_MAX + more[i % COUNT_OF(more)], end = 6 * PAGE_MAX + more[i / COUNT_OF(more)];
         memset(memory, 1, size);
         memory_release(memory + begin, memory + end);
-        size_t first = 0, last = size; /* of what is given back */
+        size_t first = 0, last = size; /* of the released part */
         while (first < size && memory[first] == 1)
             first++;
         while (last > first && memory[last - 1] == 1)
@@ -2073,7 +2082,8 @@ static void only_what_is_between_two_addresses_is_given_back_and_all_of_it_but_a
 
 static void both_buffers_go_back_but_for_what_waits_in_them(void)
 {
-    struct connection *c = (void *)memory_map(sizeof *c); /* of which an emulator gives pages back */
+    struct connection *c =
+        (void *)memory_map(sizeof *c); /* a mapping, since emulators release pages only there */
     struct stream *stream = &c->stream;
     const struct {
         const uint8_t *bytes;
@@ -2100,8 +2110,10 @@ static void both_buffers_go_back_but_for_what_waits_in_them(void)
     munmap(c, sizeof *c);
 }
 
-/* Returns how many bytes of a mapping are small pages: what is before the second huge page that begins in it,
- * from where the kernel has put it, which is up to PAGE_MAX bytes before its begin. */
+/*
+ * Returns how many bytes of a mapping use small pages: those in front of the second huge page that begins in
+ * it.  The kernel's mapping begins up to PAGE_MAX bytes before ours.
+ */
 static size_t small_size(const uint8_t *memory)
 {
     size_t inside = (uintptr_t)memory % HUGE_PAGE;
@@ -2113,8 +2125,8 @@ static size_t small_size(const uint8_t *memory)
 static void the_first_four_mebibytes_at_most_are_small_pages_and_what_follows_huge_ones(void)
 {
     if (access("/sys/kernel/mm/transparent_hugepage", F_OK) < 0 || !is_flagged(&test, " wr "))
-        return; /* this kernel, or an emulator, has none */
-    /* Where the kernel can, it lets a mapping of whole huge pages begin with one. */
+        return; /* this kernel, or an emulator, has no huge pages */
+    /* The kernel may align a mapping of whole huge pages to a huge page. */
     static const size_t sizes[] = {4096,    1 << 18,           (3 << 20) + 4096,        (5 << 20) + 4096,
                                    1 << 24, (1 << 24) + 12288, (1 << 24) - 2 * PAGE_MAX};
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
@@ -2200,7 +2212,7 @@ enum { ARGUMENTS_MAX = 80 };
 
 static char complaint[COMPLAINT_SIZE];
 
-/* Parses a command line into options that nobody has set; its words follow, and NULL behind the last. */
+/* Parses a command line into fresh options; the arguments follow, and NULL after the last one. */
 static bool parse_words(struct options *into, const char *first, ...)
 {
     const char *arguments[ARGUMENTS_MAX + 2] = {"ws-echo"};
@@ -2304,7 +2316,7 @@ static void a_ping_interval_that_is_not_given_is_a_third_of_a_shorter_timeout(vo
     CHECK(PARSE("--timeout=0.000004") && into.ping_interval == 2, "%s", complaint);
 }
 
-/* Rounded down, the last Ping would leave a moment before the end, too late for any answer. */
+/* If it were rounded down, the last Ping would be sent just before the end, too late for an answer. */
 static void a_third_of_the_timeout_is_rounded_up_to_the_microsecond(void)
 {
     static const int timeouts[] = {100000, 1000000, 10000000, 20000000, 59999997};
@@ -2454,7 +2466,7 @@ static void a_size_is_1_byte_to_1g(void)
         {"18446744073709551615", 0},
         {"18446744073709551616", 0},
         {"18446744073709551617", 0},
-        {"18014398509481985K", 0}, /* 1K, if the product is cut to 64 bits */
+        {"18014398509481985K", 0}, /* 1K if the product overflowed 64 bits */
         {"17179869185G", 0},
         {"99999999999999999999999999", 0},
         {"-1", 0},
@@ -2494,7 +2506,7 @@ static void a_duration_is_seconds_with_an_optional_fraction(void)
         {"0.5", 500000},
         {"1.25", 1250000},
         {"0.000001", 1},
-        {"0.0000009", 1}, /* not 0, which means never */
+        {"0.0000009", 1}, /* rounded up, since 0 means never */
         {"0.00000000000000000000000000001", 1},
         {"1.0000009", 1000000},
         {"2.999999", 2999999},
@@ -2657,10 +2669,10 @@ static void what_is_logged_is_printable_ascii_without_quotes(void)
 
 static void what_is_logged_is_cut_after_256_bytes(void)
 {
-    for (int byte = 1; byte < 256; byte += 0x21) /* printable, escaped and quoted ones */
+    for (int byte = 1; byte < 256; byte += 0x21) /* printable, escaped and quoted bytes */
         for (size_t length = LOGGED_MAX - 1; length <= LOGGED_MAX + 2; length++) {
             char text[LOGGED_MAX + 2], due[4 * LOGGED_MAX + sizeof "..."], *end = due;
-            char *into = malloc(sizeof due); /* so that a sanitizer notices a write beyond it */
+            char *into = malloc(sizeof due); /* so that a sanitizer reports a write beyond it */
             memset(text, byte, sizeof text);
             for (size_t i = 0; i < length && i < LOGGED_MAX; i++)
                 end += byte >= ' ' && byte <= '~'
@@ -2674,7 +2686,7 @@ static void what_is_logged_is_cut_after_256_bytes(void)
         }
 }
 
-/* Every sentence stands here to the letter, since peers and readers of the log have nothing else to go by. */
+/* All sentences, word for word: peers and readers of the log rely on them. */
 static void each_end_has_its_status_or_close_code_and_its_sentence(void)
 {
     static const struct {
@@ -2808,7 +2820,7 @@ static void the_time_is_that_of_the_monotonic_clock_in_microseconds(void)
     }
 }
 
-/* Checks the timer, which runs, and so may have less left than it was set to. */
+/* Checks the timer.  It is running, so the remaining time may be shorter than what was set. */
 static void check_timer(int64_t most, int64_t least, int64_t interval, const char *what)
 {
     struct itimerval timer;
@@ -2932,7 +2944,7 @@ static void what_has_been_written_and_empty_parts_are_removed_from_the_front(voi
 
 static void what_does_not_fit_is_left_out_of_a_record_as_a_whole(void)
 {
-    struct record *record = malloc(sizeof *record); /* so that a sanitizer notices a write beyond it */
+    struct record *record = malloc(sizeof *record); /* so that a sanitizer reports a write beyond it */
     static char filler[sizeof record->text], line[sizeof record->line - 4];
     memset(filler, 'x', sizeof filler);
     memset(line, 'x', sizeof line - 1);
@@ -2954,7 +2966,7 @@ static void what_does_not_fit_is_left_out_of_a_record_as_a_whole(void)
         CHECK_STRING(filler, (char *)record->fields[0].iov_base + 2, "0");
         if (!over)
             CHECK_BYTES("ab=c", 4, record->fields[1].iov_base, record->fields[1].iov_len, "1");
-        CHECK_NUMBER(sizeof record->text - (over ? 5 : 0), record->used, "each field has a NUL behind it");
+        CHECK_NUMBER(sizeof record->text - (over ? 5 : 0), record->used, "each field has a NUL after it");
         add_field(record, "", over ? "abcd" : "");
         CHECK_NUMBER(over ? 1 : 2, record->field_count, "nothing fits any more");
     }
@@ -3068,10 +3080,10 @@ static void a_peer_that_takes_nothing_has_the_timeout_from_when_it_last_took_som
 {
     static const struct {
         const char *what;
-        int64_t timeout, looked, taken, stop; /* seconds ago; stop: from now */
+        int64_t timeout, checked, progress, stop; /* seconds ago; stop: seconds from now */
         size_t written;
         bool waits;
-        int64_t taken_after;
+        int64_t progress_after;
     } rows[] = {
         {"it takes something", 60, 15, 200, 1000, 1, true, 0},
         {"the first look", 60, 15, -1, 1000, 0, true, 0},
@@ -3085,21 +3097,23 @@ static void a_peer_that_takes_nothing_has_the_timeout_from_when_it_last_took_som
     };
     static struct stream stream;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        int64_t begin = clock_now(), taken = rows[i].taken < 0 ? NEVER : begin - rows[i].taken * SECOND;
+        int64_t begin = clock_now(),
+                last_progress = rows[i].progress < 0 ? NEVER : begin - rows[i].progress * SECOND;
         stream.timeout = rows[i].timeout * SECOND;
-        stream.cached_now = begin - rows[i].looked * SECOND;
+        stream.cached_now = begin - rows[i].checked * SECOND;
         stream.stop_deadline = begin + rows[i].stop * SECOND;
-        CHECK_NUMBER(rows[i].waits, may_wait_on(&stream, rows[i].written, &taken), "%s", rows[i].what);
+        CHECK_NUMBER(rows[i].waits, may_wait_on(&stream, rows[i].written, &last_progress), "%s",
+                     rows[i].what);
         CHECK(begin <= stream.cached_now && stream.cached_now <= clock_now(), "%s: the time", rows[i].what);
-        CHECK(rows[i].taken_after ? taken == begin - rows[i].taken_after * SECOND
-                                  : taken == stream.cached_now,
+        CHECK(rows[i].progress_after ? last_progress == begin - rows[i].progress_after * SECOND
+                                     : last_progress == stream.cached_now,
               "%s: when it took something", rows[i].what);
     }
 }
 
 static void what_does_not_fit_into_the_output_leaves_first(void)
 {
-    static struct stream stream = {.lost = true, .lost_how = RESET}; /* so that nothing is written */
+    static struct stream stream = {.lost = true, .lost_how = RESET}; /* so nothing is written */
     for (size_t length = 0; length < 3; length++) {
         stream.output_used = OUTPUT_SIZE - 1;
         CHECK(stream_reserve(&stream, length) == stream.output + (length < 2 ? OUTPUT_SIZE - 1 : 0),
@@ -3221,9 +3235,9 @@ static void the_path_that_is_named_is_the_first_one_or_what_stands_for_any(void)
     CHECK_STRING("", page_hint(&(struct options){.no_page = true}), "without the page");
 }
 
-static int64_t jumped; /* how far the monotonic clock is ahead here, in microseconds */
+static int64_t jumped; /* microseconds by which clock_gettime below is ahead */
 
-/* In the place of the C library's. */
+/* Replaces the C library's. */
 int clock_gettime(clockid_t which, struct timespec *time)
 {
     int result = (int)syscall(SYS_clock_gettime, which, time);
@@ -3246,10 +3260,10 @@ static void a_log_that_took_too_long_is_noticed(void)
     signal(SIGALRM, SIG_DFL);
 }
 
-static int64_t log_takes; /* microseconds */
+static int64_t log_takes; /* microseconds that a call of the log takes */
 static unsigned notified;
 
-/* In the place of sd_journal_sendv. */
+/* Replaces sd_journal_sendv. */
 static int slow_journal(const struct iovec *fields, int count)
 {
     (void)fields;
@@ -3257,7 +3271,7 @@ static int slow_journal(const struct iovec *fields, int count)
     return count > 0 ? 0 : -1;
 }
 
-/* In the place of sd_notify. */
+/* Replaces sd_notify. */
 static int slow_manager(int unset, const char *status)
 {
     CHECK(unset == 0 && strcmp(status, "STATUS=a") == 0, "%s", status);
@@ -3354,14 +3368,14 @@ static void two_descriptors_are_one_stream_if_device_and_number_say_so(void)
     close(terminals);
 }
 
-/* What getpeername gives here, in the place of the C library's. */
+/* What getpeername returns here; the function below replaces the C library's. */
 static union {
     struct sockaddr_in in;
     struct sockaddr_in6 in6;
     struct sockaddr_un un;
     struct sockaddr_vm vm;
 } kernels_peer;
-static socklen_t kernels_length; /* 0: there is no peer */
+static socklen_t kernels_length; /* 0: getpeername fails */
 
 int getpeername(int descriptor, __SOCKADDR_ARG address, socklen_t *restrict length)
 {
@@ -3403,13 +3417,13 @@ static void without_an_environment_the_peer_is_what_the_kernel_says(void)
     memset(longest, 'a', sizeof longest - 1);
     memcpy(kernels_peer.un.sun_path, longest, sizeof longest - 1);
     check_kernels_peer(sizeof kernels_peer.un, longest, "");
-    kernels_peer.un.sun_path[0] = '\0'; /* of the abstract namespace */
+    kernels_peer.un.sun_path[0] = '\0'; /* an abstract name */
     check_kernels_peer(sizeof kernels_peer.un, "-", "");
 }
 
-static char journal[1024]; /* the names of the fields that it has got, with blanks behind them */
+static char journal[1024]; /* the names of the fields received, each with a space after it */
 
-/* In the place of sd_journal_sendv. */
+/* Replaces sd_journal_sendv. */
 static int journal_takes(const struct iovec *fields, int count)
 {
     char *end = journal;
@@ -3459,7 +3473,7 @@ static void a_value_is_kept_with_one_byte_more_than_is_logged(void)
     fill((uint8_t *)bytes, sizeof bytes, utf8_patterns[4]);
     for (size_t length = 0; length <= sizeof bytes; length++) {
         struct kept_value *value =
-            calloc(1, sizeof *value); /* so that a sanitizer notices a write beyond it */
+            calloc(1, sizeof *value); /* so that a sanitizer reports a write beyond it */
         keep_value(value, (struct slice){bytes, length});
         CHECK_BYTES(bytes, length < LOGGED_MAX + 1 ? length : LOGGED_MAX + 1, value->bytes, value->length,
                     "%zu bytes", length);
@@ -3603,7 +3617,7 @@ static void the_state_of_zlib_goes_back_where_no_later_message_needs_it(void)
         CHECK_NUMBER(!client || inside, c.codec.inflater_memory.memory[0], "client %d, inside %d", client,
                      inside);
         CHECK(!c.codec.reply[0] && !c.codec.reply[deflated_size(&c.message) - 1], "the reply");
-        c.codec.inflater_memory.used = 0; /* zlib begins anew */
+        c.codec.inflater_memory.used = 0; /* initialise zlib again */
     }
 }
 
@@ -3638,7 +3652,10 @@ static void a_ping_or_the_end_is_due_whichever_is_first(void)
                  "the end is before that");
 }
 
-/* Lets a connection be silent until it ends, or for `rounds` deadlines, each noticed `late` units late. */
+/*
+ * Lets the peer of a connection be silent until the connection ends, or for `rounds` deadlines, each of which
+ * is noticed `late` units late.
+ */
 static enum outcome be_silent(struct connection *c, const struct options *options, int rounds, int64_t late)
 {
     enum outcome ending = DONE;
@@ -3655,7 +3672,7 @@ static void silence_brings_a_ping_every_interval_and_ends_at_the_timeout(void)
 {
     static struct connection c;
     struct options options;
-    for (int64_t late = 0; late <= 100; late += 50) /* late as after a SIGSTOP */
+    for (int64_t late = 0; late <= 100; late += 50) /* as late as after SIGSTOP */
         for (options.timeout = 1; options.timeout <= 40; options.timeout++)
             for (options.ping_interval = 0; options.ping_interval < options.timeout;
                  options.ping_interval++) {
