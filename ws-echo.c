@@ -265,7 +265,7 @@ static enum outcome say_goodbye(struct connection *c, enum outcome outcome)
  */
 static _Noreturn void conclude(struct connection *c, enum outcome outcome)
 {
-    int error = c->stream.error;
+    int error = c->stream.error; /* of `outcome`; if the goodbye fails, that stores another one */
     if (outcomes[outcome].code > 0 || (outcome == LAB && !c->stream.reset)) {
         enum outcome ended = say_goodbye(c, outcome);
         error = ended == outcome ? error : c->stream.error;

@@ -6,9 +6,9 @@
  *
  *     clock_arm(deadline)  ->  test `stopping`  ->  read or write, which blocks
  *
- * If the timer expires between clock_arm and the call, the call would still block.  Therefore, after its
- * first expiry, the timer expires again every TICK until it is armed again.  This replaces the signal mask of
- * ppoll() and saves a system call for each message.
+ * A SIGALRM that comes between clock_arm and the call interrupts nothing, and the call would block.
+ * Therefore the timer, once expired, expires again every TICK until it is armed again.  This replaces the
+ * signal mask of ppoll() and saves a system call for each message.
  *
  *     arm ......... expiry ... read blocks ... expiry, TICK later: EINTR
  *
@@ -17,7 +17,7 @@
  *
  *     signal ... arm ... `stopping` is seen
  *
- * If one comes later, its handler arms the timer, which goes on expiring as above:
+ * If one comes later, its handler sets the timer to expire at once, and every TICK as above:
  *
  *     arm ... signal: its handler arms for now ... read blocks ... expiry: EINTR
  *

@@ -7,11 +7,8 @@
 
 enum { CLOSING_MAX = 64 * 1024 * 1024 /* bytes read after our Close frame or HTTP answer */ };
 
-#define CLOSING_TIME                                                                                         \
-    (2 * SECOND) /* from our Close frame or HTTP answer until we stop waiting for the peer                   \
-                  */
-#define CLOSING_QUIET                                                                                        \
-    (SECOND / 10) /* without a byte, after a Close with 1002 or 1007: then we end the output */
+#define CLOSING_TIME (2 * SECOND)   /* the most that we wait for the peer after our Close or answer */
+#define CLOSING_QUIET (SECOND / 10) /* time without a byte that ends the wait after 1002 and 1007 */
 
 void put_close(struct connection *c, enum outcome outcome)
 {

@@ -13,7 +13,7 @@
 
 #include "basics.h"
 
-/* A part of a buffer, without a terminating NUL. slice_cut sets `bytes` to NULL where nothing is left. */
+/* A part of a buffer, without a terminating NUL.  slice_cut sets `bytes` to NULL where nothing is left. */
 struct slice {
     const char *bytes;
     size_t length;
