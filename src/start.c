@@ -30,6 +30,7 @@ bool find_connection(void)
         if (null >= 0 && null < STDERR_FILENO)
             close(null); /* or it would be taken for the connection */
     }
+    /* sd_listen_fds(3): passed descriptors begin at 3, which is STDERR_FILENO + 1. */
     if (passed && (dup2(STDERR_FILENO + 1, STDIN_FILENO) < 0 || dup2(STDERR_FILENO + 1, STDOUT_FILENO) < 0))
         close(STDIN_FILENO);                             /* make_blocking reports that */
     syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0); /* before Linux 5.9 they stay open, unused */
