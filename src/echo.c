@@ -313,6 +313,7 @@ static enum outcome receive_more(struct connection *c)
 enum outcome echo_messages(struct connection *c)
 {
     enum outcome outcome = DONE;
+    /* DONE: the input may have another frame.  NEED_MORE: read first. */
     while (outcome == DONE || outcome == NEED_MORE)
         outcome = outcome == DONE ? receive_frame(c) : receive_more(c);
     return outcome;
