@@ -407,6 +407,48 @@ def test_what_a_package_or_an_image_needs_is_named_by_its_packages_in_one_line(t
     assert "deps-packages" not in line, "which makes two Debians"
 
 
+def fill_in(tree, address, home, check=True):
+    """Writes who publishes it, and has that put into the files of the packages; returns what that says."""
+    (tree / "packaging/publisher").write_text(f"# The publisher\naddress={address}\nhome={home}\n")
+    results = [subprocess.run([tree / "packaging/fill-in", folder], cwd="/", capture_output=True, text=True, check=check,
+                              timeout=wire.LIMIT) for folder in (tree / "packaging/debian", tree / "packaging")]
+    return "".join(result.stdout + result.stderr for result in results)
+
+
+def published(tree):
+    """The files of the packages that name who publishes them."""
+    names = "debian/control", "debian/changelog", "debian/source/lintian-overrides", "ws-echo.spec"
+    return [(tree / "packaging" / name).read_text() for name in names]
+
+
+@pytest.mark.parametrize("address", ["Jane Doe <jane+echo@example.org>", "Doe & Sons | Doe \\ Doe <doe@example.org>"])
+@pytest.mark.parametrize("home", ["https://example.org/ws-echo", "http://example.org/?a=1&b=2|3"])
+def test_packages_name_who_publishes_them(tree, address, home):
+    assert fill_in(tree, address, home) == ""
+    control, changelog, overrides, spec = published(tree)
+    assert f"\nMaintainer: {address}\nHomepage: {home}\n" in control
+    assert {line.partition("  ")[0] for line in re.findall("^ -- .*$", changelog, re.M)} == {f" -- {address}"}
+    assert "homepage" not in overrides and "watch-file" in overrides
+    assert f"\nURL:            {home}\n" in spec
+    assert all(f" {address} - " in entry for entry in re.findall(r"^\* \w{3} .*$", spec, re.M))
+
+
+def test_where_nobody_is_named_packages_have_an_address_that_nobody_takes_for_a_real_one(tree):
+    before = published(tree)
+    assert fill_in(tree, "", "") == "" and published(tree) == before
+    addresses = [address for text in before for address in re.findall("<(.*@.*)>", text)]
+    assert len(addresses) > 4 and {address.rpartition(".")[2] for address in addresses} == {"invalid"}, "RFC 2606"
+    assert "Homepage" not in before[0] and "\nURL:" not in before[3]
+
+
+@pytest.mark.parametrize("address, home", [
+    ("jane@example.org", ""), ("Jane", ""), ("<jane@example.org>", ""), ("", "example.org")])
+def test_who_publishes_is_named_in_a_form_that_packages_take(tree, address, home):
+    before = published(tree)
+    assert "must be like" in fill_in(tree, address, home, check=False)
+    assert published(tree) == before
+
+
 def test_the_static_flavour_needs_no_library(tree):
     readelf = parts.require("readelf", "binutils")
     make(tree, "static")

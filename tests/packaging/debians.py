@@ -9,6 +9,10 @@ import wire
 
 BUILDING = 600  # seconds after which a build that hangs is given up
 
+# Who publishes the packages that are built on them, and the command that says so in an unpacked source.
+ADDRESS, HOME = "Jane Doe <jane@example.org>", "https://example.org/ws-echo"
+PUBLISH = f"printf '%s\\n' 'address={ADDRESS}' 'home={HOME}' | tee ws-echo-*/packaging/publisher"
+
 
 def made(target, *needed, tree=wire.TOP, **environment):
     """Runs `make` for a target, which needs these commands of these packages; returns what it says."""

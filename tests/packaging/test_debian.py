@@ -9,7 +9,7 @@ import subprocess
 import parts
 import pytest
 import wire
-from debians import BUILDING, debian, echoes, leave, made, recorded
+from debians import ADDRESS, BUILDING, HOME, PUBLISH, debian, echoes, leave, made, recorded
 from wire import Peer
 
 DEBIAN = wire.TOP / "packaging/debian"
@@ -103,8 +103,8 @@ class Package:
         self.suite = suite
         with debian(suite) as machine:
             machine.path("/root/archive").write_bytes(archive)
-            machine.run("sh", "-ec", """
-                cd /root && tar -xf archive && ws-echo-*/packaging/make-deb /root/deb --build=binary
+            machine.run("sh", "-ec", f"""
+                cd /root && tar -xf archive && {PUBLISH} && ws-echo-*/packaging/make-deb /root/deb --build=binary
                 dpkg-deb --raw-extract deb/ws-echo_*.deb next
                 sed -i '/^Version:/s/$/+next/' next/DEBIAN/control
                 echo next >> next/usr/sbin/ws-echo
@@ -172,6 +172,13 @@ def test_installing_it_serves_at_once_and_at_every_start(package, machine):
     assert machine.units("ws-echo*", "failed") == []
     verified = machine.run("systemd-analyze", "verify", "--man=no", *units(machine))
     assert verified.stdout + verified.stderr == ""
+
+
+def test_it_says_who_publishes_it(package, machine):
+    install(machine, package.this)
+    assert (query(machine, "Maintainer"), query(machine, "Homepage")) == (ADDRESS, HOME)
+    signed = machine.run("sh", "-ec", "zcat /usr/share/doc/ws-echo/changelog.Debian.gz | grep '^ -- '").stdout
+    assert [line.removeprefix(" -- ").partition("  ")[0] for line in signed.splitlines()] == [ADDRESS] * signed.count("\n")
 
 
 def test_it_enables_nothing_but_the_socket(package, machine):

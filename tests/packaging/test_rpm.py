@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 import wire
-from debians import BUILDING, debian, echoes, leave, recorded
+from debians import ADDRESS, BUILDING, HOME, PUBLISH, debian, echoes, leave, recorded
 from wire import Peer
 
 # That of Debian 12 has to be told that this is Debian, and neither knows what dpkg has installed.
@@ -20,7 +20,7 @@ class Package:
         self.suite = suite
         with debian(suite) as machine:
             machine.path("/root/archive").write_bytes(archive.read_bytes())
-            machine.run("sh", "-ec", "cd /root && tar -xf archive && make -C ws-echo-* rpm", timeout=BUILDING)
+            machine.run("sh", "-ec", f"cd /root && tar -xf archive && {PUBLISH} && make -C ws-echo-* rpm", timeout=BUILDING)
             (found,) = machine.path("/root").glob("ws-echo-*/build/rpm/RPMS/*/ws-echo-[0-9]*.rpm")
             self.name, self.bytes = found.name, found.read_bytes()
 
@@ -67,6 +67,13 @@ def test_rpm_sorts_builds_after_their_release_by_date_and_before_the_next_one(ma
     versions = "1.1", "1.1+git20261201093000.ffffffffffff", "1.1+git20261202093000.000000000000", "1.1.1", "1.2"
     for earlier, later in zip(versions, versions[1:]):
         assert machine.run("rpm", "--eval", f'%{{lua:print(rpm.vercmp("{earlier}", "{later}"))}}').stdout == "-1\n"
+
+
+def test_it_says_who_publishes_it(machine):
+    install(machine)
+    assert machine.run("rpm", "--query", "--queryformat", "%{URL}", "ws-echo").stdout == HOME
+    entries = re.findall(r"^\* .*$", machine.run("rpm", "--query", "--changelog", "ws-echo").stdout, re.M)
+    assert entries and all(f" {ADDRESS} - " in entry for entry in entries), entries
 
 
 def test_it_binds_no_directory_that_only_this_distribution_has(machine):
