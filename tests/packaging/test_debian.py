@@ -272,7 +272,7 @@ def run(machine, lines):
 
 
 def test_masked_before_it_is_installed_the_port_stays_closed_until_somebody_opens_it(package, machine):
-    before, to_open = commands("Not to open it", 0), commands("Not to open it", 1)
+    before, to_open = commands("To keep the port closed", 0), commands("To keep the port closed", 1)
     run(machine, before)
     for version in package.this, package.next:
         install(machine, version)
@@ -283,7 +283,7 @@ def test_masked_before_it_is_installed_the_port_stays_closed_until_somebody_open
 
 def test_disabled_it_stays_closed_through_an_upgrade(package, machine):
     install(machine, package.this)
-    run(machine, commands("Not to open it", 2))
+    run(machine, commands("To keep the port closed", 2))
     assert machine.listening() == set()
     install(machine, package.next)
     assert machine.listening() == set()
@@ -300,7 +300,7 @@ def test_it_can_be_opened_to_programs_of_this_machine_only(package, machine, ear
     if early:
         install(machine, package.this)
     else:
-        run(machine, commands("To open it to some only", 0))
+        run(machine, commands("To restrict who can connect", 0))
     leave(connect(machine, host="127.0.0.1"))
     leave(connect(machine, host="::1"))
     assert refuses(machine, host="127.0.0.2"), "another address of this machine"
