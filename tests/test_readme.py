@@ -1,4 +1,4 @@
-"""README.md: whoever types or pastes what it says gets what it shows; and where links in documents lead."""
+"""README.md: typing or pasting its commands gives the output that it shows; and where links in documents lead."""
 
 import os
 import re
@@ -18,9 +18,9 @@ NEEDS = {"/usr/bin/python3": ("websocket", "python3-websocket"), "curl": ("curl"
 # The documents for readers of the source.
 DOCUMENTS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "tests/README.md", "tests/bench/README.md"]
 
-# What an interactive shell shows before it reads a command, before it reads on, and before it runs the command.
+# Marks that an interactive shell prints: before a command, before a continued line, and before it runs the command.
 PROMPTS = {"PS1": "<command?>", "PS2": "<more?>", "PS0": "<output>"}
-BRACKETED_PASTE = "\x1b[?2004h", "\x1b[?2004l"  # the shell asks the terminal to mark what is pasted, and not to
+BRACKETED_PASTE = "\x1b[?2004h", "\x1b[?2004l"  # the shell turns the terminal's bracketed paste on and off
 PASTED = b"\x1b[200~", b"\x1b[201~"
 SHELLS = {"bash": ["--norc", "--noprofile", "-i"], "dash": ["-i"]}
 
@@ -31,17 +31,17 @@ def blocks(text):
 
 
 def commands(text):
-    """The blocks of shell commands, each with the block of no language behind it, which is what they show."""
+    """The blocks of shell commands, each with the following block without a language: its output."""
     found = blocks(text)
     return [(block, shown) for (one, block), (other, shown) in zip(found, found[1:]) if (one, other) == ("sh", "")]
 
 
 @pytest.fixture(scope="module")
 def network():
-    """A network of one's own, in which port 8888 is free and `make run` serves; how to start a command there."""
+    """A network namespace in which `make run` serves port 8888; returns the command that starts others in it."""
     for command, package in [("unshare", "util-linux"), ("ip", "iproute2"), ("systemd-socket-activate", "systemd")]:
         parts.require(command, package)
-    # Only root of a user namespace may bring the interface up; all else is for a user of it who is not root.
+    # Only root of a user namespace may bring the interface up; the commands then run as an ordinary user.
     up, enter = ["--map-root-user", "--net"], ["--user", "--preserve-credentials", "--net"]
     somebody = ["unshare", "--map-user=1000", "--map-group=1000"]
     if subprocess.run(["unshare", *up, *somebody, "true"], capture_output=True, check=False).returncode:
@@ -59,7 +59,7 @@ def network():
 
 
 def shown(shell, block, way, network):
-    """What an interactive shell shows when a block is typed or pasted."""
+    """The output of an interactive shell in which a block is typed or pasted."""
     environment = {**os.environ, **PROMPTS, "TERM": "xterm", "LC_ALL": "C.UTF-8"}
     environment.pop("ENV", None)
     lines = block.splitlines()
@@ -77,7 +77,7 @@ def shown(shell, block, way, network):
         text = terminal.shown.decode()
         terminal.type(b"exit\r")
         terminal.finish()
-    # A shell that edits lines shows them itself, before it says that output begins.
+    # With line editing, the shell prints the lines itself, in front of the mark for output.
     text = re.sub("|".join(map(re.escape, BRACKETED_PASTE)) + "|\r", "", text)
     between = re.split("(" + "|".join(map(re.escape, PROMPTS.values())) + ")", text)
     begins = [PROMPTS["PS0"]] if PROMPTS["PS0"] in text else [PROMPTS["PS1"], PROMPTS["PS2"]]
@@ -85,7 +85,7 @@ def shown(shell, block, way, network):
 
 
 def test_the_journal_is_read_by_whoever_may():
-    """Members of a group, or root."""
+    """Only root and members of a group may read it."""
     lines = re.findall(r"^.*\bjournalctl .*$", README, re.M)
     assert lines and [line for line in lines if " sudo journalctl " not in line] == []
 
@@ -108,7 +108,7 @@ def test_a_command_shows_what_is_shown(network, block, expected, shell, way):
     assert shown(shell, block, way, network[1]) == expected
 
 
-# In one go, as consoles run what is typed into them as soon as it is complete, and tell what is not by the same words.
+# All lines at once. A browser's console runs a command once it is complete; node's recoverable errors tell the same.
 CONSOLE = """
 const vm = require('vm')
 const [code] = process.argv.slice(1), lines = code.trimEnd().split('\\n')
