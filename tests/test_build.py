@@ -357,7 +357,7 @@ def test_who_is_not_root_and_has_no_sudo_is_told_what_to_install_and_how():
                                 timeout=wire.LIMIT)
         assert (result.returncode, result.stdout, result.stderr.splitlines()) == (77, "", [
             f"install-deps: to be installed: {packages}",
-            f"install-deps: that needs root, and there is no sudo; root runs: {folder}/install-deps build static"])
+            f"install-deps: this needs root, and sudo is missing; run as root: {folder}/install-deps build static"])
 
 
 LIBRARIES = {"nettle": "nettle-dev", "zlib": "zlib1g-dev", "libsystemd": "libsystemd-dev"}
@@ -567,13 +567,13 @@ def test_make_run_says_in_one_line_that_its_port_is_taken_and_how_to_choose_anot
         complaints = wire.but_for_the_notice("".join(f"{line}\n" for line in complaints).encode())
         assert (said, complaints.decode()) == (
             [], f"make run: cannot listen on port {port} of {address or 'all addresses'}: Address already in use; "
-                "PORT= chooses another port, LISTEN= another IP address\n")
+                "set PORT= to another port, or LISTEN= to another IP address\n")
 
 
 @pytest.mark.parametrize("port", ["127.0.0.1:8888", "", "http"])
 def test_make_run_refuses_a_port_that_is_no_number(tree, port):
     parts.require("systemd-socket-activate", "systemd")
-    assert run(tree, f"PORT={port}") == ([], [f"make run: PORT={port} is no number; LISTEN= chooses the address"])
+    assert run(tree, f"PORT={port}") == ([], [f"make run: PORT={port} is not a number; use LISTEN= for the address"])
 
 
 def test_make_run_judges_the_options_before_it_listens(tree):

@@ -321,14 +321,14 @@ def test_a_port_that_is_taken_is_named_at_the_installation_and_another_one_can_b
     with machine.network(), socket.create_server(("::", 8888), family=socket.AF_INET6):
         said = install(machine, package.this)
         assert query(machine, "db:Status-Abbrev").strip() == "ii"
-        (line,) = re.findall(r"^ws-echo serves nothing: .*$", said.stderr, re.M)
+        (line,) = re.findall(r"^ws-echo does not run: .*$", said.stderr, re.M)
         assert "[::]:8888" in line and "README.Debian" in said.stderr and "another port" in said.stderr
         path, text = drop_in(2)
         machine.path(path).parent.mkdir(parents=True)
         machine.path(path).write_text(text, encoding="utf-8")
         run(machine, commands("To choose another port", 0))
         leave(connect(machine, port=9999))
-        assert "serves nothing" not in install(machine, package.next).stderr
+        assert "does not run" not in install(machine, package.next).stderr
         leave(connect(machine, port=9999))
 
 
