@@ -1,6 +1,6 @@
 # ws-echo: `make help` lists what can be made.
 
-# The last release.  packaging/version tells which version is built of this tree, this one or a later one.
+# The last release.  packaging/version prints the version of this tree: this release, or one derived from the commit.
 VERSION = 1.1
 
 CC ?= cc
@@ -8,7 +8,7 @@ CFLAGS ?= -O2 -g
 PKG_CONFIG ?= pkg-config
 PYTHON ?= /usr/bin/python3
 
-# Everything is installed below PREFIX, but for what is configured where PREFIX is one of the system's own.
+# Everything is installed below PREFIX, except configuration: with PREFIX=/usr or /usr/local that goes to /etc.
 PREFIX ?= /usr/local
 SBINDIR ?= $(PREFIX)/sbin
 ROOTDIR ?= $(PREFIX)/lib/ws-echo
@@ -17,45 +17,46 @@ SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 MANDIR ?= $(PREFIX)/share/man
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),,$(PREFIX))/etc
-# Where the dynamic loader and the libraries are on the machine that runs the program: the service sees that directory
-# alone.  Compilers of Debian's family know it; where it is empty, the service sees /usr/lib and /usr/lib64.
+# The directory of the dynamic loader and the libraries on the machine that runs the program.  The service can read
+# only this one.  Debian's compilers print it; if it is empty, the service can read /usr/lib and /usr/lib64.
 LOADERDIR ?= $(addprefix /usr/lib/,$(shell $(CC) -print-multiarch 2>/dev/null))
 
-# Ours come first, so that the builder's CPPFLAGS, CFLAGS and LDFLAGS overrule them.  A warning is an error in the tests
-# only.  The compiler is asked whether to fortify: that needs optimisation, and is nobody's business where the builder
-# or the compiler itself has decided it.
+# Our flags come first, so that the builder's CPPFLAGS, CFLAGS and LDFLAGS override them.  Only the tests turn
+# warnings into errors.  FORTIFY sets _FORTIFY_SOURCE if the compiler optimises (the macro requires that), unless the
+# builder's flags or the compiler define it already.
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion
 HARDENING = -fstack-protector-strong -fPIE $(FORTIFY)
 FORTIFY = $(shell $(CC) $(CPPFLAGS) $(CFLAGS) -dM -E -x c /dev/null 2>/dev/null | awk '/ __OPTIMIZE__ /{can = 1} \
 	/ _FORTIFY_SOURCE /{decided = 1} END{if (can && !decided) print "-D_FORTIFY_SOURCE=2"}')
 OURS = -std=gnu17 -D_GNU_SOURCE $(WARNINGS) $(HARDENING) -DVERSION='"$(shell packaging/version)"' -Isrc -Ibuild
 
-# The rooms are compiled as one unit, of which gcc is told that it is the whole program: compiled one by one, a connection
-# takes 1 % and a short message 14 % more instructions.  -fno-lto comes last, where it overrules the builder's flags: the
-# optimiser at link time loses the unrolled loops, by which a large message takes a third more.
+# A room is a source and a header in src/.  build/ws-echo.c includes all rooms, so that gcc compiles them as one unit
+# with -fwhole-program.  Compiled one by one, a connection takes 1 % and a short message 14 % more instructions.
+# -fno-lto comes last, to override the builder's flags: link-time optimisation undoes the unrolled loops, and a large
+# message then takes a third more.
 whole = $(shell $(1) -fwhole-program -Werror -c -x c -o /dev/null /dev/null 2>/dev/null && echo -fwhole-program)
 ROOMS = $(wildcard src/*.c)
 UNIT = build/ws-echo.c $(ROOMS) $(wildcard src/*.h) ws-echo.c build/page.h Makefile
 
-# Nettle is linked in where there is a static one: finding it at each start would take a tenth of the start.  Its SHA-1
-# is then bound to the plain version: otherwise each start would ask the processor for a better one, and in a virtual
-# machine each CPUID instruction is a trap.  NETTLE=-lnettle links the shared library and uses its public names only:
-# packages do, since a security update of the library does not reach a copy that is linked in.
+# Nettle is linked statically if libnettle.a is there: loading the shared library would take a tenth of each start.
+# --defsym then selects the SHA-1 without CPU extensions: otherwise Nettle executes CPUID at each start to choose one,
+# and in a virtual machine CPUID traps to the hypervisor.  NETTLE=-lnettle links the shared library and uses its
+# public names only.  Packages do that, because security updates of the library do not reach a static copy.
 comma = ,
 NETTLE_ARCHIVE = $(filter /%,$(shell $(CC) -print-file-name=libnettle.a 2>/dev/null))
 PLAIN_SHA1 = $(shell nm $(NETTLE_ARCHIVE) 2>/dev/null | sed -n 's/.* T \(_nettle_sha1_compress_x86_64\)$$/\1/p')
 NETTLE ?= $(or $(PLAIN_SHA1:%=-Wl$(comma)--defsym=nettle_sha1_compress=%) $(NETTLE_ARCHIVE),-lnettle)
 
-# So is zlib, which only connections that compress need, and which costs the others nothing then.  ZLIB=-lz links the
-# shared one.
+# zlib is linked statically too: only connections that compress use it, and the others then need not load it.
+# ZLIB=-lz links the shared library.
 ZLIB ?= $(or $(filter /%,$(shell $(CC) -print-file-name=libz.a 2>/dev/null)),-lz)
 
-# dlopen is in a library of its own before glibc 2.34; later that is empty.
+# dlopen is in libdl before glibc 2.34; later versions have an empty libdl.
 DLOPEN = -ldl
 
-# `make static`: musl, Nettle and zlib linked in, no libsystemd.  On a musl system that is the compiler at hand.  Elsewhere it
-# is Debian's musl-gcc, whose own -static-pie makes a dynamic program, so the start files are named here, and which
-# finds only musl's headers.
+# `make static` links musl, Nettle and zlib statically, and does without libsystemd.  On a musl system it uses CC,
+# elsewhere Debian's musl-gcc.  With -static-pie, musl-gcc makes a dynamic program, so the start files are listed
+# here.  It searches only musl's headers, so -idirafter adds those of the libraries.
 MACHINE = $(shell $(STATIC_CC) -print-multiarch 2>/dev/null)
 ifneq ($(findstring musl,$(shell $(CC) -dumpmachine 2>/dev/null)),)
 STATIC_CC = $(CC)
@@ -68,12 +69,9 @@ STATIC = -idirafter /usr/include -idirafter /usr/include/$(MACHINE) -static -nos
 STATIC_END = $(MUSL)/crtn.o
 endif
 
-# $(call need,NAME:PACKAGE...): one line that names all that is missing.  A NAME is a command, a library as NAME.pc, which
-# pkg-config finds, or a module of Python as NAME.py.
-need = @absent= packages=; for part in $(1); do name=$${part%%:*}; case $$name in \
-	*.pc) $(PKG_CONFIG) --exists $${name%.pc} ;; *.py) $(PYTHON) -c "import $${name%.py}" ;; *) command -v $$name ;; \
-	esac >/dev/null 2>&1 || { absent="$$absent, $${name%.p[cy]}"; packages="$$packages $${part\#*:}"; }; done; \
-	[ -z "$$absent" ] || { echo "missing: $${absent\#, }; install$$packages, or run 'make deps'" >&2; exit 1; }
+# $(call need,NAME:PACKAGE...) fails if a command, library or Python module is missing, and names the package to
+# install.
+need = @PKG_CONFIG='$(PKG_CONFIG)' PYTHON='$(PYTHON)' packaging/need $(1)
 BUILD_NEEDS = $(firstword $(CC)):gcc $(firstword $(PKG_CONFIG)):pkgconf nettle.pc:nettle-dev zlib.pc:zlib1g-dev \
 	libsystemd.pc:libsystemd-dev
 RUN_NEEDS = systemd-socket-activate:systemd
@@ -88,40 +86,40 @@ CHECK_NEEDS = $(STATIC_NEEDS) pytest.py:python3-pytest xdist.py:python3-pytest-x
 
 all: ws-echo
 
-# $(call hand_over,FILE...[,-R]): gives what root has made to the owner of the tree, who can then make it anew: after
-# `sudo make install`, for one.
+# $(call hand_over,FILE...[,-R]): if root runs make, as in `sudo make install`, gives built files to the owner of the
+# tree, who can then build them again.
 hand_over = { [ $$(id -u) != 0 ] || chown -h $(2) $$(stat -c %u:%g Makefile) $(1); }
 
 help:
-	@echo 'make            build ws-echo, with Nettle and zlib linked in where there are static ones: a security'
-	@echo '                update of theirs then takes a new build; NETTLE=-lnettle ZLIB=-lz link the shared ones'
-	@echo 'make static     build ws-echo-static: with musl, without libraries, faster to start'
-	@echo 'make run        serve until Ctrl-C; PORT=8888 chooses the port, LISTEN= one address in place of all, such as'
-	@echo '                127.0.0.1 or ::1, ARGS= options'
-	@echo 'make deps       install what building and testing need, by apt-get (with run: only what that needs)'
+	@echo 'make            build ws-echo; links Nettle and zlib statically if it can, so build again after their security'
+	@echo '                updates; NETTLE=-lnettle ZLIB=-lz link the shared libraries'
+	@echo 'make static     build ws-echo-static: fully static with musl, starts faster'
+	@echo 'make run        serve until Ctrl-C; PORT= sets the port (8888), LISTEN= one address such as 127.0.0.1 or ::1'
+	@echo '                (all), ARGS= options of ws-echo'
+	@echo 'make deps       install with apt-get what building and testing need (with run: only what running needs)'
 	@echo 'make check      run the tests that need no privileges, with both programs'
 	@echo 'make deps-long, make check-long'
-	@echo '                run the tests that take minutes: each fault, other builds, other analysers'
-	@echo 'make coverage   say which lines and branches no test reaches'
-	@echo 'make fuzz       search for inputs that break a rule, TIME=60 seconds for each target in tests/corpora; what is'
-	@echo '                new goes to build/corpora'
+	@echo '                run the tests that take minutes: every fault, sanitizers, valgrind, static analysers, load'
+	@echo 'make coverage   print which lines and branches no test reaches'
+	@echo 'make fuzz       search for inputs that break a rule, TIME= seconds (60) for each target in tests/corpora;'
+	@echo '                new inputs go to build/corpora'
 	@echo 'make deps-system, make check-system'
-	@echo '                the same for real launchers, a real systemd and real browsers; as root'
+	@echo '                run the tests with real launchers, a real systemd and real browsers; as root'
 	@echo 'make deps-elsewhere, make check-elsewhere'
-	@echo '                run the first of these in fresh roots of other Debians, natively for i386, and for s390x'
-	@echo '                in an emulator; ONLY= chooses, also among five architectures (see README.md); as root'
+	@echo '                run the unprivileged tests in fresh roots of other Debian releases, for i386, and for s390x in'
+	@echo '                an emulator; ONLY= chooses, also among five architectures (see README.md); as root'
 	@echo 'make deps-bench, make bench'
 	@echo '                compare the speed with that of cat and of other servers'
-	@echo 'make mutants    change the program in one place at a time and tell whether the tests notice: on demand, for'
-	@echo '                hours; N= how many, ROOM= one such as frame'
+	@echo 'make mutants    change the program in one place at a time and print whether a test fails; takes hours; N= sets'
+	@echo '                how many changes, ROOM= one file such as frame'
 	@echo 'make install    install below PREFIX=$(PREFIX), and into SYSCONFDIR=$(SYSCONFDIR); below DESTDIR, if set.'
 	@echo '                Also: SBINDIR UNITDIR SYSUSERSDIR MANDIR COMPLETIONDIR ROOTDIR LOADERDIR; see the Makefile'
-	@echo 'make uninstall  remove what was installed, but for an xinetd entry that was edited'
+	@echo 'make uninstall  remove what was installed, except an xinetd entry that was edited'
 	@echo 'make deb, make rpm, make container'
-	@echo '                build a package for Debian or for Fedora, or an image named ws-echo'
+	@echo '                build a package for Debian or for Fedora, or a container image named ws-echo'
 	@echo 'make deps-packages, make check-packages'
-	@echo '                the same for these: on Debian 12 and 13, booted; as root'
-	@echo 'make dist       put the source into build/ws-echo-VERSION.tar.gz, the same bytes wherever'
+	@echo '                test the packages on booted Debian 12 and 13, and the container; as root'
+	@echo 'make dist       write the source archive build/ws-echo-VERSION.tar.gz, reproducibly'
 	@echo 'make clean      remove what was built'
 
 build/page.h: src/page.html packaging/make-page
@@ -134,13 +132,14 @@ build/ws-echo.c: $(ROOMS) build/page.h Makefile
 	@for file in $(ROOMS) ws-echo.c; do echo "#include \"../$$file\""; done > $@
 	@$(call hand_over,build $@)
 
-# What run and check need is named before anything is built, so that it comes at once.
+# `make run` and `make check` look for missing commands before they build anything.
 run-needs:
 	$(call need,$(BUILD_NEEDS) $(RUN_NEEDS))
 check-needs:
 	$(call need,$(BUILD_NEEDS) $(CHECK_NEEDS))
 
-# Both programs are built twice: a process of those below build/ can be looked into by the user who runs it, as tests do.
+# Both programs are built twice.  With -DDUMPABLE, the user who runs a process may trace it and read its files in
+# /proc, as tests do.
 DUMPABLE = build/dumpable/ws-echo build/dumpable/ws-echo-static
 $(DUMPABLE): OURS += -DDUMPABLE
 
@@ -160,7 +159,7 @@ ws-echo-static build/dumpable/ws-echo-static: $(UNIT)
 	@! readelf -lW $@ | grep INTERP || { echo "$@ is not static" >&2; rm $@; exit 1; }
 	@$(call hand_over,$(filter-out ./,$(dir $@)) $@)
 
-# Written only when it changes, so that a new commit builds the program anew.
+# Rewritten only if the version changes, so that the program is built again after a new commit.
 build/version: FORCE
 	@mkdir -p build
 	@version=$$(packaging/version) && { [ "$$(cat $@ 2>/dev/null)" = "$$version" ] || \
@@ -175,12 +174,11 @@ run: run-needs ws-echo
 deps:
 	@packaging/install-deps build $(if $(filter run install,$(MAKECMDGOALS)),,static check)
 
-# All at once: the tests wait more than they work.  Whatever was skipped is named at the end, with the reason.
+# Four tests for each processor at a time, because tests mostly wait.  -rfEs lists skipped tests with the reason.
 PYTEST = $(PYTHON) -m pytest -q -rfEs
 check: check-needs ws-echo ws-echo-static $(DUMPABLE)
 	$(PYTEST) --numprocesses=$$(($$(nproc) * 4)) --durations=10 --durations-min=3 tests/test_*.py
 
-# Each target starts from its corpus, and counts its executions.  A finding is a file build/corpora/TARGET-crash-...
 TIME ?= 60
 SANITIZERS = -O1 -U_FORTIFY_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 build/fuzz build/connection: build/%: tests/%.c tests/fuzz.h $(UNIT)
@@ -188,13 +186,7 @@ build/fuzz build/connection: build/%: tests/%.c tests/fuzz.h $(UNIT)
 	clang $(OURS) $(SANITIZERS) -g -pie -o $@ $< -lnettle -lz
 
 fuzz: build/fuzz build/connection
-	@for target in $(notdir $(wildcard tests/corpora/*)); do \
-		program=build/fuzz; [ $$target != connection ] || program=build/connection; \
-		found=build/corpora/$$target; mkdir -p $$found; \
-		TARGET=$$target $$program -max_total_time=$(TIME) -timeout=60 -dict=tests/fuzz.dict -print_final_stats=1 \
-			-artifact_prefix=$$found- $$found tests/corpora/$$target >$$found.log 2>&1 || \
-			{ tail -n 40 $$found.log; exit 1; }; \
-		sed -n "s/^stat::number_of_executed_units: */$$target: executions /p" $$found.log; done
+	@tests/run-fuzzers $(TIME)
 
 deps-long: deps
 	@packaging/install-deps long
@@ -228,7 +220,7 @@ check-packages: ws-echo
 deps-elsewhere: deps
 	@packaging/install-deps elsewhere
 
-# Two roots at a time: one waits for the network while the other computes.  What each has passed is shown.
+# Two roots at a time: one downloads while the other computes.  -rP prints what the tests in each root reported.
 ONLY ?= debian-13 or sid or i386 or s390x
 check-elsewhere: ws-echo
 	$(PYTEST) -rP --durations=0 --durations-min=1 --numprocesses=2 --dist=loadgroup tests/elsewhere -k '$(ONLY)'
@@ -244,8 +236,8 @@ bench: ws-echo ws-echo-static
 mutants:
 	nice -n 15 $(PYTHON) tests/mutants.py $(N:%=--number=%) $(ROOM:%=--only=%)
 
-# The files in the tree are as for PREFIX=/usr; $(call here,FILE) writes one with the paths of this installation, and
-# $(call put,FILE,TARGET) installs that.
+# The files in the tree have the paths of PREFIX=/usr.  $(call here,FILE) prints one with the paths of this
+# installation, $(call put,FILE,TARGET) installs it so.
 UNITS = $(wildcard *.socket *.service packaging/*.service)
 XINETD = $(SYSCONFDIR)/xinetd.d/ws-echo
 here = sed 's|/usr/sbin/|$(SBINDIR)/|g; s|/usr/lib/ws-echo|$(ROOTDIR)|g; s|/usr/lib/sysusers.d/|$(SYSUSERSDIR)/|g; \
@@ -254,7 +246,7 @@ here = sed 's|/usr/sbin/|$(SBINDIR)/|g; s|/usr/lib/ws-echo|$(ROOTDIR)|g; s|/usr/
 	$(if $(LOADERDIR),s| /usr/lib -/usr/lib64| $(LOADERDIR)|)' $(1)
 put = install -D -m 644 $(1) $(DESTDIR)$(2) && $(call here,$(1)) >$(DESTDIR)$(2)
 
-# Nobody installs what is built for valgrind, gcov, the sanitizers or other tests.
+# `make install` refuses a program that is built for tests: without the filter of system calls, or dumpable.
 FOR_TESTS = $(foreach macro,-DWITHOUT_FILTER -DDUMPABLE,$(findstring $(macro),$(CPPFLAGS) $(CFLAGS) $(CC)))
 install: ws-echo
 	$(if $(strip $(FOR_TESTS)),$(error $(strip $(FOR_TESTS)) builds a program for tests, which is not installed))
@@ -262,7 +254,7 @@ install: ws-echo
 	$(foreach unit,$(UNITS),$(call put,$(unit),$(UNITDIR)/$(notdir $(unit))) &&) :
 	$(call put,packaging/ws-echo-crowd,$(ROOTDIR)-crowd) && chmod 755 $(DESTDIR)$(ROOTDIR)-crowd
 	$(call put,packaging/ws-echo.sysusers,$(SYSUSERSDIR)/ws-echo.conf)
-	@# It is enabled by editing it, so one that is there stays.
+	@# Administrators enable the entry by editing it, so an existing file is kept.
 	[ -e $(DESTDIR)$(XINETD) ] || { $(call put,packaging/ws-echo.xinetd,$(XINETD)); }
 	$(call put,man/ws-echo.8,$(MANDIR)/man8/ws-echo.8)
 	install -D -m 644 packaging/ws-echo.bash-completion $(DESTDIR)$(COMPLETIONDIR)/ws-echo
