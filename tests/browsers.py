@@ -1,8 +1,8 @@
-"""Chromium and Firefox, driven as a person would use them, both by WebDriver BiDi.
+"""Controls Chromium and Firefox by WebDriver BiDi, with the keys and clicks of a user.
 
-BiDi is JSON over a WebSocket: commands are answered by their id, and events come in between. Chromium
-is reached through chromedriver, Firefox listens itself; after that nothing differs between the two.
-Every wait ends with an event of the browser or, after wire.LIMIT, with a failure.
+BiDi is JSON over a WebSocket: each answer has the id of its command, and events come in between. chromedriver
+listens for Chromium, Firefox listens itself; apart from that, both are used in the same way.
+Each wait ends with an event of the browser, or fails after wire.LIMIT.
 """
 
 import base64
@@ -16,16 +16,16 @@ import signal
 import subprocess
 import tempfile
 
-import websocket  # python3-websocket, a blocking client: what is driven step by step needs no event loop
+import websocket  # python3-websocket, a blocking client: no event loop is needed
 
 import wire
 from parts import require
 
-# WebDriver's names for keys that are no character.
+# WebDriver's codes of keys that are not characters.
 ENTER, TAB, UP, DOWN, SHIFT = "\ue007", "\ue004", "\ue013", "\ue015", "\ue008"
 
-# A violation of a page's Content-Security-Policy is an event of the document, not a message of the
-# console as BiDi understands it: this makes it one. It runs before any script of the page.
+# BiDi reports messages of the console, but no violations of a Content-Security-Policy. This script, which
+# runs before those of the page, writes each violation to the console.
 REPORT_VIOLATIONS = """() => addEventListener('securitypolicyviolation', event => console.error(
     `Content-Security-Policy: ${event.effectiveDirective} blocked ${event.blockedURI} ${event.sample}`))"""
 
@@ -36,7 +36,7 @@ class Browser:
     """A browser with an empty profile and a tab to work in, light or dark; the classes below start it."""
 
     command = []
-    announcement = ""  # what it writes when BiDi is spoken, with the port as its group
+    announcement = ""  # a pattern of the line it prints when it accepts BiDi; the group is the port
     capabilities = {}
 
     def __init__(self, dark=False):
@@ -52,7 +52,7 @@ class Browser:
                                             stdout=output, stderr=output,
                                             env={**os.environ, "HOME": self.home.name,
                                                  "TMPDIR": self.home.name})
-        self.pidfd = os.pidfd_open(self.process.pid)  # the browser itself, which need not be our child
+        self.pidfd = os.pidfd_open(self.process.pid)  # the browser itself, which may be no child of this process
         try:
             self._connect()
         except BaseException:
@@ -60,7 +60,7 @@ class Browser:
             raise
 
     def prepare(self, dark):
-        """Make `command` and `capabilities`, and whatever the profile needs."""
+        """Sets `command` and `capabilities`, and writes the files of the profile."""
         raise NotImplementedError
 
     def _connect(self):
@@ -71,7 +71,7 @@ class Browser:
         if "goog:processID" in session:
             os.close(self.pidfd)
             self.pidfd = os.pidfd_open(session["goog:processID"])
-        # A tab of our own: Firefox's first one does not have the focus, so that Enter presses no button.
+        # A new tab: Firefox's first tab has no focus, so Enter would not press a button in it.
         self.tab = self.send("browsingContext.create", type="tab")["context"]
         self.send("session.subscribe", events=["log.entryAdded"])
         self.send("script.addPreloadScript", functionDeclaration=REPORT_VIOLATIONS)
@@ -84,7 +84,7 @@ class Browser:
         return found and found[1]
 
     def send(self, method, **parameters):
-        """Send a BiDi command and return its result; events that arrive meanwhile are noted."""
+        """Sends a BiDi command and returns its result; stores events that arrive meanwhile."""
         self.count += 1
         self.socket.send(json.dumps({"id": self.count, "method": method, "params": parameters}))
         while True:
@@ -124,7 +124,7 @@ class Browser:
             look() }})""")
 
     def enter(self, script):
-        """Enter something into the console; returns the text of the exception that comes of it, if any."""
+        """Enters a script into the console; returns the text of the exception that it throws, if any."""
         result = self.send("script.evaluate", target={"context": self.tab}, awaitPromise=False,
                            expression=script)
         return result["exceptionDetails"]["text"] if result["type"] == "exception" else None
@@ -137,11 +137,11 @@ class Browser:
         return {"sharedId": nodes[0]["sharedId"]}
 
     def press(self, keys):
-        """Press and release keys one after the other, wherever the focus is."""
+        """Presses and releases keys one after the other; the element with the focus gets them."""
         self._keys([(kind, key) for key in keys for kind in ("keyDown", "keyUp")])
 
     def chord(self, *keys):
-        """Press keys together, and release the last first."""
+        """Presses keys together, and releases them in reverse order."""
         self._keys([*(("keyDown", key) for key in keys), *(("keyUp", key) for key in reversed(keys))])
 
     def _keys(self, actions):
@@ -167,7 +167,7 @@ class Browser:
         self.press(keys)
 
     def choose_file(self, selector, *paths):
-        """Choose files in a file input, as its dialogue would."""
+        """Chooses files in a file input, as its dialogue would."""
         self.send("input.setFiles", context=self.tab, element=self._element(selector),
                   files=[str(path) for path in paths])
 
@@ -186,8 +186,8 @@ class Browser:
     def problems(self):
         """Every warning and error of the console so far.
 
-        Events are not ordered with answers. Messages are ordered among themselves, and so are errors:
-        one of each, of our own, has to arrive before we look.
+        Events may come later than an answer, but messages come in their order, and so do errors. This method causes
+        one of each and waits until both have arrived.
         """
         mark = f"mark {self.count}"
         self.evaluate(f"(console.debug({mark!r}), reportError({mark!r}))")
@@ -197,7 +197,7 @@ class Browser:
         return [text for level, text in self.console if level in ("warn", "error")]
 
     def close(self):
-        """End the browser and what it started, also one that does not answer any more."""
+        """Ends the browser and its child processes, even if it no longer answers."""
         try:
             self.send("browser.close")
             self.socket.close()
@@ -228,7 +228,7 @@ class Chromium(Browser):
                    "--disable-background-networking", "--disable-component-update",
                    f"--user-data-dir={self.profile}"]
         if os.geteuid() == 0:
-            options.append("--no-sandbox")  # Chromium's own refuses to work for root
+            options.append("--no-sandbox")  # Chromium's sandbox does not run as root
         if dark:
             options.append("--blink-settings=preferredColorScheme=0")
         program = require("chromium", "chromium")
@@ -237,7 +237,7 @@ class Chromium(Browser):
 
 
 class Firefox(Browser):
-    """Debian's firefox-esr, which speaks BiDi itself."""
+    """Debian's firefox-esr, which implements BiDi itself."""
 
     announcement = r"WebDriver BiDi listening on ws://127\.0\.0\.1:(\d+)"
 

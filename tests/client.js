@@ -9,7 +9,7 @@ const socket = new WebSocket(url, subprotocols, { maxPayload: 32 << 20 });
 const large = Buffer.alloc(16 << 20, 'node');
 const say = (...what) => console.log(JSON.stringify(what));
 
-// Each step sends something; the next one follows when the answer has come.
+// Each step sends something; the next step follows when the answer has arrived.
 const steps = [
   () => socket.send('Hello wörld €😀'),
   () => socket.send(''),

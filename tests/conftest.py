@@ -1,7 +1,7 @@
-"""What concerns the program as it runs is tested with both programs that the Makefile makes.
+"""Runs each test that starts the program with both programs that the Makefile builds: ws-echo and ws-echo-static.
 
-WS_ECHO=PROGRAM tests another one instead, and WS_ECHO_DUMPABLE=PROGRAM is its like for the tests that look into a
-process; without that they take the first. Tests that take long start early, so that they run beside all others.
+WS_ECHO=PROGRAM tests another program instead, and WS_ECHO_DUMPABLE=PROGRAM names its variant built with -DDUMPABLE,
+for tests that trace a process or read its /proc (default: PROGRAM). Slow tests start first, in parallel to the others.
 """
 
 import itertools
@@ -14,19 +14,19 @@ import pytest
 import wire
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path += [str(HERE / "system"), str(HERE / "bench")]  # folders beside these have modules of both
+sys.path += [str(HERE / "system"), str(HERE / "bench")]  # other folders of tests import modules from these
 DEFAULT = wire.PROGRAM
 PROGRAMS = {"ordinary": wire.TOP / "ws-echo", "static": wire.TOP / "ws-echo-static"}
-DUMPABLE = wire.TOP / "build/dumpable"  # the folder of the same, built with -DDUMPABLE
+DUMPABLE = wire.TOP / "build/dumpable"  # the folder of the same programs, built with -DDUMPABLE
 
-# Of tests/system, what needs root but no system: it concerns the program as it runs as well.
+# The tests of tests/system that need root but no booted system: they run with both programs too.
 AS_ROOT = {"test_channels.py", "test_fault_logs.py", "test_users.py"}
 
-# What concerns the source, the Makefile or a document needs one run.
+# Tests of the source, the Makefile or a document: these need no second run with the other program.
 ONCE = {"test_build.py", "test_completion.py", "test_house.py", "test_instructions.py", "test_manual.py", "test_page.py",
         "test_readme.py", "test_rules.py", "test_unit.py", "test_units.py", "test_versions.py"}
 
-# What preloads a library needs a program that takes one.
+# Tests that use LD_PRELOAD, which needs a dynamic program.
 DYNAMIC = {"test_gaps.py"}
 
 
@@ -38,7 +38,7 @@ def pytest_configure(config):
 
 
 def is_dynamic(item):
-    """Whether a test says nothing of a static program."""
+    """Whether a test applies to the dynamic program only."""
     return item.path.name in DYNAMIC or item.get_closest_marker("with_libsystemd")
 
 
@@ -52,9 +52,10 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Those that a static program has to pass, if WS_ECHO names one, and the slow ones first.
+    """Leaves out the tests of the dynamic program if WS_ECHO names a static one, and puts the slow tests first.
 
-    Of the first quarter of the tests pytest-xdist gives each worker a piece; each gets as many slow ones of each kind.
+    pytest-xdist first gives each worker a piece of the first quarter of the tests. The order spreads the slow ones of
+    each kind evenly over these pieces.
     """
     if DEFAULT.endswith("-static"):
         config.hook.pytest_deselected(items=list(filter(is_dynamic, items)))
@@ -72,7 +73,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session", autouse=True)
 def program(request):
-    """The program that wire starts; where a test says nothing of it, that is the ordinary one."""
+    """The program that wire starts: the ordinary one unless the test is parametrized."""
     wire.PROGRAM = DEFAULT
     if hasattr(request, "param"):
         path = PROGRAMS[request.param]
@@ -83,9 +84,9 @@ def program(request):
 
 @pytest.fixture
 def dumpable(program, monkeypatch):
-    """For tests that look into the process, with strace or by its files in /proc: wire starts the program that lets them.
+    """For tests that use strace, or read the files of the process in /proc: wire starts the variant that permits this.
 
-    The one that is installed lets nobody but root. This one is the same but for that, and root takes it too.
+    Of the installed program only root may do so. The variant differs in nothing else, and root uses it too.
     """
     if "WS_ECHO" in os.environ:
         path = os.environ.get("WS_ECHO_DUMPABLE", program)

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Usage: tests/coverage.py corpus|all
 
-Print by file of the program how many of its lines and branches are reached, and which are not, by
+Prints, for each file of the program, how many lines and branches are reached, and which are not, by
   corpus   the corpora of the fuzzers alone
-  all      the tests of make check, and those of make check-system that are about the program alone, if root runs them
+  all      the tests of make check; as root, also those of make check-system that need no booted system
 """
 
 import json
@@ -20,7 +20,7 @@ CORPORA = TOP / "tests" / "corpora"
 
 
 def compiled(source, folder, *more):
-    """Compile a source to count lines, in a folder that will have the counts, and return the program."""
+    """Compiles a source with gcov, in the folder that will contain the counts, and returns the program."""
     program = folder / pathlib.Path(source).stem
     subprocess.run(["make", "-s", wire.UNIT], cwd=TOP, check=True)
     subprocess.run(["gcc", *wire.compiler_flags(), "-O0", "-U_FORTIFY_SOURCE", "--coverage", "-DWITHOUT_FILTER", *more, "-c",
@@ -31,8 +31,8 @@ def compiled(source, folder, *more):
 
 
 def counts(folder):
-    """How often each line of each file was reached, and each branch of it, by all programs that were compiled in a
-    folder: {file: ({line: count}, {(line, branch): count})}."""
+    """How often the programs that were compiled in a folder executed each line and each branch:
+    {file: ({line: count}, {(line, branch): count})}."""
     found = {path: ({}, {}) for path in wire.files_of_the_program()}
     for data in folder.glob("*.gcda"):
         said = subprocess.run(["gcov", "--json-format", "--branch-probabilities", "--stdout", data], cwd=folder,
@@ -50,7 +50,7 @@ def counts(folder):
 
 
 def report(found):
-    """Print the counts by file, and the branches that are not taken from lines that are reached."""
+    """Prints the counts for each file, and the branches that were never taken from executed lines."""
     for path, (lines, branches) in found.items():
         missed = [number for number in sorted(lines) if not lines[number]]
         print(f"{path.relative_to(TOP)!s:34} {share(len(lines) - len(missed), len(lines), 'lines')}"
@@ -70,7 +70,7 @@ def share(part, whole, what):
 
 
 def ranges(numbers):
-    """Line numbers in short: 1-3 7."""
+    """Line numbers as ranges: 1-3 7."""
     spans = []
     for number in numbers:
         if spans and number == spans[-1][1] + 1:
@@ -81,7 +81,7 @@ def ranges(numbers):
 
 
 def corpus(folder):
-    """Run the fuzzers with their corpora."""
+    """Runs the fuzzers with their corpora."""
     for source in ("fuzz", "connection"):
         program = compiled(f"tests/{source}.c", folder, "-DSTANDALONE")
         for target in sorted(CORPORA.iterdir()):
@@ -91,17 +91,17 @@ def corpus(folder):
 
 
 def tests(folder):
-    """Run the tests that start the program, and those in C that include it."""
+    """Runs the tests that start the program, and those in C that include it."""
     folder.chmod(0o777)
-    os.umask(0)  # it becomes somebody else, who adds to the same counts
+    os.umask(0)  # the program changes its user, who writes the same files of counts
     program, script = compiled(wire.UNIT, folder), folder / "start"
     script.write_text(f'#!/bin/bash -p\nexec -a "$0" {program} "$@"\n')
     script.chmod(0o755)
-    subprocess.run([program, "--version"], stdout=subprocess.DEVNULL, check=True)  # that there is a file
+    subprocess.run([program, "--version"], stdout=subprocess.DEVNULL, check=True)  # creates the file of counts
     import conftest
-    as_root = {f"system/{name}" for name in conftest.AS_ROOT}  # which are skipped without
+    as_root = {f"system/{name}" for name in conftest.AS_ROOT}  # skipped unless root runs them
     names = ({path.name for path in TOP.glob("tests/test_*.py")} | as_root) - conftest.ONCE - TRACED
-    # A script has no filter, as wire.filtered() says; but what traces or preloads needs the program itself.
+    # wire.filtered() takes a script for a program without a filter; tests that trace or preload need the real program.
     for start, files in ((script, names), (program, TRACED)):
         subprocess.run([sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider",
                         f"--numprocesses={os.cpu_count()}", *[f"tests/{name}" for name in sorted(files)]],

@@ -1,7 +1,7 @@
-"""Faults in the system calls that the program makes, and how a connection may end then.
+"""Makes system calls of the program fail, and tells which results of the connection are right.
 
-The calls are those of a run without a fault, as inject.c reports them.  ERRORS has what each of them can fail with,
-ROWS by class of fault the ends that are right.
+inject.c reports the calls of a run without a fault.  ERRORS lists the errors of each call, ROWS the right results for
+each class of faults.
 """
 
 import dataclasses
@@ -19,9 +19,9 @@ import wire
 from parts import require
 from wire import BINARY, CLOSE, CONTINUATION, PING, PONG
 
-X86_64 = 62  # in an ELF header
+X86_64 = 62  # e_machine in the ELF header
 
-# By call, as the manual's section 2 has them; where that has no page of this name, PAGES names those that are meant.
+# The errors that section 2 of the manual lists for each call. PAGES names the manual page if its name differs.
 ERRORS = {call: errors.split() for call, errors in {
     "access": "EACCES EBADF EFAULT EINVAL EIO ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EPERM EROFS ETXTBSY",
     "arch_prctl": "EFAULT EINVAL ENODEV EPERM",
@@ -85,10 +85,10 @@ PAGES = {
     "prlimit64": ["getrlimit"], "read": ["read", "recv"], "rt_sigaction": ["sigaction"],
     "rt_sigprocmask": ["sigprocmask"], "write": ["write", "send"], "writev": ["write", "writev", "send"],
 }
-# No page names any; the C library knows how the call fails.
+# Calls for which no manual page lists errors; the C library expects these.
 UNNAMED = {"brk": ["ENOMEM"], "rseq": ["ENOSYS"], "set_tid_address": ["ENOSYS"]}
 
-# What the kernel tells when the peer or the network has ended a connection: tcp(7), ip(7), icmp(7).
+# Errors of read and write when the peer or the network has ended the connection: tcp(7), ip(7), icmp(7).
 NETWORK = ["ECONNRESET", "EPIPE", "ETIMEDOUT", "EACCES", "ECONNREFUSED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN",
            "ENETUNREACH", "ENONET", "ENOPROTOOPT", "EOPNOTSUPP", "EPROTO"]
 TRANSIENT = ["EINTR", "EAGAIN"]
@@ -101,18 +101,18 @@ def number_of(error):
     return {"EHWPOISON": 133}.get(error) or getattr(errno, error)
 
 
-# What is served while something fails.
+# Scenarios: the exchanges during which calls fail.
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """An exchange, how the program is started for it, and how it goes without a fault."""
+    """An exchange, how the program is started for it, and its result without a fault."""
 
     name: str
     sent: bytes
-    answer: bytes | None  # None: an HTTP answer, as it comes
+    answer: bytes | None  # None: any HTTP answer
     options: tuple = ()
     pair: object = wire.tcp_pair
-    log: str = "stderr"  # what listens elsewhere is hidden by a socket of the test, which takes root
+    log: str = "stderr"  # for another channel, a socket of the test replaces the daemon's, which needs root
     status: int = 0
     phases: tuple = ("loading", "starting", "serving", "closing")  # whose calls fail
 
@@ -120,11 +120,11 @@ class Scenario:
         return self.name
 
 
-LARGE = bytes(range(256)) * 2400  # is read straight to its place, and written from there
+LARGE = bytes(range(256)) * 2400  # large enough to be read to its final place in memory, and to be written from there
 
 
 def deflated(payload):
-    """A compressed message as RFC 7692 section 7.2.1 wants it."""
+    """A payload compressed as RFC 7692 section 7.2.1 requires."""
     deflater = zlib.compressobj(wbits=-15)
     return (deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
@@ -140,7 +140,7 @@ ANSWERS = (wire.echo("Hello") + wire.reply(PONG, b"ping") + wire.echo("fr€ägm
 IDLE = wire.our_close("idle")
 BRIEF = wire.text("hi") + wire.close(1000)
 EXTENSION = "permessage-deflate; server_no_context_takeover"
-SERVING = ("serving", "closing")  # what comes before is the same as elsewhere
+SERVING = ("serving", "closing")  # the other phases are the same as in other scenarios
 STARTED = ("starting", *SERVING)
 PROXY = b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 8888\r\n"
 
@@ -172,11 +172,11 @@ SCENARIOS = [
 ]
 
 
-# How a run went.
+# The result of a run.
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """One call of a run: what it was, and its number among those of its name."""
+    """One system call of a run, and its number among the calls of the same name."""
 
     name: str
     number: int
@@ -186,7 +186,7 @@ class Call:
     phase: str
 
     def role(self):
-        """What its descriptor is."""
+        """What its descriptor refers to: input, output, log..."""
         return {0: "input", 1: "output", 2: "log"}.get(self.arguments[0], "other")
 
 
@@ -199,23 +199,23 @@ class Run:
     calls: list
 
     def record(self):
-        """Without what differs from run to run; None if there is none."""
+        """The record without fields that differ from run to run; None if there is no record."""
         if " end_id=" not in self.log:
             return None
         record = wire.record(self.log)
-        differing = {"seconds", "peer"} | ({"bytes_out"} if self.scenario.name == "silence" else set())  # by its Pings
-        if self.scenario.name == "silence":  # what a fault may keep from being read is the answer to its Close
+        differing = {"seconds", "peer"} | ({"bytes_out"} if self.scenario.name == "silence" else set())  # the number of its Pings varies
+        if self.scenario.name == "silence":  # a fault may prevent reading the peer's Close
             record["bytes_in"] = str(min(int(record["bytes_in"]), len(self.scenario.sent)))
         return {name: value for name, value in record.items() if name not in differing}
 
     def complaints(self):
-        """The lines in the log that are neither the record nor what --verbose tells."""
+        """The lines in the log except the record and those of --verbose."""
         told = re.compile(r"ws-echo\[\d+\]: (peer=|field |received |sent |inflated |deflated )")
         return [line for line in self.log.splitlines() if not told.match(line)]
 
 
 class Injector:
-    """Runs scenarios with faults; `folder` is for what it needs."""
+    """Runs scenarios with faults; `folder` is for its files."""
 
     def __init__(self, folder):
         with open(wire.PROGRAM, "rb") as program:
@@ -237,7 +237,7 @@ class Injector:
             listener.close()
 
     def listen(self, log):
-        """Stand in for a daemon.  Returns the folder to bind where, which takes root."""
+        """Listens in place of a daemon.  Returns which folder to bind where; binding needs root."""
         place, name = {"syslog": ("/dev", "log"), "journal": ("/run", "systemd/journal/socket")}[log]
         folder = self.folder / log
         if log not in self.listening:
@@ -250,18 +250,18 @@ class Injector:
         return f"{folder}={place}"
 
     def heard(self, log):
-        """What the daemon got, as lines of a log."""
+        """The datagrams that the daemon received, as lines of a log."""
         lines = []
         while select.select([self.listening[log]], [], [], 0)[0]:
             data = self.listening[log].recv(1 << 16).decode()
             if log == "syslog":
-                lines.append(data[data.index("ws-echo[") :].rstrip("\n"))  # musl's sends one
+                lines.append(data[data.index("ws-echo[") :].rstrip("\n"))  # musl ends a datagram with a line feed
             elif message := re.search("^MESSAGE=(.*)$", data, re.MULTILINE):
                 lines.append("ws-echo[1]: " + message[1])
         return "".join(line + "\n" for line in lines)
 
     def run(self, scenario, faults="", limit=5000):
-        """Serve it.  Returns how it went."""
+        """Runs a scenario.  Returns its result."""
         report, bound = self.folder / "report", ""
         env = {name: value for name, value in os.environ.items()
                if name not in ("SYSTEMD_EXEC_PID", "LISTEN_PID", "NOTIFY_SOCKET")}
@@ -282,17 +282,17 @@ class Injector:
             client.close()
             process.kill()
             process.wait()
-        log = re.sub("^<[0-7]>", "ws-echo[1]: ", log, flags=re.MULTILINE)  # as systemd wants it, without libsystemd
+        log = re.sub("^<[0-7]>", "ws-echo[1]: ", log, flags=re.MULTILINE)  # the prefix "<priority>" that systemd reads, used without libsystemd
         if bound:
             log += self.heard(scenario.log)
-        if scenario.name == "silence":  # how many Pings fit in depends on the machine
+        if scenario.name == "silence":  # the number of Pings depends on the machine
             answer = re.sub(b"(?:\x89\0)+", b"\x89\0", answer)
         return Run(scenario, re.sub(rb"\nDate: [^\r]*", b"\nDate: ", answer), log, process.returncode,
                    self.calls(scenario, report.read_text()))
 
     def calls(self, scenario, report):
-        """The calls of a report.  Its closing begins with the end of the output, or when all is written of an answer that
-        ends with a Close of the program's own, for whose answer it waits."""
+        """The calls of a report.  The phase `closing` begins when the program shuts down its output, or when it has
+        written its own Close and waits for the peer's."""
         phase, seen, calls, written = "loading", {}, [], 0
         for line in report.splitlines():
             number, *arguments, result, faulty = [int(word) for word in [*line.split(), "0", "0"][:7]]
@@ -300,12 +300,12 @@ class Injector:
             seen[name] = seen.get(name, 0) + 1
             if phase == "loading" and name == "setitimer":
                 phase = "starting"
-            elif phase == "starting" and name == "setitimer":  # for the head
+            elif phase == "starting" and name == "setitimer":  # the deadline of the request head
                 phase = "serving"
             calls.append(Call(name, seen[name], tuple(arguments), result, bool(faulty), phase))
             if phase == "serving" and name in ("write", "writev") and arguments[0] == 1 and result > 0:
                 written += result
-                if scenario.name == "silence":  # its Pings are of any number
+                if scenario.name == "silence":  # the number of its Pings varies
                     phase = "closing" if result == len(IDLE) else phase
                 elif scenario.answer and written == len(scenario.answer):
                     phase = "closing"
@@ -314,7 +314,7 @@ class Injector:
         return calls
 
     def fault(self, call, kind, value, onwards=False):
-        """A fault of this call in another run."""
+        """The argument of inject.c that makes this call fail in another run."""
         number = self.numbers[call.name]
         return f"{number}:{call.number}{'+' if onwards else ''}:{kind}={value}"
 
@@ -323,7 +323,7 @@ GOING_AWAY = IDLE, wire.our_close("stopped")
 
 
 def converse(client, data):
-    """Send, answer a Close 1001, read up to the end of the stream, and close.  Returns what was read."""
+    """Sends data, answers a Close 1001, reads up to the end of the stream, and closes.  Returns what was read."""
     answer, tail = [], b""
     if isinstance(client, wire.PipeEnd):
         client.settimeout(wire.LIMIT)
@@ -357,10 +357,10 @@ def converse(client, data):
     return b"".join(answer)
 
 
-# How it may end.
+# Right results, as functions of a run and of the usual run, without a fault.
 
 def whole_frames(answer):
-    """Whether it consists of whole frames, or of nothing."""
+    """Whether an answer consists of whole frames, or is empty."""
     while answer:
         at = 2 if answer[1] < 126 else 4 if answer[1] == 126 else 10
         length = answer[1] if at == 2 else int.from_bytes(answer[2:at], "big")
@@ -385,38 +385,38 @@ LOCAL_ENDS = {"read-failed", "write-failed", "clock-failed", "linger-failed", "n
 
 
 def complains(run, words):
-    """Where the log can be read at all, one line says what the matter is."""
+    """If the log can be read, one line of it names the fault."""
     if not run.complaints() and run.scenario.log != "stderr":
         return True
     return len(run.complaints()) == 1 and re.match(rf"ws-echo\[\d+\]: ({words})", run.complaints()[0])
 
 
 def right(run, usual):
-    """As without a fault."""
+    """The same result as without a fault."""
     return (run.answer, run.status, run.record(), run.complaints()) == (
         usual.answer, usual.status, usual.record(), usual.complaints())
 
 
 def unlogged(run, usual):
-    """As without a fault, but for what the log lacks."""
+    """The same result as without a fault, except for missing lines in the log."""
     return (run.answer, run.status) == (usual.answer, usual.status) and not run.complaints()
 
 
 def partial(run, usual):
-    """As without a fault, on a kernel that has no seccomp."""
+    """The same result as on a kernel without seccomp."""
     return ((run.answer, run.status, run.record()) == (usual.answer, 0, usual.record() | {"sandbox": "partial"})
             and all("no system call filter" in line for line in run.complaints()))
 
 
 def local(run, usual):
-    """A fault of this machine: said so, 71, nothing cut off, and nobody else blamed."""
+    """A local fault: the log names it, the exit status is 71, no frame is cut off, the record blames no one else."""
     record = run.record()
     return (run.status == 71 and is_beginning(run.answer, usual.answer) and complains(run, LOCAL)
             and (record is None or record["end_id"] in LOCAL_ENDS))
 
 
 def no_memory(run, usual):
-    """The same, and the peer is told by a Close 1011."""
+    """The same, and the peer gets a Close 1011."""
     reason = wire.reply(CLOSE, wire.close_body(1011, b"no memory for the message"))
     said = run.answer.removesuffix(reason)
     return (run.status == 71 and said != run.answer and is_beginning(said, usual.answer)
@@ -424,35 +424,35 @@ def no_memory(run, usual):
 
 
 def not_started(run, _):
-    """71, before a byte of the peer was read."""
+    """Exit status 71, before the program reads a byte from the peer."""
     return run.status == 71 and run.answer == b"" and run.record() is None and complains(run, AT_THE_START)
 
 
 def misused(run, _):
-    """64, before a byte of the peer was read: that is what it looks like."""
+    """Exit status 64, before the program reads a byte from the peer: the fault looks like a usage error."""
     return run.status == 64 and run.answer == b"" and run.record() is None and len(run.complaints()) <= 1
 
 
 def not_loaded(run, _):
-    """It is not the program that speaks: the loader has given up, and said nothing to the peer."""
+    """The dynamic loader fails, and sends nothing to the peer."""
     return run.status in (127, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGTRAP) and run.answer == b""
 
 
 def network(run, usual):
-    """The peer or the network has ended the connection, and is called that."""
+    """The record says that the peer or the network ended the connection."""
     return (run.status == 0 and is_beginning(run.answer, usual.answer) and not run.complaints()
             and (run.answer == b"" if run.record() is None else run.record()["end_id"] in ("reset", "network-lost")))
 
 
 def stopped(run, usual):
-    """SIGTERM: before the handshake nothing is said, later a Close 1001, and no frame is cut off."""
+    """SIGTERM: before the handshake the peer gets nothing, later a Close 1001; no frame is cut off."""
     said = run.answer.removesuffix(wire.reply(CLOSE, wire.close_body(1001, b"server is stopping")))
     return (run.status == 0 and is_beginning(said, usual.answer) and not run.complaints()
             and (run.record() is None or run.record()["end_id"] in ("stopped", "stopped-in-head", "page-served")))
 
 
 def killed(run, _):
-    """SIGTERM, before there is a handler for it."""
+    """SIGTERM, before the program has installed its handler."""
     return run.status == -signal.SIGTERM and run.answer == b"" and run.log == ""
 
 
@@ -462,23 +462,23 @@ FILES = ["open", "openat", "newfstatat", "fstat", "read", "lseek", "close", "fcn
          "getrandom", "socket", "connect", "pread64", "mprotect", "futex", "access", "ioctl", "prctl"]
 LOGGING = ["socket", "connect", "sendto", "sendmsg", "getsockopt", "setsockopt", "close"]
 
-# Phase, calls, what the descriptor is, errors, and the ends that are right; the first row that fits is meant.
+# Phase, calls, what the descriptor refers to, errors, and the right results; the first row that matches counts.
 ROWS = [
     ("loading", ANY, ANY, ANY, [right, not_loaded]),
-    # What is asked for, and does without an answer.
+    # Calls whose failure changes nothing.
     ("starting", ["setitimer", "rt_sigaction", "rt_sigprocmask", "close_range", "ioctl"], ANY, ANY, [right]),
     ("starting", ["getpeername"], ANY, ANY, [right]),
     ("starting", ["getsockopt"], ["input", "output"], ANY, [right]),
     ("starting", ["fcntl", "dup2"], ["log"], ANY, [right, unlogged]),
-    # Whether standard error is the connection: if in doubt it is, for nothing of the log may reach the peer.
+    # If the program cannot tell whether standard error is the connection, it assumes so: the peer must not get the log.
     ("starting", ["newfstatat", "fstat"], ["input", "output", "log"], ANY, [right, unlogged]),
     ("starting", ["fcntl"], ["input", "output"], ANY, [misused]),
     ("starting", ["setsockopt"], ["output"], ["EOPNOTSUPP", "ENOPROTOOPT"], [right]),
     ("starting", ["setsockopt"], ["output"], ANY, [not_started]),
-    # What is promised before the first byte of the peer is read.
+    # Protections that the program promises before it reads the first byte from the peer.
     ("starting", ["prctl"], ANY, ["EINVAL"], [not_started, partial, right]),
     ("starting", ["setgroups", "setgid", "setuid", "prlimit64", "prctl"], ANY, ANY, [not_started, right]),
-    # Libraries, users and the log: with them, without them or not at all.
+    # Files of libraries, users and the log: the program does without them or does not start.
     ("starting", FILES, ANY, ANY, [right, unlogged, not_started, misused]),
     # The connection.
     ("serving", CONNECTION, ["input", "output"], TRANSIENT, [right]),
@@ -489,18 +489,18 @@ ROWS = [
     ("serving", ["setitimer"], ANY, ANY, [right, local]),
     ("closing", ["setitimer"], ANY, ANY, [right, local]),
     ("serving", ["mmap", "brk"], ANY, ANY, [right, no_memory]),
-    # The end of the stream reaches the peer with that of the process, if not before.
+    # If shutdown fails, the peer gets the end of the stream when the process exits.
     (ANY, ["shutdown", "close"], ["output"], ANY, [right]),
-    # What would have spared some memory, found the time zone, or made a number for malloc that nobody can guess.
+    # Calls that save memory, find the time zone, or get a random number for malloc.
     (ANY, ["madvise", "munmap", "openat", "open", "newfstatat", "fstat", "brk", "getrandom"], ANY, ANY, [right]),
-    # The log is no reason to fail.
+    # A log that cannot be written does not end the connection.
     (ANY, ["write", "writev"], ["log"], ANY, [unlogged]),
     (ANY, LOGGING, ANY, ANY, [unlogged]),
 ]
 
 
 def row_of(call, error):
-    """The row of ROWS for such a fault."""
+    """The first row of ROWS that matches this fault."""
     for row in ROWS:
         phase, names, roles, errors, _ = row
         if ((phase in (ANY, call.phase)) and (names is ANY or call.name in names)
@@ -510,9 +510,9 @@ def row_of(call, error):
 
 
 def errors_of(call):
-    """What a call of a run may fail with."""
+    """The errors that a call of a run may fail with."""
     if call.name in ("clock_gettime", "exit_group", "getpid", "getuid", "geteuid", "getgid", "getegid", "rt_sigreturn"):
-        return []  # with these clocks the first cannot fail, and the others never can
+        return []  # these calls cannot fail with the arguments that the program passes
     errors = UNNAMED.get(call.name, ERRORS[call.name])
     if call.name in CONNECTION and call.role() in ("input", "output"):
         return sorted({*errors, *NETWORK, "EIO", "ENOBUFS", "EPERM"})
@@ -520,7 +520,7 @@ def errors_of(call):
 
 
 def judge(run, usual, ends):
-    """What is wrong with how a run ended; None if nothing is."""
+    """Why the result of a run is wrong; None if it is right."""
     if any(end(run, usual) for end in ends):
         return None
     names = " or ".join(dict.fromkeys(end.__name__ for end in ends))
@@ -533,29 +533,29 @@ SIZES = [1, 2, 3, 10, 125, 126, 4095, 4096, 65535, 65536, 262143, 262144]
 
 
 def scenarios():
-    """Those that the program can play."""
+    """The scenarios that the program supports."""
     static = wire.PROGRAM.endswith("-static")
     return [scenario for scenario in SCENARIOS if not (static and scenario.log == "journal")]
 
 
 def swept(usual):
-    """The calls of a run that are swept.  A shutdown that fails takes two seconds, and is the same everywhere."""
+    """The calls of a run that are tried.  A failing shutdown is left out in most scenarios: it takes two seconds."""
     return [call for call in usual.calls if call.phase in usual.scenario.phases and call.name != "exit_group"
             and (call.name != "shutdown" or usual.scenario.name == "echo")]
 
 
 def failing_cases(injector, usual):
-    """Every call that fails with every error, once and from then on: (faults, ends); the ends are those of ROWS."""
+    """Each call fails with each of its errors, once, and from then on: (faults, right results of ROWS)."""
     for call in swept(usual):
         for error in errors_of(call):
             yield injector.fault(call, "error", number_of(error)), ROWS
-            # No kernel interrupts a call for ever.
+            # A call that is interrupted every time is not realistic.
             if not (call.name in CONNECTION and error in TRANSIENT):
                 yield injector.fault(call, "error", number_of(error), onwards=True), ROWS
 
 
 def short_cases(injector, usual):
-    """Every read and write of the connection that moves less than it could: all lengths, or some of many."""
+    """Each read and write of the connection transfers less than it could: every length, or a sample of lengths."""
     for call in usual.calls:
         if call.phase not in SERVING or call.name not in CONNECTION or call.role() not in ("input", "output"):
             continue
@@ -563,14 +563,14 @@ def short_cases(injector, usual):
         for size in range(1, call.result) if small else [*SIZES, call.result - 1]:
             if size < call.result:
                 yield injector.fault(call, "size", size), [right]
-        # A Ping that takes two writes has had to wait, and the peer that took it is not silent.
+        # A Ping of which one byte was written first counts as progress of the peer, which changes the result.
         for size in [1, 2, 3, 7, 61, 1000, 65536][usual.scenario.name == "silence" :]:
             if size < call.result and len(usual.answer) < 5000 * size:
                 yield injector.fault(call, "size", size, onwards=True), [right]
 
 
 def signal_cases(injector, usual):
-    """SIGTERM at every call."""
+    """SIGTERM arrives at each call."""
     handled = next(number for number, call in enumerate(usual.calls)
                    if call.name == "rt_sigaction" and call.arguments[0] == signal.SIGTERM)
     for number, call in enumerate(usual.calls):
@@ -580,7 +580,7 @@ def signal_cases(injector, usual):
 
 
 def clock_cases(injector, usual):
-    """Every look at a clock that has jumped meanwhile: the time of day to and fro, the other one forward."""
+    """The clock has jumped at each call that reads it: the realtime clock both ways, the monotonic one forward."""
     for call in usual.calls:
         if call.name == "clock_gettime":
             time_of_day = call.arguments[0] == 0
@@ -589,8 +589,8 @@ def clock_cases(injector, usual):
 
 
 def combined_cases(injector, usual):
-    """What takes two faults: the connection does not block any more and cannot be made to; SIGTERM while a frame
-    is written piece by piece."""
+    """Two faults at once: O_NONBLOCK is set and cannot be cleared; SIGTERM arrives while a frame is written in
+    pieces."""
     calls_before = sum(call.name == "fcntl" for call in usual.calls)
     for call in usual.calls:
         if call.phase == "serving" and call.name in CONNECTION and call.role() in ("input", "output"):
@@ -606,7 +606,7 @@ def combined_cases(injector, usual):
 
 
 def class_cases(injector, usual):
-    """One call of each name for each row that has it, with the first of the row's errors."""
+    """For each row, one call of each name with the first error of the row."""
     tried_already = set()
     for call in swept(usual):
         for error in errors_of(call):
@@ -622,17 +622,17 @@ KINDS = {"errors": failing_cases, "lengths": short_cases, "signals": signal_case
 
 
 def tried(injector, usual, cases):
-    """Try cases.  Returns what is wrong with each that is, and how many there were."""
+    """Runs cases.  Returns why each wrong result is wrong, and the number of cases."""
     wrong, count = [], 0
-    limit = 2 * len(usual.calls) + 200  # beyond which it would spin
+    limit = 2 * len(usual.calls) + 200  # a run with more calls is a busy loop
     for faults, ends in cases:
         count += 1
         pieces = re.search(r"\+:size=(\d+)", faults)
         longer = 3 * (len(usual.scenario.sent) + len(usual.answer)) // int(pieces[1]) if pieces else 0
-        longer += 1000 if usual.scenario.name == "silence" else 0  # it has more Pings where the machine is slow
+        longer += 1000 if usual.scenario.name == "silence" else 0  # a slow machine causes more Pings
         run = injector.run(usual.scenario, faults, limit + longer)
         faulty = [call for call in run.calls if call.faulty]
-        if not faulty:  # on a machine that is slower or faster there may be a call less
+        if not faulty:  # the number of calls varies with the speed of the machine
             number, occurrence = re.match("([0-9]+):([0-9]+)", faults).groups()
             if sum(call.name == injector.names[int(number)] for call in run.calls) >= int(occurrence):
                 wrong.append(f"{usual.scenario} {faults}: the fault has not come to pass")
@@ -641,7 +641,7 @@ def tried(injector, usual, cases):
             number = int(faults.rpartition("=")[2])
             name = next(name for name in [*NETWORK, *TRANSIENT, *ALL_ERRORS] if number_of(name) == number)
             ends = [end for call in faulty for end in row_of(call, name)[-1]]
-        elif usual.scenario.name == "silence":  # its calls come in any order
+        elif usual.scenario.name == "silence":  # the order of its calls varies
             ends = [*ends, right]
         if fault := judge(run, usual, ends):
             at = "; ".join(f"{call.name} {call.number} {call.role()}, {call.phase}" for call in faulty[:1])

@@ -1,14 +1,14 @@
 /*
- * Asks the system call filter of the program, which is included, about calls without making them.
+ * Asks the system call filter of the program, which is included, which calls it allows, without making them.
  *
- *     filter CHANNEL VALUE...    enters the sandbox for a log channel and prints each call that is allowed,
- *                                its number and three arguments, for every number there may be and every
- *                                three of the values
- *     filter CHANNEL             makes a call of i386 that does no harm; succeeds if it is forbidden
+ *     filter CHANNEL VALUE...    enters the sandbox for a log channel and prints each allowed call, its
+ *                                number and three arguments, for all numbers and all combinations of
+ *                                three VALUEs
+ *     filter CHANNEL             makes a harmless call of i386; succeeds if it is forbidden
  *
- * A filter that is laid before ws-echo's own says of each call with MARK as its last argument that a tracer
- * shall decide.  Nobody traces, so the call fails with ENOSYS; but the error of another filter goes before
- * that, so EPERM is the answer of ws-echo's own.
+ * An additional filter returns SECCOMP_RET_TRACE for each call whose last argument is MARK.  There is no
+ * tracer, so an allowed call fails with ENOSYS.  SECCOMP_RET_ERRNO of ws-echo's filter takes precedence, so
+ * a forbidden call fails with EPERM.
  */
 #define main ws_echo_main
 #include "../build/ws-echo.c"
@@ -18,7 +18,7 @@
 
 enum {
     NUMBERS = 1024,       /* more than there are */
-    X32_BIT = 0x40000000, /* x86-64 knows a second set of calls by it */
+    X32_BIT = 0x40000000, /* set in the numbers of x86-64's x32 calls */
 };
 
 static void answer_marked_calls(void)
@@ -40,18 +40,18 @@ static void answer_marked_calls(void)
     }
 }
 
-/* Writes the call's line to `text` if it is allowed, and returns the length of that. */
+/* If the call is allowed, writes its line to `text`; returns the length written. */
 static int ask(char *text, size_t size, long number, const long *arguments)
 {
     long result = syscall(number, arguments[0], arguments[1], arguments[2], 0L, 0L, MARK);
     if (result == 0 || (errno != EPERM && errno != ENOSYS))
-        _exit(1); /* it has been made */
+        _exit(1); /* the call was made */
     if (errno == EPERM)
         return 0;
     return snprintf(text, size, "%ld %ld %ld %ld\n", number, arguments[0], arguments[1], arguments[2]);
 }
 
-/* The kernel lets no filter decide over these two, which only code of its own may call: others get SIGILL. */
+/* The kernel handles these two before any filter: only its trampolines may call them, others get SIGILL. */
 static bool is_uprobe(long number)
 {
 #ifdef __x86_64__
@@ -96,7 +96,7 @@ int main(int argc, char **argv)
             length += (size_t)ask(allowed + length, sizeof allowed - length,
                                   i < NUMBERS ? i : X32_BIT | (i - NUMBERS), arguments);
         }
-    /* With all six arguments: what a shorter call leaves in a register may be the mark. */
+    /* Passes all six arguments: after a shorter call, the last register might still contain MARK. */
     for (long written = 0, part = 1; part > 0; written += part)
         part = syscall(SYS_write, STDOUT_FILENO, allowed + written, length - (size_t)written, 0L, 0L, 0L);
     syscall(SYS_exit_group, 0L, 0L, 0L, 0L, 0L, 0L);

@@ -1,14 +1,13 @@
 /*
- * What the fuzzers have in common
+ * Shared by the fuzzers
  *
  * A fuzzer includes the program to call its functions, and lists its targets at the end with TARGETS.  The
- * environment variable TARGET names the one that runs; its inputs are in corpora/TARGET.
+ * environment variable TARGET selects a target; its inputs are in corpora/TARGET.
  *
  *     clang -fsanitize=fuzzer,address,undefined    libFuzzer searches for inputs until it is stopped
- *     cc -DSTANDALONE                              runs all files in the directory that the argument names,
- *                                                  and CHANGES copies of each (an environment variable; 0),
- *                                                  changed in a way that looks random and is the same in
- *                                                  every run
+ *     cc -DSTANDALONE                              runs all files in the directory named by the argument,
+ *                                                  and CHANGES (an environment variable; 0) copies of each
+ *                                                  with pseudo-random changes, the same in every run
  */
 #include <dirent.h>
 #include <stdbool.h>
@@ -20,7 +19,7 @@
 static const uint8_t *running; /* the input */
 static size_t running_length;
 
-/* Aborts, as a sanitizer does, unless a condition holds. */
+/* Aborts unless a condition holds, as a sanitizer does. */
 #define HOLDS(condition)                                                                                     \
     do {                                                                                                     \
         if (!(condition))                                                                                    \
@@ -43,7 +42,7 @@ struct target {
 
 static void (*fuzz_chosen)(const uint8_t *input, size_t length);
 
-/* Chooses the target.  Ends the program if there is none of that name. */
+/* Selects the target.  Ends the program if there is no target of that name. */
 static void choose_target(const struct target *targets, size_t count)
 {
     const char *name = getenv("TARGET");
@@ -57,7 +56,7 @@ static void choose_target(const struct target *targets, size_t count)
         exit(EXIT_FAILURE);
 }
 
-/* What libFuzzer calls: once, and for every input. */
+/* libFuzzer calls the first function once, the second for every input. */
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t length);
 
@@ -86,7 +85,7 @@ enum {
     CHANGES_MAX = 4, /* in one copy */
 };
 
-/* Returns a number below `limit`, which looks random and is the same in every run: xorshift64*. */
+/* Returns a pseudo-random number below `limit`, the same in every run: xorshift64*. */
 static size_t random_below(size_t limit)
 {
     static uint64_t state = 0x9e3779b97f4a7c15;
@@ -96,7 +95,7 @@ static size_t random_below(size_t limit)
     return (size_t)((state * 0x2545f4914f6cdd1d >> 20) % limit);
 }
 
-/* Changes an input somewhere.  Returns its new length. */
+/* Changes an input at a random place.  Returns its new length. */
 static size_t change(uint8_t *input, size_t length)
 {
     static const uint8_t bytes[] = "\0\r\n\t :,/?#%%-=0A\x7f\x80\xbf\xc2\xe0\xed\xf0\xf4\xff";
@@ -131,7 +130,7 @@ static size_t change(uint8_t *input, size_t length)
     return length;
 }
 
-/* Runs a file, and changed copies of it. */
+/* Runs a file and changed copies of it. */
 static void run_file(const char *directory, const char *name, unsigned copies)
 {
     static uint8_t input[INPUT_MAX], changed[INPUT_MAX];
@@ -154,7 +153,7 @@ static void run_file(const char *directory, const char *name, unsigned copies)
     }
 }
 
-/* The files are sorted, so that the changes are the same everywhere. */
+/* The files are sorted, so that the changes are the same on every machine. */
 int main(int argc, char **argv)
 {
     struct dirent **entries;

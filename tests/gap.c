@@ -1,10 +1,10 @@
 /*
- * Preloaded into the program, makes a gap before one of its calls: the process computes there until the test
- * lets it go on.  A signal that comes in the gap is taken, and does not shorten it.
+ * A library for LD_PRELOAD: holds the program just before one of its calls, in a loop, until the test lets
+ * it go on.  A signal that arrives in this gap is handled, and does not end the gap.
  *
- * The file that GAP names is shared with the test.  Its bytes are the call (r: read from standard input,
- * w: write to standard output, s: setitimer; 0: none), how many such calls are left up to the gap, and 1
- * while the program is in the gap, which the test sets to 0.
+ * The program and the test map the file that GAP names.  Its bytes are: the call (r: read from standard
+ * input, w: write to standard output, s: setitimer; 0: none); the number of such calls up to the gap; and 1
+ * while the program is in the gap: the test sets it to 0 to end the gap.
  */
 #define _GNU_SOURCE
 
@@ -48,7 +48,7 @@ ssize_t read(int descriptor, void *buffer, size_t size)
     return syscall(SYS_read, descriptor, buffer, size);
 }
 
-/* The same, where the compiler knows the size of the buffer. */
+/* The variant that _FORTIFY_SOURCE calls. */
 ssize_t __read_chk(int descriptor, void *buffer, size_t size, size_t room)
 {
     (void)room;

@@ -1,23 +1,23 @@
 /*
- * Runs a program and injects faults into its system calls, by ptrace, so that it needs nothing of the
- * program but that it stays dumpable, where it does not run as root:
+ * Runs a program under ptrace and injects faults into its system calls.  Unless root runs it, the program
+ * must stay dumpable.
  *
  *     inject REPORT LIMIT BOUND FAULTS PROGRAM [ARGUMENT]...
  *
- * FAULTS are separated by commas; the first that fits a call is taken.  Each is CALL:NUMBER:KIND=VALUE, where
- * the CALL is a number as in <sys/syscall.h>, and the NUMBER counts such calls from 1; with a + behind it all
- * later ones have the fault too, but if the first argument is 0, 1 or 2, a descriptor or a clock, only those
- * with the same.  The kinds are
+ * FAULTS are separated by commas; the first that matches a call applies.  Each is CALL:NUMBER:KIND=VALUE.
+ * CALL is a number as in <sys/syscall.h>; NUMBER counts the calls with that number from 1.  With a + after
+ * NUMBER, all later calls have the fault too; if the first argument of the first one is 0, 1 or 2 (a
+ * descriptor or a clock), only those with the same first argument.  The kinds are
  *
  *     error=ERRNO   the call is not made and fails
  *     size=BYTES    the call reads or writes at most so many bytes
  *     signal=NUMBER the process gets a signal when it makes the call
  *     jump=SECONDS  the clock that the call reads has jumped
  *
- * BOUND is FROM=TO, which binds the folder FROM over TO for the program alone, or empty.  The REPORT is a
- * line for each call: its number, its first four arguments, what it returned, and 1 if it had a fault.  After
- * LIMIT calls the program is killed.  The exit status is the program's.  A SYSTEMD_EXEC_PID in the
- * environment becomes the program's own.
+ * BOUND is empty, or FROM=TO: FROM is then bind-mounted on TO in the mount namespace of the program.  The
+ * file REPORT gets a line for each call: its number, its first four arguments, its result, and 1 if it had a
+ * fault.  After LIMIT calls the program is killed.  The exit status is the program's.  If SYSTEMD_EXEC_PID is
+ * in the environment, it is set to the process number of the program.
  */
 #define _GNU_SOURCE
 
@@ -45,7 +45,7 @@ struct fault {
     long call, number, value, seen;
     unsigned long first_argument; /* of the first call that had the fault */
     bool onwards;
-    char kind; /* the first letter, but j for the clock */
+    char kind; /* e: error, c: size, s: signal, j: jump */
 };
 
 static struct fault faults[FAULTS_MAX];
@@ -103,20 +103,20 @@ static void poke(unsigned long address, unsigned long word)
     require(ptrace(PTRACE_POKEDATA, child, address, word) == 0, "PTRACE_POKEDATA");
 }
 
-/* Takes the clock out of the program's own memory, so that it has to ask the kernel for the time. */
+/* Hides the vDSO from the program (AT_SYSINFO_EHDR), so that it reads the time by system calls. */
 static void hide_vdso(void)
 {
     struct user_regs_struct registers;
     require(ptrace(PTRACE_GETREGS, child, NULL, &registers) == 0, "PTRACE_GETREGS");
-    unsigned long at = registers.rsp + 8 * (peek(registers.rsp) + 2); /* behind the arguments */
+    unsigned long at = registers.rsp + 8 * (peek(registers.rsp) + 2); /* skips argc, argv and NULL */
     while (peek(at))
-        at += 8; /* the environment */
+        at += 8; /* skips the environment */
     for (at += 8; peek(at) != AT_NULL; at += 16)
         if (peek(at) == AT_SYSINFO_EHDR)
             poke(at, AT_IGNORE);
 }
 
-/* Runs the program from here on. */
+/* Executes the program in this process. */
 static void start(char **command, const char *bound)
 {
     char from[256], to[256], pid[16];
@@ -135,17 +135,17 @@ static void start(char **command, const char *bound)
     require(false, *command);
 }
 
-/* What has to be done when the call returns. */
+/* What to do when the call returns. */
 struct pending {
     const struct fault *fault;
     bool is_changed, is_skipped;
     long result; /* of a call that is skipped */
-    /* To be put back. */
+    /* The program's own, to be restored. */
     struct user_regs_struct registers;
     unsigned long address, word;
 };
 
-/* Lets writev write less: as a write, or with its second part shortened meanwhile. */
+/* Makes writev write less: as a write of the first part, or with the second part shortened. */
 static void shorten_parts(struct user_regs_struct *registers, unsigned long size, struct pending *pending)
 {
     unsigned long parts = registers->rsi, first = peek(parts + 8);
@@ -167,7 +167,7 @@ static void enter(const struct fault *fault, struct pending *pending)
     long call = (long)registers.orig_rax;
     *pending = (struct pending){.fault = fault, .registers = registers};
     if (fault && fault->kind == 'e' && call == SYS_brk) {
-        registers.rdi = 0; /* which it tells by the end not having moved */
+        registers.rdi = 0; /* brk fails by returning the old end */
     } else if (fault && fault->kind == 'e') {
         pending->is_skipped = true;
         pending->result = -fault->value;
@@ -185,12 +185,12 @@ static void enter(const struct fault *fault, struct pending *pending)
         require(ptrace(PTRACE_SETREGS, child, NULL, &registers) == 0, "PTRACE_SETREGS");
 }
 
-/* Returns what the call returns. */
+/* Finishes a call and returns its result. */
 static long leave(const struct pending *pending)
 {
     struct user_regs_struct registers;
     require(ptrace(PTRACE_GETREGS, child, NULL, &registers) == 0, "PTRACE_GETREGS");
-    if (pending->is_changed) { /* its arguments are the program's own again */
+    if (pending->is_changed) { /* restore the program's arguments */
         registers.rdi = pending->registers.rdi;
         registers.rsi = pending->registers.rsi;
         registers.rdx = pending->registers.rdx;
@@ -205,7 +205,7 @@ static long leave(const struct pending *pending)
     return (long)registers.rax;
 }
 
-/* Ends as the program did. */
+/* Ends this process as the program ended. */
 static _Noreturn void end_like(int status)
 {
     if (WIFEXITED(status))
@@ -231,7 +231,7 @@ int main(int argc, char **argv)
     struct __ptrace_syscall_info info;
     struct pending pending = {0};
     int status, null = open("/dev/null", O_RDWR), signal_number = 0;
-    /* The connection and the log end with the program. */
+    /* Closes this process's copies, so that the connection and the log end with the program. */
     require(waitpid(child, &status, 0) == child && WIFSTOPPED(status), "the program");
     for (int descriptor = 0; descriptor < 3; descriptor++)
         dup2(null, descriptor);

@@ -1,6 +1,6 @@
-// Node's HTTP server judges request heads, each on a connection of its own: `node judge_heads.js` reads a JSON list of
-// heads in Base64 and writes a list of verdicts: {"read": [method, target, fields]}, {"refused": code} or null where the
-// head is not complete.
+// Parses request heads with Node's HTTP server, each on a connection of its own. `node judge_heads.js` reads a JSON
+// list of heads in Base64 and writes a list of results: {"read": [method, target, fields]}, {"refused": code}, or null
+// if the head is incomplete.
 'use strict';
 
 const http = require('http');
@@ -16,7 +16,7 @@ server.on('clientError', (error, socket) => socket.found(/EOF_STATE/.test(error.
 const judge = head => new Promise(resolve => {
   const socket = new Duplex({
     read() {},
-    // Without an event it answers only what has no Host.
+    // The server emits no event only for a request without Host, which it answers itself.
     write(data, encoding, done) { done(); this.found({ refused: data.toString('latin1').split('\r\n')[0] }); },
   });
   socket.found = verdict => { resolve(verdict); socket.destroy(); };

@@ -1,35 +1,37 @@
 #!/usr/bin/python3
-"""Changes the program in one place at a time, and tells whether the tests notice: mutation testing.
+"""Mutation testing: changes the program in one place at a time, and reports whether a test fails.
 
     mutants.py                     about 400 mutants, spread over all rooms; `make mutants`
-    mutants.py --number=2000       more of them; the first 400 are the same
-    mutants.py --only=utf8         those of a room, or that of an id
-    mutants.py --list              prints them, and runs nothing
-    mutants.py --changed=REV       for CI: those on lines that differ from REV, as many as begin in --seconds, or 400
-    mutants.py --again             runs anew those that no test noticed
-    mutants.py --first             leaves those open that the first tests do not notice
-    mutants.py --report            the figures of what has been run, by room, and the survivors
-    mutants.py --units             the settings of units and the like instead; with --system, whether a real systemd
-                                   notices what the list of settings does not; as root, for hours
+    mutants.py --number=2000       more mutants; includes the same 400
+    mutants.py --only=utf8         the mutants of a room, or the mutant with an id
+    mutants.py --list              prints the mutants and runs nothing
+    mutants.py --changed=REV       for CI: mutants of lines that differ from REV; starts no more after --seconds, or
+                                   after 400 mutants
+    mutants.py --again             runs again those that no test noticed
+    mutants.py --first             runs only the first tests (NOTICED_BY), and leaves the result of survivors open
+    mutants.py --report            prints the results so far for each room, and the survivors
+    mutants.py --units             mutates the settings of units and of the xinetd entry instead; with --system, tests
+                                   under a real systemd those that test_units.py does not notice; as root, for hours
 
-A mutant is a small change that a mistake could make: a comparison flipped, a number one more or less, a
-statement left out, a condition turned round or settled, && for ||, + for -, a name swapped for another of its
-kind, a letter of a string changed, a row of a table or a system call of the filter left out, a call added to it.
-Comments and most lines of the preprocessor are left alone. Mutants are found in the text, without a parser
-of C: one that does not compile is none, and one that leaves the object code as it was is equivalent.
+A mutant is a small change, like a mistake of a programmer: a comparison inverted, a number increased or decreased
+by one, a statement removed, a condition negated or replaced by true or false, && and || exchanged, + and -
+exchanged, a name replaced by another of its kind, a letter of a string changed, a row of a table or a system call
+of the filter removed, a system call added. Comments and most preprocessor lines are left unchanged. Mutants are
+found in the text, without parsing C: a mutant that does not compile is dropped, and one with the same object code
+is equivalent.
 
-A room is a header and a source of one name in src/, or ws-echo.c. Each mutant is compiled with all other rooms as
-they are, and meets, until one of them fails, first the tests that concern its room (NOTICED_BY),
-then all others that `make check` runs and that depend on what the program does; as root also those of `make
-check-system` that are about the program alone. A test that fails, or takes longer than LIMIT, has noticed the
-mutant. What cannot be noticed stands in mutants.txt with its reason.
+A room is the header and the source of one name in src/, or ws-echo.c. Each mutant is compiled with all other rooms
+unchanged. Tests run until one fails: first those of its room (NOTICED_BY), then all others of `make check` that
+depend on the program's behaviour; as root also those of `make check-system` that need no booted system. A test that
+fails, or takes longer than LIMIT, has noticed the mutant. mutants.txt lists mutants that no test can notice, each
+with the reason.
 
-The identity of a mutant is made of the text that it changes, so it outlives changes elsewhere in its room.
-Results are kept in build/mutants/results.jsonl: what has been run is not run again, unless --again or
---fresh say so. The sample depends on --seed alone. Each of --jobs works on a copy of the tree, below build/ too.
+The id of a mutant is a hash of the changed text and its room, so changes elsewhere in the room do not affect it.
+Results are stored in build/mutants/results.jsonl. A mutant with a result is not run again, except with --again or
+--fresh. The sample depends on --seed alone. Each of --jobs works on its own copy of the tree below build/.
 
-The exit status is 1 if less than 97 % of the mutants that are not equivalent were noticed. With --changed, if REV
-is unknown, as in a shallow clone, or nothing of the program has changed since, the sample is spread over all rooms.
+The exit status is 1 if fewer than 97 % of the mutants that are not equivalent were noticed. If REV of --changed is
+unknown, as in a shallow clone, or the program has not changed since, the sample is spread over all rooms.
 """
 
 import argparse
@@ -59,12 +61,12 @@ HERE = pathlib.Path(__file__).resolve().parent
 PLACE = TOP / "build/mutants"
 RESULTS = PLACE / "results.jsonl"
 EQUIVALENT = HERE / "mutants.txt"
-LIMIT = 20  # seconds until a test gives up waiting, in place of wire.LIMIT
+LIMIT = 20  # seconds until a test gives up waiting; replaces wire.LIMIT
 STAGE_LIMIT = 600  # seconds for all tests of one stage
 WANTED = 0.97
 
-# The tests that notice most in a room, the quick ones first. "unit" is unit.c alone, but for what takes long in it,
-# "whole-unit" all of it. Those of system/ need root, and are left out without.
+# The tests that notice most mutants of a room, quick ones first. "unit" is unit.c without its slow tests,
+# "whole-unit" all of unit.c. Tests of system/ need root and are otherwise left out.
 NOTICED_BY = {
     "address": "unit record",
     "answer": "unit handshake page_served head proxy_protocol texts",
@@ -91,12 +93,12 @@ NOTICED_BY = {
     "utf8": "whole-unit frames",
     "ws-echo": "handshake head record texts proxy_protocol closing system/channels options system/users privileges faults",
 }
-# What fails here hardly fails because the machine is busy.
+# Tests that hardly ever fail because the machine is busy.
 STEADY = tuple(f"tests/test_{name}.py" for name in ("texts", "head", "handshake", "frames", "options", "page_served",
                                                    "proxy_protocol"))
 SLOW_UNITS = ("utf8_", "payload_", "masked_", "text_payload", "the_masking", "every_byte_of_a_masking")
 
-# What `make check` runs besides, where it depends on what the program does, and what does as root beside it.
+# The other tests of `make check` that depend on the program's behaviour, and those that need root only.
 OTHERS = ("handshake texts system/channels recordings page_served readme clients frames conformance proxy_protocol cuts options "
           "head completion manual record privileges system/users compression closing faults fault_classes system/fault_logs "
           "compression_clients oracles head_oracles system_calls utf8 clock gaps unit").split()
@@ -104,7 +106,7 @@ OTHERS = ("handshake texts system/channels recordings page_served readme clients
 UNITS = ["ws-echo.socket", "ws-echo@.service", *(f"packaging/ws-echo{name}" for name in (
     "-sandbox.service", "-crowd.service", ".xinetd", ".sysusers"))]
 
-# Where a real systemd or launcher may notice what the others do not.
+# Rooms in which a real systemd or launcher may notice mutants that the other tests do not.
 SYSTEM = {"log", "start", "sandbox", "ws-echo", "outcome", "connection"}
 
 
@@ -120,7 +122,7 @@ TOKEN = re.compile(r"""
   | (?P<sign>\.\.\.|<<=|>>=|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|\S)
 """, re.VERBOSE | re.DOTALL | re.MULTILINE)
 
-# A definition of these is a table or an expression of the program, and mutated like it.
+# The replacement text of a #define is mutated like the rest of the program.
 DEFINITION = re.compile(r"[ \t]*#[ \t]*define[ \t]+\w+(?:\([^)]*\))?")
 
 
@@ -133,7 +135,7 @@ class Token:
 
 
 def tokens_of(source, begin=0, end=None):
-    """All tokens but comments; of a line of the preprocessor only what a #define puts in place of a name."""
+    """All tokens except comments; of preprocessor lines, only the replacement text of #define."""
     found = []
     for match in TOKEN.finditer(source, begin, len(source) if end is None else end):
         if match.lastgroup == "line":
@@ -154,7 +156,7 @@ ARITHMETIC = {"+": "-", "-": "+", "*": "/", "/": "*", "%": "/", "<<": ">>", ">>"
               "+=": "-=", "-=": "+=", "|=": "&=", "&=": "|=", "^=": "|=", "*=": "/=", "++": "--", "--": "++",
               "/=": "*=", "<<=": ">>=", ">>=": "<<="}
 
-# Names of one kind: each is swapped for the next one.
+# Names of one kind: each is replaced by the next one.
 KINDS = [line.split() for line in """
     true false
     GOING_AWAY PROTOCOL_ERROR NO_STATUS ABNORMAL INVALID_PAYLOAD TOO_BIG INTERNAL_ERROR
@@ -202,11 +204,11 @@ KINDS = [line.split() for line in """
 """.splitlines() if line]
 NEXT = {name: kind[(i + 1) % len(kind)] for kind in KINDS for i, name in enumerate(kind)}
 
-# What an escaped program would like to call.
+# System calls that an exploited process would want, added to the filter.
 ADDED_CALLS = ["execve", "openat", "connect", "kill", "ptrace", "clone", "socket", "mprotect", "sendmsg", "dup",
                "ioctl", "prctl", "recvfrom", "accept4", "setuid"]
 
-# A statement that begins with these is a declaration, without which little compiles.
+# A statement that begins with one of these is a declaration; without it, the room hardly ever compiles.
 DECLARING = set("""const static struct enum union unsigned bool char int size_t ssize_t socklen_t uint8_t uint16_t uint32_t
     uint64_t int64_t va_list typedef sigset_t vector""".split())
 
@@ -215,7 +217,7 @@ OPEN, SHUT = {"(": ")", "{": "}", "[": "]"}, {")", "}", "]"}
 
 @dataclasses.dataclass
 class Mutant:
-    """A change of [start:end] in the text of a file; `old` and `new` are what is shown of it."""
+    """A change of [start:end] in the text of a file, from `old` to `new`."""
     operator: str
     start: int
     end: int
@@ -229,7 +231,7 @@ class Mutant:
 
 
 def counterparts(tokens):
-    """The index of the closing bracket for each opening one, and the other way round."""
+    """The index of the closing bracket for each opening bracket, and vice versa."""
     stack, found = [], {}
     for i, token in enumerate(tokens):
         if token.kind == "sign" and token.text in OPEN:
@@ -241,7 +243,7 @@ def counterparts(tokens):
 
 
 def changed_string(text):
-    """The string with its middle letter or digit changed, but none that belongs to an escape or a conversion."""
+    """The string with its middle letter or digit changed, skipping those of escape sequences and printf conversions."""
     inner = re.sub(r"\\(x[0-9A-Fa-f]+|.)|%[-+ 0-9.*]*(l|z|h)*[a-zA-Z%]", lambda match: "\0" * len(match.group()), text)
     places = [match.start() for match in re.finditer(r"[A-Za-z0-9]", inner)]
     if not places:
@@ -253,7 +255,7 @@ def changed_string(text):
 
 
 def neighbours(number):
-    """A number one more and one less."""
+    """The number plus one and minus one."""
     match = re.match(r"(0x)?([0-9A-Fa-f]+?)([uUlL]*)$", number)
     value, suffix = int(match.group(2), 16 if match.group(1) else 10), match.group(3)
     return [(hex(other) if match.group(1) else str(other)) + suffix for other in (value + 1, value - 1) if other >= 0]
@@ -275,7 +277,7 @@ def end_of_operand(tokens, pair, i, step):
 
 
 def of_tokens(tokens, pair):
-    """Mutants of one token, or of what is beside it."""
+    """Mutants of single tokens, and of the operands next to them."""
     for i, token in enumerate(tokens):
         before = tokens[i - 1].text if i else ""
         after = tokens[i + 1].text if i + 1 < len(tokens) else ""
@@ -312,7 +314,7 @@ def of_tokens(tokens, pair):
 
 
 def of_statements(tokens, pair):
-    """A statement left out, a condition turned round or settled, a label left out."""
+    """Statements removed, conditions negated or replaced by true or false, labels removed."""
     blocks, controls = set(), {}
     depth = 0
     for i, token in enumerate(tokens):
@@ -367,7 +369,7 @@ def of_statements(tokens, pair):
 
 
 def of_tables(source, tokens, pair):
-    """An element of braces left out, a call of the filter left out or added."""
+    """Elements of braces removed, system calls of the filter removed or added."""
     for i, token in enumerate(tokens):
         if token.text == "{" and token.kind == "sign" and i in pair:
             elements, begin, at = [], i + 1, i + 1
@@ -396,7 +398,7 @@ def of_tables(source, tokens, pair):
 
 
 def changed_setting(line):
-    """What a setting may become by mistake: another number, the opposite, or a word less."""
+    """Mistakes in a setting: another number, the opposite, or a word missing."""
     name, separator, value = re.match(r"([^=]*?)(\s*=\s*)(.*)", line).groups()
     number = re.search(r"\d+", value)
     if number:
@@ -409,7 +411,7 @@ def changed_setting(line):
 
 
 def mutants_of_units():
-    """Settings left out or changed, in all that is shipped for a launcher."""
+    """Settings removed or changed, in the units and the xinetd entry."""
     found = []
     for name in UNITS:
         text = (TOP / name).read_text("utf-8")
@@ -424,7 +426,7 @@ def mutants_of_units():
 
 
 def mutants_of(path, seen):
-    """Those of a file; `seen` counts the same changes of the same line."""
+    """The mutants of a file; `seen` counts equal changes of equal lines."""
     source = path.read_text("utf-8")
     tokens = tokens_of(source)
     pair = counterparts(tokens)
@@ -443,7 +445,7 @@ def mutants_of(path, seen):
         key = "|".join([mutant.room, mutant.operator, mutant.context, mutant.old, mutant.new])
         seen[key] += 1
         mutant.id = hashlib.sha1(f"{key}|{seen[key]}".encode()).hexdigest()[:8]
-        # The lines stay where they are.
+        # Keep the line numbers of the rest of the file.
         mutant.new += "\n" * (mutant.old.count("\n") - mutant.new.count("\n"))
         if "\\\n" in mutant.old:
             mutant.new = mutant.new.rstrip("\n") + " \\\n" * mutant.old.count("\n")
@@ -452,7 +454,7 @@ def mutants_of(path, seen):
 
 
 def spread(mutants, number, seed):
-    """About so many of them, of each room its share and at least a few; more are these and others."""
+    """A sample of about `number` mutants: from each room its share and at least a few. A larger sample includes it."""
     def rank(mutant):
         return hashlib.sha1(f"{seed}{mutant.id}".encode()).digest()
 
@@ -468,7 +470,7 @@ def spread(mutants, number, seed):
 
 
 def lines_changed(revision):
-    """The lines of the program that differ from a revision, as (file, number); None if that is unknown."""
+    """The lines of the program that differ from a revision, as (file, number); None if the revision is unknown."""
     result = subprocess.run(["git", "diff", "-U0", "--no-prefix", revision, "--", "ws-echo.c", "src"], cwd=TOP,
                             capture_output=True, text=True, check=False)
     if result.returncode:
@@ -486,7 +488,7 @@ def lines_changed(revision):
 # ---- Running ----------------------------------------------------------------------------------------------
 
 class Tree:
-    """A copy of the files that git knows, in which one mutant at a time is compiled and tested."""
+    """A copy of the files under version control, in which one mutant at a time is compiled and tested."""
 
     def __init__(self, number):
         self.path = PLACE / f"tree-{number}"
@@ -507,16 +509,16 @@ class Tree:
         self.dumpable = {program: self.command(f"build/dumpable/{program}") for program in self.commands}
         self.objects = {program: self.compiled(program) for program in self.commands}
         self.optimised = {}
-        self.original = ""  # text of the file that is mutated
+        self.original = ""  # text of the mutated file without the mutant
 
     def command(self, program):
-        """The command by which the Makefile makes a program, without optimisation that takes time."""
+        """The command with which the Makefile compiles a program, without slow optimisations."""
         made = re.sub(r"\\\n\s*", "", self.run(["make", "-nB", program, "CFLAGS=-O0"])[1])
         line = next(line for line in made.splitlines() if f" -o {program} " in line)
         return [word for word in shlex.split(line) if not word.startswith(("-W", "-D_FORTIFY")) or word.startswith("-Wl")]
 
     def run(self, command, limit=STAGE_LIMIT, **environment):
-        """Run a command in the tree: (exit status, what it says); None for the status if it takes too long."""
+        """Runs a command in the tree: (exit status, output); the status is None if it takes too long."""
         with subprocess.Popen(command, cwd=self.path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, start_new_session=True,
                               env={**os.environ, **environment}) as process:
@@ -533,12 +535,12 @@ class Tree:
 
     @staticmethod
     def end(process):
-        """A mutant that spins would go on after the test that has given it up."""
+        """Kills the test with its children: a mutant in an endless loop would outlive its test."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 
     def compiled(self, program, *more):
-        """The object code of a program; None if it does not compile."""
+        """Compiles a program and returns its object code; None if it does not compile."""
         command = self.commands[program]
         output = self.path / "build/mutant.o"
         words = command[: command.index("-o")] + list(more) + ["-g0", "-c", "-o", str(output), UNIT]
@@ -546,11 +548,11 @@ class Tree:
         return output.read_bytes() if self.run(words)[0] == 0 else None
 
     def linked(self, program):
-        """Link the object that was compiled last."""
+        """Links the object that was compiled last."""
         return self.run(["build/mutant.o" if word == UNIT else word for word in self.commands[program]])[0] == 0
 
     def unit(self, whole):
-        """Compile unit.c with the mutant and run it; the first test that fails, or None."""
+        """Compiles unit.c with the mutant and runs it; returns the first test that fails, or None."""
         command = self.commands["ws-echo"]
         words = command[: command.index("-o")] + ["-O1"] * whole + ["-o", "build/unit", "tests/unit.c", "-lnettle", "-lz"]
         if self.run(words)[0] != 0:
@@ -561,9 +563,9 @@ class Tree:
         return None if status == 0 else f"unit.c: {failed.group(1) if failed else f'status {status}'}"
 
     def pytest(self, files, program, *more):
-        """Run test files; the first test that fails, also when it is run again, or None.
+        """Runs test files; returns the first test that fails twice, or None.
 
-        On a busy machine a test may fail because something has taken too long.
+        A failing test is run again, because on a busy machine it may fail by taking too long.
         """
         names = [self.file_of(name) for name in files if os.geteuid() == 0 or not name.startswith("system/")]
         command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-rfE", "-p", "no:cacheprovider"]
@@ -584,19 +586,19 @@ class Tree:
 
     @staticmethod
     def file_of(name):
-        """tests/system/test_users.py for system/users; what is a path already stays."""
+        """Turns system/users into tests/system/test_users.py; a path is returned unchanged."""
         path = pathlib.Path("tests", name)
         return name if path.suffix else str(path.with_name(f"test_{path.name}.py"))
 
     def noticed(self, mutant, program, system, only_first):
-        """The test that notices the mutant which is compiled, or None; True if it is equivalent."""
+        """The test that notices the compiled mutant, or None; True if the mutant is equivalent."""
         first = NOTICED_BY[mutant.room].split()
         for is_unit, names in itertools.groupby(first, lambda name: name.endswith("unit")):
             failed = (self.unit(next(names) == "whole-unit") if is_unit else
                       self.pytest(names, program, "-p", "no:xdist"))
             if failed:
                 return failed
-        # Compiled as the tests compile it, so that one whose optimised code is the same costs no more.
+        # If the optimised code is the same too, the mutant is equivalent, and no test need run.
         if program not in self.optimised:
             self.optimised[program] = self.reference(mutant, program)
         if self.compiled(program, "-O2") == self.optimised[program]:
@@ -614,7 +616,7 @@ class Tree:
         return failed
 
     def reference(self, mutant, program):
-        """The optimised object code of what is not mutated."""
+        """The optimised object code of the program without the mutant."""
         path = self.path / mutant.file
         mutated = path.read_text("utf-8")
         path.write_text(self.original, "utf-8")
@@ -623,7 +625,7 @@ class Tree:
         return reference
 
     def judge(self, mutant, system, only_first):
-        """(result, by what)"""
+        """Tests a mutant; returns (result, the test that noticed it)."""
         path = self.path / mutant.file
         self.original = path.read_text("utf-8")
         path.write_text(self.original[: mutant.start] + mutant.new + self.original[mutant.end :], "utf-8")
@@ -660,7 +662,7 @@ class Tree:
 
 
 def known_equivalents():
-    """Identities in mutants.txt: the first word of each line that does not begin with white space or #."""
+    """The ids in mutants.txt: the first word of each line that does not begin with white space or #."""
     if not EQUIVALENT.exists():
         return set()
     return set(re.findall(r"^([0-9a-f]{8})\b", EQUIVALENT.read_text("utf-8"), re.MULTILINE))
@@ -674,7 +676,7 @@ def results_so_far():
 
 
 def run_all(mutants, jobs, seconds, **how):
-    """Run them until the time is over, and keep each result."""
+    """Runs mutants until the time is over, and stores each result."""
     PLACE.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + seconds if seconds else None
     trees, lock = queue.Queue(), threading.Lock()
@@ -708,7 +710,7 @@ def shown(mutant):
 
 
 def report(mutants):
-    """Print the figures by room and the survivors; returns whether enough was noticed."""
+    """Prints the figures for each room, and the survivors; returns whether enough mutants were noticed."""
     results, equivalents = results_so_far(), known_equivalents()
     table, survivors = collections.defaultdict(collections.Counter), []
     for mutant in mutants:

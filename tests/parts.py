@@ -1,4 +1,4 @@
-"""What a test needs besides the program: commands, modules and files of other packages."""
+"""Looks for commands, modules and files of other packages that a test needs."""
 
 import importlib.util
 import os
@@ -8,10 +8,10 @@ import pytest
 
 
 def require(command, package):
-    """The full path of `command`, which the Debian `package` brings.
+    """The full path of `command`, which is part of the Debian `package`.
 
-    Where it is missing, the test is skipped and says which package to install. With CI=true it fails, so
-    that nothing goes untested unnoticed.
+    If it is missing, the test is skipped, and the reason names the package to install. With CI=true the test fails
+    instead, so that no test is skipped unnoticed.
     """
     path = shutil.which(command)
     if not path:
@@ -32,18 +32,18 @@ def require_file(path, package):
 
 
 def require_root():
-    """The same for privileges, which namespaces of their own need."""
+    """The same for root, which tests need to create namespaces."""
     if os.geteuid() != 0:
         refuse("namespaces of its own need root")
 
 
 def missing(what, package):
-    """Skips, or fails on CI, because `what` is not there."""
+    """Skips the test, or fails with CI=true, because `what` is missing."""
     refuse(f"{what} is missing: install the package {package}")
 
 
 def refuse(reason):
-    """Skips, or fails on CI."""
+    """Skips the test, or fails with CI=true."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason, allow_module_level=True)

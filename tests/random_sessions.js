@@ -1,6 +1,6 @@
-// Random conversations of node's ws with a server: `node random_sessions.js URL SEED COUNT [--deflate]`, where it has that
-// option, prints how many sessions went well, all if they did; what went wrong is on standard error, with the seed of that
-// session, and the exit status is 1.
+// Random sessions of node's ws with a server: `node random_sessions.js URL SEED COUNT [--deflate]`, with --deflate if
+// the server has it. Prints how many sessions were right. For each wrong one, prints the reason and its seed to
+// standard error; the exit status is then 1.
 'use strict';
 
 const WebSocket = require('ws');
@@ -9,7 +9,7 @@ const [url, seed, count, deflate] = [process.argv[2], Number(process.argv[3]), N
 const words = 'the message that is being gathered, and “the one” that was sent before it: ä, €, 😀'.split(' ');
 const prefix = Buffer.from('server: ');
 
-// Numbers that look random and are the same for the same seed: mulberry32.
+// Pseudo-random numbers, the same for the same seed: mulberry32.
 let state;
 const below = limit => {
   state = (state + 0x6d2b79f5) | 0;

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""The table of rules.txt with the cases that the tests have for each rule: tests/rules.py [-v].
+"""Prints the rules of rules.txt, each with the number of test cases for it: tests/rules.py [-v].
 
-With -v each case is named. What does not fit is on standard error, and the exit status is 1: a rule without a test, a test
-that does not exist, one of the tests of the protocol that no rule names, or too few cases.
+-v also prints the cases. Prints errors to standard error and exits with 1 if a rule has no test, if a test does not
+exist, if no rule names a test of the files in COMPLETE, or if there are too few cases.
 """
 
 import ast
@@ -17,13 +17,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 LEAST = 300
 SECTION = re.compile(r"RFC [0-9]+ section [0-9.]*[0-9]|PROXY protocol section [0-9.]*[0-9]|ws-echo\(8\) [A-Z ]+")
 
-# Every test in these is of a rule.
+# The files of which each test must belong to a rule.
 COMPLETE = {"closing", "compression", "compression_clients", "conformance", "cuts", "frames", "gaps", "handshake", "head",
             "head_oracles", "oracles", "proxy_protocol", "utf8"}
 
 
 def rules():
-    """Rows of rules.txt: (section, sentence, [test as it is written there])."""
+    """The rules of rules.txt: (section, sentence, [lines that name tests])."""
     found, section = [], None
     for line in (HERE / "rules.txt").read_text(encoding="utf-8").splitlines():
         if line.startswith("== "):
@@ -36,7 +36,8 @@ def rules():
 
 
 def collected():
-    """The cases that pytest finds in this folder, and the tests that need a system, which it may not, as FILE: TEST."""
+    """The test cases as FILE: TEST: those that pytest collects in this folder, and the tests in system/, read from the
+    source because pytest may be unable to collect them here."""
     import pytest
 
     class Collector:
@@ -58,7 +59,7 @@ def collected():
 
 
 def matching(test, names):
-    """The names that a line of rules.txt stands for."""
+    """The names that a line of rules.txt matches."""
     pattern = "".join({"*": ".*", "?": "."}.get(part, re.escape(part)) for part in re.split(r"([*?])", test))
     return list(filter(re.compile(pattern + ("" if "[" in test else r"(\[.*\])?")).fullmatch, names))
 

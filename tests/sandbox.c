@@ -1,6 +1,6 @@
 /*
- * Enters the sandbox of the program, which is included, for the log channel named as argument, and then tries
- * system calls.  Prints a line for each: its name, and "forbidden" or "allowed".
+ * Includes the program, enters its sandbox for the log channel named by the argument, and tries system
+ * calls.  Prints a line for each: its name, and "forbidden" or "allowed".
  */
 #define main ws_echo_main
 #include "../build/ws-echo.c"

@@ -1,7 +1,7 @@
-"""Random sessions of a client: what it sends, and what has to come back. The same for the same seed.
+"""Random sessions of a client: what it sends, and what it must receive. The same seed gives the same session.
 
-SEED=N begins with that one, SESSIONS=N makes so many of them in each test: a failure names the seed to go back to
-with SESSIONS=1, and SESSIONS=100000 is for a night.
+SEED=N is the first seed, SESSIONS=N the number of sessions in each test. A failure names its seed: repeat it with
+SEED=N SESSIONS=1. SESSIONS=100000 takes a night.
 """
 
 import os
@@ -16,17 +16,16 @@ SEED, SESSIONS = int(os.environ.get("SEED", "0")), int(os.environ.get("SESSIONS"
 
 WORDS = "the message that is being gathered, and “the one” that was sent before it: ä, €, 😀".split()
 LENGTHS = [0, 1, 20, 117, 118, 125, 126, 300, 3000, 30_000]
-UNHURRIED = ("--handshake-timeout=1000", "--timeout=0", "--ping-interval=0")  # however long a busy machine takes
+UNHURRIED = ("--handshake-timeout=1000", "--timeout=0", "--ping-interval=0")  # no timer may expire on a busy machine
 PREFIXES = {"server: ": (), "": ("--prefix=",), "ä%": ("--prefix=%C3%A4%25",)}
 
-# What ends a session with our Close, without an answer before it, by the end that the record names.  Compression makes
-# RSV1 legal.
+# Frames that the program answers with its own Close only, by end_id.  RSV1 is left out: compression makes it legal.
 VIOLATIONS = [(end, row) for end, rows in REFUSED.items() if end != "rsv-set"
               for row in rows.values() if not isinstance(row, Row) and len(row) < 200]
 
 
 class Fragment(NamedTuple):
-    """A part of a message: a string of a text, or bytes."""
+    """A part of a message: a string if it is text, or bytes."""
 
     part: object
     first: bool
@@ -52,13 +51,13 @@ class Wrong(NamedTuple):
 
 
 def seeds(block, usual):
-    """The seeds of one of several tests that share the work; as many in each as is usual."""
+    """The seeds of one of several tests that share the work: `usual` seeds each, unless SESSIONS is set."""
     count = SESSIONS or usual
     return range(SEED + block * count, SEED + (block + 1) * count)
 
 
 def message(chosen, before):
-    """A random one, a string or bytes; some are like one that was sent before."""
+    """A random message, a string or bytes; some are similar to a message that was sent before."""
     size, kind = chosen.choice(LENGTHS), chosen.randrange(5)
     if kind == 0 and before:
         return chosen.choice(before) * chosen.randrange(1, 3)
@@ -69,9 +68,9 @@ def message(chosen, before):
 
 
 class Session:
-    """`steps` are what the client sends, `expected` is what it receives: (opcode, text or bytes), at last
-    (wire.CLOSE, (code, reason)) if there is a Close; `end` is the record's name for it. `parameters` are those of an
-    offer of permessage-deflate, or None; `options` are the program's."""
+    """`steps` are what the client sends. `expected` is what it must receive: (opcode, text or bytes), and last
+    (wire.CLOSE, (code, reason)) if there is a Close. `end` is the end_id of the record. `parameters` are those of an
+    offer of permessage-deflate, or None. `options` are those of the program."""
 
     def __init__(self, seed):
         self.seed = seed
@@ -95,21 +94,21 @@ class Session:
             self.steps += self.fragments(content, compress)
             for _ in range(chosen.choice([0, 0, 1, 3])):
                 kind, payload = chosen.choice([Ping, Ping, Pong]), chosen.randbytes(chosen.choice([0, 1, 4, 125]))
-                # Inside of the message, but for the first place.
+                # Between two fragments, or in front of the first.
                 self.steps.insert(chosen.randrange(between, len(self.steps)), kind(payload))
             self.expected += [(wire.PONG, step.payload) for step in self.steps[between:] if isinstance(step, Ping)]
             self.expected.append((TEXT, prefix + content) if isinstance(content, str) else (BINARY, content))
         self.end_it()
 
     def fragments(self, content, compress):
-        """A message as random fragments."""
+        """Splits a message into random fragments."""
         cuts = self.chosen.choice([0, 0, 0, 1, 2, 7])
         edges = [0, *sorted(self.chosen.randrange(len(content) + 1) for _ in range(cuts)), len(content)]
         return [Fragment(content[start:stop], number == 0, number == cuts, compress)
                 for number, (start, stop) in enumerate(zip(edges, edges[1:]))]
 
     def end_it(self):
-        """By a Close of either side, or without one."""
+        """Adds the end: a Close of either side, or the end of the stream without a Close."""
         kind = self.chosen.randrange(4)
         if kind < 2:
             self.end = "closed-by-peer"
@@ -126,12 +125,12 @@ class Session:
             self.end = "end-of-input"
 
     def piece(self, data):
-        """A size for so few or so many pieces."""
+        """A size that cuts the data into 1, 2, 7 or 60 pieces."""
         return len(data) // self.chosen.choice([1, 2, 7, 60]) + 1
 
     def hold(self, client):
-        """Hold the session with a client of one's choice: `request()` and `send(step)` are the bytes that it sends,
-        `feed(bytes)` gives it what came, `received` is what that was. Asserts what has to come, and the record."""
+        """Runs the session with a client implementation. `request()` and `send(step)` return the bytes to send,
+        `feed(bytes)` gives it received bytes, and `received` is what it decoded. Asserts the answer and the record."""
         with wire.Served(*self.options, pair=wire.unix_pair) as served:
             served.peer.send(client.request())
             answer = b""
@@ -158,7 +157,7 @@ class Session:
             raise AssertionError(f"seed {self.seed}: {error!r}") from error
 
     def judge(self, received):
-        """Assert that what an implementation has received is what was expected."""
+        """Asserts that an implementation received what was expected."""
         for number, (one, other) in enumerate(zip(received, self.expected)):
             assert one == other, f"seed {self.seed}, answer {number}: expected {other!r:.200}, received {one!r:.200}"
         assert len(received) == len(self.expected), (

@@ -1,4 +1,4 @@
-"""A command on a terminal of its own, as a person has it."""
+"""Runs a command on a pseudo-terminal of its own."""
 
 import fcntl
 import os
@@ -14,9 +14,9 @@ CTRL_C = b"\x03"
 
 
 class Terminal:
-    """Starts a command as the first of a session on a new pseudo-terminal; `shown` is what stands there so far.
+    """Starts a command as session leader on a new pseudo-terminal; `shown` is its output so far.
 
-    The terminal does not echo what is typed, so that only what the command says is shown.
+    The terminal does not echo what is typed, so `shown` is only the output of the command.
     """
 
     def __init__(self, command, **popen):
@@ -29,7 +29,7 @@ class Terminal:
 
         def take_terminal():
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # which is ignored where tests run in the background
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell that runs the tests in the background ignores it
 
         self.process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
                                         preexec_fn=take_terminal, **popen)
@@ -49,7 +49,7 @@ class Terminal:
             data = data[os.write(self.end, data) :]
 
     def read(self, limit=wire.LIMIT):
-        """More of what is shown; False when nobody has the terminal any more."""
+        """Reads more output; returns False once all processes have closed the terminal."""
         assert select.select([self.end], [], [], limit)[0], f"nothing more is shown after {self.shown!r}"
         try:
             data = os.read(self.end, 65536)
@@ -59,14 +59,14 @@ class Terminal:
         return data != b""
 
     def until(self, mark, count=1, limit=wire.LIMIT):
-        """Wait until `mark` has been shown so many times."""
+        """Waits until the output contains `mark` so many times."""
         deadline = time.monotonic() + limit
         while self.shown.count(mark) < count:
             assert self.read(limit), f"it ended before {mark!r} was shown: {self.shown!r}"
             assert time.monotonic() < deadline, f"{mark!r} is not among {self.shown!r}"
 
     def finish(self):
-        """Wait for the end of the command and of all that it started here; returns its exit status."""
+        """Waits until the command and all that it started on this terminal have ended; returns its exit status."""
         while self.read():
             pass
         return self.process.wait(wire.LIMIT)

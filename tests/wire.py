@@ -1,7 +1,7 @@
-"""What the tests share: the bytes of both directions, and ways to start the program.
+"""Shared by the tests: requests, frames and expected answers as bytes, and ways to start the program.
 
-Client frames are masked, as RFC 6455 section 5.3 wants them; `reply` makes the frames that
-the server is expected to answer with, so that a test compares whole answers, byte for byte.
+`frame` makes client frames, which are masked (RFC 6455 section 5.3), and `reply` the frames that the server has to
+answer with. Tests compare whole answers byte for byte.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 PREFIX = b"server: "
 
 ELF_64 = b"\x7fELF\x02"
-FILTERED = {62, 183, 243}  # of the machines in an ELF header: x86-64, ARM and RISC-V
+FILTERED = {62, 183, 243}  # e_machine in the ELF header: x86-64, ARM64 and RISC-V
 NOTICE = b"this kernel or architecture has no system call filter; running without\n"
 
 
@@ -46,16 +46,16 @@ def source():
 
 
 def compiler_flags(*variables):
-    """The flags that the program is compiled with, where make is given these variables."""
+    """The flags with which make compiles the program if it is given these variables."""
     command = ["make", "-s", "--no-print-directory", "--eval=print-flags: ; @: $(info $(OURS))", "print-flags", *variables]
     made = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=LIMIT, check=True)
     return shlex.split(made.stdout)
 
 
 def filtered():
-    """Whether the program has a filter of system calls, as it must on these machines if they have 64 bits.
+    """Whether the program must install a filter of system calls: 64-bit programs for the machines in FILTERED.
 
-    A program that is started by a script runs in an emulator, which has none.
+    A script instead of a program means that the program runs in an emulator or under valgrind, without a filter.
     """
     with open(PROGRAM, "rb") as program:
         header = program.read(20)
@@ -63,12 +63,12 @@ def filtered():
 
 
 def unfiltered_fields():
-    """What the record says in addition where there is no filter."""
+    """The extra fields of the record if there is no filter."""
     return {} if filtered() else {"sandbox": "partial"}
 
 
 def but_for_the_notice(said):
-    """What --check says but for the line that there is no filter, which has to be there where there is none."""
+    """The output of --check without the line about a missing filter, which must be there if there is no filter."""
     if filtered():
         return said
     rest, count = re.subn(rb"^ws-echo\[\d+\]: " + NOTICE, b"", said, flags=re.M)
@@ -83,7 +83,7 @@ def unmask(payload, key=MASKING_KEY):
 
 
 def frame_header(first, second, length):
-    """The two first bytes (without the length bits) and the length in its shortest form."""
+    """The first two bytes (without the length bits) and the length in its shortest form."""
     if length < 126:
         return bytes([first, second | length])
     if length < 1 << 16:
@@ -92,7 +92,7 @@ def frame_header(first, second, length):
 
 
 def frame(opcode, payload=b"", fin=True, rsv=0, key=MASKING_KEY):
-    """A frame as a client sends it; `rsv` is the three bits' value, 4 for RSV1."""
+    """A frame as a client sends it; `rsv` is the value of the three reserved bits, 4 for RSV1."""
     first = (0x80 if fin else 0) | rsv << 4 | opcode
     return frame_header(first, 0x80, len(payload)) + key + unmask(payload, key)
 
@@ -111,7 +111,7 @@ def close(code=None, reason=b""):
 
 
 def reply(opcode, payload=b"", rsv=0):
-    """The one unfragmented, unmasked frame of an answer."""
+    """An unfragmented, unmasked frame, as the server sends it."""
     return frame_header(0x80 | rsv << 4 | opcode, 0, len(payload)) + payload
 
 
@@ -137,18 +137,18 @@ def frames(data):
 
 
 def close_code(data):
-    """The code of the one Close frame that `data` has to be; None if its body is empty."""
+    """Asserts that `data` is one Close frame and returns its code; None if its body is empty."""
     found = frames(data)
     assert len(found) == 1 and found[0][:2] == (True, CLOSE), f"expected one Close, received {data[:200]!r}"
     body = found[0][2]
     if not body:
         return None
     assert 2 <= len(body) <= 125, data
-    body[2:].decode()  # a reason is UTF-8
+    body[2:].decode()  # fails unless the reason is UTF-8
     return int.from_bytes(body[:2], "big")
 
 
-# Our own Close frames: code and reason, by the end that the record names.
+# The Close frames of the program: code and reason by end_id.
 CLOSES = {
     "stopped": (1001, b"server is stopping"),
     "idle": (1001, b"nothing received in time"),
@@ -173,12 +173,12 @@ CLOSES = {
 
 
 def our_close(end):
-    """The Close frame that ends a connection in this way."""
+    """The Close frame that the program sends for this end_id."""
     return reply(CLOSE, close_body(*CLOSES[end]))
 
 
 def head(*more, path="/socket", method="GET", version="HTTP/1.1", **changed):
-    """A request head that is accepted, with fields changed (`upgrade="x"`), left out
+    """An acceptable request head, with fields changed (`upgrade="x"`), left out
     (`upgrade=None`) or added (`more`, whole lines without CRLF)."""
     fields = {
         "Host": "localhost:8888",
@@ -210,7 +210,7 @@ def switching(accept=ACCEPT, subprotocol=None, extension=None):
 
 
 def same(received, expected, where="answer"):
-    """Assert that two long strings of bytes are equal; shows where they begin to differ."""
+    """Asserts that two long byte strings are equal; on failure, shows the first difference."""
     if received == expected:
         return
     at = len(os.path.commonprefix([received, expected]))
@@ -220,7 +220,7 @@ def same(received, expected, where="answer"):
 
 
 class Answer:
-    """An HTTP answer taken apart: status, fields by their names in lower case, body."""
+    """A parsed HTTP answer: status, fields by their names in lower case, body."""
 
     LINE = re.compile(
         r"HTTP/1\.1 (101 Switching Protocols|200 OK|204 No Content|400 Bad Request|403 Forbidden|404 Not Found|"
@@ -248,7 +248,7 @@ DATE = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} (Jan|Feb|Mar|Apr|May
 
 
 def refused(data, status, method="GET"):
-    """Assert that `data` is one complete refusal, as every refusal has to be; returns it taken apart."""
+    """Asserts that `data` is one complete refusal with the fields that every refusal has; returns it parsed."""
     answer = Answer(data)
     assert answer.status == status, f"expected {status}, received {data!r}"
     assert DATE.fullmatch(answer.fields["date"]), data
@@ -267,7 +267,7 @@ def refused(data, status, method="GET"):
 
 
 def record(log):
-    """The one record among the lines on standard error, as a dict; quoted values keep their escapes."""
+    """The only record among the lines on standard error, as a dict; quoted values keep their escapes."""
     found = [line for line in log.splitlines() if re.match(r"ws-echo\[\d+\]: peer=", line)]
     assert len(found) == 1, f"expected one record, found {len(found)} in {log!r}"
     fields = {}
@@ -283,7 +283,7 @@ def record(log):
 
 
 def become_nobody():
-    """Give up root, where this process has it: for what has to be the same whoever runs the tests."""
+    """Gives up root, if this process has it, so that results do not depend on who runs the tests."""
     with contextlib.suppress(PermissionError):
         os.setgroups([])
         os.setgid(65534)
@@ -291,13 +291,13 @@ def become_nobody():
 
 
 def run(data, *options, env=None, timeout=LIMIT):
-    """Pipe `data` through the program; the result has stdout, stderr and returncode."""
+    """Runs the program with `data` as standard input; the result has stdout, stderr and returncode."""
     return subprocess.run([PROGRAM, *options], input=data, capture_output=True, timeout=timeout,
                           env={**os.environ, **(env or {})}, check=False)
 
 
 def exchange(data, *options):
-    """What the frames in `data` behind an accepted head are answered with; exit 0 is asserted."""
+    """The answer to the frames in `data` after the handshake; asserts that the exit status is 0."""
     result = run(head() + data, *options)
     assert result.returncode == 0, result
     assert result.stdout.startswith(switching()), result
@@ -316,11 +316,11 @@ class Peer:
         self.socket.sendall(data)
 
     def end(self):
-        """Half-close: the program reads an end of file."""
+        """Half-closes the connection: the program reads an end of file."""
         self.socket.shutdown(socket.SHUT_WR)
 
     def reset(self):
-        """Close with a reset instead of an orderly end."""
+        """Closes the connection with a reset."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
@@ -349,21 +349,21 @@ class Peer:
         return b"".join(parts)
 
     def answer_close(self, received=b""):
-        """Receive up to the server's Close, answer it as every client does, and receive up to the end of the stream.
-        Returns all of that behind `received`, with which the first frame may have begun."""
+        """Receives up to the server's Close, answers it as every client does, and receives up to the end of the stream.
+        Returns `received`, which may be the beginning of the first frame, followed by all that was received."""
         received, payload = self._to_close(received)
         if isinstance(self.socket, socket.socket):  # over pipes the program has ended by now
             self.send(frame(CLOSE, payload))
         return received + self.rest()
 
     def end_at_close(self, received=b""):
-        """The same for a peer that is inside a frame, so that it cannot answer: it half-closes instead."""
+        """The same for a peer that has sent part of a frame and so cannot send a Close: it half-closes instead."""
         received, _ = self._to_close(received)
         self.end()
         return received + self.rest()
 
     def _to_close(self, received):
-        """Receive up to the server's Close. Returns what came so far, behind `received`, and the payload of the Close."""
+        """Receives up to the server's Close. Returns `received` with all bytes up to there, and the Close's payload."""
         data, at = bytearray(received + self.buffer), 0
         self.buffer = b""
         while True:
@@ -380,9 +380,9 @@ class Peer:
             data += part
 
     def talk(self, data, end=False, size=1 << 18, until=None):
-        """Send `data`, so many bytes at once, and receive at the same time; half-close behind it with `end`, or when
-        `until` bytes have come as well. Returns everything up to the end of the stream, when all is sent. A reset
-        raises."""
+        """Sends `data` in pieces of `size` bytes, and receives at the same time. With `end`, half-closes after the last
+        byte; with `until`, also waits for that many received bytes. Returns everything received up to the end of the
+        stream, once all is sent. Raises if the connection is reset."""
         data, parts, ended = memoryview(data), [self.buffer], False
         self.buffer = b""
         while data or not ended:
@@ -412,7 +412,7 @@ class Peer:
         return bool(first & 0x80), first & 0x0F, self.receive(length)
 
     def open(self, *more, extension=None, **changed):
-        """Do the handshake."""
+        """Does the handshake."""
         self.send(head(*more, **changed))
         expected = switching(extension=extension)
         received = self.receive(len(expected))
@@ -420,7 +420,7 @@ class Peer:
         return self
 
     def ended(self):
-        """True when the server has closed and said nothing more."""
+        """Waits for the end of the stream; tells whether nothing more came."""
         return self.rest() == b""
 
 
@@ -434,7 +434,7 @@ def tcp_pair():
 
 
 def narrow_pair():
-    """The same, but it holds little that its client has not read yet."""
+    """The same with small buffers: the program can write only a little before its client reads."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
@@ -449,7 +449,7 @@ def unix_pair():
 
 
 class PipeEnd:
-    """Two pipes in the place of a socket, with as much of its interface as Peer and Served use."""
+    """Two pipes with the part of a socket's interface that Peer and Served use."""
 
     def __init__(self, reading, writing):
         self.reading, self.writing = open(reading, "rb", buffering=0), open(writing, "wb", buffering=0)
@@ -485,7 +485,7 @@ class PipeEnd:
 
 
 def pipe_pair():
-    """Two ends that are joined by two pipes, which hold as much as a socket would."""
+    """Two ends that are joined by two pipes, which buffer as much as a socket would."""
     downwards, upwards = os.pipe(), os.pipe()
     for end in (downwards[0], upwards[0]):
         fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, 1 << 20)
@@ -493,7 +493,7 @@ def pipe_pair():
 
 
 def holding(data, pair=tcp_pair):
-    """A pair on which `data` has been sent already: the program finds it when it starts."""
+    """A pair on which `data` is sent before the program starts."""
     def filled():
         client, server = pair()
         if isinstance(client, socket.socket):
@@ -504,15 +504,15 @@ def holding(data, pair=tcp_pair):
 
 
 def queued(descriptor, request):
-    """How many bytes wait in a direction of a socket or pipe: FIONREAD to be read, TIOCOUTQ to be sent."""
+    """How many bytes a socket or pipe has buffered: with FIONREAD bytes to be read, with TIOCOUTQ bytes to be sent."""
     return struct.unpack("i", fcntl.ioctl(descriptor, request, bytes(4)))[0]
 
 
 class Served:
-    """The program on one end of a connection, as an inetd would start it; `peer` is the other.
+    """The program on one end of a connection, as an inetd would start it; `peer` is the other end.
 
-    A `wrapper` is a command that ends by executing its arguments. With `watched` a copy of the
-    program's end stays open here, as a service manager keeps one, and `consumed` may be called.
+    A `wrapper` is a command that finally executes its arguments. With `watched` the test keeps a copy of
+    the program's end open, as a service manager does; `consumed` needs this.
     """
 
     def __init__(self, *options, pair=tcp_pair, env=None, wrapper=(), watched=False, **popen):
@@ -543,7 +543,7 @@ class Served:
         self.process.stderr.close()
 
     def finish(self):
-        """Wait for the exit; returns what was written on standard error."""
+        """Waits until the program exits; returns what it wrote on standard error."""
         log = self.process.communicate(timeout=LIMIT)[1].decode()
         assert self.process.returncode == 0, (self.process.returncode, log)
         return log
@@ -552,13 +552,13 @@ class Served:
         self.process.send_signal(number)
 
     def consumed(self):
-        """Wait until the program has read every byte that was sent: all of them have arrived at its
-        end, and none waits there any more."""
+        """Waits until the program has read every byte that was sent: all have arrived at its end of the
+        connection, and none is buffered there."""
         sent = self.peer.socket
 
         def all_read():
             if isinstance(sent, socket.socket):
-                if sent.family != socket.AF_UNIX:  # TCP tells the sender what has arrived, but not at once
+                if sent.family != socket.AF_UNIX:  # TIOCOUTQ counts what TCP has not acknowledged yet
                     self.watched.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
                 if queued(sent, termios.TIOCOUTQ):
                     return False
@@ -568,10 +568,9 @@ class Served:
 
 
 class Clock:
-    """A second program, which waits so many seconds for a request that never comes.
+    """A second ws-echo process that ends after a handshake timeout of so many seconds.
 
-    A test that asks whether something takes less compares two events on the same machine, and measures
-    no time.
+    A test compares which of two processes ends first on the same machine, so it need not measure time.
     """
 
     def __init__(self, seconds):
@@ -588,14 +587,14 @@ class Clock:
         return self.program.process.poll() is not None
 
     def outlasts(self, process):
-        """Wait until this program or `process` ends; tell whether it was `process`."""
+        """Waits until this program or `process` ends; tells whether `process` ended first."""
         wait_until(lambda: self.over() or process.poll() is not None, "one of two programs ends")
         return not self.over()
 
 
 def in_parts(parts, *options, pair=tcp_pair, **served):
-    """Send each part only when the program has read those before it, so that every cut between
-    them is a cut between two reads; returns the whole answer."""
+    """Sends each part after the program has read those in front of it, so that each part is a read of
+    its own; returns the whole answer."""
     with Served(*options, pair=pair, watched=True, **served) as program:
         for part in parts:
             program.peer.send(part)
@@ -608,8 +607,7 @@ def in_parts(parts, *options, pair=tcp_pair, **served):
 
 
 def wait_until(condition, what, pause=0.01, process=None):
-    """Poll for an event that nothing announces; fails after LIMIT, or once the `process` has ended that could bring it
-    about."""
+    """Polls until a condition is true. Fails after LIMIT seconds, or if the `process` that should make it true ends."""
     deadline = time.monotonic() + LIMIT
     while True:
         ended = process is not None and process.poll() is not None

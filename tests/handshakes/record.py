@@ -1,16 +1,16 @@
 #!/usr/bin/python3
-"""Record what real WebSocket clients send: makes the other files of this directory.
+"""Records the bytes that real WebSocket clients send, and writes the other files of this directory.
 
     tests/handshakes/record.py [CLIENT...]
 
-Each client connects to a small server of this script's own at port 8888 of the loopback addresses,
-sends the same few messages through its ordinary interface, and closes with 1000. What it sent is
-written to CLIENT.txt, together with the answer that RFC 6455 and the manual require. This script works
-the answer out from the request, by code that shares nothing with the program. Without an argument it
-records all clients; every recording has new keys. tutorial.txt is written by hand.
+Each client connects to a small server in this script, at port 8888 of the loopback addresses, sends
+the same few messages through its ordinary interface, and closes with 1000. CLIENT.txt then contains
+what it sent, and the answer that RFC 6455 and the manual require. This script computes the answer from
+the request, by code that shares nothing with the program. Without an argument it records all clients;
+each recording has new keys. tutorial.txt is written by hand.
 
-The clients are Debian's: chromium and chromium-driver, firefox-esr, curl, python3-websockets,
-python3-websocket (which drives the browsers, too), python3-tornado, node-ws.
+The clients are Debian packages: chromium and chromium-driver, firefox-esr, curl, python3-websockets,
+python3-websocket (which also controls the browsers), python3-tornado, node-ws.
 """
 
 import base64
@@ -45,7 +45,7 @@ src/page.html, and the hashes are those of its script and its style."""
 # ---- The server
 
 def requested(reader):
-    """The request head up to its empty line, and its fields by their names in lower case."""
+    """Reads a request head up to its empty line; returns it, and its fields by their names in lower case."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         line = reader.readline()
@@ -64,7 +64,7 @@ def agreed(fields):
 
 
 def echoed(opcode, payload):
-    """The answer to a frame; the clients send no other frames than these."""
+    """The answer to a frame of a kind that the clients send."""
     assert opcode in NAMES, opcode
     if opcode == wire.TEXT:
         return wire.echo(payload)
@@ -74,7 +74,7 @@ def echoed(opcode, payload):
 
 
 def next_frame(reader):
-    """A client's frame, cut into its start, longer length, masking key and masked payload."""
+    """Reads a client's frame; returns its first two bytes, extended length, masking key and masked payload."""
     start = reader.read(2)
     if not start:
         return None
@@ -86,16 +86,16 @@ def next_frame(reader):
 
 
 def serve(connection, speaks):
-    """Answer one client and return the recording: its sections by name, each a list of lines."""
+    """Answers one client and returns the recording: its sections by name, each a list of lines."""
     reader = connection.makefile("rb")
     head, fields = requested(reader)
     if head is None:
-        return None  # a browser opens a connection in reserve
+        return None  # browsers also open spare connections
     if "sec-websocket-key" not in fields:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         return {"request head": head_lines(head), "answer head": head_lines(PAGE), "answer body": ["{page}"]}
     connection.sendall(agreed(fields))
-    if not speaks:  # curl prints what comes until the stream ends, but needs at least one byte
+    if not speaks:  # curl prints the answer until the stream ends, but needs at least one byte
         connection.sendall(wire.reply(wire.CLOSE, wire.close_body(1001)))
         connection.shutdown(socket.SHUT_WR)
     received, sent = [], []
@@ -137,7 +137,7 @@ def head_lines(head):
 
 
 def told(opcode, payload, key=None):
-    """A frame in words."""
+    """Describes a frame in words."""
     words = f"{NAMES[opcode]}, {len(payload)} bytes"
     if key:
         words += f", masking key {key.hex()}"
@@ -151,7 +151,7 @@ def told(opcode, payload, key=None):
 
 
 def hexadecimal(start, *header, payload):
-    """The bytes of a frame by its parts, the payload in lines of its own where it is long."""
+    """The bytes of a frame in hexadecimal, part by part; a long payload gets lines of its own."""
     line = " ".join([start.hex(" "), *(part.hex() for part in header if part)])
     if len(payload) <= 32:
         return [f"{line} {payload.hex()}".rstrip()]
@@ -250,7 +250,7 @@ CLIENTS = {  # name: Debian's package, what runs the code, the code
 
 
 class EmptyPage(http.server.BaseHTTPRequestHandler):
-    """An empty page, in whose console the browsers run the code."""
+    """Serves an empty page, in whose console the browsers run the code."""
 
     def do_GET(self):
         self.send_response(200)
@@ -276,7 +276,7 @@ def run_command(command, code):
 
 
 def ready(listeners):
-    """Those listeners on which a connection waits."""
+    """The listeners on which a connection waits."""
     return select.select(listeners, [], [], 0)[0]
 
 
@@ -290,7 +290,7 @@ def record(name, listeners):
         while not sections:
             wire.wait_until(lambda: client.done() or ready(listeners), f"{name} connects")
             if client.done():
-                client.result()  # raises what went wrong
+                client.result()  # raises the client's exception, if any
             with ready(listeners)[0].accept()[0] as connection:
                 connection.settimeout(wire.LIMIT)
                 sections = serve(connection, speaks=package != "curl")
