@@ -1,6 +1,6 @@
-"""The Makefile: what it builds, installs and removes, and `make run`.
+"""Tests of the Makefile: building, installing, removing, and `make run`.
 
-Everything is made in a copy of the tree, since other tests run the programs in the tree itself.
+They run make in a copy of the tree, because other tests use the programs in the tree itself.
 """
 
 import os
@@ -20,9 +20,9 @@ from terminal import CTRL_C, Terminal
 
 pytestmark = pytest.mark.slow("a compiler runs")
 ADDRESSES = pathlib.Path("/proc/net/if_inet6")
-IPV6 = ADDRESSES.exists() and "1".zfill(32) in ADDRESSES.read_text()  # that is ::1
+IPV6 = ADDRESSES.exists() and "1".zfill(32) in ADDRESSES.read_text()  # the address ::1
 
-# What a builder may add, by what it is for.
+# Variables that a builder may set, by purpose.
 BUILDERS = {
     "as-shipped": {},
     "for-debugging": {"CPPFLAGS": "-DDEBUG"},
@@ -36,16 +36,16 @@ BUILDERS = {
     "fortified-by-the-compiler": {"CC": "{} -D_FORTIFY_SOURCE=3"},
     "not-fortified": {"CPPFLAGS": "-U_FORTIFY_SOURCE"},
 }
-# These differ most; tests/long/test_compilers.py builds with all of them.
+# The most different ones; tests/long/test_compilers.py builds with all.
 GCC = ["as-shipped", "for-debugging", "without-flags", "optimised-as-a-whole", "fortified-by-CFLAGS"]
 CLANG = ["as-shipped", "fortified-by-CPPFLAGS"]
 STATIC = ["as-shipped", "for-debugging", "not-optimised"]
-QUICK = BUILDERS["not-optimised"]  # where it is not about what the compiler makes of it
+QUICK = BUILDERS["not-optimised"]  # for tests to which the compiled code does not matter
 
 
 @pytest.fixture
 def tree(tmp_path_factory):
-    """A copy of the tree, in which nothing need be built that is up to date in the tree itself."""
+    """A copy of the tree, with the programs that are already built and up to date."""
     copy = tmp_path_factory.mktemp("tree") / "ws-echo"
     shutil.copytree(wire.TOP, copy, ignore=shutil.ignore_patterns(".*", "build", "tests", "__pycache__"))
     (copy / "build").mkdir()
@@ -57,7 +57,7 @@ def tree(tmp_path_factory):
 
 
 def environment():
-    """Without what a make around this one, or a builder's shell, hands down."""
+    """The environment without variables of an outer make or of a builder's shell."""
     handed_down = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "CC", "CPPFLAGS", "CFLAGS", "LDFLAGS", "PORT", "LISTEN", "ARGS",
                    "TIME", "ONLY"}
     return {name: value for name, value in os.environ.items() if name not in handed_down}
@@ -70,7 +70,7 @@ def make(tree, *arguments, check=True):
         try:
             said = process.communicate(timeout=wire.LIMIT)
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)  # with all that it has started
+            os.killpg(process.pid, signal.SIGKILL)  # with its child processes
             raise
     result = subprocess.CompletedProcess(command, process.returncode, *said)
     assert not check or result.returncode == 0, result
@@ -78,7 +78,7 @@ def make(tree, *arguments, check=True):
 
 
 def built(tree, target, **variables):
-    """Make a program that is not there yet, without a word of complaint; it echoes."""
+    """Builds a program from scratch; asserts that there is no warning and that the program echoes."""
     (tree / target).unlink(missing_ok=True)
     result = make(tree, target, *(f"{name}={value}" for name, value in variables.items()))
     assert result.stderr == "", result.stderr
@@ -89,14 +89,14 @@ def built(tree, target, **variables):
 
 
 def built_by(tree, compiler, builder):
-    """The same, by a compiler that has the name of its package, with what the builder brings."""
+    """The same with a compiler, which has the name of its package, and with the variables of a builder."""
     parts.require(compiler, compiler)
     variables = {"CC": "{}", **builder}
     return built(tree, "ws-echo", **{**variables, "CC": variables["CC"].format(compiler)})
 
 
 def files(folder):
-    """Everything but directories below a folder, as absolute paths without it."""
+    """All files below a folder, as absolute paths without the folder."""
     return {"/" + str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or path.is_file()}
 
 
@@ -122,7 +122,7 @@ def test_the_static_flavour_is_built_without_a_warning(tree, builder):
 
 
 def packagers():
-    """What builders of Debian's packages bring."""
+    """The variables that Debian's package builds set."""
     buildflags = parts.require("dpkg-buildflags", "dpkg-dev")
     said = subprocess.run([buildflags, "--export=cmdline"], capture_output=True, check=True, timeout=wire.LIMIT,
                           env={**environment(), "DEB_BUILD_MAINT_OPTIONS": "hardening=+all"}, text=True).stdout
@@ -136,7 +136,8 @@ def test_it_is_built_without_a_warning_by_the_flags_of_debians_packages(tree):
 
 @pytest.mark.parametrize("target", ["ws-echo", "ws-echo-static"])
 def test_the_optimiser_at_link_time_changes_no_instruction(tree, target):
-    """It loses the unrolled loops, by which a large message takes a third more; builders of packages ask for it."""
+    """Package builds ask for link-time optimisation. It would undo the unrolled loops, and a large message would then
+    take a third more."""
     def code(**variables):
         program = built(tree, target, **variables)
         subprocess.run([parts.require("objcopy", "binutils"), "--output-target=binary", "--only-section=.text", program,
@@ -242,7 +243,7 @@ def test_an_xinetd_entry_that_was_edited_stays(tree, tmp_path):
 
 
 def test_nothing_is_installed_by_the_name_of_standard_input(tree):
-    """It is not there in every chroot."""
+    """/dev/stdin does not exist in every chroot."""
     commands = make(tree, "--dry-run", "install").stdout
     assert "/ws-echo.socket" in commands and "/dev/std" not in commands
 
@@ -270,7 +271,7 @@ def test_zlib_is_linked_in_unless_the_builder_says_otherwise(tree):
 
 
 def committed(tree):
-    """The tree as the only commit of a repository."""
+    """The tree as a repository with a single commit."""
     git = parts.require("git", "git")
     shutil.copy2(wire.TOP / ".gitignore", tree)
     who = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@localhost", "GIT_AUTHOR_DATE": "1000000000 +0000"}
@@ -284,7 +285,7 @@ def committed(tree):
 def test_the_archive_of_the_source_has_what_is_under_version_control_and_always_the_same_bytes(tree, tmp_path):
     committed(tree)
     again = tmp_path / "again"
-    shutil.copytree(tree, again)  # with other times
+    shutil.copytree(tree, again)  # with other modification times
     archives = []
     for copy, umask in [(tree, 0o022), (again, 0o077)]:
         old = os.umask(umask)
@@ -326,12 +327,12 @@ def test_whatever_a_test_needs_is_installed_by_make_deps():
         packages = {package for group in installed.split() for package in groups[group].split()} | {"bash", "dpkg", "make"}
         for file in (wire.TOP / folder).glob("*.py"):
             needed = re.findall(r'\brequire(?:_module|_file)?\([^()]*?,\s*"([a-z0-9+.-]+)"\)', file.read_text())
-            browser = folder == "tests" and file.name == "browsers.py"  # what tests/system has beside it
+            browser = folder == "tests" and file.name == "browsers.py"  # modules that tests/system imports
             assert browser or set(needed) <= packages, f"{file.name}: {set(needed) - packages}"
 
 
 def test_what_is_there_is_not_installed_again(tree):
-    """Nor is anything asked of the network, which this test keeps away."""
+    """Nor does make deps use the network, which this test makes unusable."""
     parts.require("dpkg-query", "dpkg")
     offline = ["unshare", "--map-root-user", "--net"]
     if subprocess.run([*offline, "true"], capture_output=True, check=False).returncode:
@@ -351,7 +352,7 @@ def test_who_is_not_root_and_has_no_sudo_is_told_what_to_install_and_how():
         for command in ["apt-get", "dpkg-query", "grep", "id", "realpath", "sh", "sort"]:
             os.symlink(shutil.which(command, path="/usr/bin:/bin"), f"{folder}/{command}")
         shutil.copy(script, folder)
-        (pathlib.Path(folder) / "status").touch()  # of dpkg, which knows no package then
+        (pathlib.Path(folder) / "status").touch()  # of dpkg: no package is installed
         result = subprocess.run([f"{folder}/install-deps", "build", "static"], capture_output=True, text=True, check=False,
                                 env={"PATH": folder, "DPKG_ADMINDIR": folder}, preexec_fn=wire.become_nobody,
                                 timeout=wire.LIMIT)
@@ -457,8 +458,8 @@ def test_the_static_flavour_needs_no_library(tree):
 
 
 @pytest.mark.parametrize("target", ["ws-echo", "ws-echo-static"])
-def test_the_connection_lies_behind_all_other_data(tree, target):
-    """So its front shares their page: each process has one less of its own."""
+def test_the_connection_is_the_last_object_in_memory(tree, target):
+    """Its first members then share a page with the other variables, which saves each process a page."""
     make(tree, target)
     symbols = subprocess.run([parts.require("nm", "binutils"), "--numeric-sort", tree / target], capture_output=True, text=True,
                              check=True).stdout
@@ -466,7 +467,7 @@ def test_the_connection_lies_behind_all_other_data(tree, target):
 
 
 def free_port():
-    """One that nobody has, and that the kernel gives to nobody who does not ask for it."""
+    """A free port outside the range from which the kernel chooses ports itself."""
     given = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     for port in range(given - 1 - os.getpid() % (given // 2), 1024, -1):
         with socket.socket(socket.AF_INET6 if IPV6 else socket.AF_INET) as probe:
@@ -479,7 +480,7 @@ def free_port():
 
 
 def run(tree, *arguments):
-    """What `make run` says on standard output and error, where it must fail, without make's own last word."""
+    """The lines of a `make run` that fails, on standard output and on standard error, without make's own last line."""
     result = make(tree, "run", *arguments, check=False)
     assert result.returncode != 0, result
     *said, last = result.stderr.splitlines()
@@ -488,7 +489,7 @@ def run(tree, *arguments):
 
 
 def announced(port, address, host):
-    """What `make run` says when it listens."""
+    """The lines that `make run` prints once it listens."""
     return [f"Listening on port {port} of {address}, until Ctrl-C.",
             f'Open http://{host}:{port}/, press F12, and paste new WebSocket("ws://{host}:{port}/socket")'
             " into the console."]
@@ -498,7 +499,7 @@ def test_make_run_serves_the_tutorials_example_over_ipv4_and_ipv6_until_ctrl_c(t
     parts.require("systemd-socket-activate", "systemd")
     port = free_port()
     with Terminal(["make", "run", f"PORT={port}"], cwd=tree, env=environment()) as terminal:
-        # When it says so, it listens already.
+        # When this line appears, it listens.
         terminal.until(b"console.\n")
         assert wire.but_for_the_notice(terminal.shown).decode().splitlines() == announced(port, "all addresses", "localhost")
         peers = [wire.Peer(socket.create_connection((address, port))) for address in ["127.0.0.1"] + ["::1"] * IPV6]
@@ -512,7 +513,7 @@ def test_make_run_serves_the_tutorials_example_over_ipv4_and_ipv6_until_ctrl_c(t
         for peer in peers:
             assert wire.close_code(peer.answer_close()) == 1001
             peer.close()
-        # The record of each is still shown, and nothing is called an error.
+        # The record of each connection is still shown, and make reports no error.
         assert terminal.finish() == -signal.SIGINT
         assert b"***" not in terminal.shown, terminal.shown
         records = re.findall(r"^\d\d:\d\d:\d\d ws-echo\[\d+\]: peer=.* close=1001 .*$", terminal.shown.decode(), re.M)
@@ -528,7 +529,7 @@ def test_make_run_serves_the_tutorials_example_over_ipv4_and_ipv6_until_ctrl_c(t
     pytest.param("::1", "[::1]", "127.0.0.1", marks=pytest.mark.skipif(not IPV6, reason="there is no IPv6 here")),
 ])
 def test_make_run_listens_on_the_address_that_is_given_and_says_so(tree, address, host, other):
-    """By the environment, too."""
+    """PORT and LISTEN may also come from the environment."""
     parts.require("systemd-socket-activate", "systemd")
     port = free_port()
     given = {**environment(), "PORT": str(port), "LISTEN": address}
@@ -583,7 +584,7 @@ def test_make_run_judges_the_options_before_it_listens(tree):
 
 
 def test_make_run_says_what_is_wrong_where_both_its_outputs_are_one_pipe(tree):
-    """Where that is the connection's output too, only --check makes ws-echo write to standard error."""
+    """ws-echo then takes standard error for the connection and logs elsewhere, but --check logs there all the same."""
     parts.require("systemd-socket-activate", "systemd")
     result = subprocess.run(["make", "run", f"PORT={free_port()}", "ARGS=--path=socket"], cwd=tree, env=environment(),
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,

@@ -18,7 +18,8 @@ OPTIONS = ["--subprotocol=chat", "--subprotocol=superchat"]
 
 @contextlib.contextmanager
 def listening(program, *options):
-    """The address of a program that a connection starts. What starts it is given the socket, so no port is guessed."""
+    """The address at which systemd-socket-activate starts a program for each connection. It inherits the listening
+    socket, so that no free port need be guessed."""
     activate = require("systemd-socket-activate", "systemd")
     handed_over = 'exec 3<&0 </dev/null; LISTEN_PID=$$ exec "$@"'
     command = ["sh", "-c", handed_over, "sh", activate, "--accept", "--inetd", program, *options]
@@ -70,7 +71,7 @@ def test_python3_websockets_offers_compression_and_lives_without(url):
 
     async def talk():
         async with websockets.connect(url, compression="deflate") as client:
-            connection = getattr(client, "protocol", client)  # it has one from version 14 on
+            connection = getattr(client, "protocol", client)  # the attribute exists since version 14
             assert connection.extensions == []
             await client.send("a" * 1000)
             assert await client.recv() == "server: " + "a" * 1000
@@ -85,7 +86,7 @@ def test_python3_websockets_sees_a_refusal(url):
     async def talk():
         with pytest.raises(websockets.exceptions.InvalidHandshake) as refusal:
             await websockets.connect(url + "/other")
-        answer = getattr(refusal.value, "response", refusal.value)  # it has one from version 14 on
+        answer = getattr(refusal.value, "response", refusal.value)  # the attribute exists since version 14
         assert answer.status_code == 404
 
     asyncio.run(asyncio.wait_for(talk(), wire.LIMIT))
@@ -176,7 +177,7 @@ def test_tornado(url):
 
 def test_ws_of_node(url):
     node = require("node", "nodejs")
-    folder = "/usr/share/nodejs"  # where Debian's packages are, also for a node that is not Debian's
+    folder = "/usr/share/nodejs"  # the folder of Debian's packages; another node does not search it
     require_file(f"{folder}/ws", "node-ws")
     script = pathlib.Path(__file__).with_name("client.js")
     result = subprocess.run([node, script, url, "chat"], capture_output=True, timeout=wire.LIMIT, check=False,

@@ -1,4 +1,4 @@
-"""Deadlines. No test measures time: each waits for what has to come, or shows what must not come first."""
+"""Deadlines. No test measures time: each waits for an event, or compares which of two events comes first."""
 
 import contextlib
 import fcntl
@@ -25,13 +25,13 @@ every_connection = pytest.mark.parametrize("pair", PAIRS)
 
 
 def readable(peer):
-    """Whether anything, an end included, can be read within a moment."""
+    """Whether bytes or the end of the stream can be read within a short time."""
     reading = getattr(peer.socket, "reading", peer.socket)
     return bool(select.select([reading], [], [], 0.02)[0])
 
 
 def let_pass(seconds):
-    """Wait until a timer that is set now has run out: those that were set before for less have run out too."""
+    """Waits until a timer set now expires. Timers set earlier for a shorter time have then expired too."""
     with wire.Clock(seconds) as clock:
         wire.wait_until(clock.over, "the clock is over")
 
@@ -48,7 +48,7 @@ def test_a_head_that_is_not_complete_in_time_is_408(pair):
 
 @every_connection
 def test_the_handshakes_deadline_is_not_moved_by_bytes_that_trickle_in(pair):
-    """If it were, one byte after the other would be taken until the request line is too long: a 414."""
+    """Otherwise the program would read byte after byte until the request line is too long, and answer 414."""
     with wire.Served("--handshake-timeout=0.3", pair=wire.holding(b"GET /socket?" + b"x" * 3500, pair)) as served:
         while not readable(served.peer):
             served.peer.send(b"x")
@@ -76,13 +76,13 @@ def test_the_handshakes_deadline_comes_before_the_end_of_a_timeout_that_is_half_
         served.consumed()
         with wire.Served(SILENT, "--timeout=1.5") as other:
             ends = [served.peer.socket, other.peer.open().socket]
-            assert ends[0] in select.select(ends, [], [], wire.LIMIT)[0]  # both, if this machine has stood still
+            assert ends[0] in select.select(ends, [], [], wire.LIMIT)[0]  # both, if the machine was suspended
             wire.refused(served.peer.rest(), 408)
 
 
 @every_connection
 def test_the_handshakes_deadline_ends_with_the_handshake(pair):
-    """Pings that come once in a while show that time passes: together they take longer than the deadline."""
+    """Pings at intervals show that time passes: altogether longer than the deadline."""
     options = ["--handshake-timeout=0.3", "--ping-interval=0.05"]
     with wire.Served(*options, pair=wire.holding(wire.head(), pair)) as served:
         peer = served.peer
@@ -96,7 +96,7 @@ def test_the_handshakes_deadline_ends_with_the_handshake(pair):
 # Ping after silence.
 
 def last(peer):
-    """The next frame that is no Ping."""
+    """Receives frames up to the first that is not a Ping, and returns it."""
     while (frame := peer.frame())[1] == PING:
         pass
     return frame
@@ -125,7 +125,7 @@ def test_silence_inside_a_message_is_answered_with_a_ping_too(pair):
 @pytest.mark.slow("the timeout passes several times")
 @every_connection
 def test_a_peer_that_answers_pings_is_kept(pair):
-    """For a time in which it would have been given up without its Pongs."""
+    """It answers for longer than the timeout."""
     with wire.Served("--ping-interval=0.1", "--timeout=1", pair=pair) as served:
         peer = served.peer.open()
         for _ in range(15):
@@ -168,7 +168,7 @@ def test_the_timeout_counts_inside_a_message_too(pair):
 
 @every_connection
 def test_a_timeout_of_zero_is_none(pair):
-    """Pings show that time passes; had zero been a timeout, the first wait would have ended it."""
+    """Pings show that time passes. If zero were a timeout, the first wait would end the connection."""
     with wire.Served("--ping-interval=0.02", "--timeout=0", pair=pair) as served:
         peer = served.peer.open()
         for _ in range(20):
@@ -193,7 +193,7 @@ def test_a_peer_that_never_reads_ends_by_the_write_timeout_and_the_record_says_s
 
 @every_narrow_connection
 def test_a_peer_that_sends_and_never_reads_ends_by_the_write_timeout(pair):
-    """Unread messages fill the buffers of both directions, so that this end would stall as well."""
+    """Unread echoes fill the buffers of both directions, so that the client's own writes block as well."""
     with wire.Served(SILENT, "--timeout=0.5", pair=pair) as served:
         peer = served.peer.open()
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
@@ -206,7 +206,7 @@ def test_a_peer_that_sends_and_never_reads_ends_by_the_write_timeout(pair):
 @every_narrow_connection
 @pytest.mark.parametrize("read", [0, 1000, MIB // 16])
 def test_a_peer_that_reads_no_more_is_given_up_within_one_and_a_half_of_the_timeout(pair, read):
-    """One and three quarters, to be on the safe side."""
+    """The test allows one and three quarters, in case the machine is busy."""
     with wire.Served(SILENT, "--timeout=3", pair=pair) as served:
         peer = served.peer.open()
         peer.send(LARGE_FRAME)
@@ -217,7 +217,7 @@ def test_a_peer_that_reads_no_more_is_given_up_within_one_and_a_half_of_the_time
 
 
 def sockets_between(local, remote):
-    """The states of TCP connections between two ports, as /proc/net/tcp has them."""
+    """The states of TCP connections between two ports, from /proc/net/tcp."""
     with open("/proc/net/tcp", encoding="ascii") as table:
         rows = [row.split() for row in table][1:]
     return [state for _, *ends, state in (row[:4] for row in rows)
@@ -241,8 +241,8 @@ def test_nothing_stays_in_the_kernel_for_a_peer_that_was_given_up(stopped):
 
 @pytest.mark.slow("the timeout passes, and passes again")
 def test_a_peer_that_reads_is_not_given_up_because_this_process_was_stopped():
-    """The kernel interrupts the write, which has waited long enough to be looked at, before it takes what there is
-    room for now."""
+    """After SIGCONT, the timer interrupts a write that has waited for longer than the timeout, before the write
+    transfers the bytes for which there is room by now."""
     with wire.Served(SILENT, "--timeout=1", pair=wire.narrow_pair) as served:
         peer = served.peer.open()
         peer.send(LARGE_FRAME)
@@ -263,7 +263,7 @@ def test_a_peer_that_reads_is_not_given_up_because_this_process_was_stopped():
 @pytest.mark.slow("the peer takes longer than the timeout")
 @every_narrow_connection
 def test_a_peer_that_reads_slowly_makes_progress_and_gets_its_echo(pair):
-    """Pauses that are short of the timeout, and in sum beyond it."""
+    """Each pause of the reader is shorter than the timeout, all together are longer."""
     expected = wire.reply(BINARY, LARGE)
     with wire.Served(SILENT, "--timeout=1", pair=pair) as served:
         peer = served.peer.open()
@@ -282,12 +282,12 @@ def test_a_peer_that_reads_slowly_makes_progress_and_gets_its_echo(pair):
 # A process that is stopped for a while.
 
 def state(process):
-    """R, S or T: it runs, waits, or is stopped."""
+    """The state of a process: R (runs), S (sleeps) or T (stopped)."""
     return pathlib.Path("/proc", str(process.pid), "stat").read_text().rpartition(") ")[2][0]
 
 
 def stopped_before_a_ping(served):
-    """Stop the process; whether it has not sent a Ping before that."""
+    """Stops the process; tells whether it had sent no Ping yet."""
     served.stop(signal.SIGSTOP)
     wire.wait_until(lambda: state(served.process) == "T", "it is stopped", process=served.process)
     return not readable(served.peer)
@@ -320,23 +320,24 @@ def test_deadlines_hold_after_a_line_of_the_log(pair):
 
 
 def full_pipe():
-    """Both ends of a pipe that has room for no line of the log, and what is in it."""
+    """Both ends of a pipe that has no room for a line of the log, and its contents."""
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
-    room = b"" if wire.filtered() else b"ws-echo[4194304]: " + wire.NOTICE  # which comes before the connection
+    room = b"" if wire.filtered() else b"ws-echo[4194304]: " + wire.NOTICE  # logged at the start
     os.write(writing, full := bytes(4096 - len(room)))
     return reading, writing, full
 
 
 def at_the_bound_of_the_first_line(how):
-    """A wrapper, by which this happens at the call that sets the timer: for the third time, or later by the notice."""
+    """A wrapper that makes `how` happen at the setitimer call that bounds the write of the first line: the third call,
+    or a later one if the program logs the notice first."""
     return [require("strace", "strace"), "-e", f"inject=setitimer:{how}:when={3 if wire.filtered() else 5}", "-o"]
 
 
 def logged_with_a_signal_in_it(pair, wrapper=()):
-    """Its log, where SIGTERM came while it waited to write the first line, unless the wrapper sends it.
+    """Sends SIGTERM while the program waits to write its first line, unless the wrapper does; returns its log.
 
-    None where this machine has stood still for so long that the line may have been given up.
+    Returns None if the machine was suspended for so long that the program may have given up the line.
     """
     reading, writing, full = full_pipe()
     client, server = pair()
@@ -349,7 +350,7 @@ def logged_with_a_signal_in_it(pair, wrapper=()):
         if not wrapper:
             wire.wait_until(lambda: state(process) == "S", "it waits for the log", process=process)
             process.send_signal(signal.SIGTERM)
-        let_pass(0.1)  # in which what the signal has set off comes too
+        let_pass(0.1)  # time for the effects of the signal
         assert log.read(len(full)) == full
         in_time = not clock.over()
         assert peer.frame()[:2] == (True, CLOSE)
@@ -372,7 +373,7 @@ def test_a_signal_while_a_line_of_the_log_is_written_is_not_lost_and_cuts_no_lin
 
 @pytest.mark.slow("a log has two seconds to take a line, and here it does not")
 def test_a_log_that_blocks_is_not_asked_again_however_late_this_process_goes_on(tmp_path):
-    """It gets the first line and the record."""
+    """The log gets the first line and the record."""
     reading, writing, _ = full_pipe()
     trace = tmp_path / "trace"
     client, server = wire.tcp_pair()
@@ -392,13 +393,13 @@ def test_a_log_that_blocks_is_not_asked_again_however_late_this_process_goes_on(
     assert written == ["2"] * (not wire.filtered()) + ["1", "2", "2"], "the answer leaves before the line"
 
 
-# What is inherited.
+# Inherited signals and timers.
 
 ALARMS = {"default": "signal.SIG_DFL", "ignored": "signal.SIG_IGN"}
 
 
 def inherit_alarm(how, setting="0"):
-    """A command that hands down SIGALRM so, and a timer with this setting."""
+    """A wrapper that lets the program inherit this disposition of SIGALRM, and a timer."""
     blocked = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])"
     treat = blocked if how == "blocked" else f"signal.signal(signal.SIGALRM, {ALARMS[how]})"
     return [sys.executable, "-c", f"import os, signal, sys; {treat}; "
@@ -424,10 +425,10 @@ def test_an_inherited_timer_is_stopped_before_its_signal_counts(how, tmp_path):
     assert after.count("--- SIGALRM") <= (how == "blocked"), after
 
 
-# O_NONBLOCK, which another holder of the connection sets again and again.
+# O_NONBLOCK, which another process that holds the connection sets again and again.
 
 class Disturbed(wire.Served):
-    """The program under strace, on a socket of which another holder may set O_NONBLOCK."""
+    """The program under strace, on a socket whose O_NONBLOCK the test can set."""
 
     def __init__(self, tmp_path, *options, pair):
         self.trace, self.times = tmp_path / "trace", 0
@@ -439,7 +440,7 @@ class Disturbed(wire.Served):
         self.times += 1
 
     def unfinished(self, call=""):
-        """How many calls found that they would have to wait."""
+        """How many calls failed with EAGAIN."""
         return len(re.findall(rf"^{call}.* EAGAIN ", self.trace.read_text(), re.MULTILINE))
 
 
@@ -459,7 +460,7 @@ def test_o_nonblock_that_is_set_again_and_again_neither_ends_a_read_nor_makes_it
 
 @pytest.mark.parametrize("pair", [wire.narrow_pair, wire.unix_pair])
 def test_o_nonblock_that_is_set_again_and_again_neither_ends_a_write_nor_makes_it_spin(pair, tmp_path):
-    """The write is one that waits, and begins anew whenever a quarter of the timeout is over."""
+    """The write blocks, and is interrupted and repeated after each quarter of the timeout."""
     expected = wire.reply(BINARY, LARGE)
     with Disturbed(tmp_path, SILENT, "--timeout=2", pair=pair) as served:
         peer = served.peer.open()
@@ -467,7 +468,7 @@ def test_o_nonblock_that_is_set_again_and_again_neither_ends_a_write_nor_makes_i
         received = b""
         while served.unfinished("write") < 2:
             served.disturb()
-            select.select([], [], [], 0.05)  # in which a write that spins comes back often
+            select.select([], [], [], 0.05)  # in this time, a busy loop would write many times
             received += peer.receive(1000)
             assert served.process.poll() is None, "it has ended"
         received += peer.receive(len(expected) - len(received))
@@ -483,7 +484,7 @@ def test_o_nonblock_that_is_set_again_and_again_neither_ends_a_write_nor_makes_i
 @pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair])
 @pytest.mark.parametrize("data", [wire.head() + wire.close(1000), wire.head(path="/other")], ids=["close", "refusal"])
 def test_the_bound_of_the_wait_for_the_peers_end_is_not_moved_by_bytes_that_trickle_in(pair, data):
-    """Two seconds: of eight, to be on the safe side, not all."""
+    """The bound is two seconds; the test sends bytes for eight, in case the machine is busy."""
     with wire.Served(pair=wire.holding(data, pair)) as served, wire.Clock(8) as clock:
         assert served.peer.rest()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):

@@ -1,4 +1,4 @@
-"""How a connection ends, whoever ends it, and that the last thing said always arrives."""
+"""How connections end, by either side, and that the last bytes of the program always arrive."""
 
 import contextlib
 import random
@@ -24,7 +24,7 @@ CLOSING = wire.reply(CLOSE, wire.close_body(1000))
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_close_is_answered_and_the_end_of_the_stream_follows_at_once(pair):
-    """Also while somebody else, as a service manager does, keeps the connection open."""
+    """Even if another process, such as a service manager, keeps the connection open."""
     with wire.Served(pair=pair, watched=pair is not wire.pipe_pair) as served:
         peer = served.peer.open()
         peer.send(wire.close(1000, b"bye"))
@@ -54,7 +54,7 @@ def test_the_page_is_followed_by_the_end_of_the_stream_at_once(pair):
 @pytest.mark.parametrize("data", [wire.head() + wire.close(1000), b"GET / HTTP/9.9\r\n\r\n",
                                   b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["close", "refusal", "page"])
 def test_on_pipes_the_end_of_the_stream_comes_before_anything_that_may_wait(data, tmp_path):
-    """The log may block, and the peer's end of the stream need not come."""
+    """The log may block, and the peer may never end its stream."""
     trace = tmp_path / "trace"
     wrapper = [require("strace", "strace"), "-o", str(trace)]
     with wire.Served(pair=wire.holding(data, wire.pipe_pair), wrapper=wrapper) as served:
@@ -71,7 +71,7 @@ def test_on_pipes_the_end_of_the_stream_comes_before_anything_that_may_wait(data
 @pytest.mark.usefixtures("dumpable")  # on i386 a shutdown is socketcall(2), whose arguments strace reads from the process
 @pytest.mark.parametrize("pair", SOCKETS)
 def test_where_nothing_is_left_to_be_said_the_end_of_the_stream_comes_before_the_record(pair, tmp_path):
-    """Which may have to wait for the log."""
+    """Writing the record may block."""
     trace = tmp_path / "trace"
     with wire.Served(pair=pair, wrapper=[require("strace", "strace"), "-o", str(trace)]) as served:
         served.peer.open().end()
@@ -86,7 +86,7 @@ def test_where_nothing_is_left_to_be_said_the_end_of_the_stream_comes_before_the
                                   b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"],
                          ids=["close", "error", "refusal", "page"])
 def test_over_pipes_it_ends_with_its_last_word_and_discards_nothing(data):
-    """There nothing can be reset. What is left in the pipe is for whoever reads on."""
+    """A pipe cannot be reset. Unread bytes stay in it for its next reader."""
     request = wire.holding(data + bytes(MIB - len(data)), wire.pipe_pair)
     with wire.Served(pair=request, watched=True) as served:
         assert served.peer.rest()
@@ -104,7 +104,7 @@ def test_the_process_ends_although_the_peer_keeps_the_connection_open():
 
 @pytest.mark.parametrize("pair", PAIRS[:2])
 def test_nothing_more_is_taken_from_the_peer_although_somebody_holds_the_connection(pair):
-    """As a service manager does."""
+    """A service manager does so."""
     with wire.Served(pair=pair, watched=True) as served:
         served.peer.open().send(wire.close(1000))
         assert served.peer.rest() == CLOSING
@@ -112,11 +112,11 @@ def test_nothing_more_is_taken_from_the_peer_although_somebody_holds_the_connect
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             for _ in range(1000):
                 served.peer.send(b"more")
-                select.select([], [], [], 0.001)  # the answer to it takes a moment
+                select.select([], [], [], 0.001)  # the answer takes some time
 
 
 def test_of_two_sockets_that_for_output_is_ended_before_the_wait_for_the_peers_end():
-    """Somebody holds both, as a service manager does."""
+    """Another process holds both, as a service manager does."""
     upwards, downwards = wire.unix_pair(), wire.unix_pair()
     with upwards[1], downwards[1], wire.Served(pair=lambda: (
             wire.PipeEnd(upwards[0].detach(), downwards[0].detach()),
@@ -159,7 +159,7 @@ def test_a_peer_that_half_closes_after_a_message_still_gets_its_echo(pair, lengt
 ])
 @pytest.mark.parametrize("pair", PAIRS)
 def test_an_end_of_the_stream_anywhere_is_an_ordinary_end(pair, data):
-    """And reaches the peer although somebody holds the connection."""
+    """The program's own end of the stream reaches the peer even if another process holds the connection."""
     with wire.Served(pair=pair, watched=pair is not wire.pipe_pair) as served:
         served.peer.send(data)
         served.peer.end()
@@ -185,7 +185,7 @@ def test_a_reset_is_an_ordinary_end(data):
 
 @pytest.mark.parametrize("pair", [wire.narrow_pair, wire.unix_pair])
 def test_a_peer_that_goes_while_a_large_echo_is_written_is_an_ordinary_end(pair):
-    """And the message does not count as echoed."""
+    """The record does not count the message as echoed."""
     with wire.Served(pair=pair) as served:
         peer = served.peer.open()
         peer.send(wire.frame(BINARY, bytes(16 * MIB)))
@@ -212,7 +212,7 @@ def test_a_pipe_that_breaks_while_a_large_echo_is_written_is_an_ordinary_end():
         served.finish()
 
 
-# The last thing said is not destroyed by what the peer was still sending.
+# Bytes that the peer is still sending do not cause a reset, which would destroy the last answer.
 
 @pytest.mark.parametrize("pair", SOCKETS)
 def test_a_refusal_arrives_although_much_more_was_sent_than_read(pair):
@@ -278,7 +278,7 @@ def test_a_signal_is_answered_with_close_1001(pair, number):
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("begun", [8, 10], ids=["frame", "message"])
 def test_a_signal_inside_the_peers_message_is_answered_at_once(pair, begun):
-    """The boundary that counts is one of our own output."""
+    """The program need not finish reading the peer's message; only its own frames must be complete."""
     data = wire.text("half", fin=False)
     with wire.Served(pair=pair, watched=True) as served:
         served.peer.open().send(data[:begun])
@@ -313,16 +313,16 @@ def test_a_signal_while_a_large_echo_is_written_lets_the_frame_be_finished_first
     (wire.narrow_pair, "slowly"), (wire.unix_pair, "slowly"), (wire.pipe_pair, "slowly"),
 ])
 def test_a_signal_leaves_a_peer_two_seconds_to_take_what_is_being_written(pair, reads):
-    """Eight, as the machine may be busy."""
+    """The test allows eight, in case the machine is busy."""
     with wire.Served(pair=pair) as served, wire.Clock(8) as clock:
         peer = served.peer.open()
         peer.send(wire.frame(BINARY, bytes(16 * MIB)))
         peer.receive(4096)
         served.stop()
         while reads == "slowly" and served.process.poll() is None and not clock.over():
-            with contextlib.suppress(ConnectionResetError):  # nothing that it has not taken is kept for it
+            with contextlib.suppress(ConnectionResetError):  # the kernel discards unread output
                 peer.receive(4096)
-            select.select([], [], [], 0.02)  # so slow that all of it would take longer than any test may
+            select.select([], [], [], 0.02)  # so slow that reading everything would take longer than any test may
         assert clock.outlasts(served.process)
         assert "read" in wire.record(served.finish())["end"]
 
@@ -346,7 +346,7 @@ def test_a_signal_that_comes_again_changes_nothing():
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_signal_at_any_moment_is_not_lost_and_cuts_no_frame(pair):
-    """Some messages are on their way when it comes: those answered are answered whole, then comes 1001."""
+    """Messages are on their way when the signal arrives: each is echoed as a whole or not at all; then comes 1001."""
     for count in range(40):
         messages = [bytes([number]) * (number * 37 % 400) for number in range(count)]
         with wire.Served(pair=pair) as served:
@@ -376,7 +376,7 @@ def test_a_signal_during_the_handshake_ends_it_silently(pair, number, data):
 
 @pytest.mark.parametrize("pair", SOCKETS)
 def test_a_signal_while_closing_changes_nothing(pair):
-    """What the peer still sends is read as before, or a reset could destroy our last word."""
+    """The program still reads what the peer sends; otherwise a reset could destroy its Close."""
     more = bytes(8 * MIB)
     with wire.Served(pair=pair) as served:
         peer = served.peer.open()

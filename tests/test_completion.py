@@ -1,4 +1,4 @@
-"""The completion for bash, in an interactive bash with a terminal: the keys that somebody types, and the line they make."""
+"""The completion for bash: types keys into an interactive bash on a terminal, and checks the resulting line."""
 
 import os
 import pty
@@ -11,14 +11,14 @@ import pytest
 import wire
 
 COMPLETION = wire.TOP / "packaging" / "ws-echo.bash-completion"
-ALL = "\x14"  # is bound to the function of readline that inserts every candidate
-SHOW = "\x0f"  # is bound to a command that prints the line
+ALL = "\x14"  # bound to readline's insert-completions
+SHOW = "\x0f"  # bound to a command that prints the line
 CLEAR = "\x15"
 
 
 @pytest.fixture(scope="module")
 def typed():
-    """A function that types keys into an empty line and returns what the line is then."""
+    """A function that types keys into an empty line and returns the resulting line."""
     bash = parts.require("bash", "bash")
     setup = (f"PS1=; PATH={os.path.dirname(wire.PROGRAM)}:$PATH; source {COMPLETION}; "
              f"bind 'set enable-bracketed-paste off'; bind '\"\\C-t\": insert-completions'; "
@@ -44,12 +44,12 @@ def typed():
 
 @pytest.fixture
 def candidates(typed):
-    """All that a line can go on with."""
+    """All completions of a line."""
     return lambda start: typed(start + ALL).removeprefix(start).split()
 
 
 def until(terminal, pattern):
-    """Reads the terminal up to what the pattern matches."""
+    """Reads the terminal until its output matches the pattern."""
     said = ""
     while not (match := re.search(pattern, said)):
         assert select.select([terminal], [], [], wire.LIMIT)[0], said
@@ -58,7 +58,7 @@ def until(terminal, pattern):
 
 
 def help_options():
-    """The long options of --help, with a = behind those that take a value, and their short ones."""
+    """The long options of --help, with a = after those that take a value, and their short options."""
     found = re.findall(r"^ +(?:-(\w), )?(--[a-z-]+=?)", wire.run(b"", "--help").stdout.decode(), re.M)
     assert len(found) > 10
     return found
@@ -71,7 +71,7 @@ def test_every_option_of_help_is_offered_and_no_other(typed, candidates):
 
 @pytest.mark.parametrize("short, long", help_options())
 def test_each_is_completed_so_that_one_can_type_on(typed, short, long):
-    """Behind a = comes the value, behind an option without one a blank."""
+    """After a = the value follows directly, after an option without value a blank."""
     expected = f"ws-echo {long}" + ("" if long.endswith("=") else " ")
     others = [other for _, other in help_options() if other != long and other.startswith(long.rstrip("="))]
     if not others:

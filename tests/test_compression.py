@@ -1,4 +1,4 @@
-"""permessage-deflate, RFC 7692: what is agreed to, and what compressed messages are answered with."""
+"""permessage-deflate (RFC 7692): which offers are accepted, and how compressed messages are answered."""
 
 import random
 import re
@@ -12,20 +12,20 @@ from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 
 MIB = 1 << 20
 DEFLATE = "permessage-deflate"
-TAIL = b"\x00\x00\xff\xff"  # what a message ends with before it is sent: section 7.2.1
+TAIL = b"\x00\x00\xff\xff"  # the end of a compressed message that the sender removes: section 7.2.1
 RSV1 = 4
 
 WORDS = b"the message that is being gathered and the one that was sent before it in the same window ".split()
 
 
 def words(count, seed=7692):
-    """Text that compresses as text does."""
+    """Text that compresses well."""
     chosen = random.Random(seed)
     return b" ".join(chosen.choice(WORDS) for _ in range(count))
 
 
 def noise(size, seed=7692):
-    """Bytes that do not compress."""
+    """Random bytes, which do not compress."""
     return random.Random(seed).randbytes(size)
 
 
@@ -50,12 +50,12 @@ class Deflater:
 
 
 def compressed(payload, opcode=TEXT, fin=True):
-    """The first frame of a compressed message with the payload as it is given."""
+    """The first frame of a compressed message whose payload is compressed already."""
     return wire.frame(opcode, payload, fin=fin, rsv=RSV1)
 
 
 def fragments(opcode, *parts, between=b""):
-    """A compressed message whose payload is sent in parts."""
+    """A compressed message in one fragment for each part."""
     last = len(parts) - 1
     return between.join(wire.frame(CONTINUATION if number else opcode, part, fin=number == last,
                                    rsv=0 if number else RSV1) for number, part in enumerate(parts))
@@ -77,12 +77,12 @@ def frames(data):
 
 
 def lengths(data):
-    """The lengths of a server's frames as they are sent."""
+    """The payload lengths of a server's frames, compressed as they are."""
     return [len(payload) for _, payload in frames(data)]
 
 
 def replies(data, bits=15, takeover=True):
-    """A server's frames as (whether it was compressed, opcode, inflated payload)."""
+    """A server's frames as (whether RSV1 is set, opcode, inflated payload)."""
     found, stream = [], zlib.decompressobj(-bits)
     for first, payload in frames(data):
         if first & 0x40:
@@ -96,7 +96,7 @@ def replies(data, bits=15, takeover=True):
 
 
 def received(data, *options, offer=DEFLATE, agreed=None):
-    """What frames behind a head with this offer are answered with; exit 0 is asserted."""
+    """The answer to frames after a handshake with this offer; asserts exit status 0."""
     result = wire.run(wire.head(f"Sec-WebSocket-Extensions: {offer}") + data, "--deflate", *options)
     assert result.returncode == 0, result
     expected = wire.switching(extension=offer if agreed is None else agreed)
@@ -105,8 +105,8 @@ def received(data, *options, offer=DEFLATE, agreed=None):
 
 
 def echoed(data, expected, *options, bits=15, takeover=True, **more):
-    """Assert what the replies are: messages, or triples as `replies` has them; a message stands for its compressed
-    echo as text."""
+    """Asserts the replies: triples as `replies` returns them, or messages, each of which stands for its compressed
+    text echo."""
     expected = [one if isinstance(one, tuple) else (True, TEXT, wire.PREFIX + one) for one in expected]
     found = replies(received(data, *options, **more), bits, takeover)
     assert [one[:2] for one in found] == [one[:2] for one in expected]
@@ -115,7 +115,7 @@ def echoed(data, expected, *options, bits=15, takeover=True, **more):
 
 
 def refused(data, code, *options, before=(), reason=None, **more):
-    """Assert that after the expected replies comes a Close with this code, and nothing more."""
+    """Asserts that the expected replies are followed by a Close with this code, and nothing more."""
     *found, last = replies(received(data, *options, **more))
     assert found == [(True, TEXT, wire.PREFIX + one) for one in before]
     assert last[1] == CLOSE and int.from_bytes(last[2][:2], "big") == code, last
@@ -123,16 +123,16 @@ def refused(data, code, *options, before=(), reason=None, **more):
 
 
 def served_with_deflate(*options, **more):
-    """The program, to be opened by `opened`."""
+    """The program with --deflate; `opened` does the handshake."""
     return wire.Served("--deflate", *options, **more)
 
 
 def opened(served, offer=DEFLATE):
-    """Its peer, when this offer has been agreed to as it is."""
+    """Does a handshake in which the program accepts this offer unchanged; returns the peer."""
     return served.peer.open(f"Sec-WebSocket-Extensions: {offer}", extension=offer)
 
 
-# What is agreed to; unit.c has every rule of an offer.
+# Accepted offers; unit.c tests every rule of an offer.
 
 @pytest.mark.parametrize("offer, agreed", [
     ("permessage-deflate", "permessage-deflate"),
@@ -188,7 +188,7 @@ def test_a_malformed_list_is_answered_before_the_origin_and_after_the_version():
     wire.refused(wire.run(wire.head(*wrong[1:]), *options).stdout, 403)
 
 
-# What came compressed is answered compressed, what came plain is answered plain.
+# Compressed messages get compressed replies, plain messages plain ones.
 
 def test_a_compressed_message_is_answered_compressed_and_a_plain_one_plain():
     client = Deflater()
@@ -215,14 +215,14 @@ def test_a_message_of_any_length_is_echoed(length, kind):
 
 @pytest.mark.parametrize("message", [words(1000), bytes(5 * MIB)], ids=["words", "zeros"])
 def test_a_reply_is_as_short_as_zlib_makes_it_of_the_whole_message(message):
-    """The prefix and the message go into it in pieces, with no block that ends between them."""
+    """deflate gets prefix and message in pieces, but must not end a block between them."""
     (length,) = lengths(received(Deflater().text(message)))
     assert length <= len(Deflater().payload(wire.PREFIX + message))
 
 
 @pytest.mark.parametrize("payload", [b"\0", b"\2\0", b""], ids=["header", "empty-block", "nothing"])
 def test_an_empty_message_is_answered_with_an_empty_one(payload):
-    """Nothing: as who flushes twice in a row has nothing to send. The reply is the octet of section 7.2.3.6."""
+    """A sender that flushes twice in a row sends an empty payload. The reply is the single byte of section 7.2.3.6."""
     assert received(compressed(payload, BINARY) * 3) == wire.reply(BINARY, b"\0", rsv=RSV1) * 3
     assert received(compressed(payload), "--prefix=") == wire.reply(TEXT, b"\0", rsv=RSV1)
     client = Deflater()
@@ -254,7 +254,7 @@ def test_without_context_takeover_of_the_client_a_message_that_needs_the_one_bef
 
 @pytest.mark.parametrize("bits", range(9, 16))
 def test_the_window_of_replies_is_as_large_as_agreed(bits):
-    """What is inflated with a window of that size has no distance beyond it."""
+    """zlib with a window of that size fails if a distance is larger."""
     client, message = Deflater(), noise(40_000).hex().encode()
     echoed(client.text(message) + client.text(message), [message] * 2, bits=bits,
            offer=f"{DEFLATE}; server_max_window_bits={bits}")
@@ -325,13 +325,13 @@ def test_compressed_and_plain_fragmented_messages_may_follow_each_other():
 
 
 def test_a_large_message_is_taken_as_it_comes():
-    """Larger than one read, however it is compressed."""
+    """The message is larger than one read, whether it compresses well or not."""
     for message in (noise(3 * MIB), bytes(3 * MIB)):
         client = Deflater(level=1)
         echoed(client.frame(BINARY, message) + client.frame(BINARY, message), [(True, BINARY, message)] * 2)
 
 
-# What DEFLATE allows.
+# Blocks that DEFLATE allows.
 
 @pytest.mark.parametrize("level", [0, 1, 6, 9])
 @pytest.mark.parametrize("strategy", [zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE, zlib.Z_FIXED])
@@ -352,7 +352,7 @@ def test_a_message_may_have_several_blocks(flush):
 @pytest.mark.parametrize("payload", ["f248cdc9c90700", "f348cdc9c90700", "000500faff48656c6c6f00",
                                      "f24805000000ffffcac9c90700"])
 def test_the_examples_of_the_rfc_are_inflated(payload):
-    """Section 7.2.3: one block, one with BFINAL, one without compression, two."""
+    """Section 7.2.3: one block, a block with BFINAL, a stored block, two blocks."""
     payload = bytes.fromhex(payload)
     echoed(compressed(payload) * 2, [b"Hello"] * 2)
     echoed(fragments(TEXT, payload[:3], payload[3:]), [b"Hello"])
@@ -364,13 +364,13 @@ def test_the_example_of_a_shared_window_is_inflated():
 
 
 def final(message, window=b"", end=b"\0"):
-    """A message that ends in a block with BFINAL, which may point into what was before it."""
+    """A message that ends with a BFINAL block, which may refer to earlier bytes in the window."""
     stream = zlib.compressobj(wbits=-15, zdict=window) if window else zlib.compressobj(wbits=-15)
     return stream.compress(message) + stream.flush(zlib.Z_FINISH) + end
 
 
 def test_the_window_goes_on_behind_a_block_with_bfinal():
-    """Section 7.2.3.5, and also inside a message, and across messages."""
+    """Section 7.2.3.5: inside a message, and across messages."""
     one, other = words(2000, 1), words(2000, 2)
     assert len(final(one, one)) < len(final(one)) // 5, "it points into the window"
     inside = final(one, end=b"") + final(other + one, one)
@@ -391,7 +391,8 @@ def test_without_context_takeover_nothing_goes_on_behind_a_block_with_bfinal():
 
 
 def test_a_message_may_end_with_the_octet_that_ends_its_last_block():
-    """The appended octets are then no block; who sends so had nothing more to flush, such as in an empty fragment."""
+    """Some senders do this if they have nothing more to flush, for example in an empty last fragment. The four appended
+    bytes then form no block."""
     client = zlib.compressobj(wbits=-15)
     first = client.compress(b"one, ") + client.flush(zlib.Z_SYNC_FLUSH)
     assert client.flush(zlib.Z_SYNC_FLUSH) == b"", "a second flush has nothing"
@@ -402,16 +403,16 @@ def test_a_message_may_end_with_the_octet_that_ends_its_last_block():
 
 @pytest.mark.parametrize("payload", ["f248cdc9c90704", "f348cdc9c9070001"])
 def test_the_empty_block_at_the_end_may_have_bfinal_too(payload):
-    """Section 7.2.1 asks for zeros in BTYPE only."""
+    """Section 7.2.1 requires zeros in BTYPE only."""
     payload = bytes.fromhex(payload)
     echoed(compressed(payload) * 2, [b"Hello"] * 2)
     echoed(fragments(TEXT, *(payload[at : at + 1] for at in range(len(payload)))), [b"Hello"])
 
 
-# What is not DEFLATE, or not all of it.
+# Invalid or incomplete DEFLATE.
 
 def bits(*fields):
-    """Octets of fields that are (value, number of bits), each from its lowest bit on."""
+    """Packs fields (value, number of bits) into bytes, lowest bit first."""
     number = length = 0
     for value, size in fields:
         number |= value << length
@@ -420,8 +421,8 @@ def bits(*fields):
 
 
 def wrong_cuts():
-    """Messages that end inside of a block. Appending the four octets makes zlib content with many of them."""
-    hello = bytes.fromhex("f248cdc9c90700")  # its last block ends two bits behind the last octet but one
+    """Messages that end inside a block. With the four appended bytes, zlib accepts many of them."""
+    hello = bytes.fromhex("f248cdc9c90700")  # its last block ends with the second bit of the last byte
     dynamic, huffman = (Deflater(strategy=strategy).payload(words(1000))
                         for strategy in (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY))
     for name, whole in {"fixed": hello, "dynamic": dynamic, "huffman": huffman}.items():
@@ -447,13 +448,13 @@ def test_a_message_that_ends_inside_a_block_is_1007(payload):
 
 @pytest.mark.parametrize("left", range(1, 30))
 def test_the_appended_octets_are_no_part_of_a_block_without_compression(left):
-    """Where four octets are left, the block ends with them."""
+    """If four bytes of the stored block are missing, the appended bytes would complete it."""
     block = b"\x00\x40\x00\xbf\xff" + b"x" * 64
     refused(compressed(block[:-left], BINARY), 1007, reason=b"inside a block")
 
 
 def test_the_appended_octets_do_not_belong_to_a_length_that_has_begun_before_them():
-    """Three literals of nine bits let the header of the last block end with an octet, and the next one is its length."""
+    """Three literals of nine bits make the header of the last block end at a byte boundary; its length follows."""
     ended = bits((0b010, 3), *[(0b000010011, 9)] * 3, (0, 7), (0, 3))
     assert zlib.decompressobj(-15).decompress(ended + TAIL) == b"\x90" * 3
     assert zlib.decompressobj(-15).decompress(ended + b"\xff" + TAIL) == b"\x90" * 3 + b"\xff", "255 octets, and one of them"
@@ -461,9 +462,10 @@ def test_the_appended_octets_do_not_belong_to_a_length_that_has_begun_before_the
 
 
 def test_the_appended_octets_are_no_part_of_a_header_that_they_would_complete():
-    """A code of two code lengths: 0 is a length of 4, and 1 begins a run of zeros. The first 241 symbols have none. Then
-    the sixteen zero bits are the lengths of sixteen symbols, the end of the block among them, and twelve ones three runs
-    of ten zeros, for thirty distances; the last four ones are the end of the block."""
+    """The code for code lengths has two symbols: bit 0 is a length of 4, bit 1 begins a run of zeros. The first 241
+    symbols have length 0. Of the appended bytes, the sixteen zero bits give lengths to sixteen symbols, with the end of
+    the block among them. Twelve one bits are three runs of ten zeros, for thirty distances. The last four one bits are
+    the end of the block."""
     order = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14]
     begin = [(0, 1), (2, 2), (257 - 257, 5), (30 - 1, 5), (len(order) - 4, 4),
              *((symbol in (4, 17), 3) for symbol in order)]
@@ -552,20 +554,20 @@ def test_fragments_and_blocks_of_one_message_count_together_and_not_for_the_next
 
 
 def test_what_is_longer_compressed_than_the_largest_message_is_judged_by_what_it_becomes():
-    empty = b"\x00\x00\x00\xff\xff"  # a block of nothing
+    empty = b"\x00\x00\x00\xff\xff"  # an empty stored block
     echoed(compressed(empty * 500 + Deflater().payload(b"x")) + fragments(TEXT, empty * 300, empty * 300 + b"\0"),
            [b"x", b""], "--max-message=1")
 
 
 def memory(served, field="VmRSS"):
-    """Bytes of the program's memory; VmHWM is the most that it had."""
+    """Memory of the program in bytes; VmHWM is its peak."""
     with open(f"/proc/{served.process.pid}/status", encoding="ascii") as status:
         return 1024 * int(re.search(rf"^{field}:\s*(\d+) kB", status.read(), re.MULTILINE)[1])
 
 
 @pytest.mark.parametrize("excess", [0, 1])
 def test_a_bomb_costs_no_more_than_the_limit(excess):
-    """16 KiB that become 16 MiB, and one byte more."""
+    """16 KiB inflate to 16 MiB, or to one byte more."""
     bomb = Deflater(level=9).payload(bytes(16 * MIB + excess))
     assert len(bomb) < 17_000
     with served_with_deflate() as served:
@@ -612,14 +614,14 @@ def test_the_largest_message_fits_the_address_space_of_the_shipped_entry_for_xin
 # Memory.
 
 def own(served):
-    """Bytes of memory that are the program's alone. Pages of files are not, nor dirty because the program has just been
-    built; what is given back only when somebody needs it, is."""
+    """Private memory of the program in bytes, without pages of files (which are dirty if the program has just been
+    built), but including MADV_FREE pages."""
     with open(f"/proc/{served.process.pid}/smaps_rollup", encoding="ascii") as rollup:
         return 1024 * int(re.search(r"^Anonymous:\s*(\d+) kB", rollup.read(), re.MULTILINE)[1])
 
 
 def echo_in(peer, client, message):
-    """One message and its reply, whose header it reads byte by byte."""
+    """Sends one message and reads its reply."""
     peer.send(client.text(message))
     first, length = peer.receive(2)
     assert first == 0xC1, first
@@ -637,7 +639,7 @@ def test_memory_is_taken_at_the_first_compressed_message_and_not_at_the_handshak
             one.peer.send(wire.text("plain") + wire.text("pl", fin=False) + wire.frame(CONTINUATION, b"ain"))
             assert one.peer.receive(len(wire.echo("plain")) * 2) == wire.echo("plain") * 2
         assert memory(served, "VmSize") < memory(other, "VmSize") + MIB
-        assert own(served) < own(other) + 40_000  # where pages begin and end is left to chance
+        assert own(served) < own(other) + 40_000  # page boundaries vary by chance
         echo_in(peer, Deflater(), b"compressed")
         assert memory(served, "VmSize") > memory(other, "VmSize") + 16 * MIB
         assert own(served) > own(other) + 60_000
@@ -673,7 +675,7 @@ def test_a_quiet_connection_gives_back_all_but_the_windows_that_are_taken_over()
 
 
 def test_an_unfinished_message_keeps_its_window_while_the_connection_is_quiet():
-    """By the interval of the program's own clock."""
+    """The connection is quiet for the interval of the program's own timer."""
     offer = f"{DEFLATE}; server_no_context_takeover; client_no_context_takeover"
     message = words(3000)
     payload = Deflater().payload(message)

@@ -1,4 +1,4 @@
-"""Compression with real clients; test_oracles.py has thousands of random conversations."""
+"""Compression with real clients; test_oracles.py runs thousands of random sessions."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ def test_python3_websockets_compresses(url):
 
     async def talk():
         async with websockets.connect(url, compression="deflate", max_size=None) as client:
-            connection = getattr(client, "protocol", client)  # it has one from version 14 on
+            connection = getattr(client, "protocol", client)  # the attribute exists since version 14
             assert [extension.name for extension in connection.extensions] == ["permessage-deflate"]
             for text in ("Hello wörld €😀", "", "x" * 200_000, "", ""):
                 await client.send(text)

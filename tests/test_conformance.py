@@ -1,8 +1,8 @@
-"""What a frame is answered with, row by row: bytes in, bytes out, and how it ends.
+"""A table of frames: bytes sent, bytes received, and how the connection ends.
 
-Each row is sent over TCP behind a handshake, and more behind it. Everything that comes back is compared, up to the
-end of the stream, which no reset may take the place of; then what the record says of it. test_frames.py,
-test_utf8.py and test_closing.py have what a row cannot say: lengths without number, moments, and who waits for whom.
+Each row is sent over TCP after a handshake, followed by more bytes. The whole answer is compared, up to the end of the
+stream, which must not be a reset; then the record. Rules that do not fit a row, about many lengths and about time and
+order, are in test_frames.py, test_utf8.py and test_closing.py.
 """
 
 import re
@@ -21,7 +21,7 @@ AB = wire.echo("ab")
 
 
 class Row(NamedTuple):
-    """Frames, the answers before the Close that ends the connection, and the options."""
+    """The frames to send, the answers in front of the last Close, and the options."""
 
     data: bytes
     answers: bytes = b""
@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 def sent(row, end, late=LATE):
-    """Assert what a row is answered with, and how it ends."""
+    """Asserts the answer to a row, and how the connection ends."""
     head, closing = wire.head(), CLOSING if end == "closed-by-peer" else wire.our_close(end)
     with wire.Served(*row.options) as served:
         data, expected = head + row.data + late, wire.switching() + row.answers + closing
@@ -49,7 +49,7 @@ def in_message(data):
     return A + data
 
 
-# What is answered, and closed by the peer then.
+# Accepted frames; then the peer closes.
 
 LIMIT_10 = ("--max-message=10",)
 TEN = b"ten bytes!"
@@ -97,7 +97,7 @@ def test_what_is_right_is_answered_and_a_close_ends_it(row):
     sent(row._replace(data=row.data + wire.close(1000)), "closed-by-peer")
 
 
-# What is refused, by the end that the record names.
+# Violations, by end_id.
 
 OPCODES = {"continuation": CONTINUATION, "text": TEXT, "binary": BINARY, "close": CLOSE, "ping": PING, "pong": PONG}
 CONTROL = ["close", "ping", "pong"]
@@ -113,7 +113,7 @@ NOT_UTF_8 = {
 LONG = {"2^31": 1 << 31, "2^32-1": (1 << 32) - 1, "2^32": 1 << 32, "2^32+1": (1 << 32) + 1, "2^32+5": (1 << 32) + 5,
         "2^62": 1 << 62, "2^63-1": (1 << 63) - 1}
 TOP_BIT = {"2^63": 1 << 63, "2^63+1": (1 << 63) + 1, "2^63+5": (1 << 63) + 5, "2^64-1": (1 << 64) - 1}
-# A first and a later fragment, by what stands before them.
+# The places of a frame: the frames in front of it, and its first byte.
 PLACES = {"text": (b"", 0x81), "binary": (b"", 0x82), "first-fragment": (b"", 0x02), "fragment": (A, 0x00),
           "last-fragment": (A, 0x80)}
 
@@ -231,7 +231,7 @@ def test_what_is_wrong_gets_the_close_of_its_row_and_nothing_behind_it_an_answer
 
 
 def test_every_close_of_ours_has_rows():
-    """But for what no frame brings about, and what only compressed ones do."""
+    """Except Closes that no frame causes, or compressed frames only."""
     source = wire.source()
     codes = {"GOING_AWAY": 1001, "PROTOCOL_ERROR": 1002, "INVALID_PAYLOAD": 1007, "TOO_BIG": 1009, "INTERNAL_ERROR": 1011}
     ours = {name.lower().replace("_", "-"): (codes[code], reason.encode())
@@ -243,7 +243,7 @@ def test_every_close_of_ours_has_rows():
 # Every first byte.
 
 def verdict(first, inside):
-    """What is wrong with a masked frame of two bytes that begins with this byte; None if nothing is."""
+    """The violation of a masked frame with two bytes of payload that begins with this byte; None if it is valid."""
     fin, rsv, opcode = first >> 7, first >> 4 & 7, first & 15
     if rsv:
         return "rsv-set"
@@ -258,7 +258,7 @@ def verdict(first, inside):
 
 @pytest.mark.parametrize("inside", [False, True], ids=["between-messages", "inside-a-message"])
 def test_every_first_byte_of_a_frame_is_judged(inside):
-    payload = wire.close_body(0x0C20)  # a code that is allowed, and a text
+    payload = wire.close_body(0x0C20)  # an allowed close code, and valid text
     for first in range(256):
         data = (wire.text("", fin=False) if inside else b"") + raw(first, 0x82) + wire.unmask(payload) + wire.close(1000)
         wrong, fin, opcode = verdict(first, inside), first >> 7, first & 15
@@ -273,7 +273,7 @@ def test_every_first_byte_of_a_frame_is_judged(inside):
         wire.same(wire.exchange(data), expected, f"first byte {first:02x}")
 
 
-# In numbers.
+# Many frames.
 
 def test_a_message_may_have_65536_fragments_with_control_frames_between():
     fragment, ping = wire.frame(CONTINUATION, b"b", fin=False), wire.frame(PING, b"p")

@@ -1,4 +1,4 @@
-"""One rich exchange, cut wherever bytes can be cut: its answer is always the same."""
+"""One exchange with many kinds of frames, sent in two parts that are cut at any byte: the answer is always the same."""
 
 import random
 
@@ -38,7 +38,7 @@ ANSWER = b"".join([
     wire.reply(CLOSE, wire.close_body(1000, "tschüß".encode())),
 ])
 
-DENSE = EXCHANGE.index(wire.frame(BINARY, LARGE)) + 40  # cut everywhere up to here, at some places behind
+DENSE = EXCHANGE.index(wire.frame(BINARY, LARGE)) + 40  # up to here, cut at every byte, then at some
 TAIL = len(EXCHANGE) - 60
 
 
@@ -57,14 +57,14 @@ def test_it_may_be_cut_at_every_boundary(start):
 
 
 def test_it_may_be_cut_inside_its_large_message_and_its_end():
-    sizes = [1 << bits for bits in range(12, 17)]  # that buffers may have
+    sizes = [1 << bits for bits in range(12, 17)]  # likely sizes of buffers
     for cut in [*range(DENSE, TAIL, 1499), *sizes, *range(TAIL, len(EXCHANGE))]:
         same(wire.in_parts([EXCHANGE[:cut], EXCHANGE[cut:]]), f"cut at {cut}")
 
 
 @pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
 def test_it_may_come_one_byte_at_a_time(pair):
-    """Each byte is sent when the one before it has been read; the middle of the large message is sent at once."""
+    """Each byte is sent after the previous one has been read, except the middle of the large message."""
     parts = [EXCHANGE[at:at + 1] for at in range(DENSE)]
     parts += [EXCHANGE[DENSE:TAIL], *[EXCHANGE[at:at + 1] for at in range(TAIL, len(EXCHANGE))]]
     same(wire.in_parts(parts, pair=pair), "one byte at a time")

@@ -1,6 +1,6 @@
-"""One fault of each class of faults.py, in each exchange; tests/long/test_fault_sweep.py has them all.
+"""One fault of each class of faults.py, in each scenario; tests/long/test_fault_sweep.py tries all faults.
 
-system/test_fault_logs.py has those in which the log is a daemon's.
+system/test_fault_logs.py tests scenarios that log to the journal or to syslog.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""Faults of this machine: each has a line in the log and the exit status 71, and none passes for the peer's."""
+"""Local faults: each gives a line in the log and exit status 71, and is not attributed to the peer."""
 
 import contextlib
 import os
@@ -19,9 +19,10 @@ READS, WRITES = "read,readv,recvfrom,recvmsg", "write,writev,sendto,sendmsg"
 
 
 class Faulty(wire.Served):
-    """The program, while strace makes some of its calls fail: such as `read:error=EIO:when=2`; blanks part several.
+    """The program under strace, which makes some of its calls fail, such as `read:error=EIO:when=2`; several faults are
+    separated by blanks.
 
-    It finds a request for a WebSocket when it starts. Calls are those on the connection, unless `everywhere`.
+    A request for a WebSocket is sent before it starts. Only calls on the connection fail, unless `everywhere` is set.
     """
 
     def __init__(self, trace, fault, *options, pair=wire.tcp_pair, everywhere=False, **served):
@@ -37,8 +38,8 @@ class Faulty(wire.Served):
         super().__init__(*options, pair=named, wrapper=wrapper, **served)
 
     def ended(self, status):
-        """Wait for the exit; returns what was logged. A program that the fault has not reached ends with its input."""
-        with contextlib.suppress(OSError):  # it may have ended already
+        """Ends the input, waits for the exit, and returns the log."""
+        with contextlib.suppress(OSError):  # the program may have ended already
             self.peer.end()
         log = self.process.communicate(timeout=wire.LIMIT)[1].decode()
         assert "(INJECTED)" in self.trace.read_text(), "the fault has not come to pass"
@@ -48,12 +49,12 @@ class Faulty(wire.Served):
 
 def echo_asked(peer):
     assert peer.receive(len(wire.switching())) == wire.switching()
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may have ended in its read
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the program may have ended already
         peer.send(wire.text("hi"))
 
 
 def one_line(log, words):
-    """Assert that a log is one line that says what the matter is, and the system's reason: not that there is none."""
+    """Asserts that a log is one line with these words and the text of an errno other than 0."""
     assert re.fullmatch(rf"ws-echo\[\d+\]: {words}(?!Success|No error)[A-Z][ -~]*\n", log), log
 
 
@@ -77,7 +78,7 @@ def test_a_local_fault_of_the_connection_is_logged_and_71(pair, calls, number, e
         "ENOPROTOOPT", "EOPNOTSUPP", "EPROTO")],
 ])
 def test_what_the_network_does_is_an_ordinary_end_and_called_what_it_is(calls, error, is_reset, tmp_path):
-    """ETIMEDOUT: the kernel gives up a peer that acknowledges nothing any more, and so has reset nothing."""
+    """ETIMEDOUT means that the peer no longer acknowledges anything; it is not recorded as a reset."""
     with Faulty(tmp_path / "trace", f"{calls}:error={error}:when=2") as served:
         echo_asked(served.peer)
         end = wire.record(served.ended(0))["end"]
@@ -86,7 +87,7 @@ def test_what_the_network_does_is_an_ordinary_end_and_called_what_it_is(calls, e
 
 @pytest.mark.usefixtures("dumpable")
 def test_a_local_fault_before_the_first_byte_leaves_a_record_too(tmp_path):
-    """Nothing was sent, but it is no health check."""
+    """The peer sent nothing, but this is not logged as a health check."""
     with Faulty(tmp_path / "trace", f"{READS}:error=EIO:when=1") as served:
         assert wire.record(served.ended(71))["end_id"] == "read-failed"
 
@@ -106,13 +107,13 @@ def test_a_local_fault_is_logged_with_its_own_reason_and_not_that_of_what_fails_
         assert served.peer.receive(len(wire.switching())) == wire.switching()
         served.peer.send(wire.close(1000))
         assert served.peer.rest() == b""
-        one_line(served.ended(71), "cannot write: (?=I.*error)")  # the words of each C library for EIO
+        one_line(served.ended(71), "cannot write: (?=I.*error)")  # the texts of glibc and musl for EIO
 
 
 # Memory, the timer and options of the socket.
 
 def limited(size):
-    """Leave the program so many bytes of address space."""
+    """A wrapper that limits the program's address space to so many bytes."""
     return lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 
@@ -157,7 +158,7 @@ def test_a_compressed_message_for_whose_reply_there_is_no_memory_is_1011_too(pai
 
 @pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
 def test_without_a_timer_it_does_not_serve(pair, tmp_path):
-    """Nothing would have a limit any more."""
+    """Without it, no deadline would hold."""
     calls = "setitimer,timer_create,timer_settime"
     with Faulty(tmp_path / "trace", f"{calls}:error=ENOMEM", "--quiet", pair=pair, everywhere=True) as served:
         with contextlib.suppress(OSError):  # it may be gone already
@@ -167,7 +168,7 @@ def test_without_a_timer_it_does_not_serve(pair, tmp_path):
 
 @pytest.mark.usefixtures("dumpable")
 def test_what_the_peer_does_not_read_and_cannot_be_discarded_is_a_local_fault(tmp_path):
-    """It would stay in the kernel. The first option of the socket that is set is TCP_NODELAY."""
+    """Otherwise it would stay in the kernel. The fault is in the second setsockopt call; the first sets TCP_NODELAY."""
     fault = "setsockopt:error=ENOBUFS:when=2"
     with Faulty(tmp_path / "trace", fault, "--quiet", "--timeout=1", pair=wire.narrow_pair) as served:
         assert served.peer.receive(len(wire.switching())) == wire.switching()
@@ -197,14 +198,14 @@ def test_it_does_not_serve_without_what_it_promises(fault, words, tmp_path):
 
 @pytest.mark.parametrize("error", ["EOPNOTSUPP", "ENOPROTOOPT"])
 def test_a_socket_without_the_option_of_tcp_is_no_fault(error, tmp_path):
-    """As those of other kinds."""
+    """Sockets other than TCP have none."""
     with Faulty(tmp_path / "trace", f"setsockopt:error={error}:when=1", "--quiet", everywhere=True) as served:
         served.peer.end()
         assert served.ended(0) == ""
 
 
 def test_a_kernel_without_filters_is_no_fault(tmp_path):
-    """It knows neither how to install one nor how to tell of one."""
+    """Both installing a filter and asking for it fail there."""
     if not wire.filtered():
         pytest.skip("nothing is installed on this architecture or in an emulator")
     with Faulty(tmp_path / "trace", "prctl:error=EINVAL:when=3+", everywhere=True) as served:
@@ -214,7 +215,8 @@ def test_a_kernel_without_filters_is_no_fault(tmp_path):
 
 @pytest.mark.parametrize("which", ["1+", "2+2"], ids=["each", "other"])
 def test_where_nobody_can_say_what_standard_error_is_it_may_be_the_connection(which, tmp_path):
-    """So not one byte of the log reaches the peer. Each is compared with standard error, which is asked for first."""
+    """Then no byte of the log may reach the peer. The program calls fstat for standard error first, then for both ends
+    of the connection."""
     client, server = wire.holding(wire.head(path="/other"))()
     with client, server:
         client.shutdown(socket.SHUT_WR)
@@ -262,7 +264,7 @@ def pipe_that_nobody_reads():
 
 
 def alarm(how):
-    """Hand down SIGALRM so."""
+    """A wrapper that lets the program inherit this disposition of SIGALRM."""
     if how == "blocked":
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
     else:
@@ -272,7 +274,7 @@ def alarm(how):
 @pytest.mark.slow("a log has two seconds to take a line, and here it does not")
 @pytest.mark.parametrize("how", ["default", "ignored", "blocked"])
 def test_a_wrong_option_is_64_also_where_nobody_reads_the_log(full, how):
-    """The line is given up, whatever became of the signal that interrupts it."""
+    """Writing the line is given up, even if SIGALRM is inherited as ignored or blocked."""
     process = subprocess.Popen([wire.PROGRAM, "--bogus"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                stderr=full, preexec_fn=lambda: alarm(how))
     try:
@@ -285,7 +287,7 @@ def test_a_wrong_option_is_64_also_where_nobody_reads_the_log(full, how):
 
 
 def sizes_of_files_are_limited():
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which Python ignores
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 

@@ -1,4 +1,4 @@
-"""Frames: what is echoed byte for byte, in which order, and when; test_conformance.py has what is refused."""
+"""Frames: which bytes are echoed, in which order, and when; test_conformance.py tests violations."""
 
 import random
 
@@ -16,7 +16,7 @@ def echoed(data, expected, *options):
 
 
 def refused(data, end, expected=b"", *options):
-    """Assert that after `expected` comes the Close of this end, and nothing more."""
+    """Asserts that `expected` is followed by the Close for this end_id, and nothing more."""
     wire.same(wire.exchange(data, *options), expected + wire.our_close(end))
 
 
@@ -63,7 +63,7 @@ def test_any_masking_key_is_undone(key, length):
 
 
 def test_a_payload_is_unmasked_wherever_in_memory_it_begins_and_ends():
-    """One burst: each frame moves those behind it by some bytes, so that every alignment occurs."""
+    """All frames are sent at once: each one shifts the following ones by some bytes, so that every alignment occurs."""
     lengths = [*range(140), *range(70, 0, -1), 1000, 1001, 1002, 1003]
     messages = [numbers.randbytes(length) for length in lengths]
     echoed(b"".join(wire.frame(BINARY, message, key=numbers.randbytes(4)) for message in messages),
@@ -83,7 +83,7 @@ def test_the_masking_key_starts_afresh_with_every_fragment():
 # Fragments.
 
 def fragments(opcode, *parts, between=b""):
-    """A message in fragments, with the bytes `between` before each but the first."""
+    """A message in fragments, with the bytes `between` in front of each except the first."""
     last = len(parts) - 1
     return between.join(wire.frame(opcode if number == 0 else CONTINUATION, part, fin=number == last)
                         for number, part in enumerate(parts))
@@ -149,12 +149,12 @@ def test_a_ping_inside_a_fragmented_message_is_answered_at_once(pair):
 # Protocol errors.
 
 def raw(first, second, *rest):
-    """A frame header of these very bytes, and a masking key."""
+    """A frame header of exactly these bytes, and a masking key."""
     return bytes([first, second, *rest]) + wire.MASKING_KEY
 
 
 def wide(size, length):
-    """A length in that many bytes, whether or not it needs them."""
+    """A length in that many bytes, even if fewer would do."""
     return length.to_bytes(size, "big")
 
 
@@ -275,7 +275,7 @@ def test_a_close_inside_a_code_point_that_is_cut_by_fragments_is_answered():
 
 @pytest.mark.parametrize("seed", range(60))
 def test_random_frames_end_with_at_most_one_close_and_exit_status_0(seed):
-    """Valid frames are answered as these few lines say; random bytes follow them."""
+    """Random bytes follow valid frames. The test computes the answer to the valid frames."""
     chosen, data, expected = random.Random(seed), b"", b""
     for _ in range(chosen.randrange(30)):
         payload = chosen.randbytes(chosen.choice([0, 1, 5, 125]))
@@ -292,7 +292,7 @@ def test_random_frames_end_with_at_most_one_close_and_exit_status_0(seed):
 
 
 def test_answers_that_are_many_times_as_long_as_what_was_read_come_whole_and_in_order():
-    """They do not fit into the output at once."""
+    """The answers do not fit into the output buffer at once."""
     prefix = "p" * 255 + ":"
     texts = [str(number % 10) for number in range(30_000)]
     expected = b"".join(wire.echo(string, prefix.encode()) for string in texts)

@@ -1,7 +1,7 @@
-"""Signals and deadlines that come between a decision to wait and the call that waits: none of them is lost.
+"""Signals and deadlines that come between the decision to wait and the blocking call are not lost.
 
-gap.c makes such a moment as long as a test wants. What a lost one would leave to wait for takes longer than any
-test may.
+gap.c holds the program at this point for as long as a test wants. If a signal or deadline were lost, the call would
+block for longer than any test may take.
 """
 
 import mmap
@@ -22,13 +22,13 @@ SOCKETS = [wire.tcp_pair, wire.unix_pair]
 CALL, LEFT, INSIDE = range(3)  # as in gap.c
 READ, WRITE, SET_TIMER = b"rws"
 
-# Only what a test names comes to pass.
+# No deadline expires except those that a test sets.
 UNHURRIED = ["--handshake-timeout=1000", "--timeout=0", "--ping-interval=0"]
 
 
 @pytest.fixture(name="gaps", scope="module")
 def library_that_makes_gaps(tmp_path_factory):
-    """The folder of gap.c as a shared library, and of the file by which it is told where."""
+    """The folder of gap.c, compiled as a shared library, and of the file that controls it."""
     compiler, folder = require("cc", "gcc"), tmp_path_factory.mktemp("gaps")
     subprocess.run([compiler, "-O2", "-fPIC", "-shared", "-o", folder / "gap.so", wire.TOP / "tests/gap.c"],
                    check=True, timeout=wire.LIMIT)
@@ -36,7 +36,7 @@ def library_that_makes_gaps(tmp_path_factory):
 
 
 class Gapped(wire.Served):
-    """The program, with a gap before the call of this kind that has this number."""
+    """The program, with a gap in front of one of its calls."""
 
     def __init__(self, gaps, call, number, *options, **served):
         gaps.joinpath("gap").write_bytes(bytes(3))
@@ -51,19 +51,19 @@ class Gapped(wire.Served):
         super().__exit__(*exception)
 
     def widen(self, call, number=1):
-        """Make a gap before the next call of a kind, or a later one."""
+        """Makes a gap in front of the next call of a kind, or of a later one."""
         self.shared[LEFT] = number
         self.shared[CALL] = call
 
     def enter(self):
-        """Wait until the program is in the gap."""
+        """Waits until the program is in the gap."""
         wire.wait_until(lambda: self.shared[INSIDE], "the program is in the gap", process=self.process)
 
     def leave(self):
         self.shared[INSIDE] = 0
 
     def takes(self, number):
-        """Wait until the program has taken every signal of this number."""
+        """Waits until the program has handled every signal of this number."""
         status = pathlib.Path("/proc", str(self.process.pid), "status")
 
         def taken():
@@ -85,7 +85,7 @@ class Gapped(wire.Served):
         self.leave()
 
 
-# Before a read.
+# In front of a read.
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_the_handshakes_deadline_may_come_just_before_a_read(gaps, pair):
@@ -119,8 +119,8 @@ def test_what_came_before_the_end_of_the_timeout_was_noticed_is_read_and_answere
         assert served.peer.receive(len(wire.echo("late"))) == wire.echo("late")
 
 
-def test_behind_the_handshakes_deadline_nothing_more_is_read_of_the_head(gaps):
-    """Over pipes, where a refusal is followed by no read either."""
+def test_after_the_handshakes_deadline_nothing_more_is_read_of_the_head(gaps):
+    """The test uses pipes, because there the program does not read after a refusal either."""
     with Gapped(gaps, READ, 2, "--handshake-timeout=0.1", pair=wire.holding(wire.head()[:-2], wire.pipe_pair)) as served:
         served.enter()
         served.widen(READ)
@@ -165,20 +165,20 @@ def test_a_signal_just_before_a_read_of_frames_is_not_lost(gaps, pair, data):
         assert served.peer.frame()[:2] == (True, CLOSE)
 
 
-# Before a write that the peer does not take.  It is the page that it asks for, since all of that is one write.
+# In front of a write that blocks because the peer does not read: the page, which is a single write.
 
 ORIGINS = [f"--origin=https://{number:02}.{'x' * 280}" for number in range(64)]
 PAGE_REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def tight(pair):
-    """A pair that holds less of what its client does not read than a page with all these origins."""
+    """A pair whose buffers are smaller than a page with all these origins."""
     def tightened():
         client, server = pair()
         if isinstance(client, socket.socket):
             server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
         else:
-            server.writing.write(bytes(1 << 20))  # as much as pipe_pair's pipes hold
+            server.writing.write(bytes(1 << 20))  # the capacity of pipe_pair's pipes
         client.sendall(PAGE_REQUEST)
         return client, server
     return tightened
@@ -201,9 +201,9 @@ def test_the_time_to_look_after_a_write_may_come_just_before_it(gaps, pair):
     pytest.param(SET_TIMER, 3, ["--timeout=1000"], id="timer"),
 ])
 def test_a_signal_just_before_a_write_is_not_lost(gaps, pair, call, number, options):
-    """A peer that takes nothing has its two seconds. The timer is set at the start, for the head and for this."""
+    """A peer that does not read has two seconds. The timer is set at the start, for the head, and for this write."""
     if call == SET_TIMER and not wire.filtered():
-        number += 2  # for the line that says so, and behind it
+        number += 2  # the timer is also set for the line about the missing filter, and after it
     with Gapped(gaps, call, number, *ORIGINS, *options, "--verbose", pair=tight(pair)) as served:
         served.stopped_in_the_gap()
         assert wire.record(served.finish())["end_id"] == "not-read"
@@ -220,7 +220,7 @@ def test_a_signal_just_before_the_write_of_a_frame_leaves_it_whole(gaps, pair):
         assert wire.close_code(served.peer.answer_close()) == 1001
 
 
-# Before the timer is set: it is set all the same, for a deadline that no longer counts.
+# In front of setitimer, which then sets the timer for a deadline that no longer applies.
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_signal_just_before_the_timer_is_set_for_the_head_is_not_lost(gaps, pair):
