@@ -1,4 +1,4 @@
-"""The handshake of RFC 6455 section 4.2.2: what is agreed to; test_head.py has what is refused."""
+"""The handshake of RFC 6455 section 4.2.2: accepted requests; test_head.py tests refusals."""
 
 import base64
 import hashlib
@@ -117,10 +117,10 @@ def test_an_offered_extension_does_not_make_its_bit_legal():
     assert wire.close_code(received[len(wire.switching()):]) == 1002
 
 
-# Frames behind the head.
+# Frames after the head.
 
 @pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
-def test_bytes_behind_the_head_are_its_first_frames(pair):
+def test_bytes_after_the_head_are_its_first_frames(pair):
     messages = [f"message {number}" for number in range(100)]
     with wire.Served(pair=pair) as served:
         served.peer.send(wire.head() + b"".join(map(wire.text, messages)))
@@ -128,7 +128,7 @@ def test_bytes_behind_the_head_are_its_first_frames(pair):
         assert served.peer.receive(len(expected)) == expected
 
 
-def test_a_second_head_behind_the_first_is_no_frame():
+def test_a_second_head_after_the_first_is_no_frame():
     received = answer(wire.head() + wire.head())
     assert received.startswith(wire.switching())
     assert wire.close_code(received[len(wire.switching()):]) == 1002

@@ -1,7 +1,7 @@
-"""The request head: how each one is answered, its limits, and what has to be accepted.
+"""The request head: the answer to each kind of head, the limits, and which heads are accepted.
 
-This table is the authority: whole requests go in; status, sentence and the record's end_id come out. unit.c tests
-the parser alone, with what would take too many processes: every cut, every byte.
+The table REFUSED contains whole requests, with status, sentence and end_id. unit.c tests the parser alone, with cases
+that would take too many processes: every cut, every byte.
 """
 
 import base64
@@ -16,18 +16,18 @@ import wire
 
 LINE_LIMIT, HEAD_LIMIT, FIELD_LIMIT = 16384, 32768, 100
 
-# The table is served with this list of origins; a head without Origin passes it.
+# The options for the table; a head without Origin is accepted.
 LISTED = ["--origin=https://example.org", "--origin=http://localhost:8000", "--origin=null"]
 
 
 def request(line, *fields, host="localhost:8888"):
-    """A request head of any line; `host=None` leaves Host out."""
+    """A request head with any request line; `host=None` leaves Host out."""
     lines = [line, *([] if host is None else [f"Host: {host}"]), *fields, ""]
     return "".join(text + "\r\n" for text in lines).encode("latin-1")
 
 
 def run(data, *options):
-    """The answer to a request and its record; nothing else may happen."""
+    """The answer to a request and its record; asserts that nothing else is logged."""
     result = wire.run(data, *options)
     assert result.returncode == 0, result
     return result.stdout, wire.record(result.stderr.decode())
@@ -38,7 +38,7 @@ def answer(data, *options):
 
 
 def refused(data, end, *options):
-    """Assert that a head is refused in this way; returns the answer taken apart."""
+    """Asserts that a head is refused with this end_id; returns the parsed answer."""
     received, record = run(data, *options)
     found = wire.refused(received, STATUS[end], "HEAD" if data.startswith(b"HEAD ") else "GET")
     assert (record["end_id"], record["status"]) == (end, str(STATUS[end])), record
@@ -48,29 +48,29 @@ def refused(data, end, *options):
 
 
 def accepted(data, *options):
-    """Assert that a head is accepted and that a frame behind it is answered; returns the record."""
+    """Asserts that a head is accepted and that a frame after it is answered; returns the record."""
     received, record = run(data + wire.text("hi"), *options)
     assert received == wire.switching() + wire.echo("hi"), received
     return record
 
 
 def long_line(length):
-    """A request line of that many bytes without its CRLF."""
+    """A request line of that many bytes, not counting CRLF."""
     return "GET /socket?" + "q" * (length - len("GET /socket? HTTP/1.1")) + " HTTP/1.1"
 
 
 def long_head(length):
-    """An accepted head of that many bytes with its empty line."""
+    """An acceptable head of that many bytes, including its empty line."""
     return wire.head("X-Long: " + "v" * (length - len(wire.head("X-Long: "))))
 
 
 def many_fields(count):
-    """An accepted head of that many fields."""
+    """An acceptable head with that many fields."""
     return wire.head(*[f"X-{number}: v" for number in range(count - 5)])
 
 
 def key_of(first, last="A"):
-    """A key of 16 bytes: 21 characters, and one that carries two bits."""
+    """A key of 16 bytes: 21 characters, and a last one of which only two bits count."""
     return f"{first:A<21}{last}=="
 
 
@@ -327,7 +327,7 @@ HOST_ZONE = {
     "in-http-1.0": request("GET / HTTP/1.0", host="[fe80::1%eth0]"),
 }
 
-# What is no plain number, once: refused of any method, before its path and the method itself are judged.
+# Not exactly one plain number: refused for any method, before path and method are checked.
 WRONG_LENGTHS = [
     "", "abc", "-1", "-0", "+0", "+5", "0x0", "0x5", "0o5", "0b1", "0.0", "5.0", "5e0", "0 0", "5 5", "0, 0", "5, 5", "5,5",
     "5,", ",5", "0,5", "1_0", "1a", "5;", "5; a", '"5"', "5 octets", "\xb2", "\xb25", "1\t2",
@@ -343,12 +343,12 @@ WITHOUT_CONTENT = ["get", "head", "options", "options-of-all"]
 
 
 def with_content(name, *fields, version="1.1"):
-    """A request with the line of that name."""
+    """A request with this request line."""
     return request(f"{REQUEST_LINES[name]} HTTP/{version}", *fields)
 
 
 CONTENT = {
-    # Of methods whose content has no meaning.
+    # Content of methods that have none.
     **{f"{name}-{value}": with_content(name, f"Content-Length: {value}") for name in WITHOUT_CONTENT
        for value in ("1", "5", "05", "0000000005", "4294967296", "999999999999999999")},
     "of-a-websocket": wire.head("Content-Length: 5"),
@@ -368,7 +368,7 @@ CONTENT = {
     "two-lengths-in-http-1.0": with_content("post", "Content-Length: 5", "Content-Length: 5", version="1.0"),
 }
 
-# What is not chunked alone: refused as above.
+# Anything except chunked alone: refused as above.
 WRONG_CODINGS = [
     "", "identity", "x", "gzip", "gzip, chunked", "chunked, gzip", "chunked, chunked", "chunked,chunked", "chunked,",
     ", chunked", ",chunked", "chunked, identity", "identity, chunked", "chunked;a=b", "chunked; a", '"chunked"', "'chunked'",
@@ -377,7 +377,7 @@ WRONG_CODINGS = [
 ]
 
 TRANSFER_ENCODING = {
-    # Of methods whose content has no meaning.
+    # Content of methods that have none.
     **{f"{name}-{value}": with_content(name, f"Transfer-Encoding: {value}")
        for name in WITHOUT_CONTENT for value in ("chunked", "CHUNKED", "gzip")},
     "of-a-websocket": wire.head("Transfer-Encoding: chunked"),
@@ -434,7 +434,7 @@ METHOD_NOT_ALLOWED = {
        for method in ("POST", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "CONNECT")},
     **{f"{method}-to-the-page": request(f"{method} / HTTP/1.1")
        for method in ("POST", "PUT", "DELETE", "TRACE", "PATCH", "CONNECT")},
-    # Content that is announced without ambiguity is not looked at.
+    # Valid framing of content does not change the answer.
     **{f"{name}-{value}": with_content(name, f"Content-Length: {value}") + b"hello"
        for name in ("post", "post-to-the-page", "put", "trace")
        for value in ("5", "0", "00", "0005", "999999999999999999", "000000000000000000000000000005", " \t 5 \t ")},
@@ -556,7 +556,7 @@ ORIGIN_FORBIDDEN = {
     ]
 }
 
-# By the end that the record names, which stands for one sentence, and the status.
+# Heads by (end_id, status); each end_id has one sentence.
 REFUSED = {
     ("line-too-long", 414): LINE_TOO_LONG,
     ("head-too-large", 431): HEAD_TOO_LARGE,
@@ -661,7 +661,7 @@ def test_404_names_a_path_that_is_served_to_a_websocket_request(options, named):
     assert any(path in body for path in named), body
 
 
-# No byte of the request is reflected. The marker is in every part of a head, besides the fault.
+# No answer contains bytes of the request: a marker is in every part of the head, in addition to the fault.
 
 MARKED = {
     "method": request("QUOKKA /socket HTTP/1.1"),
@@ -731,7 +731,7 @@ def test_no_body_comes_after_head_also_where_its_line_is_not_complete(end, data)
     refused(data, end)
 
 
-# Precedence: what makes the head unreadable first, byte by byte, then the ends in their order, by pairs of faults.
+# Precedence: syntax errors in the order of their bytes, then pairs of other faults in the manual's order.
 
 POLICY = "--origin=https://example.org"
 EVIL = "Origin: http://evil.example"
@@ -819,7 +819,7 @@ def test_the_first_end_that_applies_is_answered(data, end):
     refused(data, end, POLICY)
 
 
-# Limits: exactly at them, and one beyond.
+# Limits: exactly the limit, and one more.
 
 def test_a_request_line_of_16384_bytes_is_accepted_and_one_of_16385_is_414():
     line = long_line(LINE_LIMIT)
@@ -836,7 +836,7 @@ def test_a_head_of_32768_bytes_is_accepted_and_one_of_32769_is_431():
     refused(long_head(HEAD_LIMIT + 1), "head-too-large")
 
 
-def test_the_frames_behind_a_head_do_not_count_as_head():
+def test_the_frames_after_a_head_do_not_count_as_head():
     received = answer(long_head(HEAD_LIMIT) + wire.frame(wire.BINARY, bytes(HEAD_LIMIT)))
     assert received == wire.switching() + wire.reply(wire.BINARY, bytes(HEAD_LIMIT)), received[:200]
 
@@ -851,7 +851,7 @@ def test_one_field_may_fill_the_head():
     accepted(wire.head("X" * 16000 + ": " + "v" * 16000))
 
 
-# What is odd but legal.
+# Unusual but legal heads.
 
 ACCEPTED = {
     "as-browsers-send-it": wire.head("Pragma: no-cache", "Cache-Control: no-cache", "User-Agent: Mozilla/5.0",
@@ -928,7 +928,7 @@ def test_what_is_odd_but_legal_is_accepted(data):
 
 @pytest.mark.parametrize("host", [
     "", ":80", "localhost", "localhost:", "localhost:8888", "LOCALHOST", "a.example.", "192.0.2.1", "192.0.2.1:80",
-    "999.1.1.1",  # a registered name, says RFC 3986 section 3.2.2
+    "999.1.1.1",  # a registered name by RFC 3986 section 3.2.2
     "a-b_c~d!$&'()*+,;=", "xn--bcher-kva", "a%20b", "%41%c3%A4",
     "[::]", "[::1]", "[::1]:", "[::1]:8888", "[::ffff:192.0.2.1]:1", "[2001:db8::192.0.2.1]", "[1:2:3:4:5:6:7:8]",
     "[2001:db8:1111:2222:3333:4444:5555:6666]", f"[{LONGEST_ADDRESS}]", "[v1.a:b]", "[VfF.a~]:80",
@@ -954,12 +954,12 @@ def test_the_path_is_what_a_target_has_between_its_authority_and_its_query(targe
     "AQIDBAUGBwgJCgsMDQ4PEC==",  # RFC 6455 section 4.1
 ])
 def test_a_key_may_have_any_22_characters_of_base64_and_is_hashed_as_it_is(key):
-    """Four bits of the last character are unused, and clients set them: the key is not decoded but hashed."""
+    """Clients may set the four unused bits of the last character: the key is hashed, not decoded."""
     digest = hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
     assert answer(wire.head(key=key)) == wire.switching(base64.b64encode(digest).decode())
 
 
-# Wherever the bytes are cut, and with the connection still open, the answer is the same.
+# The answer is the same wherever reads cut the head, and while the connection stays open.
 
 @pytest.mark.parametrize("data, end", [
     pytest.param(data, end, id=f"{end}-{name}") for end, name, data in [

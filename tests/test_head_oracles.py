@@ -1,8 +1,8 @@
-"""Implementations that are not ours judge request heads: Python's h11 and the server of Node.js, which parses by llhttp.
+"""Compares the parser with independent ones on random heads: Python's h11, and Node.js, which uses llhttp.
 
-The heads are valid ones with one or two changes. What ours reads and theirs refuses, or the other way round, has to be a
-difference that is listed here, with who is right and why. What both read is compared: method, target and every field.
-sessions.py says how to replay one, or a million.
+The heads are valid ones with one or two changes. If one parser reads a head and another refuses it, the difference must
+be in the list below, which says which one is right and why. If both read it, method, target and all fields must be
+equal. sessions.py says how to repeat a case, or run a million.
 """
 
 import base64
@@ -93,7 +93,7 @@ def changed(chosen, head):
 
 
 def head_of(seed):
-    """A random head. What is behind it completes one whose end was changed."""
+    """A random head. Bytes after it complete a head whose end was changed."""
     chosen = random.Random(seed)
     head = chosen.choice(BASES)
     for _ in range(chosen.choice([1, 1, 2])):
@@ -101,7 +101,7 @@ def head_of(seed):
     return (b"\r\n" if chosen.random() < 0.1 else b"") + head + b"\r\n\r\n"
 
 
-# Ours: what the record calls a head that cannot be read; everything else is a judgement of a head that was read.
+# Our end_ids for heads that cannot be parsed. All other refusals are of heads that were parsed.
 
 UNREADABLE = {
     "line-too-long", "head-too-large", "too-many-fields", "version-unsupported", "tls-hello", "proxy-unexpected", "bare-lf",
@@ -112,7 +112,7 @@ UNREADABLE = {
 
 
 def ours(head):
-    """A verdict as (None, fields) of a head that was read, (end, None) of one that was refused, or None of a part."""
+    """Our result: (None, fields) if ours read the head, (end_id, None) if it refused it, None if it is incomplete."""
     result = wire.run(head, "--verbose", "--path=any")
     log = result.stderr.decode()
     record = wire.record(log)
@@ -124,7 +124,7 @@ def ours(head):
 
 
 def logged(fields):
-    """Fields as they are logged: other bytes than printable ASCII escaped, long ones cut."""
+    """Fields as --verbose logs them: bytes outside printable ASCII escaped, long values cut."""
     def escaped(data):
         cut = re.sub(rb'["\\]', rb"\\\g<0>", data[:256])
         cut = re.sub(rb"[^ -~]", lambda byte: b"\\x%02x" % ord(byte[0]), cut)
@@ -162,18 +162,18 @@ def node_verdicts(heads):
 
 
 def judges_as_listed():
-    """Whether node's llhttp is 9 or later, as the list below wants it; an absent node is for a test to name."""
+    """Whether node's llhttp is 9 or later, as the list below assumes. True without node: a test then reports that."""
     if not shutil.which("node"):
         return True
     version = subprocess.run(["node", "--print", "process.versions.llhttp"], capture_output=True, text=True, check=True).stdout
     return int(version.split(".")[0]) >= 9
 
 
-# With Debian 12's own node, whose llhttp is 6, h11 judges alone: there are no cases for the other.
+# Debian 12's node has llhttp 6; with it, only h11 is compared.
 JUDGES = {"h11": h11_verdicts, **({"node": node_verdicts} if judges_as_listed() else {})}
 
 
-# Where they differ.
+# The list of differences.
 
 AUTHORITY = rb"(?:\[(?![^\]]*[0-9a-f]{5})[0-9a-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9a-f]{2})*)(?::[0-9]*)?"
 TARGET = rb"(?:/[!\"$-~]*|(?<=(?-i:OPTIONS ))\\*|(?:https?|wss?)://(?!:)(?![/? ])" + AUTHORITY + rb"(?:[/?][!\"$-~]*)?)"
@@ -184,8 +184,8 @@ WITHOUT_CONTENT = FRONT + rb"(?-i:GET|HEAD|OPTIONS) "
 
 
 class Difference(NamedTuple):
-    """`end` is why ours refuses what theirs reads, or None where theirs refuses what ours reads; `pattern` is found in such
-    heads and `example` is one."""
+    """`end` is our end_id if ours refuses what theirs reads, or None if theirs refuses what ours reads. `pattern`
+    matches such heads, and `example` is one."""
 
     judges: str
     end: object
@@ -193,7 +193,7 @@ class Difference(NamedTuple):
     example: bytes
     right: str
     why: str
-    mended: bool = False  # in later versions of theirs
+    mended: bool = False  # fixed in later versions of theirs
 
 
 def request(line=b"GET / HTTP/1.1", *fields):
@@ -269,7 +269,7 @@ DIFFERENCES = [
                b"GET / HTTP/1.1\r\nHost: [fe80::1%eth0]\r\n\r\n",
                "ours", "RFC 3986 section 3.2.2: an IPv6 address has no zone; RFC 6874 section 1: it means something on one "
                "machine only"),
-    # What announces content.
+    # Framing of content.
     Difference("h11 node", "content", rb"(?is)" + WITHOUT_CONTENT + rb".*\ncontent-length:[ \t]*0*[1-9]",
                request(b"GET / HTTP/1.1", b"Content-Length: 5"),
                "both", "RFC 9110 section 9.3.1: content of GET has no meaning and may be refused, since it is used for smuggling"),
@@ -305,20 +305,19 @@ def state(verdict):
 
 
 def as_h11_gives_them(fields):
-    """h11 writes the coding in lower case."""
+    """The fields as h11 returns them: the transfer coding is in lower case."""
     return [(name, value.lower() if name.lower() == "transfer-encoding" else value) for name, value in fields]
 
 
 def unexplained(judge, head, our, their):
-    """What the verdicts differ in without being in the list, or None. Ours need not wait for the rest of a head that it
-    refuses."""
+    """An unlisted difference between the two results, or None. Ours may refuse a head that is incomplete for theirs."""
     states = state(our), state(their)
     if states == ("read", "read"):
         fields = as_h11_gives_them(our[1]) if judge == "h11" else our[1]
         return None if fields == logged(their[1]) else f"ours read {fields}, theirs {logged(their[1])}"
     if states[0] == states[1] or states == ("refused", "part"):
         return None
-    end = head.find(b"\r\n\r\n", 2) + 4  # no pattern looks at what is behind
+    end = head.find(b"\r\n\r\n", 2) + 4  # patterns match the head only
     if "part" not in states and any(judge in row.judges.split() and row.end == our[0] and re.search(row.pattern, head[:end])
                                     for row in DIFFERENCES):
         return None

@@ -1,4 +1,4 @@
-"""What a message and a start cost has not risen: in instructions, and in calls; see bench/instructions.py."""
+"""A message and a start take no more instructions and calls than recorded; see bench/instructions.py."""
 
 import os
 import platform
@@ -32,7 +32,7 @@ SHORT = {
 @pytest.mark.parametrize("kind", SHORT)
 @pytest.mark.parametrize("name", ["ws-echo", "ws-echo-static"])
 def test_a_short_message_calls_no_function_of_a_library(name, kind):
-    """Least of all memcpy: a call costs more than the copy, and most with musl."""
+    """Above all not memcpy: for a short message, the call costs more than copying, most with musl."""
     parts.require("valgrind", "valgrind")
     program = wire.TOP / name
     parts.require_file(program, f"make ({name})")

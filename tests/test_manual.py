@@ -1,4 +1,4 @@
-"""The manual page agrees with the program: what the source can do stands in the page, and nothing else."""
+"""The manual page agrees with the program: it has exactly the options, statuses, outcomes and limits of the source."""
 
 import os
 import re
@@ -20,17 +20,17 @@ def section(name):
 
 
 def items(name):
-    """What the lists of a section explain."""
+    """The terms of the lists in a section."""
     return re.findall(r"^\.It (.+)", section(name), re.M)
 
 
 def macro(name):
-    """A table of the source: #define NAME(X) with its rows."""
+    """The rows of a table of the source: #define NAME(X)."""
     return re.search(rf"^#define {name}\(X\)(?:.*\\\n)+.*", SOURCE, re.M)[0]
 
 
 def constant(name):
-    """The value of a named number of the source."""
+    """The value of a named constant of the source."""
     value = re.search(rf"(?:#define {name}|\b{name} =) ([0-9]+)\b", SOURCE)
     assert value, f"{name} is no plain number"
     return int(value[1])
@@ -42,11 +42,11 @@ def amount(name):
     assert found, f"{name} is not defined"
     expression = found[1].replace("SECOND", "1")
     assert re.fullmatch(r"[0-9 ()*+/]+", expression), f"{name} is {found[1]!r}"
-    return eval(expression)  # nothing but numbers
+    return eval(expression)  # only numbers and operators
 
 
 def size(name):
-    """As the page writes sizes."""
+    """The value of a named size of the source, as the page writes it."""
     shift, unit = (20, "MiB") if amount(name) >= 1 << 20 else (10, "KiB")
     assert amount(name) % (1 << shift) == 0
     return f"{amount(name) >> shift} {unit}"
@@ -64,7 +64,7 @@ def rendered(*options):
 
 
 def literal_blocks(text):
-    """The examples, as somebody copies them from the page."""
+    """The examples, as a reader copies them from the page."""
     blocks = re.findall(r"^\.Bd -literal.*\n([^.](?:.*\n)*?)\.Ed", text, re.M)
     return [block.replace("\\e", "\\") for block in blocks]
 
@@ -78,7 +78,7 @@ def help_options():
 
 
 def manual_options():
-    """The same of the page."""
+    """The same for the page."""
     found = []
     for entry in section("OPTIONS").split("\n.It ")[1:]:
         head, _, text = entry.partition("\n")
@@ -93,7 +93,7 @@ def test_mandoc_has_nothing_to_say_against_the_page():
     result = subprocess.run([parts.require("mandoc", "mandoc"), "-Tlint", "-Wstyle", str(PAGE)],
                             capture_output=True, check=False, timeout=wire.LIMIT)
     found = [line for line in result.stdout.decode().splitlines()
-             if "referenced manual not found" not in line]  # xinetd's and inetd's need not be installed
+             if "referenced manual not found" not in line]  # the pages of xinetd and inetd may not be installed
     assert found == []
 
 
@@ -187,26 +187,26 @@ def test_the_record_of_the_page_has_the_parts_of_a_real_one():
 
 
 def test_what_is_typed_is_neither_stretched_nor_broken_at_a_blank():
-    """Sentences of the record may be, as all text is."""
+    """Only running text may be."""
     for literal in re.findall(r"^\.Ql ([^\"\n]*?)(?: [,.:;])*$", MANUAL, re.M):
         assert " " not in literal.replace("\\ ", "") or literal in SOURCE, literal
     assert '.Ql "server:\\ " Ns Ar X ,\n' in MANUAL
 
 
 def commands():
-    """The lines of examples in which something is typed, with the prompt in front."""
+    """The lines of examples that begin with a prompt, including the prompt."""
     return [line for block in literal_blocks(MANUAL) for line in block.splitlines() if re.match("[#$] ", line)]
 
 
 def test_no_example_needs_a_right_that_its_prompt_does_not_have():
-    """Nor a terminal, as `systemctl edit` does."""
+    """No example needs a terminal either, as `systemctl edit` does."""
     root = re.compile(r"\b(journalctl|tee|mkdir|apt-get)\b|\bsystemctl (?!status\b)")
     assert [line for line in commands() if line.startswith("$ ") and root.search(line)] == []
     assert [line for line in commands() if "systemctl edit" in line] == []
 
 
 def test_examples_call_the_program_by_its_path():
-    """It is in a folder that is not in every user's PATH."""
+    """Its folder is not in every user's PATH."""
     typed = [line for block in literal_blocks(MANUAL) for line in block.splitlines()]
     assert [line for line in typed if re.search(r"(^[#$] |[|;&] *)ws-echo\b", line)] == []
 
@@ -218,7 +218,7 @@ def test_every_local_fault_stands_under_diagnostics():
     for sentence in sentences:
         assert f'"{sentence}: reason"' in items("DIAGNOSTICS")
     assert len(messages) == len(re.findall(r"\bfail\([^,;]+, EX_", SOURCE)) > 0
-    for message in set(messages) - {"%s"}:  # which is what a wrong option is told
+    for message in set(messages) - {"%s"}:  # the format for wrong options
         assert any(re.fullmatch(re.sub("%[.0-9]*[a-z]+", r"(\\w+)", message), item.strip('"'))
                    for item in items("DIAGNOSTICS")), message
 

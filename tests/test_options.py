@@ -1,4 +1,4 @@
-"""The command line and everything else that the program is handed when it starts."""
+"""The command line, and everything that the program inherits when it starts."""
 
 import fcntl
 import functools
@@ -18,7 +18,7 @@ import wire
 
 
 def usage(*options):
-    """The one line that a wrong option is answered with."""
+    """The line that the program prints for a wrong option."""
     result = subprocess.run([wire.PROGRAM, *options], stdin=subprocess.DEVNULL, capture_output=True,
                             timeout=wire.LIMIT, check=False)
     assert result.returncode == 64, result
@@ -80,7 +80,7 @@ def test_an_empty_value_is_wrong_where_only_the_prefix_may_be_empty(option):
 
 
 def test_a_path_has_4095_bytes_at_most():
-    """So that a request line can name it, and the page and the sentence of a 404 have room for it."""
+    """A request line can then contain it, and the page and the answer 404 have room for it."""
     assert "--path" in usage("--path=/" + "p" * 4095)
     path = "/" + "&" * 4094
     page = wire.Answer(wire.run(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", f"--path={path}").stdout)
@@ -195,7 +195,7 @@ def on_a_terminal(*command):
 
 
 def test_started_on_a_terminal_it_says_in_three_lines_what_it_is_and_how_to_start_it(tmp_path):
-    """By the name it was called by, so that the command works from where it was built, too."""
+    """It uses argv[0], so that the command also works in the folder where it was built."""
     program = tmp_path / "echo"
     program.symlink_to(wire.PROGRAM)
     result = on_a_terminal(program)
@@ -214,7 +214,7 @@ def test_check_finds_nothing_wrong_with_right_options_and_serves_nothing(options
 @pytest.mark.parametrize("options", [["--path=socket"], ["--nope"], ["--quiet", "--verbose"], ["word"]])
 def test_check_says_what_is_wrong_as_always(options):
     said, said_without = usage(*options, "--check"), usage(*options)
-    assert said.partition(": ")[2] == said_without.partition(": ")[2]  # the process number stands before
+    assert said.partition(": ")[2] == said_without.partition(": ")[2]  # without the process number in front
 
 
 @pytest.mark.parametrize("option, expected", [("--help", (0, b"")), ("--version", (0, b"")), ("--bogus", (64, b"unknown"))])
@@ -230,7 +230,7 @@ def test_check_works_on_a_terminal():
 
 
 def largest(options, size):
-    """Assert that `size` is the largest message received."""
+    """Asserts that a message of `size` is accepted, and one byte more refused."""
     accepted = wire.exchange(wire.frame(wire.BINARY, bytes(size)), *options)
     assert accepted == wire.reply(wire.BINARY, bytes(size)), accepted[:20]
     refused = wire.exchange(wire.frame(wire.BINARY, bytes(size + 1)), *options)
@@ -243,7 +243,7 @@ def test_a_size_is_bytes_or_takes_k_and_m(value, size):
 
 
 def announced(length):
-    """The header of a binary message, with nothing behind it."""
+    """The header of a binary message, without payload."""
     return wire.frame_header(0x80 | wire.BINARY, 0x80, length) + wire.MASKING_KEY
 
 
@@ -309,10 +309,10 @@ def test_path_is_repeatable_and_any_takes_every_path(option, values, wanted):
     assert result.stdout == wire.switching(), result
 
 
-# What a launcher hands over besides the command line.
+# Descriptors, environment and signals that a launcher passes on.
 
 def shell(script):
-    """A wrapper that runs `script` and then becomes its arguments, keeping the process number."""
+    """A wrapper that runs `script` and then executes its arguments in the same process."""
     return ["/bin/sh", "-c", script + '; exec "$@"', "sh"]
 
 
@@ -335,7 +335,7 @@ def test_listen_fds_of_another_process_or_of_none_is_ignored(variables):
 
 
 def refusal_to_start(wrapper, stdin):
-    """The sentence with which it refuses what it was started on."""
+    """The sentence with which the program refuses its descriptors."""
     result = subprocess.run([*wrapper, wire.PROGRAM], stdin=stdin, capture_output=True, timeout=wire.LIMIT,
                             check=False)
     assert (result.returncode, result.stdout) == (64, b""), result
@@ -364,7 +364,7 @@ def test_a_count_of_descriptors_does_not_reach_the_terminal_raw_and_hides_nothin
 
 
 def test_a_descriptor_that_is_passed_but_closed_is_no_connection():
-    """Whatever standard input and output are."""
+    """Standard input and output make no difference."""
     client, server = wire.tcp_pair()
     with client, server:
         line = refusal_to_start(shell("exec 3<&-; export LISTEN_FDS=1 LISTEN_PID=$$"), server)
@@ -379,7 +379,7 @@ def test_a_socket_that_is_no_stream_is_refused(kind):
 
 
 def test_a_socket_that_is_no_stream_is_refused_as_the_output_too():
-    """Where the input is none, but a file."""
+    """Here the input is a file."""
     client, server = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with client, server:
         result = subprocess.run([wire.PROGRAM], stdin=subprocess.DEVNULL, stdout=server, stderr=subprocess.PIPE,
@@ -429,7 +429,7 @@ def test_two_files_may_be_the_connection(tmp_path):
 
 
 def two_streams(first, second):
-    """A pair of which each direction is a socket or a pipe of its own, made of what `os.pipe` or `wire.tcp_pair` return."""
+    """A pair that uses a separate socket or pipe for each direction, made by `os.pipe` or `wire.tcp_pair`."""
     (stdin, sending), (receiving, stdout) = [[getattr(end, "detach", lambda end=end: end)() for end in ends]
                                              for ends in (first, second)]
     return wire.PipeEnd(receiving, sending), wire.PipeEnd(stdin, stdout)
@@ -437,7 +437,7 @@ def two_streams(first, second):
 
 @pytest.mark.parametrize("input_is_socket", [True, False], ids=["socket-pipe", "pipe-socket"])
 def test_a_socket_and_a_pipe_may_be_the_connection(input_is_socket):
-    """The peer is that of the input. Nobody waits for its end, as for that of a socket."""
+    """The record shows the peer of the input. The program does not wait for the peer's end as it does on one socket."""
     connection, pipe = wire.tcp_pair(), os.pipe()
     address = "{}:{}".format(*connection[1].getsockname())
     with wire.Served(pair=lambda: two_streams(*[connection, pipe][:: 1 if input_is_socket else -1])) as served:
@@ -463,7 +463,7 @@ def test_two_sockets_may_be_the_connection():
 
 @pytest.mark.parametrize("stdin, stdout", [("request", "/dev/full"), ("/", "/dev/null")])
 def test_what_the_system_refuses_is_71_and_says_so(tmp_path, stdin, stdout):
-    """Neither a full disk nor a directory in the place of a file is anything that a peer can cause."""
+    """A peer can cause neither a full disk nor a directory instead of a file."""
     (tmp_path / "request").write_bytes(wire.head() + wire.text("hi"))
     reading, writing = os.open(tmp_path / stdin, os.O_RDONLY), os.open(stdout, os.O_WRONLY)
     try:
@@ -515,7 +515,7 @@ def test_an_inherited_o_nonblock_is_cleared(pair):
 @pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
 def test_an_o_nonblock_that_somebody_else_sets_later_makes_it_neither_end_nor_spin(pair, tmp_path):
-    """Whoever else holds the connection shares this flag, and all others, which stay as they were."""
+    """All processes that hold the connection share its flags. The program does not change the other ones."""
     trace, held = tmp_path / "trace", []
     wrapper = [parts.require("strace", "strace"), "-o", str(trace)]
 
@@ -535,7 +535,7 @@ def test_an_o_nonblock_that_somebody_else_sets_later_makes_it_neither_end_nor_sp
             os.set_blocking(end, False)
         for message in [b"some", b"more", bytes(4 << 20), b"last"]:
             peer.send(wire.frame(wire.BINARY, message))
-            if len(message) > 4:  # more than a pipe has room for
+            if len(message) > 4:  # more than the pipe's buffer holds
                 wire.wait_until(lambda: not flags() & os.O_NONBLOCK, "both ends block again",
                                 process=served.process)
             expected = wire.reply(wire.BINARY, message)
@@ -568,11 +568,11 @@ def test_signals_that_were_ignored_or_blocked_are_set_afresh(number, inherited):
         assert wire.close_code(served.peer.answer_close()) == 1001
 
 
-RESERVED = 7 << 31  # the signals 32 to 34, which the C libraries keep for themselves and let nobody set
+RESERVED = 7 << 31  # the signals 32 to 34, which the C libraries reserve
 
 
 def test_every_signal_has_a_known_state_whatever_was_inherited():
-    """Caught are those that stop it and that of the timer; ignored are those for which a call fails instead."""
+    """The signals that stop the program, and SIGALRM, have handlers; SIGPIPE and SIGXFSZ are ignored, so that the call fails."""
     with open(wire.PROGRAM, "rb") as program:
         if program.read(4) != b"\x7fELF":
             pytest.skip("an emulator has signals of its own")

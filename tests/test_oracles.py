@@ -1,6 +1,6 @@
-"""Implementations that are not ours judge every frame of random sessions; sessions.py says how to replay one, or a million.
+"""Independent implementations check every frame of random sessions; sessions.py says how to repeat one or run more.
 
-Each is the client: it makes the request and reads the answer, in pieces of any size.
+Each implementation is the client: it makes the request and reads the answer, in pieces of random size.
 """
 
 import os
@@ -19,7 +19,7 @@ from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 BLOCKS, USUAL = range(4), 75  # sessions of each implementation
 
 
-# Python's wsproto, which takes care of the handshake as well.
+# Python's wsproto, which also does the handshake.
 
 class Wsproto:
     def __init__(self, session):
@@ -73,11 +73,11 @@ def test_random_sessions_as_wsproto_sees_them(block):
     require_module("wsproto", "python3-wsproto")
     for seed in sessions.seeds(block, USUAL):
         session = Session(seed)
-        with mock.patch("os.urandom", session.chosen.randbytes):  # its key, and its masking keys
+        with mock.patch("os.urandom", session.chosen.randbytes):  # the Sec-WebSocket-Key and the masking keys
             session.hold(Wsproto(session))
 
 
-# Python's websockets, whose frames and extension are used without its connection: it compresses what it is told to.
+# Python's websockets: its frames and its extension, without its connection, so that the test decides what to compress.
 
 class Websockets:
     def __init__(self, session):
@@ -129,7 +129,7 @@ class Websockets:
         return wire.frame(opcode, data, fin=fin, rsv=rsv, key=self.session.chosen.randbytes(4))
 
     def decode(self, frame, **limits):
-        """In the place of the extension, to see which frames are compressed."""
+        """Replaces the extension's decode, to note which frames are compressed."""
         if frame.opcode in (TEXT, BINARY):
             self.compressed.append(frame.rsv1)
         return self.extension.decode(frame, **limits) if self.extension else frame
@@ -172,7 +172,7 @@ def test_random_sessions_as_python3_websockets_sees_them(block):
 @pytest.mark.parametrize("block", BLOCKS)
 def test_random_sessions_of_ws_of_node(program, block, options):
     node = require("node", "nodejs")
-    folder = "/usr/share/nodejs"  # where Debian's packages are, also for a node that is not Debian's
+    folder = "/usr/share/nodejs"  # the folder of Debian's packages; another node does not search it
     require_file(f"{folder}/ws", "node-ws")
     script = pathlib.Path(__file__).with_name("random_sessions.js")
     chosen = sessions.seeds(block, USUAL)

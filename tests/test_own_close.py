@@ -1,9 +1,9 @@
-"""What follows a Close of ours: the wait for the peer's, the end of the stream, and how long all of it may take.
+"""After a Close of the program: the wait for the peer's Close, the end of the stream, and the time limits.
 
-RFC 6455 section 7.1.1 lets the server end the stream when both have sent a Close. An end right behind our Close costs
-clients its code: their own answer fails, or a proxy between drops ours.
+RFC 6455 section 7.1.1 lets the server end the stream when both sides have sent a Close. If it ended the stream right
+after its own Close, clients could miss the code: their own Close fails, or a proxy drops the server's.
 
-"At once" means here that no timer expires: of a wait that has a limit, strace shows the expiry as SIGALRM.
+"At once" means that no timer expires: strace shows an expiry as SIGALRM.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ LEFT_OPEN = "a peer has two seconds to end, and here it does not"
 
 
 class Traced(wire.Served):
-    """The program under strace; `events` tells what it did after its last write to the peer."""
+    """The program under strace; `events` lists what it did after its last write to the peer."""
 
     def __init__(self, tmp_path, *options, **served):
         self.trace = tmp_path / "trace"
@@ -39,7 +39,7 @@ class Traced(wire.Served):
         super().__init__(*options, wrapper=wrapper, **served)
 
     def events(self):
-        """A list of ("read", bytes), "expiry", "SHUT_WR" and "SHUT_RDWR"; expiries in a row are one."""
+        """A list of ("read", bytes), "expiry", "SHUT_WR" and "SHUT_RDWR"; consecutive expiries count as one."""
         wire.wait_until(lambda: "+++ exited" in self.trace.read_text(), "strace has written all")
         calls = self.trace.read_text()
         found = re.findall(r"^(?:read\(0,.* = (\d+)$|shutdown\(1, (SHUT_\w+)|--- SIG(ALRM))",
@@ -53,11 +53,11 @@ class Traced(wire.Served):
 
 
 def refuse_memory():
-    """The largest message does not fit the address space."""
+    """Limits the address space, so that there is no memory for the largest message."""
     resource.setrlimit(resource.RLIMIT_AS, (512 * MIB, 512 * MIB))
 
 
-# Each cause of a Close after which the peer's is processed: how to bring it about, and with which options.
+# The causes of a Close after which the program waits for the peer's: how to provoke each, and with which options.
 CAUSES = {
     "stopped": ((), {}, lambda served: served.stop()),
     "idle": (("--timeout=0.2", "--ping-interval=0"), {}, lambda served: None),
@@ -68,7 +68,7 @@ CAUSES = {
 
 
 class Closing:
-    """A connection on which our Close has just arrived; `events` are those of strace."""
+    """A connection on which the program's Close has just arrived; `events` are those of strace."""
 
     def __init__(self, tmp_path, end, *more, pair=wire.tcp_pair):
         options, served, bring_about = CAUSES[end]
@@ -85,7 +85,7 @@ class Closing:
         return self.served.__exit__(*exception)
 
     def ended(self):
-        """Assert that nothing more comes than the end of the stream; returns the record."""
+        """Asserts that only the end of the stream follows; returns the record."""
         assert self.peer.rest() == b"", "nothing is answered any more"
         self.peer.close()
         log = self.served.process.communicate(timeout=wire.LIMIT)[1].decode()
@@ -108,8 +108,8 @@ def test_the_end_of_the_stream_follows_the_peers_close_at_once(tmp_path, end, pa
 
 
 @pytest.mark.parametrize("end", CAUSES)
-def test_frames_before_the_peers_close_are_read_over(tmp_path, end):
-    """Whatever they are, fragments of no message and text that is none; they count as bytes that were received."""
+def test_frames_before_the_peers_close_are_skipped(tmp_path, end):
+    """Even stray fragments and text that is not UTF-8. They count as received bytes."""
     data = b"".join([
         wire.text("hello"), wire.text(b"\xff"), wire.frame(PING, b"ping"), wire.frame(PONG), wire.frame(CONTINUATION, b"none"),
         wire.text("begun", fin=False), wire.text("new", fin=False), wire.frame(BINARY, bytes(70000)), wire.frame(BINARY),
@@ -122,7 +122,7 @@ def test_frames_before_the_peers_close_are_read_over(tmp_path, end):
     assert "expiry" not in closing.served.before_the_end_of_the_stream()
 
 
-def test_compressed_frames_are_read_over_where_compression_was_agreed_to(tmp_path):
+def test_compressed_frames_are_skipped_if_compression_was_negotiated(tmp_path):
     extension = "permessage-deflate"
     with Traced(tmp_path, "--deflate", TEN_BYTES) as served:
         peer = served.peer.open(f"Sec-WebSocket-Extensions: {extension}", extension=extension)
@@ -143,7 +143,7 @@ def deflated(data):
 @pytest.mark.parametrize("begun", [14, 15, 300, 70000], ids=["header", "one-byte", "part", "more-than-a-read"])
 @pytest.mark.parametrize("kind", ["announced", "inflated", "no-memory"])
 def test_the_message_that_was_refused_may_go_on_up_to_its_end(tmp_path, kind, begun):
-    """Where it was refused, its frame has not ended; what looks like a Close inside of it is none."""
+    """The message was refused inside a frame. Bytes inside this frame that look like a Close are payload."""
     payload, options, served = wire.close(4000) * 20000, [TEN_BYTES], {}
     data = wire.frame(BINARY, payload)
     if kind == "inflated":
@@ -176,7 +176,7 @@ def test_the_header_of_a_close_is_enough(tmp_path, header):
                                   wire.frame(PING, fin=False), b"\x82\xfe\0\5"],
                          ids=["unmasked", "reserved", "long-ping", "rsv1", "fragmented-ping", "length"])
 def test_what_is_no_frame_ends_the_wait_at_once(tmp_path, data):
-    """Behind it no Close can be found any more."""
+    """The program cannot find a Close after it."""
     with Closing(tmp_path, "message-too-big") as closing:
         closing.peer.send(wire.text("good") + data)
         closing.ended()
@@ -228,7 +228,7 @@ def test_signals_in_the_wait_change_nothing(tmp_path, end):
 
 
 def test_verbose_names_only_the_peers_close_in_the_wait():
-    """A flood of frames would be a flood of lines."""
+    """Otherwise a flood of frames would cause a flood of lines."""
     with wire.Served("--verbose", TEN_BYTES) as served:
         peer = served.peer.open()
         peer.send(TOO_BIG + wire.frame(BINARY) * 100_000 + wire.close(4000, b"late"))
@@ -260,7 +260,7 @@ WRONG = {"reserved": RESERVED, "unmasked": b"\x81\x00", "text": wire.text(b"\xff
 @pytest.mark.parametrize("pair", SOCKETS)
 @pytest.mark.parametrize("data", WRONG.values(), ids=WRONG)
 def test_after_1002_and_1007_no_close_is_processed_but_a_silence_awaited(tmp_path, data, pair):
-    """Section 7.1.7 forbids to process anything more, even a Close."""
+    """Section 7.1.7 forbids processing anything more, even a Close."""
     more = wire.close(1002) + bytes(MIB) + wire.close(1002)
     with Traced(tmp_path, pair=wire.holding(wire.head() + data + more, pair)) as served:
         assert served.peer.rest().startswith(wire.switching())
@@ -297,7 +297,7 @@ def test_a_close_that_was_itself_wrong_has_come(tmp_path, data):
     assert served.before_the_end_of_the_stream() == []
 
 
-# Limits of all of it, and what has none.
+# Time limits.
 
 @pytest.mark.parametrize("data, more", [(TOO_BIG, wire.frame(BINARY, bytes(MIB))), (RESERVED, bytes(MIB))],
                          ids=["frames", "anything"])
@@ -318,7 +318,7 @@ def test_a_peer_that_never_stops_sending_is_read_for_64_mib_at_most(data, more):
 @pytest.mark.slow("a peer has two seconds, and uses them")
 @pytest.mark.parametrize("data, more", [(TOO_BIG, wire.frame(PING)), (RESERVED, b"x")], ids=["frames", "anything"])
 def test_bytes_that_trickle_in_do_not_move_the_limit_of_two_seconds(data, more):
-    """Eight, as the machine may be busy."""
+    """The test sends for eight, in case the machine is busy."""
     with wire.Served(TEN_BYTES) as served, wire.Clock(8) as clock:
         peer = served.peer.open()
         peer.send(data)
@@ -326,7 +326,7 @@ def test_bytes_that_trickle_in_do_not_move_the_limit_of_two_seconds(data, more):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             while served.process.poll() is None and not clock.over():
                 peer.send(more)
-                select.select([], [], [], 0.02)  # as many bytes as end no silence of a tenth of a second
+                select.select([], [], [], 0.02)  # so often that there is no silence of a tenth of a second
         assert clock.outlasts(served.process)
 
 

@@ -1,4 +1,4 @@
-"""The rules that the page, src/page.html, keeps, for a strict policy, for every browser and for every person."""
+"""Rules for the test page, src/page.html: a strict Content-Security-Policy, accessibility, no dependencies."""
 
 import collections
 import html.parser
@@ -15,7 +15,7 @@ Element = collections.namedtuple("Element", "tag attributes text")
 
 
 class Page(html.parser.HTMLParser):
-    """All elements in order, each with the text inside it; what is opened must be closed."""
+    """All elements in order, each with its text; every tag must be closed."""
 
     def __init__(self):
         super().__init__()
@@ -52,7 +52,7 @@ STYLE, SCRIPT = ("".join(PAGE.one(tag).text) for tag in ("style", "script"))
 
 @pytest.mark.parametrize("tag, opening", [("script", '<script type="module">'), ("style", "<style>")])
 def test_one_element_of_each_whose_tags_stand_alone_on_their_lines_so_that_the_build_can_hash_it(tag, opening):
-    """A module has a scope of its own, so that nothing typed into the page's console changes its variables."""
+    """A module has its own scope, so that scripts typed into the console do not change its variables."""
     lines = SOURCE.split("\n")
     assert [line for line in lines if f"<{tag}" in line or f"</{tag}" in line] == [opening, f"</{tag}>"]
     start, end = lines.index(opening), lines.index(f"</{tag}>")
@@ -72,7 +72,7 @@ def test_nothing_is_loaded_from_anywhere():
         assert element.attributes.get("href", "data:").startswith("data:"), element
     assert not re.search(r"url\(|@import|@font-face", STYLE)
     assert not re.search(r"https?://|XMLHttpRequest|\bimport\b|EventSource|sendBeacon", SCRIPT)
-    # But the page asks why there is no WebSocket at a URL, there.
+    # Except the request that asks why there is no WebSocket at a URL.
     assert re.findall(r"\bfetch\b[^{]*", SCRIPT) == ['fetch(url.replace("ws", "http"), ']
 
 
@@ -85,7 +85,7 @@ def test_the_path_and_the_origins_stand_in_one_place_where_the_program_can_fill_
     assert SOURCE.count('value="/socket" data-origins=""') == 1 and SOURCE.count("/socket") == 1
     (path,) = [element for element in PAGE.all("input") if element.attributes.get("value") == "/socket"]
     assert path.attributes["id"] == "path"
-    assert path.attributes["autocomplete"] == "off"  # or Firefox brings back an older one on reload
+    assert path.attributes["autocomplete"] == "off"  # otherwise Firefox restores the previous value on reload
 
 
 def test_every_control_has_a_name():
@@ -120,7 +120,7 @@ def test_news_are_announced_without_interrupting():
     roles = {element.attributes["role"]: element for element in PAGE.elements if "role" in element.attributes}
     assert roles["status"].attributes["id"] == "status"
     assert roles["log"].attributes["aria-live"] == "polite"
-    assert roles["log"].attributes["tabindex"] == "0"  # what scrolls must be reachable with the keyboard
+    assert roles["log"].attributes["tabindex"] == "0"  # a scrolling element must be reachable with the keyboard
 
 
 def test_the_order_of_the_keyboard_is_the_order_of_the_page():
@@ -139,7 +139,7 @@ def test_the_document_says_what_it_is():
     assert "".join(PAGE.one("title").text) == "".join(PAGE.one("h1").text) == "ws-echo"
     assert PAGE.all("meta")[0].attributes == {"charset": "utf-8"}
     named = {meta.attributes["name"]: meta.attributes["content"] for meta in PAGE.all("meta")[1:]}
-    assert named["viewport"].split(", ") == [  # and nothing that forbids to zoom
+    assert named["viewport"].split(", ") == [  # and nothing that prevents zooming
         "width=device-width", "initial-scale=1", "interactive-widget=resizes-content"]
     assert named["color-scheme"] == "light dark"
     for landmark in ("header", "main", "noscript"):
@@ -147,7 +147,7 @@ def test_the_document_says_what_it_is():
 
 
 def contrast(*colours):
-    """WCAG 2 contrast ratio of two colours written #rrggbb."""
+    """The WCAG 2 contrast ratio of two colours written as #rrggbb."""
     def luminance(colour):
         parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
         red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)

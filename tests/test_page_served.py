@@ -1,4 +1,4 @@
-"""The test page as it is served: when, with which fields, and under which policy."""
+"""Serving the test page: for which requests, with which fields, and with which Content-Security-Policy."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ def page(*request, options=()):
 
 
 class Elements(html.parser.HTMLParser):
-    """What the policy speaks about: the text of scripts and styles, and every attribute."""
+    """The parts of the page that the policy covers: the text of scripts and styles, and all attributes."""
 
     def __init__(self, body):
         super().__init__()
@@ -88,7 +88,7 @@ PATHS = [[], ["--path=/other"], ["--path=/first", "--path=/second"], ["--path=/"
 @pytest.mark.parametrize("paths", PATHS)
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_without_the_page_the_root_is_one_line_that_names_the_path_of_the_websocket(paths, version):
-    """So that there is always something that a health check can get."""
+    """A health check can therefore always request the root."""
     answer = page(f"GET / HTTP/{version}", options=["--no-page", *paths])
     assert answer.fields["content-type"] == "text/plain; charset=utf-8"
     assert re.fullmatch(rb"[ -~]+\n", answer.body) and len(answer.body) == int(answer.fields["content-length"])
@@ -113,7 +113,7 @@ def test_without_the_page_a_websocket_is_at_its_path_only(path):
 @pytest.mark.parametrize("request_line", ["OPTIONS / HTTP/1.0", "OPTIONS / HTTP/1.1", "OPTIONS http://localhost/ HTTP/1.1",
                                           "OPTIONS http://localhost HTTP/1.1", "OPTIONS * HTTP/1.0", "OPTIONS * HTTP/1.1"])
 def test_options_of_the_root_is_204_and_lists_the_methods(request_line, options):
-    """What a load balancer sends that was told nothing about health checks, or as in the manual of HAProxy."""
+    """Load balancers send it by default as a health check, also in the form that the manual of HAProxy shows."""
     answer = wire.Answer(get(request_line, options=options))
     assert (answer.status, answer.body) == (204, b"")
     assert {"GET", "HEAD"} <= set(answer.fields["allow"].split(", "))
@@ -182,7 +182,7 @@ def test_a_wrong_upgrade_on_the_root_is_judged_as_on_any_served_path():
 
 
 def test_an_upgrade_in_http_1_0_is_ignored():
-    """RFC 9110 section 7.8; so it gets the page."""
+    """RFC 9110 section 7.8. The request gets the page."""
     request = wire.head(path="/", version="HTTP/1.0")
     assert wire.Answer(wire.run(request, "--path=/").stdout).status == 200
 
@@ -228,7 +228,7 @@ def test_the_page_loads_nothing_and_has_no_inline_handlers_which_the_policy_woul
 
 
 def served_paths(options):
-    """The values of the page's inputs that look like a path."""
+    """The values of the page's inputs that begin like a path."""
     attributes = Elements(page(options=options).body).attributes
     return [value for *where, value in attributes if where == ["input", "value"] and value.startswith("/")]
 
@@ -248,12 +248,12 @@ def test_the_page_offers_the_first_path_that_is_served_escaped(options, path):
 
 
 def served_origins(options):
-    """What the page is told about --origin, as its script takes it apart."""
+    """The origins in the page, parsed as its script does."""
     attributes = Elements(page(options=options).body).attributes
     return [value.split(" ")[1:] for *_, name, value in attributes if name == "data-origins"]
 
 
-HOSTILE = 'x://"><script>alert(1)<'  # an origin as far as --origin can see
+HOSTILE = 'x://"><script>alert(1)<'  # --origin accepts this as an origin
 
 
 @pytest.mark.parametrize("options, origins", [

@@ -1,4 +1,4 @@
-"""What the program gives up before it reads the first byte of the peer, under every launcher."""
+"""Privileges that the program gives up before it reads the first byte from the peer, under every launcher."""
 
 import fcntl
 import itertools
@@ -19,7 +19,7 @@ FORBIDDEN = {"internet-socket", "execve", "fork", "open", "kill", "ptrace", "exe
 
 @pytest.fixture(autouse=True)
 def nothing_without_a_filter(request):
-    """What tests the filter is of no use where there is none, as wire.filtered() says."""
+    """Skips tests of the filter if the program has none: see wire.filtered()."""
     if request.node.get_closest_marker("of_the_filter") and not wire.filtered():
         pytest.skip("no filter of system calls on this architecture or in an emulator")
 
@@ -37,7 +37,7 @@ def test_a_connection_has_no_new_privileges_a_filter_and_no_room_for_processes_o
 
 
 def test_the_answer_may_go_into_a_file(tmp_path):
-    """As no limit of the sandbox forbids."""
+    """No limit of the sandbox forbids this."""
     (tmp_path / "request").write_bytes(wire.head() + wire.text("hi"))
     with (tmp_path / "request").open("rb") as request, (tmp_path / "answer").open("wb") as answer:
         subprocess.run([wire.PROGRAM], stdin=request, stdout=answer, stderr=subprocess.DEVNULL, check=True, timeout=wire.LIMIT)
@@ -46,7 +46,7 @@ def test_the_answer_may_go_into_a_file(tmp_path):
 
 @pytest.mark.of_the_filter
 def test_the_filter_is_on_before_the_first_read_from_the_connection(tmp_path):
-    """As xinetd starts it: the connection is standard error too."""
+    """Started as by xinetd: standard error is the connection as well."""
     strace, trace = parts.require("strace", "strace"), tmp_path / "trace"
     client, server = wire.tcp_pair()
     with server:
@@ -62,7 +62,7 @@ def test_the_filter_is_on_before_the_first_read_from_the_connection(tmp_path):
 
 
 def built(tmp_path, *flags, name="sandbox"):
-    """A program of this folder that includes the source, compiled."""
+    """Compiles a program of this folder that includes the source."""
     parts.require("cc", "gcc")
     program = tmp_path / name
     subprocess.run(["cc", "-std=gnu17", "-O1", *flags, "-D_GNU_SOURCE", '-DVERSION="0"', f"-I{wire.TOP}/src",
@@ -70,7 +70,7 @@ def built(tmp_path, *flags, name="sandbox"):
     return program
 
 
-# The calls that the filter allows, whatever their arguments, or where these fulfil a condition.
+# The calls that the filter allows: with any arguments, or with arguments that meet a condition.
 
 PROT_EXEC = 4
 PR_GET_NAME = 16
@@ -102,7 +102,7 @@ def program_that_asks_the_filter(tmp_path_factory):
 
 
 def numbers_of_calls():
-    """The system calls of this machine, as the C library's headers name them."""
+    """The system calls of this machine, from the C library's headers."""
     defined = subprocess.run(["cc", "-E", "-dM", "-include", "asm/unistd.h", "-xc", "/dev/null"], check=True,
                              capture_output=True, text=True, timeout=wire.LIMIT).stdout
     return {name: int(number) for name, number in re.findall(r"#define __NR_(\w+) (\d+)$", defined, re.M)}
@@ -132,7 +132,7 @@ def test_of_all_system_calls_the_filter_allows_these_and_no_other(asking, channe
 @pytest.mark.compiles
 @pytest.mark.of_the_filter
 def test_calls_of_another_architecture_are_forbidden(asking):
-    """Their numbers mean something else. A kernel without i386 kills who makes one, which is as good."""
+    """Their numbers have other meanings. A kernel without i386 kills the process, which is as good."""
     result = subprocess.run([asking], check=False, timeout=wire.LIMIT)
     assert result.returncode in (0, -signal.SIGSEGV)
 
@@ -141,7 +141,7 @@ def test_calls_of_another_architecture_are_forbidden(asking):
 @pytest.mark.of_the_filter
 @pytest.mark.parametrize("channel, more", [("standard-error", {"unix-socket"}), ("journal", set())])
 def test_what_an_echo_does_not_need_is_forbidden(tmp_path, channel, more):
-    """libsystemd needs a Unix socket; nothing else makes a difference."""
+    """Only for the journal, a Unix socket is allowed, because libsystemd needs it."""
     result = subprocess.run([built(tmp_path), channel], capture_output=True, text=True, check=True, timeout=wire.LIMIT)
     answers = dict(line.split() for line in result.stdout.splitlines())
     assert {name for name, answer in answers.items() if answer == "forbidden"} == FORBIDDEN | more
@@ -158,7 +158,7 @@ def test_a_debug_build_names_the_forbidden_call(tmp_path):
 
 
 def test_nobody_but_root_may_look_into_the_process():
-    """To root belong the files in /proc of a process into which nobody else may look."""
+    """If a process is not dumpable, its files in /proc belong to root."""
     with wire.Served() as served:
         served.peer.open()
         process = pathlib.Path("/proc", str(served.process.pid))
@@ -167,14 +167,14 @@ def test_nobody_but_root_may_look_into_the_process():
         served.peer.close()
 
 
-# Where there is no filter.
+# Programs without a filter.
 
 WITHOUT = "no system call filter"
 
 
 @pytest.fixture(name="compiled")
 def program_compiled_with(tmp_path, monkeypatch):
-    """A function that puts the program, compiled with other flags, in the place of the one that is tested."""
+    """A function that compiles the program with additional flags and uses it as the program to be tested."""
     def compiled(*flags):
         program = tmp_path / "other"
         subprocess.run([parts.require("cc", "gcc"), "-std=gnu17", "-O1", *flags, "-D_GNU_SOURCE", '-DVERSION="0"',
@@ -186,7 +186,7 @@ def program_compiled_with(tmp_path, monkeypatch):
 
 @pytest.mark.compiles
 def test_without_a_filter_it_serves_and_the_record_says_so(compiled):
-    """As on an architecture for which none is written; each connection says no more than that."""
+    """As on architectures for which no filter is written. A field of the record is the only difference."""
     compiled("-DWITHOUT_FILTER")
     with wire.Served() as served:
         served.peer.open().send(wire.text("hi") + wire.close(1000))

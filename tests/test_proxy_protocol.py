@@ -1,4 +1,4 @@
-"""The PROXY protocol, versions 1 and 2: what is believed, what is refused, and when none is expected."""
+"""The PROXY protocol, versions 1 and 2: accepted headers, refused headers, and headers without --proxy-protocol."""
 
 import socket
 import struct
@@ -53,7 +53,7 @@ BELIEVED = {
     "version-2-tcp6-with-tlvs": (version_2(PROXY, TCP6, OVER_IPV6 + TLVS), "[2001:db8::1]:56324"),
 }
 
-# Headers that give no address: the record shows the connection's own.
+# Headers without an address: the record shows the address of the connection.
 WITHOUT_ADDRESS = {
     "version-1-unknown": version_1("PROXY UNKNOWN"),
     "version-1-unknown-with-addresses": version_1("PROXY UNKNOWN ffff:f:f:f::1 ffff:f:f:f::2 65535 65535"),
@@ -65,7 +65,7 @@ WITHOUT_ADDRESS = {
     "version-2-unspecified-with-more": version_2(PROXY, UNSPECIFIED, bytes(50)),
     "version-2-unix-without-a-name": version_2(PROXY, UNIX, bytes(216)),
     **{f"version-2-family-{family:02x}": version_2(PROXY, family, bytes(12))
-       for family in (0x01, 0x02, 0x10, 0x12, 0x20, 0x22, 0x30, 0x32)},  # no stream, or of no known kind
+       for family in (0x01, 0x02, 0x10, 0x12, 0x20, 0x22, 0x30, 0x32)},  # datagrams, or unknown kinds
 }
 
 MALFORMED = {
@@ -122,7 +122,7 @@ MALFORMED = {
 
 
 def params(table):
-    """Each row as a parameter set; a row is one value or a tuple of them."""
+    """The rows of a table as pytest parameters; a row is a value or a tuple."""
     rows = {name: row if isinstance(row, tuple) else (row,) for name, row in table.items()}
     return [pytest.param(*row, id=name) for name, row in rows.items()]
 
@@ -161,7 +161,7 @@ def test_a_unix_address_is_shown_without_a_port(path):
 
 
 def test_a_unix_address_of_hostile_bytes_stays_one_printable_field():
-    """A path may fill its field without a NUL, and may have any bytes."""
+    """The path may fill its field without a NUL, and may contain any bytes."""
     block = (b"/\"\\ \n\x1b[2J\xff status=9" * 10)[:108] + bytes(108)
     answer, record, _ = served(version_2(PROXY, UNIX, block) + wire.head())
     assert answer == wire.switching()
@@ -193,8 +193,8 @@ def test_the_header_does_not_count_towards_the_limits_of_the_head():
     wire.refused(served(header + wire.head(f"X: {filler}v"))[0], 431)
 
 
-def test_behind_the_longest_header_and_head_there_is_room_for_what_a_read_takes():
-    """A read begins behind the part of a frame that the one before it has left."""
+def test_after_the_longest_header_and_head_the_buffer_has_room_for_a_whole_read():
+    """A read adds to the part of a frame that the previous read left in the buffer."""
     header = version_2(PROXY, TCP4, OVER_IPV4.ljust(65535, b"\0"))
     head = wire.head("X: " + "v" * (32768 - len(wire.head("X: "))))
     payloads = [bytes([number % 251]) * 125 for number in range(6000)]
@@ -253,15 +253,15 @@ def test_an_end_of_the_stream_in_a_header_is_400(header):
 
 
 @pytest.mark.parametrize("header", params(WITHOUT_ADDRESS))
-def test_an_end_of_the_stream_behind_a_header_is_a_health_check(header):
-    """Of a proxy, which connects and says nothing."""
+def test_an_end_of_the_stream_after_a_header_is_a_health_check(header):
+    """A health check of a proxy: it connects, sends its header, and nothing more."""
     received = wire.run(header, OPTION)
     assert (received.returncode, received.stdout, received.stderr) == (0, b"", b""), received
     assert wire.record(wire.run(header, OPTION, "--verbose").stderr.decode())["end_id"] == "silence"
 
 
 def stopped_behind(data):
-    """The log, where a signal ends what has sent this."""
+    """Sends `data`, then a signal to the program; returns the log."""
     with wire.Served(OPTION, watched=True) as program:
         program.peer.send(data)
         program.consumed()
@@ -274,7 +274,7 @@ def stopped_behind(data):
 @pytest.mark.parametrize("header", [BELIEVED["version-1-tcp4"][0], BELIEVED["version-2-tcp4"][0]],
                          ids=["version-1", "version-2"])
 def test_a_connection_in_which_the_proxy_alone_has_spoken_is_a_health_check(header):
-    """Its header has to be whole."""
+    """The header must be complete."""
     assert stopped_behind(header) == ""
     assert wire.record(stopped_behind(header[:-1]))["end_id"] == "stopped-in-head"
 
@@ -302,7 +302,7 @@ def test_a_malformed_header_is_400_wherever_it_is_cut():
         wire.refused(wire.in_parts([data[:cut], data[cut:]], OPTION), 400)
 
 
-# A header where none is expected, and TLS.
+# A header without --proxy-protocol, and TLS.
 
 @pytest.mark.parametrize("header", params({name: value[0] for name, value in BELIEVED.items()}))
 def test_a_header_that_is_not_expected_is_400_and_the_record_names_it(header):

@@ -1,4 +1,4 @@
-"""The record: one line per connection on standard error, what it says, and what never gets into it."""
+"""The record: one line per connection on standard error, its fields, and what it never contains."""
 
 import contextlib
 import fcntl
@@ -23,20 +23,20 @@ ADDRESSES = ("REMOTE_ADDR", "REMOTE_PORT", "TCPREMOTEIP", "TCPREMOTEPORT", "SOCA
 
 @pytest.fixture(autouse=True)
 def without_addresses(monkeypatch):
-    """The test run itself may have been started by such a launcher."""
+    """Removes the variables of a launcher from the environment: it may have started the tests."""
     for name in ADDRESSES:
         monkeypatch.delenv(name, raising=False)
 
 
 def recorded(data, *options, env=None):
-    """The record of what is piped through."""
+    """Runs the program with `data` as its input; returns the record."""
     result = wire.run(data, *options, env=env)
     assert result.returncode == 0, result
     return wire.record(result.stderr.decode("ascii"))
 
 
 def unescape(value):
-    """The bytes behind a quoted value."""
+    """The bytes that a quoted value stands for."""
     value = re.sub(r'\\(x[0-9A-Fa-f]{2}|["\\])',
                    lambda found: chr(int(found[1][1:], 16)) if len(found[1]) == 3 else found[1], value)
     return value.encode("latin-1")
@@ -51,7 +51,7 @@ def test_a_connection_is_one_line_of_all_its_fields():
         address, port = served.peer.socket.getsockname()
         served.peer.send(request + frames[:20])
         answer = served.peer.receive(len(wire.switching(subprotocol="chat") + wire.echo("Hello")))
-        served.peer.send(frames[20:])  # which is read to another place than what the record needs
+        served.peer.send(frames[20:])  # read to another place in memory than the head, which the record needs
         answer += served.peer.rest()
         served.peer.close()
         log = served.finish()
@@ -165,7 +165,7 @@ def test_a_refusal_is_recorded_with_its_status_and_no_close_code(data, status, p
 
 
 def test_every_end_is_named_differently():
-    """So that a look at the log says what happened."""
+    """The record therefore says what happened."""
     heads = [
         wire.head(path="/other"), wire.head(method="PUT"), wire.head(key=None), wire.head(connection=None),
         wire.head(upgrade=None), wire.head(sec_websocket_version="8"), wire.head(host=None), b"GET /\n",
@@ -205,7 +205,7 @@ def test_messages_are_counted_and_not_frames():
     assert recorded(wire.head() + b"".join(frames))["messages"] == "3"
 
 
-# What the request says of who is behind the proxy.
+# Claims of the request about the client's address.
 
 @pytest.mark.parametrize("field, value", [
     ("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-For", "2001:db8::1, 192.0.2.1"), ("x-forwarded-for", "unknown"),
@@ -245,7 +245,7 @@ def test_without_such_a_claim_nothing_is_recorded():
     assert "forwarded" not in recorded(wire.head("X-Forwarded-For:", "Forwarded: "))
 
 
-# Whose connection it was.
+# The peer's address.
 
 EVERY = {"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "1", "TCPREMOTEIP": "192.0.2.2", "TCPREMOTEPORT": "2",
          "SOCAT_PEERADDR": "192.0.2.3", "SOCAT_PEERPORT": "3", "REMOTE_HOST": "192.0.2.4"}
@@ -321,7 +321,7 @@ def test_of_a_unix_socket_that_has_a_name_this_is_shown(tmp_path):
 @pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "[::ffff:127.0.0.1]"])
 @pytest.mark.parametrize("name", [address for address, _ in LAUNCHERS])
 def test_a_launchers_address_without_a_port_gets_the_sockets_port_where_both_name_one_host(name, address):
-    """As xinetd gives it."""
+    """xinetd gives the address so."""
     with wire.Served(env={name: address}) as served:
         port = served.peer.socket.getsockname()[1]
         served.peer.open().close()
@@ -332,7 +332,7 @@ def test_a_launchers_address_without_a_port_gets_the_sockets_port_where_both_nam
                                             ("127.0.0.2", "127.0.0.2"), ("client.example", "client.example")])
 @pytest.mark.parametrize("name", [address for address, _ in LAUNCHERS])
 def test_a_launchers_address_without_a_port_has_none_where_the_socket_names_another_host(name, address, shown):
-    """The port is the proxy's then, of which the address is not."""
+    """The address is then the client's, and the port of the socket is that of a proxy."""
     with wire.Served(env={name: address}) as served:
         served.peer.open().close()
         assert wire.record(served.finish())["peer"] == shown
@@ -350,7 +350,7 @@ def test_an_address_that_cannot_be_had_is_a_dash(pair):
 ], ids=["newline", "quotes", "blank", "escape", "above-0x7f", "long", "empty", "only-a-blank"])
 @pytest.mark.parametrize("name", [name for name in ADDRESSES if "PORT" not in name])
 def test_an_address_from_the_environment_cannot_spoil_the_record(name, value):
-    """The record stays one line of ASCII, of as many fields, and short."""
+    """The record stays one short line of ASCII with the same number of fields."""
     env = {port: value[:100] for port in ("REMOTE_PORT", "TCPREMOTEPORT", "SOCAT_PEERPORT")} | {name: value}
     result = wire.run(wire.head() + wire.close(1000), env=env)
     assert re.fullmatch(rb"[ -~]{1,1000}\n", result.stderr), result.stderr
@@ -360,7 +360,7 @@ def test_an_address_from_the_environment_cannot_spoil_the_record(name, value):
 
 
 def test_a_record_that_is_too_long_leaves_values_out_and_cuts_none():
-    """It goes into a pipe as a whole, so that the lines of several processes do not mix."""
+    """It is at most PIPE_BUF bytes long: the kernel writes it atomically, so lines of several processes do not mix."""
     long = "\x80" * 300
     request = wire.head(f"Origin: {long}", f"User-Agent: {long}", f"X-Forwarded-For: {long}", path="/" + "\\" * 400)
     log = wire.run(request + wire.close(1000, b"\xc2\x80" * 61), "--path=any").stderr
@@ -368,8 +368,8 @@ def test_a_record_that_is_too_long_leaves_values_out_and_cuts_none():
     assert {"path", "close", "end_id", "origin"} < set(wire.record(log.decode()))
 
 
-def test_the_longest_line_goes_into_a_pipe_as_a_whole_and_without_what_would_make_it_longer():
-    """64 bytes of the pipe's are for what stands in front."""
+def test_the_longest_line_is_written_atomically_without_the_values_that_would_make_it_longer():
+    """64 of the PIPE_BUF bytes are reserved for the beginning of the line."""
     long, begun = "\x80" * 256, "\x80" * 120
     fields = [f"Origin: {long}", f"Sec-WebSocket-Protocol: {'s' * 256}", f"User-Agent: {long}"]
     reason = wire.close(1000, b"\xc2\x80" * 61)
@@ -387,13 +387,13 @@ def test_the_longest_line_goes_into_a_pipe_as_a_whole_and_without_what_would_mak
     assert len(line("f" * (room + 2))) < len(longest) - 10, "something is left out as a whole"
 
 
-# What never gets into it.
+# Bytes that must not get into the record.
 
 HOSTILE = b"\x1b[2J\xff\x80\xc2\x9b\"\\\t'x"
 
 
 def test_bytes_outside_printable_ascii_quotes_and_backslashes_are_escaped():
-    line = HOSTILE.replace(b"\x1b", b"").decode("latin-1")  # which no field's value may hold
+    line = HOSTILE.replace(b"\x1b", b"").decode("latin-1")  # a field's value must not contain it
     reason = b"\x1b[2J\n\0\"\\\xc2\x9b"
     request = wire.head(f"Origin: {line}", f"User-Agent: {line}", path='/"\\x?y')
     result = wire.run(request + wire.close(1000, reason), "--path=any")
@@ -458,7 +458,7 @@ def test_payload_is_never_logged(option):
     assert b"wombat" not in result.stderr, result.stderr
 
 
-# How much of it.
+# --quiet and --verbose.
 
 def test_quiet_is_silent_about_whatever_a_peer_does():
     for data in (b"", wire.head(), wire.head() + wire.text("hi") + wire.close(1000),
@@ -491,7 +491,7 @@ def test_a_connection_reset_without_a_byte_is_a_health_check_too():
 @pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("path", ["/socket", "/other", "/"])
 def test_the_peer_has_its_answer_before_verbose_names_the_fields(path, tmp_path):
-    """A log may block."""
+    """Writing to a log may block."""
     trace = tmp_path / "trace"
     subprocess.run([require("strace", "strace"), "-o", trace, "-e", "trace=write", wire.PROGRAM, "--verbose"],
                    input=wire.head(path=path), capture_output=True, check=True, timeout=wire.LIMIT)
@@ -556,12 +556,12 @@ def test_verbose_names_every_frame_with_its_type_fin_length_and_close_code():
             "sent text fin=1 length=13", *lines], log
 
 
-# Where it goes.
+# The channel of the log.
 
 @pytest.mark.parametrize("options", [[], ["--verbose"], ["--quiet"]])
 @pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair])
 def test_where_standard_error_is_the_connection_not_one_byte_of_the_log_reaches_the_peer(pair, options):
-    """As under inetd and xinetd."""
+    """This is the case under inetd and xinetd."""
     wrapper = ["/bin/sh", "-c", 'exec "$@" 2>&0', "sh"]
     frames = wire.text("hi") + wire.close(1000)
     for data, status in ((wire.head() + frames, 101), (wire.head(path="/other"), 404)):
@@ -577,14 +577,14 @@ def test_where_standard_error_is_the_connection_not_one_byte_of_the_log_reaches_
 
 
 def test_a_terminal_may_be_both_standard_output_and_standard_error(tmp_path):
-    """Somebody who pipes a recorded handshake through sees the answer and the record."""
+    """A user who pipes a recorded handshake into the program sees the answer and the record."""
     (tmp_path / "request").write_bytes(wire.head(path="/other"))
     ours, terminal = pty.openpty()
     with (tmp_path / "request").open("rb") as request:
         process = subprocess.Popen([wire.PROGRAM], stdin=request, stdout=terminal, stderr=terminal)
     os.close(terminal)
     shown = b""
-    with contextlib.suppress(OSError):  # EIO, when nobody holds the terminal any more
+    with contextlib.suppress(OSError):  # EIO: no process holds the terminal any more
         while select.select([ours], [], [], wire.LIMIT)[0]:
             shown += os.read(ours, 4096)
     os.close(ours)
@@ -596,7 +596,7 @@ def test_a_terminal_may_be_both_standard_output_and_standard_error(tmp_path):
 @pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("number", [0, 1])
 def test_dev_null_may_be_standard_error_and_an_end_of_the_connection(tmp_path, number):
-    """That is no reason to bother syslog."""
+    """The program then does not log to syslog instead."""
     strace, trace = require("strace", "strace"), tmp_path / "trace"
     reading, writing = os.pipe()
     os.write(writing, b"x")
@@ -657,7 +657,7 @@ def test_stderr_as_the_log_is_refused_where_it_is_the_connection(end):
 @pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("channel, place", [("syslog", "/dev/log"), ("journal", "/run/systemd/journal/socket")])
 def test_the_channel_that_is_named_gets_the_record(tmp_path, channel, place):
-    """Also where standard error would be the best one; whether anybody listens there makes no difference."""
+    """Even if standard error would be chosen automatically, and even if no daemon listens on the channel."""
     trace = tmp_path / "trace"
     command = [parts.require("strace", "strace"), "-e", "trace=connect,sendto,sendmsg", "-o", trace]
     result = subprocess.run([*command, wire.PROGRAM, f"--log={channel}"], input=wire.head(), capture_output=True,
@@ -707,7 +707,7 @@ def test_a_log_that_blocks_is_not_asked_again_and_the_connection_goes_on():
         process = subprocess.Popen([wire.PROGRAM, "--verbose"], stdin=server, stdout=server, stderr=writing)
     with client:
         peer = wire.Peer(client).open()
-        for _ in range(100):  # each with two lines, which would take 400 s
+        for _ in range(100):  # each logs two lines; if every line waited for 2 s, this would take 400 s
             peer.send(wire.text("on"))
             assert peer.receive(len(wire.echo("on"))) == wire.echo("on")
         assert os.read(reading, 4096) == bytes(4096)

@@ -1,6 +1,6 @@
-"""What real clients sent, piped through the program: the whole answer, byte for byte.
+"""Recorded requests of real clients: the program's whole answer, byte for byte.
 
-The recordings are text files in handshakes/; handshakes/record.py makes them.
+The recordings are text files in handshakes/, written by handshakes/record.py.
 """
 
 import base64
@@ -36,8 +36,8 @@ def hash_of(element):
 
 
 def filled_in(answer, received):
-    """The expected answer with its placeholders filled in: the page, and the date, which is taken from
-    the answer itself if it is one."""
+    """Replaces the placeholders of the expected answer: the page, and the date, which is copied from the
+    actual answer if it is a valid date."""
     date = re.search(b"Date: (%s)\r\n" % wire.DATE.pattern.encode(), received)
     for name, value in {
         "date": date[1] if date else b"(no date)",
@@ -61,7 +61,7 @@ def test_a_recorded_client_gets_exactly_this_answer(path):
 
 
 def test_every_client_is_recorded():
-    """Otherwise nobody would notice that a file is missing."""
+    """A missing file would otherwise go unnoticed."""
     assert {path.stem for path in FILES} >= {
         "chromium", "curl", "curl-page", "firefox", "node-ws", "python3-tornado", "python3-websocket",
         "python3-websockets", "tutorial",

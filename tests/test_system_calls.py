@@ -1,4 +1,4 @@
-"""What a message costs: system calls, as strace counts them, and memory, as the kernel does."""
+"""The cost of a message: system calls, counted with strace, and memory."""
 
 import re
 import select
@@ -19,8 +19,8 @@ WRITES = {"write", "writev", "sendto", "sendmsg"}
 
 @pytest.fixture(name="counted")
 def counted_by_strace(tmp_path, dumpable):
-    """A function that runs an exchange under strace; it returns how many reads and writes there
-    were from the answer to the handshake on, and the names of all other calls and signals."""
+    """A function that runs an exchange under strace; it returns the number of reads and writes after the
+    answer to the handshake, and the names of all other calls and signals."""
     strace = require("strace", "strace")
     trace = tmp_path / "trace"
 
@@ -41,7 +41,7 @@ def counted_by_strace(tmp_path, dumpable):
 
 
 def one_at_a_time(peer):
-    """Each message is answered before the next one is sent; Pings may come in between."""
+    """Sends each message after the echo of the previous one; Pings may come in between."""
     peer.open()
     for number in range(MESSAGES):
         message = b"%05d" % number
@@ -67,9 +67,9 @@ def test_messages_sent_one_at_a_time_cost_one_read_and_one_write_each(counted, p
 @pytest.mark.slow("strace stops the program at each of thousands of calls")
 @pytest.mark.parametrize("pair", PAIRS)
 def test_the_timer_is_set_anew_when_it_has_run_out_and_not_for_a_message(counted, pair):
-    """Silence begins anew with each message, but the timer runs on until it has run out. Where that is found
-    before a write, it is set for this, and for the next read again. On a busy machine it may run out again before the
-    program has set it."""
+    """Each message starts a new silence, but does not reset the timer. If the program sees in front of a write that the
+    timer has expired, it sets it for the write, and again for the next read. On a busy machine the timer may expire
+    once more before that."""
     reads, writes, others = counted(one_at_a_time, pair, "--ping-interval=0.05", "--timeout=0")
     timer = [event for event in others if event in ("SIGALRM", "setitimer")]
     expiries = timer.count("SIGALRM")
@@ -82,7 +82,7 @@ def test_the_timer_is_set_anew_when_it_has_run_out_and_not_for_a_message(counted
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_in_silence_each_expiry_sets_the_timer_once(tmp_path, pair):
-    """It would come again every few milliseconds otherwise."""
+    """Otherwise the timer would expire again every few milliseconds."""
     trace = tmp_path / "trace"
     wrapper = [require("strace", "strace"), "-o", str(trace), "-e", "trace=read,setitimer"]
     with wire.Served("--handshake-timeout=0.2", "--ping-interval=0.3", pair=pair, wrapper=wrapper) as served:
@@ -96,7 +96,7 @@ def test_in_silence_each_expiry_sets_the_timer_once(tmp_path, pair):
 
 
 def test_messages_sent_in_one_burst_cost_as_few_as_the_buffers_allow(counted):
-    """The whole burst has arrived before the program starts, so that no luck decides what a read finds."""
+    """The whole burst arrives before the program starts, so that each read finds as much as it can."""
     message = b"12345"
     burst = wire.head() + wire.frame(BINARY, message) * MESSAGES + wire.close(1000)
     expected = (wire.switching() + wire.reply(BINARY, message) * MESSAGES
@@ -112,7 +112,7 @@ def test_messages_sent_in_one_burst_cost_as_few_as_the_buffers_allow(counted):
 
 
 def test_the_whole_answer_to_one_read_is_one_write(counted):
-    """Of any kinds of frames."""
+    """For all kinds of frames."""
     sent = b"".join([wire.text("a"), wire.frame(wire.PING, b"b"), wire.frame(BINARY, b"c"), wire.text("d", fin=False),
                      wire.frame(wire.CONTINUATION, b"e"), wire.close(1000)])
     answer = (wire.echo("a") + wire.reply(wire.PONG, b"b") + wire.reply(BINARY, b"c") + wire.echo("de")
@@ -145,7 +145,7 @@ def test_what_comes_behind_a_message_that_was_cut_is_read_along_with_its_end(cou
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_large_reply_leaves_in_one_write_with_what_was_gathered_before_it(counted, pair):
-    """Though it is not copied to where that was gathered."""
+    """The large reply is not copied to the other output: writev writes both."""
     part = bytes(50_000)
     sent = wire.head() + wire.text("a") + wire.frame(BINARY, part, fin=False) + wire.frame(wire.CONTINUATION, part)
     expected = wire.switching() + wire.echo("a") + wire.reply(BINARY, part * 2)
@@ -158,7 +158,7 @@ def test_a_large_reply_leaves_in_one_write_with_what_was_gathered_before_it(coun
 
 
 def test_a_large_message_is_read_256_kib_at_once_at_most(tmp_path):
-    """What was read is unmasked while it is in the cache."""
+    """Each part is unmasked while it is in the cache of the processor."""
     trace, message = tmp_path / "trace", bytes(4 * MIB)
     strace = [require("strace", "strace"), "-o", str(trace), "-e", "trace=read"]
     with wire.Served(pair=wire.unix_pair, wrapper=strace) as served:
@@ -172,13 +172,13 @@ def test_a_large_message_is_read_256_kib_at_once_at_most(tmp_path):
 # Memory.
 
 def resident(process):
-    """Bytes of the process that are in memory."""
+    """The resident memory of the process in bytes."""
     with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
         return 1024 * int(re.search(r"^VmRSS:\s*(\d+) kB", status.read(), re.MULTILINE)[1])
 
 
 def warmed_up(served):
-    """What the program takes once it has echoed something."""
+    """The memory of the program after its first echo."""
     for _ in range(3):
         served.peer.send(wire.text("warm"))
         assert served.peer.receive(len(wire.echo("warm"))) == wire.echo("warm")
@@ -206,7 +206,7 @@ def test_memory_of_the_buffers_goes_back_too():
         peer = served.peer.open()
         before = warmed_up(served)
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MIB)
-        served.stop(signal.SIGSTOP)  # so that one read finds as much as it can take
+        served.stop(signal.SIGSTOP)  # so that the next read gets as much as it can
         peer.send(wire.frame(BINARY, small) * many)
         served.stop(signal.SIGCONT)
         wire.same(peer.receive(many * len(wire.reply(BINARY, small))), wire.reply(BINARY, small) * many)
@@ -220,14 +220,14 @@ LARGE = bytes(range(256)) * (16 * MIB // 256)
 
 def large_message_echoed(peer, message=LARGE):
     peer.send(wire.frame(BINARY, message))
-    while (answer := peer.frame())[1] == wire.PING:  # on a machine that is slower than the interval
+    while (answer := peer.frame())[1] == wire.PING:  # a slow machine may cause some
         pass
     assert answer[:2] == (True, BINARY)
     wire.same(answer[2], message)
 
 
 def pings(peer, count):
-    """By their interval the program's own clock."""
+    """Waits for so many Pings, which measure time by the program's own timer."""
     for _ in range(count):
         assert peer.frame() == (True, wire.PING, b"")
 
@@ -257,7 +257,7 @@ def test_memory_goes_back_although_small_frames_keep_coming(sent, answer):
         for _ in range(300):
             peer.send(sent)
             assert peer.receive(len(answer)) == answer
-            select.select([], [], [], 0.01)  # less than any silence that could count
+            select.select([], [], [], 0.01)  # less than any silence that the program acts on
             if resident(served.process) < before + MIB // 2:
                 return
         pytest.fail(f"{resident(served.process) - before} bytes stay")
@@ -278,7 +278,7 @@ def test_the_memory_of_an_unfinished_message_stays_whatever_the_one_before_it_to
 
 @pytest.mark.parametrize("count", [1, 100])
 def test_a_client_that_sends_a_whole_message_before_it_reads_gets_its_echo(count):
-    """The largest message, in one frame or in many: nothing of the answer is in the way of it."""
+    """The largest message, in one frame or in many: the program sends nothing before it has read everything."""
     payload = bytes(range(256)) * (16 * MIB // 256)
     cuts = [len(payload) * number // count for number in range(count + 1)]
     with wire.Served(pair=wire.narrow_pair) as served:

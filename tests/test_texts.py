@@ -1,6 +1,6 @@
-"""What the program says to whoever starts it, to the letter: people and scripts read it, and nobody else proves it.
+"""The exact text of --help, --check and the error messages, which people and scripts read.
 
-The sentences of the ends stand in unit.c.
+unit.c tests the sentences of the outcomes.
 """
 
 import re

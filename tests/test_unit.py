@@ -1,4 +1,4 @@
-"""Tests in C, which include the program to call its functions: unit.c, fuzz.c and connection.c."""
+"""Runs the tests in C, which include the program to call its functions: unit.c, fuzz.c and connection.c."""
 
 import os
 import re
@@ -20,20 +20,20 @@ def targets_of(source):
 
 
 def compile_test(compiler, source, name, *more):
-    """Compile a file of this folder into build/ and return the program."""
+    """Compiles a file of this folder into build/ and returns the program."""
     program = BUILD / name
     subprocess.run(["make", "-s", wire.UNIT], cwd=wire.TOP, timeout=wire.LIMIT, check=True)
     command = [compiler, *wire.compiler_flags(), *more, "-g", "-pie", "-o", program, f"tests/{source}", "-lnettle", "-lz"]
     made = subprocess.run(command, cwd=wire.TOP, capture_output=True, text=True, timeout=2 * wire.LIMIT,
                           check=False)
     if made.returncode and "libclang_rt" in made.stderr:
-        require("libclang_rt", "libclang-rt-dev")  # no command, but what the sanitizers are linked with
+        require("libclang_rt", "libclang-rt-dev")  # a library that the sanitizers need
     assert made.returncode == 0 and not made.stderr, made.stderr
     return program
 
 
 def passes(program, *arguments, **variables):
-    """Run a test program, which must not complain, and return what it says."""
+    """Runs a test program; asserts success without errors, and returns its output."""
     result = subprocess.run([program, *arguments], cwd=BUILD, env={**os.environ, **variables}, capture_output=True,
                             timeout=2 * wire.LIMIT, check=False)
     said = (result.stdout + result.stderr).decode(errors="replace")
@@ -65,7 +65,7 @@ def test_inputs_of_the_corpora_and_changed_copies_hold(source):
 @pytest.mark.slow("clang compiles the fuzzers with sanitizers")
 @pytest.mark.parametrize("source", ["fuzz.c", "connection.c"])
 def test_inputs_of_the_corpora_hold_under_sanitizers(source, tmp_path):
-    """`make fuzz` searches for more of them."""
+    """`make fuzz` searches for new inputs."""
     program = compile_test(require("clang", "clang"), source, source[:-2], *SANITIZED, "-fsanitize=fuzzer")
     for target in targets_of(source):
         said = passes(program, "-seed=1", "-runs=2000", tmp_path, CORPORA / target, TARGET=target)
@@ -73,7 +73,7 @@ def test_inputs_of_the_corpora_hold_under_sanitizers(source, tmp_path):
 
 
 def test_clang_compiles_it_without_libsystemd_and_without_a_warning(tmp_path):
-    """What test_build.py cannot build with clang, where musl's compiler is gcc."""
+    """test_build.py cannot build this with clang, because musl-gcc uses gcc."""
     path = require("clang", "clang")
     subprocess.run(["make", "-s", wire.UNIT], cwd=wire.TOP, timeout=wire.LIMIT, check=True)
     made = subprocess.run([path, *wire.compiler_flags(), "-Werror", "-O2", "-DWITHOUT_LIBSYSTEMD", "-c", "-o", tmp_path / "ws-echo.o",
@@ -85,7 +85,7 @@ def test_clang_compiles_it_without_libsystemd_and_without_a_warning(tmp_path):
 @pytest.mark.parametrize("source", [wire.UNIT, "tests/unit.c", "tests/fuzz.c", "tests/connection.c",
                                     "tests/sandbox.c"])
 def test_no_string_fills_its_array_without_the_byte_that_ends_it(source):
-    """gcc 15 and clang 21 warn of it unasked; older ones of gcc among what C++ does not allow."""
+    """gcc 15 and clang 21 warn about this by default, older versions of gcc with -Wc++-compat."""
     subprocess.run(["make", "-s", wire.UNIT], cwd=wire.TOP, timeout=wire.LIMIT, check=True)
     made = subprocess.run([require("gcc", "gcc"), *wire.compiler_flags(), "-Wc++-compat", "-fsyntax-only", source], cwd=wire.TOP,
                           capture_output=True, text=True, timeout=wire.LIMIT, check=False)
@@ -95,7 +95,7 @@ def test_no_string_fills_its_array_without_the_byte_that_ends_it(source):
 @pytest.mark.parametrize("source", [str(path.relative_to(wire.TOP)) for path in [
     *wire.files_of_the_program(), *sorted((wire.TOP / "tests").rglob("*.[ch]"))]])
 def test_it_is_formatted(source):
-    """By the opinion of one version, since each has its own."""
+    """Checked with one version of clang-format, because versions differ."""
     formatter = require("clang-format", "clang-format")
     version = subprocess.run([formatter, "--version"], capture_output=True, text=True, check=True).stdout
     if f" version {FORMATTER}." not in version:

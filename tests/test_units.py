@@ -1,6 +1,6 @@
-"""The settings that are shipped are those that the tests under a real systemd prove.
+"""The shipped settings equal those listed in units.txt, which tests under a real systemd prove.
 
-A changed number or a call too many in a list acts too seldom for them to notice.
+Those tests would not notice every changed number, or an additional call in a list.
 """
 
 import re
@@ -12,7 +12,7 @@ LISTED = (wire.TOP / "tests/units.txt").read_text("utf-8").split("==> ")[1:]
 
 
 def settings(text):
-    """Without comments and what stands between words for the eye."""
+    """The settings of a text, without comments and alignment."""
     lines = [" ".join(line.split()) for line in text.splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
 

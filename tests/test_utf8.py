@@ -6,7 +6,7 @@ import pytest
 import wire
 from wire import CONTINUATION, PING, PONG
 
-# Wrong sequences. The last byte of each is its first wrong one.
+# Invalid sequences; the last byte of each is the first invalid one.
 WRONG = {
     **{f"continuation-{byte:02x}-alone": bytes([byte]) for byte in (0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF)},
     **{f"{byte:02x}-which-never-occurs": bytes([byte]) for byte in (0xC0, 0xC1, *range(0xF5, 0x100))},
@@ -31,7 +31,7 @@ WRONG = {
     "four-byte-with-four-continuations": b"\xf0\x9f\x98\x80\x80",
 }
 
-# Both ends of every range of RFC 3629's table, and of what it leaves out.
+# The first and last code point of every range in RFC 3629's table, and their neighbours.
 VALID = ["", "\0", "\x01", "\x7f", "\x80", "\xbf", "\xc0", "\u07ff", "\u0800", "\u0fff", "\u1000", "\ucfff",
          "\ud000", "\ud7ff", "\ue000", "\uffff", "\ufeff", "\ufdd0", "\ufffe", "\U00010000", "\U0003ffff",
          "\U00040000", "\U000fffff", "\U00100000", "\U0010ffff", "a\u0308", "κόσμε", "日本語", "😀👍🏽"]
@@ -44,12 +44,12 @@ def params(table):
 
 
 def refused(frames, expected=b""):
-    """Assert that the answer is `expected` and then Close 1007."""
+    """Asserts that the answer is `expected` followed by Close 1007."""
     wire.same(wire.exchange(frames), expected + wire.our_close("text-not-utf8"))
 
 
 def echoed(*messages):
-    """Assert that text messages are echoed, all in one connection."""
+    """Asserts that text messages are echoed on one connection."""
     received = wire.exchange(b"".join(map(wire.text, messages)))
     assert received == b"".join(map(wire.echo, messages))
 
@@ -113,7 +113,7 @@ def test_a_text_fails_at_its_first_wrong_byte_while_the_frame_is_incomplete(wron
 
 @pytest.mark.parametrize("wrong", params({name: data for name, data in WRONG.items() if len(data) > 1}))
 def test_a_text_fails_at_its_first_wrong_byte_and_not_before(wrong):
-    """A fragment ends just before the wrong byte; a Pong proves that the program has read so far and goes on."""
+    """A fragment ends in front of the wrong byte; a Pong proves that the program has read it and continues."""
     with wire.Served() as served:
         peer = served.peer.open()
         peer.send(wire.text(b"ok" + wrong[:-1], fin=False) + wire.frame(PING, b"still open?"))
@@ -133,14 +133,14 @@ def test_a_text_fails_at_its_first_wrong_byte_across_reads(wrong):
         assert wire.close_code(peer.end_at_close()) == 1007
 
 
-# Compared with Python's strict decoder, in texts long enough for code that takes many bytes at once.
+# Comparison with Python's strict decoder, in texts long enough for code that processes many bytes at once.
 
 numbers = random.Random(3629)
 ALPHABETS = ["ascii", "aä", "€日本", "😀𐍈", "a€b😀cä\x7f\0"]
 
 
 def random_text(length, alphabet):
-    """Valid UTF-8 of exactly that many bytes."""
+    """Random valid UTF-8 of exactly that many bytes."""
     data = b""
     while len(data) < length:
         character = numbers.choice(alphabet).encode()
@@ -157,7 +157,7 @@ def is_utf_8(data):
 
 
 def judged(data):
-    """Assert that a message is echoed or refused, as Python's decoder says."""
+    """Asserts that a message is echoed or refused as Python's decoder decides."""
     if is_utf_8(data):
         assert wire.exchange(wire.text(data)) == wire.echo(data), data
     else:
@@ -186,7 +186,7 @@ def test_an_error_deep_in_a_long_text_is_found(alphabet):
 
 
 def test_random_bytes_are_judged_as_pythons_decoder_judges_them():
-    """One byte is changed in most, so that both verdicts occur often."""
+    """Most texts have one changed byte, so that both results occur often."""
     verdicts = set()
     for _ in range(300):
         data = random_text(numbers.randrange(80), "aä€😀\ud7ff\ue000\U0010ffff")

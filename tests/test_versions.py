@@ -1,4 +1,4 @@
-"""Which version is built, and that the last release is the same one wherever it stands."""
+"""The version of a build, and that all files name the same last release."""
 
 import os
 import re
@@ -14,13 +14,13 @@ MONTHS = "January February March April May June July August September October No
 
 
 def said(*command, cwd=wire.TOP, **environment):
-    """What a command says on standard output, without the end of the line."""
+    """The standard output of a command, without the last line feed."""
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True, timeout=wire.LIMIT,
                           env={**os.environ, **environment}).stdout.rstrip("\n")
 
 
 def first(pattern, path):
-    """What a pattern finds first in a file."""
+    """The first match of a pattern in a file."""
     found = re.search(pattern, (wire.TOP / path).read_text(), re.M)
     assert found, f"{path} has no {pattern}"
     return found[1]
@@ -59,11 +59,11 @@ def test_the_packages_have_the_release(path, pattern):
     assert first(pattern, path) == RELEASE
 
 
-# Which version a commit is
+# The version of a commit
 
 
 class Repository:
-    """One whose last two commits are the release 7.1 and the one after it; each is a second after the one before."""
+    """A repository whose last two commits are the release 7.1 and the next one; their dates differ by a second."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -102,7 +102,7 @@ class Repository:
 
 
 def version(tree, **environment):
-    """What is built of the tree, whose folder no repository above is asked for."""
+    """The version of the tree, ignoring a repository in a parent folder."""
     return said(tree / "packaging/version", GIT_CEILING_DIRECTORIES=str(tree.parent), **environment)
 
 
