@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""The house: which room of the program includes and calls which, and that no arrow leads upward.
+"""Tests which rooms of the program include and call which: rooms only use rooms on their own floor or below.
 
-A room is a header and a source of one name in src/; ws-echo.c is the uppermost. Who runs this file gets the
-house as a table. The compiler sees all rooms as one unit (build/ws-echo.c), so it misses neither an include
-nor a function that nobody calls: that is found here.
+A room is the header and the source of one name in src/; ws-echo.c is the top one. Run as a script, this file
+prints the rooms as a table. The compiler compiles all rooms as one unit (build/ws-echo.c), so it reports neither a
+missing include nor a function that no other room calls: these tests do.
 """
 
 import collections
@@ -20,10 +20,10 @@ import wire
 from parts import require
 
 MAIN = "ws-echo"
-FUNCTION_MAX = 60  # lines, from its name to its last brace
+FUNCTION_MAX = 60  # lines, from its first line to its closing brace
 
-# From the bottom; a room includes none of a floor above its own. The pure one is functions of their arguments, the
-# process knows descriptors, clock and log and nothing of WebSocket, and the connection puts them together.
+# The floors from the bottom; a room includes no room of a higher floor. Functions of "pure" depend on their arguments
+# only; "process" handles descriptors, clock and log, but no WebSocket; "connection" combines both.
 FLOORS = {
     "pure": "basics text utf8 address outcome options proxy head extension handshake frame words",
     "process": "memory clock stream log start sandbox",
@@ -31,12 +31,12 @@ FLOORS = {
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}
 
-# What is not constant and outlives a call: what signal handlers share, the one connection, the options.
+# The only variables with static storage: those shared with signal handlers, the connection, and the options.
 VARIABLES = {"clock": {"stopping", "armed_for", "expired", "timer_bounds_log"}, MAIN: {"connection", "options"}}
 
 
 def files_of(room):
-    """The header and the source of a room, as far as it has them."""
+    """The existing ones of a room's header and source."""
     if room == MAIN:
         return [wire.TOP / "ws-echo.c"]
     return [path for path in (wire.TOP / f"src/{room}.h", wire.TOP / f"src/{room}.c") if path.exists()]
@@ -47,14 +47,14 @@ def rooms():
 
 
 def included(room):
-    """The rooms whose headers a room includes. The page is made into a header, and is no room."""
+    """The rooms whose headers a room includes. page.h is generated, and is no room."""
     names = {name for path in files_of(room)
              for name in re.findall(r'^#include "(\w+)\.h"', path.read_text(encoding="utf-8"), re.M)}
     return names - {room, "page"}
 
 
 def levels(house):
-    """Each room's level: one above the highest that it includes. Those that are in a circle, or above one, have none."""
+    """The level of each room: one above the highest that it includes. Rooms in or above an include cycle have none."""
     found = {}
     while ready := [room for room in house if room not in found and house[room] <= found.keys()]:
         found.update({room: 1 + max((found[name] for name in house[room]), default=0) for room in ready})
@@ -62,7 +62,7 @@ def levels(house):
 
 
 def below(house, room):
-    """All rooms that a room includes, or that these include."""
+    """All rooms that a room includes, directly or indirectly."""
     found, waiting = set(), [room]
     while waiting:
         for name in house[waiting.pop()] - found:
@@ -72,7 +72,7 @@ def below(house, room):
 
 
 def compiled(compiler, flags, path, output):
-    """Compile one file alone into an object, a header as what is included by an empty file; what the compiler says."""
+    """Compiles one file by itself, a header as included by an empty file; returns the compiler's messages."""
     source = [path] if path.suffix == ".c" else ["-include", path, "/dev/null"]
     made = subprocess.run([compiler, *flags, "-O1", "-Werror", "-Wmissing-declarations", "-x", "c", "-c", "-o", output, *source],
                           cwd=wire.TOP, capture_output=True, text=True, timeout=wire.LIMIT, check=False)
@@ -81,8 +81,8 @@ def compiled(compiler, flags, path, output):
 
 
 def compiled_all(compiler, files, folder):
-    """Compile each of these files alone, into objects of their names; what the compiler says of all."""
-    subprocess.run(["make", "-s", wire.UNIT], cwd=wire.TOP, check=True, timeout=wire.LIMIT)  # and with it the page's header
+    """Compiles each of these files by itself, into objects named after them; returns all messages."""
+    subprocess.run(["make", "-s", wire.UNIT], cwd=wire.TOP, check=True, timeout=wire.LIMIT)  # also makes build/page.h
     flags = wire.compiler_flags("CFLAGS=-O1")
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return "".join(pool.map(lambda path: compiled(compiler, flags, path, pathlib.Path(folder, f"{path.name}.o")), files))
@@ -92,13 +92,13 @@ Symbols = collections.namedtuple("Symbols", "functions constants variables hidde
 
 
 def symbols_of(object_file):
-    """What an object defines, by kind (`hidden`: variables of this room alone), and what it needs of others."""
+    """The symbols that an object defines, by kind (`hidden`: static variables), and the undefined ones (`needed`)."""
     said = subprocess.run([require("nm", "binutils"), "--format=sysv", object_file], capture_output=True, text=True,
                           check=True).stdout
     found = Symbols(*(set() for _ in Symbols._fields))
     for line in said.splitlines():
         cells = [cell.strip() for cell in line.split("|")]
-        if len(cells) != 7 or cells[0] == "Name" or cells[0].startswith("__x86."):  # the compiler's own, on i386
+        if len(cells) != 7 or cells[0] == "Name" or cells[0].startswith("__x86."):  # made by the compiler on i386
             continue
         name, kind, section = cells[0].split(".")[0], cells[2], cells[6]
         variable = section.startswith((".data", ".bss", "*COM*")) and not section.startswith(".data.rel.ro")
@@ -157,7 +157,7 @@ def of_objects():
 @pytest.mark.slow("two compilers take each file alone")
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_each_file_compiles_alone_without_a_warning(compiler, tmp_path):
-    """In one unit, an include that is missing would be another file's."""
+    """In one unit, another file's include can hide a missing one."""
     files = wire.files_of_the_program()
     assert len(files) > 30
     said = compiled_all(require(compiler, compiler), files, tmp_path)
@@ -180,19 +180,19 @@ def test_the_includes_have_no_circle(house):
 
 
 def test_a_header_includes_only_what_it_finds_below(house):
-    """There is a header for each name that is included."""
+    """Each included name is a header of a room."""
     assert {name for names in house.values() for name in names} - house.keys() == set()
 
 
 def test_a_room_calls_only_rooms_below_it(house, parts):
-    """A function that is declared by hand, and not by its room's header, would not be seen in the includes."""
+    """Finds functions that are declared by hand instead of by including their room's header."""
     arrows = calls(parts)
     assert len(arrows) > 100
     assert sorted(arrow for arrow in arrows if arrow[1] not in below(house, arrow[0])) == []
 
 
-def test_what_a_room_gives_to_others_is_used_by_one(parts):
-    """Whatever else it has is static."""
+def test_each_symbol_that_is_not_static_is_used_by_another_room(parts):
+    """All other symbols must be static."""
     given = {(room, name) for room, part in parts.items() for name in part.functions | part.constants | part.variables}
     used = {(other, name) for _, other, name in calls(parts)}
     assert sorted(given - used - {(MAIN, "main"), (MAIN, "connection")}) == []
@@ -210,7 +210,7 @@ def test_each_function_fits_60_lines():
 
 
 def drawn():
-    """The house, from the bottom, and which rooms each one calls."""
+    """The table of rooms, from the bottom, with the rooms that each one calls."""
     house, parts = {room: included(room) for room in rooms()}, symbols()
     level, arrows = levels(house), calls(parts)
     yield f"{'level':5} {'floor':10} {'room':10} {'lines':>5} {'gives':>5}  calls; in brackets: only includes"

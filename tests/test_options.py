@@ -572,7 +572,7 @@ RESERVED = 7 << 31  # the signals 32 to 34, which the C libraries reserve
 
 
 def test_every_signal_has_a_known_state_whatever_was_inherited():
-    """The signals that stop the program, and SIGALRM, have handlers; SIGPIPE and SIGXFSZ are ignored, so that the call fails."""
+    """SIGALRM and the signals that stop the program have handlers. SIGPIPE and SIGXFSZ are ignored: the calls fail."""
     with open(wire.PROGRAM, "rb") as program:
         if program.read(4) != b"\x7fELF":
             pytest.skip("an emulator has signals of its own")

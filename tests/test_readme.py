@@ -108,7 +108,8 @@ def test_a_command_shows_what_is_shown(network, block, expected, shell, way):
     assert shown(shell, block, way, network[1]) == expected
 
 
-# All lines at once. A browser's console runs a command once it is complete; node's recoverable errors tell the same.
+# A console runs lines as soon as they are a complete script. Asserts that all lines but the last are incomplete without
+# it, so that the console runs the block at once; then runs the block.
 CONSOLE = """
 const vm = require('vm')
 const [code] = process.argv.slice(1), lines = code.trimEnd().split('\\n')

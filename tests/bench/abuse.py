@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""Measures what one connection can cost whoever serves it, by kind of abuse.
+"""Measures the cost of one connection for the server, for each kind of abuse.
 
-    abuse.py                        every kind, with the options that are the defaults: two minutes
-    abuse.py Pings 'a head'         those whose names begin so
+    abuse.py                        all kinds, with default options: two minutes
+    abuse.py Pings 'a head'         the kinds whose names begin so
 
-Each kind has a program of its own, started over TCP as an inetd would do it. What is measured is its private memory
-at the peak, its processor time, and the time until it ends by itself. A flood lasts as long as the peer sends: there
-the processor time is that for each MiB that comes. The memory that the kernel has for the connection is not counted:
-net.ipv4.tcp_rmem and tcp_wmem limit it. Nobody but root may look into the program.
+For each kind, a new process is started on a TCP connection, as by an inetd. The results are its peak private memory,
+its processor time, and the time until it ends by itself. A flood lasts as long as the peer sends, so its processor time
+is given per received MiB. Memory of the kernel for the connection is not counted: net.ipv4.tcp_rmem and tcp_wmem limit
+it. Needs root, because the program is not dumpable.
 """
 
 import concurrent.futures
@@ -27,12 +27,12 @@ import wire
 from wire import BINARY, CONTINUATION, PING, TEXT, frame
 
 MIB = 1 << 20
-LARGEST = 16 * MIB  # --max-message where nothing is said
-PATIENCE = 300  # seconds after which a program that does not end is given up
+LARGEST = 16 * MIB  # the default of --max-message
+PATIENCE = 300  # seconds until a program that does not end is given up
 
 
 class Cost:
-    """What a connection took: bytes of memory, seconds of a processor, seconds until its end, bytes that came."""
+    """The cost of a connection: bytes of memory, seconds of processor time, seconds until its end, received bytes."""
 
     def __init__(self, lasted_by_itself):
         self.by_itself = lasted_by_itself
@@ -60,7 +60,7 @@ def say_nothing(peer):
 
 
 def trickle_a_head(peer):
-    """A byte each half second."""
+    """Sends a byte each half second."""
     with contextlib.suppress(OSError):
         for byte in wire.head():
             peer.send(bytes([byte]))
@@ -73,13 +73,13 @@ def open_and_say_nothing(peer):
 
 
 def stop_before_the_end(peer):
-    """Of the largest message all comes but its last byte."""
+    """Sends the largest message without its last byte."""
     peer.open().send(frame(BINARY, bytes(LARGEST))[:-1])
     peer.rest()
 
 
 def reads_nothing(message):
-    """Return what sends a message again and again."""
+    """Return a function that sends a message again and again."""
     def attack(peer):
         peer.open()
         with contextlib.suppress(OSError):
@@ -89,14 +89,15 @@ def reads_nothing(message):
 
 
 def discard(peer):
-    """Reads what is answered, and keeps none of it."""
+    """Reads and discards the answers."""
     with contextlib.suppress(OSError):
         while peer.socket.recv(MIB):
             pass
 
 
 def flood(data, mebibytes, first=b"", extension=None):
-    """Take frames, how much of them to send, and what comes before; return what sends them and reads what comes back."""
+    """Take frames, how many MiB of them to send, and bytes to send first; return a function that sends them and reads
+    the answers."""
     def attack(peer):
         peer.open(*([f"Sec-WebSocket-Extensions: {extension}"] if extension else []), extension=extension)
         reader = threading.Thread(target=discard, args=[peer])
@@ -110,13 +111,13 @@ def flood(data, mebibytes, first=b"", extension=None):
 
 
 def compressed(message):
-    """Take a message; return its frame, which needs none before it."""
+    """Take a message; return its compressed frame, which needs no earlier messages."""
     stream = zlib.compressobj(9, zlib.DEFLATED, -15)
     return frame(BINARY, stream.compress(message) + stream.flush(zlib.Z_SYNC_FLUSH)[:-4], rsv=4)
 
 
 def costly(size):
-    """Take a size; return what is short when it is compressed, and takes long to be: two letters, and again."""
+    """Take a size; return a message that compresses well but slowly: two letters repeated."""
     block = bytes(random.Random(7692).choices(b"ab", k=30_000))
     return (block * (size // len(block) + 1))[:size]
 
@@ -151,7 +152,7 @@ KINDS = {name: ([], attack, True) for name, attack in SILENT} | \
 
 
 def private(process):
-    """Take a process; return its private memory now, in bytes: 0 where it has ended."""
+    """Take a process; return its current private memory in bytes, or 0 if it has ended."""
     with contextlib.suppress(OSError):
         rollup = pathlib.Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii")
         return sum(int(size) << 10 for size in re.findall(r"^Private_(?:Clean|Dirty): *(\d+) kB", rollup, re.M))
@@ -181,7 +182,7 @@ def measured(name):
 
 
 def row(name, cost):
-    """Take a name and its cost; return its line of the table."""
+    """Take a name and a cost; return the row of the table."""
     if cost.by_itself:
         effort = f"{cost.processor * 1000:,.0f} ms"
         end = f"{cost.seconds:.0f} s"

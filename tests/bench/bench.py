@@ -1,24 +1,24 @@
 #!/usr/bin/python3
-"""Compares echo servers with `cat`, the least that an echo for every connection can cost.
+"""Compares echo servers with `cat`, the minimum for a server with a process for each connection.
 
     bench.py                                                   everything, about half an hour
     bench.py --servers=ws-echo,tornado --scenarios=pingpong --rounds=3           a quick look
 
-Each server echoes without compression and puts the prefix before text; it is started afresh for each
-measurement. Each round measures every server, in an order that rotates from round to round. The ratio to
-`cat` is that of the same round, and the table shows the median of the rounds. `cat` echoes the
-same bytes over plain TCP under the same launcher as ws-echo: systemd-socket-activate, or tcpserver for
-connections a second and for memory.
+Each server echoes without compression and puts the prefix in front of text; it is started anew for each
+measurement. Each round measures all servers, in an order that rotates from round to round. The ratio to
+`cat` is computed within a round, and the table shows the median of the rounds. `cat` echoes the same bytes
+over plain TCP under the same launcher as ws-echo: systemd-socket-activate, or tcpserver for connections per
+second and for memory.
 
-Client (load.c) and server are pinned to cores. In pipeline both work at once, so each has a core of its own.
-In the other scenarios they take turns, so both share a core: that costs nothing, and it leaves out the time
-that the machine takes to wake a sleeping core, which in a virtual machine is longer than any echo.
---cores=two or --cores=one sets it for all scenarios. On a machine that has other things to do,
-`chrt --rr 5` before the command, as root, keeps these out of the figures.
+Client (load.c) and server are pinned to cores. In pipeline both work at the same time, so each has its own
+core. In the other scenarios they take turns, so they share a core: this costs nothing, and leaves out the
+time to wake a sleeping core, which in a virtual machine is longer than an echo. --cores=two or --cores=one
+sets it for all scenarios. On a machine with other load, run the command with `chrt --rr 5`, as root, to keep
+that load out of the figures.
 
-The measurements have a network of their own, where TCP controls congestion in the plainest way. BBR, which
-some machines prefer, paces with a timer even what never leaves the machine, at a rate that it guesses: the
-figures of long messages, those of `cat` first of all, then change from one moment to the next.
+The measurements run in their own network namespace with TCP Reno congestion control. BBR, the default on
+some machines, paces even local connections with a timer at an estimated rate, so that the figures of long
+messages, above all those of `cat`, fluctuate.
 
 The table goes to standard output and to build/bench/result.md, all figures to build/bench/result.json.
 """
@@ -47,10 +47,10 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 BUILD = TOP / "build" / "bench"
-PYTHON = "/usr/bin/python3"  # the one that Debian's packages install modules for
+PYTHON = "/usr/bin/python3"  # the interpreter for modules of Debian's packages
 PREFIX = "server: "
 NODE_MODULES = ["ws@8.23.0", "bufferutil@4.1.0"]
-START_SECONDS = 20  # for a server to listen
+START_SECONDS = 20  # until a server must listen
 CONNECTIONS = 50  # of the scenarios many and idle
 NOBODY = "65534"
 CONGESTION_CONTROL = pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control")
@@ -79,12 +79,12 @@ TITLES = {
 
 
 class Missing(Exception):
-    """A part that a server needs is not there; says which package brings it."""
+    """A requirement of a server is missing; the message names the package to install."""
 
 
 @dataclasses.dataclass
 class Server:
-    """A server to compare. A launcher starts its `command`, or that takes a port and the prefix, and listens."""
+    """A server to compare: a launcher starts its `command`, or `command` takes a port and the prefix, and listens."""
 
     name: str
     command: list
@@ -104,13 +104,13 @@ class Server:
         return ["systemd-socket-activate", "--accept", "--inetd", f"--listen=127.0.0.1:{port}", *self.command]
 
     def client_options(self, size):
-        """Take a message's size; return what the client must be told about this server."""
-        # websocketd's library ends a message longer than its buffer in an empty frame.
+        """Take a message's size; return the options of the client for this server."""
+        # websocketd's library ends a message that is longer than its buffer with an empty frame.
         tail = ["--empty-tail"] if self.name == "websocketd" and size > 8 * KIB else []
         return ["--raw"] if self.raw else [f"--prefix={self.prefix}", *tail]
 
 
-# ---- What is compared, each found or built ------------------------------------------------------------
+# ---- The servers, found or built -----------------------------------------------------------------------
 
 
 def need(command, package):
@@ -128,7 +128,7 @@ def version_of(package):
 
 
 def compiled(source, *libraries):
-    """Take the name of a source file here and libraries; return the program, built if it is out of date."""
+    """Take the name of a source file in this folder and libraries; return the program, rebuilt if out of date."""
     program = BUILD / pathlib.Path(source).stem
     if not program.exists() or program.stat().st_mtime < (HERE / source).stat().st_mtime:
         compiler = need(os.environ.get("CC", "cc"), "gcc")
@@ -138,7 +138,7 @@ def compiled(source, *libraries):
 
 
 def launched(name, program, **more):
-    """Take a name and a program; return the server that a launcher makes of it."""
+    """Take a name and a program; return it as a server started by a launcher."""
     need("systemd-socket-activate", "systemd")
     need("tcpserver", "ucspi-tcp")
     if not os.access(program, os.X_OK):
@@ -155,7 +155,7 @@ def python_peer(name, module, package):
 
 
 def node_ws():
-    """Return the server of node's ws with bufferutil, installed below BUILD if it is not there."""
+    """Return the server with node's ws and bufferutil, which is installed below BUILD if it is missing."""
     node = need("node", "nodejs")
     if not all((BUILD / "node_modules" / module.split("@")[0]).exists() for module in NODE_MODULES):
         npm = [need("npm", "npm"), "install", "--prefix", BUILD, "--no-save", "--ignore-scripts"]
@@ -174,7 +174,7 @@ def libwebsockets():
 
 
 def websocketd():
-    """Return websocketd with cat, which puts nothing before text."""
+    """Return websocketd with cat, which adds no prefix to text."""
     command = [need("websocketd", "websocketd"), "--address=127.0.0.1", "--port={port}"]
     command += ["--loglevel=fatal", "cat"]
     cannot = {
@@ -200,7 +200,7 @@ SERVERS = {
 
 
 def separate_network():
-    """Move this process and its children to a network of their own, as the text at the top says."""
+    """Move this process and its children to a new network namespace: see the top of this file."""
     new_user, new_network, set_flags, up = 0x10000000, 0x40000000, 0x8914, 1
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(new_network | (new_user if os.geteuid() else 0)):
@@ -211,14 +211,14 @@ def separate_network():
 
 
 def listens(port):
-    """Take a port; tell whether somebody listens there, without connecting."""
+    """Take a port; tell whether a process listens there, without connecting."""
     wanted = re.compile(rf"^ *\d+: \w+:{port:04X} \w+:0000 0A ", re.M)
     return wanted.search(pathlib.Path("/proc/net/tcp").read_text())
 
 
 @contextlib.contextmanager
 def running(server, scenario, core):
-    """Take a server, a scenario and a core; run the server inside, and yield its process and port."""
+    """Take a server, a scenario and a core; run the server during the body, and yield its process and port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -240,7 +240,7 @@ def running(server, scenario, core):
 
 
 def processes_below(pid):
-    """Take a process; return it and all that descend from it."""
+    """Take a process; return it and all its descendants."""
     parents = {}
     for entry in pathlib.Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -261,7 +261,7 @@ def memory(pid, fields):
 
 
 def measure(server, cell, options):
-    """Take a server, a cell and the options; return the figure: a rate, or KiB for each connection."""
+    """Take a server, a cell and the options; return the figure: a rate, or KiB per connection."""
     scenario, kind, size = cell
     cores = sorted(os.sched_getaffinity(0))
     together = options.cores == "one" or (options.cores == "auto" and scenario != "pipeline")
@@ -298,20 +298,20 @@ def measure_all(servers, cells, options):
 
 
 def title(cell):
-    """Take a cell; return what stands at the beginning of its row."""
+    """Take a cell; return the beginning of its row."""
     scenario, kind, size = cell
     unit = f"{size} B" if size < KIB else f"{size // KIB} KiB" if size < MIB else f"{size // MIB} MiB"
     return TITLES[scenario].format(kind=KINDS[kind], size=unit, connections=CONNECTIONS)
 
 
 def machine():
-    """Return the processor, the number of cores and the kernel in a line."""
+    """Return a line with the processor, the number of cores and the kernel."""
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     return f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}"
 
 
 def ratio_text(figures, reference):
-    """Take a server's figures and those of the same rounds of cat; return the median of the ratios."""
+    """Take a server's figures and those of cat in the same rounds; return the median of the ratios."""
     if not figures:
         return "–"
     ratio = statistics.median(figure / base for figure, base in zip(figures, reference))
@@ -340,7 +340,7 @@ def render(figures, servers, options):
 
 
 def some_of(allowed):
-    """Take words; return a function that splits what an option lists and lets only these words pass."""
+    """Take words; return a function that splits an option's list and accepts only these words."""
 
     def split(text):
         words = text.split(",")
@@ -374,9 +374,9 @@ def parse():
 
 
 def main():
-    """Measure what the options ask for, and write the table."""
+    """Run the measurements that the options select, and write the table."""
     options = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers end too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # also ends the servers
     BUILD.mkdir(parents=True, exist_ok=True)
     (BUILD / "servers.log").write_text("")
     there = [name for name in SERVERS if name != "ws-echo-static" or os.path.exists(options.static)]

@@ -1,19 +1,19 @@
 #!/usr/bin/python3
-"""Compares what echo servers take to echo compressed messages, and how far from a bare loop of zlib that is.
+"""Compares the cost of compressed messages on echo servers with that of a loop that only calls zlib.
 
     compression.py                                                              everything, some minutes
     compression.py --servers=ws-echo,tornado --kinds=json --rounds=1            a quick look
 
-Each server agrees to permessage-deflate with level 6, memory level 8, a window of 32 KiB and context takeover, and
-puts the prefix before text. Messages are different from each other, as JSON of one source is or as random bytes are;
-they are compressed before the clock starts, sent one at a time, and their replies are inflated and compared when it
-has stopped. What is measured is the processor time of the server, all its threads and processes together, and its
-part of the kernel's; the rate is that of a client and a server on one core each.
+Each server accepts permessage-deflate with level 6, memory level 8, a window of 32 KiB and context takeover, and puts
+the prefix in front of text. All messages differ: they are similar JSON texts, or random bytes. They are compressed
+before the measurement and sent one at a time; the replies are inflated and compared after it. The result is the
+processor time of the server, of all its threads and processes, in user mode and in the kernel; the rate is that of a
+client and a server on one core each.
 
-zlib-loop does the same with the same messages in one process without any network: see zlib_loop.c. The table shows
-its microseconds for a message; the others are ratios to it in the same round, more is better. In each round every
-server has its turn, in an order that moves on. Idle memory is that of a connection which has echoed one message, with
-context takeover and without.
+zlib-loop processes the same messages in one process without a network: see zlib_loop.c. The table shows its
+microseconds per message. The other figures are ratios to it in the same round; higher is better. Each round measures
+all servers, in an order that rotates. Idle memory is that of a connection that has echoed one message, with context
+takeover and without.
 
 The table goes to standard output and to build/bench/compression.md.
 """
@@ -41,14 +41,14 @@ TAIL = b"\x00\x00\xff\xff"
 KEY = b"\x37\xfa\x21\x3d"
 CELLS = [(kind, size) for kind in ("json", "random") for size in (KIB, 64 * KIB, MIB)]
 COUNTS = {KIB: 3000, 64 * KIB: 150, MIB: 16}  # messages of a measurement
-CONNECTIONS = 20  # of which the idle memory is measured
-QUIET_SECONDS = 1  # after which memory is idle
+CONNECTIONS = 20  # whose idle memory is measured
+QUIET_SECONDS = 1  # until a connection counts as idle
 SERVERS = {name: bench.SERVERS[name] for name in ("ws-echo", "ws-echo-static", "tornado", "websockets", "ws", "libwebsockets")}
 HEAD = ("GET /socket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: PdspSkfns9qGxGTNajm+Tw==\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Extensions: permessage-deflate{}\r\n\r\n")
 ALONE = "; server_no_context_takeover; client_no_context_takeover"
-CORES = sorted(os.sched_getaffinity(0))  # the client has the first one, servers the last one
+CORES = sorted(os.sched_getaffinity(0))  # the client runs on the first one, servers on the last one
 NAMES = "id user time name value latitude longitude tags message status visible".split()
 
 
@@ -70,7 +70,7 @@ def payload(kind, size, numbers):
 
 
 def compressor():
-    """Return what compresses messages as the servers do."""
+    """Return a compressor with the parameters of the servers."""
     return zlib.compressobj(6, zlib.DEFLATED, -15, 8)
 
 
@@ -95,7 +95,7 @@ def frame(kind, data):
 
 
 class Client:
-    """A connection on which compression was agreed to."""
+    """A connection with negotiated compression."""
 
     def __init__(self, port, parameters=""):
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -110,14 +110,14 @@ class Client:
             sys.exit(f"compression: nothing was agreed to: {answer!r}")
 
     def more(self):
-        """Read what is there, or wait for something."""
+        """Read available bytes, or wait for some."""
         part = self.socket.recv(1 << 20)
         if not part:
             sys.exit(f"compression: a server has closed its connection: see {BUILD / 'servers.log'}")
         self.buffer += part
 
     def take(self, count):
-        """Take a number; return so many bytes."""
+        """Take a number; return that many received bytes."""
         parts, length = [self.buffer], len(self.buffer)
         while length < count:
             self.buffer = b""
@@ -129,7 +129,7 @@ class Client:
         return data[:count]
 
     def reply(self):
-        """Return the payload of the next message, still compressed, whatever fragments it has."""
+        """Return the payload of the next message, still compressed, joined from its fragments."""
         parts = []
         while True:
             first, length = self.take(2)
@@ -146,7 +146,7 @@ class Client:
 
 
 def processor_time(pid):
-    """Take a process; return the nanoseconds that it and all below it have run."""
+    """Take a process; return the processor time of it and its descendants, in nanoseconds."""
     total = 0
     for process in bench.processes_below(pid):
         for thread in pathlib.Path(f"/proc/{process}/task").glob("*/schedstat"):
@@ -163,14 +163,14 @@ def prepare(kind, size, seed):
 
 
 def loop(kind, payloads):
-    """Take a kind and payloads; return the processor time of a message in a bare loop, in nanoseconds."""
+    """Take a kind and payloads; return the processor time of a message in zlib-loop, in nanoseconds."""
     data = b"".join(struct.pack("=I", len(one)) + one for one in payloads)
     command = ["taskset", "-c", str(CORES[-1]), str(BUILD / "zlib_loop"), "" if kind == "random" else PREFIX]
     return float(subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def measure(server, kind, messages, payloads):
-    """Take a server, a kind, messages and payloads; return nanoseconds of processor time, and of time, for a message."""
+    """Take a server, a kind, messages and payloads; return processor time and elapsed time per message, in ns."""
     frames = [frame(kind, one) for one in payloads]
     with bench.running(server, "pingpong", CORES[-1]) as (process, port):
         client, replies = Client(port), []
@@ -193,7 +193,7 @@ def idle_memory(server, parameters):
     """Take a server and parameters of the offer; return the private KiB of an idle connection."""
     message = payload("json", 4 * KIB, random.Random(1))
     with bench.running(server, "private", CORES[-1]) as (process, port):
-        clients = [Client(port, parameters)]  # the first one takes what is had once
+        clients = [Client(port, parameters)]  # allocates memory that is needed only once
         clients[0].socket.sendall(frame("json", compressed(compressor(), message)))
         clients[0].reply()
         time.sleep(QUIET_SECONDS)
@@ -210,7 +210,7 @@ def idle_memory(server, parameters):
 
 
 def title(kind, size):
-    """Take a kind and a size; return what stands at the beginning of their rows."""
+    """Take a kind and a size; return the beginning of their row."""
     return f"{'JSON' if kind == 'json' else 'random bytes'} of {size // MIB} MiB" if size >= MIB else \
         f"{'JSON' if kind == 'json' else 'random bytes'} of {size // KIB} KiB"
 
@@ -253,9 +253,9 @@ def parse():
 
 
 def main():
-    """Measure what the options ask for, and write the table."""
+    """Run the measurements that the options select, and write the table."""
     options = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers end with us
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # also ends the servers
     BUILD.mkdir(parents=True, exist_ok=True)
     (BUILD / "servers.log").write_text("")
     chosen = [name for name in options.servers if name not in options.without]

@@ -4,21 +4,21 @@
     instructions.py                       fails where a count is more than 3 % above the committed one
     instructions.py --update=REASON       writes today's counts and REASON into instructions.txt
 
-Unlike times, instructions hardly depend on the machine. What is counted: one whole connection from exec to
-exit, and one message in each of pingpong, pipeline and big. The count of a message is the difference between
-two runs, divided by the difference of their numbers of messages. The program has one end of a socket pair
-and always gets its bytes in the same portions, so counts repeat:
+Unlike times, instructions hardly depend on the machine. This counts a whole connection from exec to exit, and
+a message in each of pingpong, pipeline and big. The count of a message is the difference between two runs,
+divided by the difference of their numbers of messages. The program has one end of a socket pair and always
+receives the same portions of bytes, so counts are reproducible:
 
     pingpong    a message is sent when the echo of the one before it has arrived
     pipeline    all messages are sent before the program starts; it reads as many as fit at a time
     big         portions of 32 KiB, each sent when the program has read the one before
 
-Every answer is compared with what it has to be. What the kernel does is not counted. The program runs
-without its system call filter, since that would stop callgrind as well: a filter laid before it answers
-"done" when the program asks for its own.
+Every answer is compared with the expected one. Instructions of the kernel are not counted. The program runs
+without its system call filter, which would also apply to callgrind: another filter, installed first, makes
+the program's calls that install its filter return 0 without effect.
 
-Counts depend on compiler, library and vector instructions, so instructions.txt names those that it is for.
-With others nothing is compared, and the reason is printed; with CI=true on the same system that is an error.
+Counts depend on compiler, libraries and vector instructions, so instructions.txt names those it is for. With
+others, nothing is compared, and the reason is printed; with CI=true on the same system this is an error.
 """
 
 import argparse
@@ -46,11 +46,11 @@ import wire  # noqa: E402: found by the line above
 
 BASELINE = HERE / "instructions.txt"
 ALLOWED_RISE = 0.03
-ELF_32 = 1  # in the byte of an ELF header that names the class
-PORTION = 32 << 10  # what a Unix socket hands over in one piece
+ELF_32 = 1  # e_ident[EI_CLASS] in the ELF header
+PORTION = 32 << 10  # bytes that a Unix socket transfers in one piece
 KIB, MIB = 1 << 10, 1 << 20
 
-# Messages of the shorter and the longer run.
+# Numbers of messages of the shorter and the longer run.
 PINGPONG = {16: (20, 120), 125: (20, 120), KIB: (20, 120), 16 * KIB: (5, 15)}
 PIPELINE = {16: (1024, 4096), 125: (256, 1024), KIB: (32, 128), 16 * KIB: (3, 8)}
 BIG = {64 * KIB: (2, 6), MIB: (1, 3)}
@@ -60,8 +60,8 @@ BIG = {64 * KIB: (2, 6), MIB: (1, 3)}
 
 
 def pretend_filters():
-    """Lay a system call filter on this process and its children that answers 0 to prctl(PR_SET_SECCOMP)
-    and seccomp(2) without doing them, so that the program believes its own filter is in force."""
+    """Install a system call filter for this process and its children: prctl(PR_SET_SECCOMP) and seccomp(2)
+    return 0 without effect, so that the program believes that its own filter is installed."""
     prctl, seccomp, no_new_privileges, set_seccomp, mode_filter = 157, 317, 38, 22, 2
     load, jump_if_equal, answer, allow, done = 0x20, 0x15, 0x06, 0x7FFF0000, 0x00050000
     number, first_argument = 0, 16  # offsets in struct seccomp_data
@@ -82,13 +82,13 @@ def pretend_filters():
 
 
 def prepare():
-    """What the process does before it becomes callgrind."""
-    wire.become_nobody()  # so that reading /etc/passwd is not counted
+    """Run in the child process before it executes callgrind."""
+    wire.become_nobody()  # otherwise the program would read /etc/passwd, which would be counted
     pretend_filters()
 
 
 def take(connection, expected):
-    """Take a socket and bytes; read as many bytes and see that they are the same."""
+    """Take a socket and bytes; read as many bytes and assert that they are equal."""
     received = bytearray()
     while len(received) < len(expected):
         piece = connection.recv(MIB)
@@ -106,8 +106,8 @@ def wait_until_taken(connection):
 
 
 def count(program, before, talk):
-    """Take the program, what to send before it starts, and a function that talks to it by a socket; return
-    the number of instructions from exec to exit."""
+    """Take the program, bytes to send before it starts, and a function that communicates with it on a socket;
+    return the number of instructions from exec to exit."""
     ours, theirs = socket.socketpair()
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MIB)
     ours.settimeout(wire.LIMIT)
@@ -139,8 +139,8 @@ def count(program, before, talk):
 
 
 def calls(program, data):
-    """Take the program and what it gets on standard input; return how often each function is called. A function
-    without a name, as musl's in assembler are, has its address for one."""
+    """Take the program and its standard input; return how often each function is called. A function without a
+    name, such as those of musl in assembler, is listed by its address."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o777)  # the program does not run as root
         profile = pathlib.Path(folder, "profile")
@@ -153,17 +153,17 @@ def calls(program, data):
     for line in lines:
         if function := re.match(r"c?fn=\((\d+)\)(?: (.*))?", line):
             called = function[1]
-            names.setdefault(called, function[2])  # which stands there the first time only
+            names.setdefault(called, function[2])  # callgrind writes the name only the first time
         elif times := re.match(r"calls=(\d+) ", line):
             numbers[names[called]] = numbers.get(names[called], 0) + int(times[1])
     return numbers
 
 
-# ---- What is counted ----------------------------------------------------------------------------------
+# ---- The scenarios -------------------------------------------------------------------------------------
 
 
 def payload(kind, size):
-    """Take a kind of message and a size in bytes; return a payload, always the same."""
+    """Take a kind of message and a size in bytes; return the payload, always the same one."""
     numbers = random.Random(size)
     if kind == "binary":
         return numbers.randbytes(size)
@@ -188,7 +188,7 @@ CLOSE, CLOSED = wire.close(1000), wire.reply(wire.CLOSE, wire.close_body(1000))
 
 
 def pingpong(program, kind, size, messages):
-    """Take the program, a kind, a size and a number of messages; return the connection's instructions."""
+    """Take the program, a kind, a size and a number of messages; return the instructions of the connection."""
     turns = [(HEAD, SWITCHING), *[message(kind, size)] * messages, (CLOSE, CLOSED)]
 
     def talk(connection):
@@ -229,7 +229,7 @@ def big(program, kind, size, messages):
 
 
 def each_message(scenario, program, kind, size, runs):
-    """Take a scenario, its arguments and the messages of two runs; return the instructions of a message."""
+    """Take a scenario, its arguments and the numbers of messages of two runs; return the instructions per message."""
     first, second = runs
     return (scenario(program, kind, size, second) - scenario(program, kind, size, first)) / (second - first)
 
@@ -254,10 +254,10 @@ def count_all(program):
 
 
 def conditions(program):
-    """Take the program; return what its counts depend on, in a line that begins with the system."""
+    """Take the program; return a line with the conditions of its counts, beginning with the system."""
     system = platform.freedesktop_os_release() if os.path.exists("/etc/os-release") else {}
     vectors = "AVX2" if re.search(r"\bavx2\b", pathlib.Path("/proc/cpuinfo").read_text()) else "no AVX2"
-    contents = pathlib.Path(program).read_bytes()  # compilers leave their names in it
+    contents = pathlib.Path(program).read_bytes()  # contains the names of the compilers
     clang, gcc = re.search(rb"clang version (\d+)", contents), re.search(rb"GCC: \([^)]*\) (\d+)", contents)
     compiler = f"clang {clang[1].decode()}" if clang else f"gcc {gcc[1].decode()}" if gcc else "?"
     valgrind = subprocess.run(["valgrind", "--version"], capture_output=True, text=True).stdout.strip()
@@ -266,7 +266,7 @@ def conditions(program):
 
 
 def read_baseline():
-    """Return the conditions that instructions.txt is for, its history, and {what: instructions}."""
+    """Return the conditions of instructions.txt, its history, and {what: instructions}."""
     lines = BASELINE.read_text().splitlines() if BASELINE.exists() else []
     history = [line for line in lines if re.match(r"# \d{4}-", line)]
     condition = next((line.removeprefix("# For: ") for line in lines if line.startswith("# For: ")), "")
@@ -275,15 +275,15 @@ def read_baseline():
 
 
 def write_baseline(condition, history, counts):
-    """Take what read_baseline returns; write it."""
-    lines = ["# Instructions of ws-echo, for a message where nothing else is said: see instructions.py.",
+    """Take the values that read_baseline returns; write the file."""
+    lines = ["# Instructions of ws-echo, per message unless a row says otherwise: see instructions.py.",
              f"# For: {condition}", "#", "# Why they are what they are:", *history, "",
              *(f"{name:<50}{number:>14.1f}" for name, number in counts.items())]
     BASELINE.write_text("\n".join(lines) + "\n")
 
 
 def compare(counts, baseline):
-    """Take today's counts and the committed ones; print both and return whether nothing rose too far."""
+    """Take the new counts and the committed ones; print both and return whether none rose too far."""
     good = True
     print(f"{'':<50}{'committed':>14}{'now':>14}")
     for name in dict.fromkeys([*baseline, *counts]):
@@ -300,7 +300,7 @@ def compare(counts, baseline):
 
 
 def main():
-    """Count, then compare or update; the exit status is 1 where something rose too far."""
+    """Count, then compare or update; the exit status is 1 if a count rose too far."""
     parser = argparse.ArgumentParser(description="Counts the instructions of ws-echo.")
     parser.add_argument("--program", default=wire.PROGRAM, help="the program to count")
     parser.add_argument("--update", metavar="REASON", help="take today's counts for the committed ones")

@@ -8,16 +8,16 @@
  *     connect   connect, handshake, one message and its echo, close; one connection after another
  *     pingpong  one message at a time: the next one is sent when the echo has arrived
  *     big       the same with long messages: the echo is read while the rest of the message is written
- *     pipeline  as fast as the socket takes, writing and reading at once
+ *     pipeline  as fast as possible, writing and reading at the same time
  *     many      pingpong on --connections at the same time
- *     idle      opens --connections, has a message echoed on each, prints its line and holds them until
+ *     idle      opens --connections, has a message echoed on each, prints its line and keeps them open until
  *               standard input ends
  *
- * All frames, and the stream of bytes that must come back, are prepared before the clock starts.  What is
- * received is compared with that stream as it arrives, so that the check is one memcmp over every byte,
- * whatever the server is.  With --raw that is a plain TCP echo such as cat: the same masked frames are sent,
- * without a handshake, and must come back as they are.  A difference is printed, expected and received, and
- * ends the run with status 1.  --empty-tail expects replies to end in an empty continuation frame.
+ * All frames, and the expected answer, are prepared before the measurement.  Received bytes are compared with
+ * the expected answer as they arrive, with one memcmp over every byte for any server.  With --raw the server
+ * is a plain TCP echo such as cat: the same masked frames are sent without a handshake and must come back
+ * unchanged.  If bytes differ, prints the expected and the received ones, and exits with status 1.
+ * --empty-tail expects replies to end with an empty continuation frame.
  *
  * The rate counts the messages (in connect: connections) whose echo arrives within --seconds, after a
  * warm-up of a quarter of that time; with --count it counts that many messages, without a warm-up.
@@ -42,8 +42,8 @@
 #include <unistd.h>
 
 enum {
-    CYCLE_BYTES = 256 << 10,   /* payload prepared; streams repeat it */
-    RECEIVE_BYTES = 256 << 10, /* at most in one recv */
+    CYCLE_BYTES = 256 << 10,   /* bytes of prepared payload; streams repeat it */
+    RECEIVE_BYTES = 256 << 10, /* at most per recv */
     HEADER_BYTES = 14,         /* longest frame header, with its masking key */
     HEAD_BYTES = 8 << 10,      /* longest response head accepted */
     CONNECTIONS = 50,          /* default of --connections */
@@ -65,7 +65,7 @@ static const char *const scenario_names[SCENARIOS] = {"connect",  "pingpong", "b
 static const char KEY[] = "PdspSkfns9qGxGTNajm+Tw==";
 static const char ACCEPT[] = "Sec-WebSocket-Accept: eO+uwdEEfbO7q68DAzeDjM4Gs8c=\r\n";
 
-/* What the command line asked for. */
+/* The options of the command line. */
 struct options {
     const char *host, *port, *path, *prefix;
     enum kind kind;
@@ -73,30 +73,30 @@ struct options {
     size_t size, connections;
     uint64_t count; /* 0: measure for `seconds` instead */
     double seconds;
-    unsigned limit; /* seconds beyond the time of the measurement */
-    bool raw;       /* no handshake; the same bytes come back */
-    bool tail;      /* replies end in an empty continuation frame, as some servers do it */
+    unsigned limit; /* seconds until a stalled run is ended, in addition to the measurement */
+    bool raw;       /* no handshake; bytes come back unchanged */
+    bool tail;      /* replies end with an empty continuation frame, as on some servers */
 };
 
-/* Bytes, and where each message ends in them. */
+/* Bytes, and the end of each message in them. */
 struct stream {
     unsigned char *bytes;
     size_t length, *ends;
 };
 
-/* A cycle of messages: what is sent, and what must come back. */
+/* A cycle of messages: the bytes to send, and the expected bytes. */
 struct traffic {
     struct stream sent, expected;
     size_t messages;
 };
 
-/* One connection, and how far it has come: message in the cycle, bytes of it received. */
+/* A connection with its state: the current message of the cycle, and how many of its bytes were received. */
 struct connection {
     int socket;
     size_t message, received;
 };
 
-/* How far a measurement has come. Only what is done after the warm-up counts. */
+/* The state of a measurement. Only messages after the warm-up count. */
 struct progress {
     const struct options *options;
     bool warm;
@@ -104,10 +104,10 @@ struct progress {
     uint64_t before, done;
 };
 
-/* Where received bytes are put to be checked. */
+/* The buffer for received bytes. */
 static unsigned char buffer[RECEIVE_BYTES];
 
-/* Takes a printf format; says it on standard error and ends the program with status 1. */
+/* Takes a printf format; prints it to standard error and ends the program with status 1. */
 __attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *format, ...)
 {
     va_list arguments;
@@ -119,7 +119,7 @@ __attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *for
     exit(1);
 }
 
-/* Takes the signal of --limit; ends the program, since the server stalls. */
+/* Takes the signal of --limit; ends the program, because the server stalls. */
 static void stalled(int signal_number)
 {
     (void)signal_number;
@@ -175,7 +175,7 @@ static void fill_utf8(unsigned char *payload, size_t size)
     for (size_t i = 0; i < size;) {
         size_t length = 2 + next_random() % 3, left = size - i;
         if (length > left || left - length == 1)
-            continue; /* another length leaves room for a whole character */
+            continue; /* try another length: this one would leave one byte */
         uint32_t character =
             lengths[length].first + next_random() % (lengths[length].last - lengths[length].first + 1);
         for (size_t k = length - 1; k > 0; k--, character >>= 6)
@@ -267,8 +267,8 @@ static size_t start_of(const struct stream *stream, size_t message)
     return message > 0 ? stream->ends[message - 1] : 0;
 }
 
-/* Takes a stream, which repeats, how many messages are in it, and how many are wanted; returns how many
- * bytes these have. None wanted: returns no limit. */
+/* Takes a repeating stream, the number of its messages, and a number of messages; returns how many bytes
+ * these have, or no limit for 0 messages. */
 static uint64_t bytes_of(const struct stream *stream, size_t messages, uint64_t wanted)
 {
     if (wanted == 0)
@@ -276,8 +276,8 @@ static uint64_t bytes_of(const struct stream *stream, size_t messages, uint64_t 
     return wanted / messages * stream->length + start_of(stream, (size_t)(wanted % messages));
 }
 
-/* Takes a stream, which repeats, how many messages are in it, and a number of bytes; returns how many
- * messages these complete. */
+/* Takes a repeating stream, the number of its messages, and a number of bytes; returns how many messages
+ * these complete. */
 static uint64_t messages_in(const struct stream *stream, size_t messages, uint64_t bytes)
 {
     size_t rest = (size_t)(bytes % stream->length), low = 0, high = messages;
@@ -305,7 +305,7 @@ static void show(const char *title, const unsigned char *bytes, size_t length)
     fputs("\"\n", stderr);
 }
 
-/* Takes the bytes that must come next and those that came; ends the program if they differ. */
+/* Takes the expected and the received bytes; ends the program if they differ. */
 static inline void check(const unsigned char *expected, const unsigned char *received, size_t length)
 {
     if (memcmp(expected, received, length) == 0)
@@ -319,8 +319,8 @@ static inline void check(const unsigned char *expected, const unsigned char *rec
     fail("not the echo that was expected");
 }
 
-/* Takes a socket, a place, its size and flags; returns how many bytes were received, 0 if the flags
- * forbid to wait and there are none. Ends the program where the server ends the connection. */
+/* Takes a socket, a buffer, its size and flags; returns how many bytes were received, or 0 if the flags
+ * forbid waiting and there are none. Ends the program if the server ends the connection. */
 static size_t receive(int socket, void *place, size_t size, int flags)
 {
     ssize_t length = recv(socket, place, size, flags);
@@ -332,7 +332,7 @@ static size_t receive(int socket, void *place, size_t size, int flags)
          length < 0 ? strerror(errno) : "end of stream");
 }
 
-/* Takes a socket and bytes; returns how many the socket took without waiting. */
+/* Takes a socket and bytes; returns how many it sent without blocking. */
 static size_t transmit(int socket, const unsigned char *bytes, size_t length)
 {
     ssize_t sent = send(socket, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -341,10 +341,10 @@ static size_t transmit(int socket, const unsigned char *bytes, size_t length)
     return sent < 0 ? 0 : (size_t)sent;
 }
 
-/* Takes a socket, bytes to send and bytes that must come back; returns when both are done. Writes and reads
- * at once, since a plain echo of a long message begins before the end is sent. Acknowledges at once what has
- * come: a server without TCP_NODELAY, such as cat, holds its last short segment back until then, and a
- * delayed acknowledgement (40 ms) would be most of what is measured. */
+/* Takes a socket, bytes to send and expected bytes; returns when all are sent and received. Writes and reads
+ * at the same time, because a plain echo of a long message begins before its end is sent. Acknowledges
+ * received bytes at once (TCP_QUICKACK): a server without TCP_NODELAY, such as cat, delays its last short
+ * segment until then, and a delayed acknowledgement (40 ms) would dominate the result. */
 static void exchange(int socket, const unsigned char *sent, size_t sent_length, const unsigned char *expected,
                      size_t expected_length)
 {
@@ -423,7 +423,7 @@ static void close_connection(const struct options *options, int socket)
     else
         shutdown(socket, SHUT_WR);
     unsigned char extra;
-    if (recv(socket, &extra, 1, 0) > 0) /* a reset does no harm here */
+    if (recv(socket, &extra, 1, 0) > 0) /* a reset is no error here */
         fail("expected the end of the stream, received %02x", extra);
     close(socket);
 }
@@ -436,7 +436,7 @@ static struct progress begin(const struct options *options)
     return (struct progress){.options = options, .warm = options->count > 0, .start = now()};
 }
 
-/* Takes a measurement and what is done by now (messages, bytes); tells whether to go on. */
+/* Takes a measurement and the current totals of messages and bytes; tells whether to continue. */
 static bool go_on(struct progress *progress, uint64_t done)
 {
     const struct options *options = progress->options;
@@ -450,8 +450,8 @@ static bool go_on(struct progress *progress, uint64_t done)
     return options->count || progress->end - progress->start < options->seconds;
 }
 
-/* Takes the options and the traffic, as all of these do; returns the measurement. Sends a message when the
- * echo of the one before it has arrived; in connect each has a connection of its own. */
+/* Takes the options and the traffic, like all of these functions; returns the measurement. Sends each
+ * message after the echo of the previous one; in connect, each on a new connection. */
 static struct progress run_turns(const struct options *options, const struct traffic *traffic)
 {
     bool connects = options->scenario == CONNECT;
@@ -470,8 +470,8 @@ static struct progress run_turns(const struct options *options, const struct tra
     return progress;
 }
 
-/* Sends without waiting for echoes. With --seconds it stops in the middle of the stream, since a server may
- * need very long to echo all that it has buffered. */
+/* Sends without waiting for echoes. With --seconds it stops in the middle of the stream, because a server
+ * may take very long to echo everything that it has buffered. */
 static struct progress run_pipeline(const struct options *options, const struct traffic *traffic)
 {
     const struct stream *sent = &traffic->sent, *expected = &traffic->expected;
@@ -504,7 +504,7 @@ static struct progress run_pipeline(const struct options *options, const struct 
     return progress;
 }
 
-/* Takes a connection; sends its next message, or ends the program if the socket does not take it at once. */
+/* Takes a connection; sends its next message, or ends the program if that would block. */
 static void send_next(struct connection *connection, const struct traffic *traffic)
 {
     size_t start = start_of(&traffic->sent, connection->message);
@@ -513,7 +513,7 @@ static void send_next(struct connection *connection, const struct traffic *traff
         fail("--size: too long for this scenario, the socket does not take a message at once");
 }
 
-/* Takes a connection that is ready; reads and checks what there is. Tells whether the message is complete. */
+/* Takes a readable connection; reads and checks what arrived. Tells whether the message is complete. */
 static bool receive_some(struct connection *connection, const struct traffic *traffic)
 {
     size_t start = start_of(&traffic->expected, connection->message) + connection->received;
@@ -528,7 +528,7 @@ static bool receive_some(struct connection *connection, const struct traffic *tr
     return true;
 }
 
-/* Has one message under way on each of the connections. */
+/* Keeps one message in flight on each connection. */
 static struct progress run_many(const struct options *options, const struct traffic *traffic)
 {
     struct connection *connections = allocate(options->connections * sizeof *connections);
@@ -556,7 +556,7 @@ static struct progress run_many(const struct options *options, const struct traf
     return progress;
 }
 
-/* Prints its own line, and holds the connections until standard input ends. */
+/* Prints its own line, and keeps the connections open until standard input ends. */
 static void run_idle(const struct options *options, const struct traffic *traffic)
 {
     for (size_t i = 0; i < options->connections; i++)
@@ -569,7 +569,7 @@ static void run_idle(const struct options *options, const struct traffic *traffi
 
 /* ---- The command line --------------------------------------------------------------------------------- */
 
-/* Takes an option's name and value and the least number allowed; returns the number, or ends the program. */
+/* Takes an option's name and value and the minimum; returns the number, or ends the program. */
 static double number(const char *name, const char *value, double least)
 {
     char *end;
@@ -579,7 +579,7 @@ static double number(const char *name, const char *value, double least)
     return result;
 }
 
-/* Takes an option's name and value and the words allowed; returns which it is, or ends the program. */
+/* Takes an option's name and value and the allowed words; returns the word's number, or ends the program. */
 static int word(const char *name, const char *value, const char *const *words, int count)
 {
     for (int i = 0; i < count; i++)

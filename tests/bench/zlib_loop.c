@@ -1,10 +1,10 @@
 /*
- * zlib_loop - what compression alone costs: zlib_loop PREFIX <MESSAGES
+ * zlib_loop - measures compression alone: zlib_loop PREFIX <MESSAGES
  *
- * Inflates each message and deflates it again, with the prefix in front, at level 6 and memory level 8, as
- * the servers do that are compared, but in one process, without a network, frames or a look at the bytes.
- * Messages stand in standard input one behind the other, each behind four bytes of its length, in the
- * machine's order. Prints the nanoseconds of processor time that a message took.
+ * Inflates each message and deflates it again with the prefix in front, at level 6 and memory level 8, like
+ * the compared servers, but in one process, without a network, without frames and without checking the bytes.
+ * On standard input, each message follows its length in four bytes of native byte order. Prints the
+ * processor time per message in nanoseconds.
  */
 #define _GNU_SOURCE
 #define ZLIB_CONST
@@ -19,7 +19,7 @@ enum { MESSAGE_MAX = 32 << 20, INPUT_MAX = 256 << 20 };
 
 static unsigned char input[INPUT_MAX], inflated[MESSAGE_MAX], deflated[MESSAGE_MAX];
 
-/* Ends the program unless something holds. */
+/* Ends the program unless a condition holds. */
 static void must(int holds, const char *what)
 {
     if (!holds) {
@@ -28,7 +28,7 @@ static void must(int holds, const char *what)
     }
 }
 
-/* Inflates a message, its removed octets behind it. Returns its length. */
+/* Inflates a message, then the four removed bytes. Returns the inflated length. */
 static size_t inflate_message(z_stream *stream, const unsigned char *bytes, size_t length)
 {
     static const unsigned char tail[] = {0x00, 0x00, 0xff, 0xff};
@@ -70,7 +70,7 @@ int main(int argc, char **argv)
     must(argc == 2 && size < sizeof input, "zlib_loop PREFIX <MESSAGES");
     must(inflateInit2(&inflater, -15) == Z_OK, "inflateInit2");
     must(deflateInit2(&deflater, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) == Z_OK, "deflateInit2");
-    memset(inflated, 1, sizeof inflated); /* so that no page fault is counted */
+    memset(inflated, 1, sizeof inflated); /* touches all pages, so that no page fault is counted */
     memset(deflated, 1, sizeof deflated);
     double start = processor_time();
     for (uint32_t length; at < size; at += length, count++) {

@@ -1,4 +1,4 @@
-"""The tests in other roots: what they need."""
+"""Requirements of the tests in other roots."""
 
 import parts
 import pytest

@@ -1,7 +1,7 @@
-"""Fresh roots of other Debians, and of other architectures, and how to run commands in them.
+"""Makes fresh root directories of other Debian releases and architectures, and runs commands in them.
 
-A command runs in namespaces of its own, which have the mounts that the root needs: nothing is mounted on
-the machine itself, and when the command ends, all that it started and mounted is gone.
+Each command runs in its own namespaces with the mounts that the root needs. Nothing is mounted in the machine's own
+namespace, and all mounts and processes disappear when the command ends.
 """
 
 import contextlib
@@ -21,31 +21,31 @@ sys.path[:0] = [str(TESTS), str(TESTS / "system")]
 import machine
 import wire
 
-INSTALLING = 900  # seconds after which what hangs is given up
+INSTALLING = 900  # seconds until a hanging installation is given up
 TESTING = 1800
 NAMESPACES = "unshare --pid --mount --uts --ipc --fork --kill-child --propagation private".split()
-ATTEMPTS = 3  # at making a root, where a mirror fails
-TREE = "ws-echo"  # the folder of the root that has the source
+ATTEMPTS = 3  # at making a root, in case a mirror fails
+TREE = "ws-echo"  # the folder with the source in the root
 USER = "somebody"
 MNT_DETACH = 2
 SETTINGS = [
-    # What a mirror knows of a suite that changes every day may be old.
+    # A mirror may have an outdated index of a suite that changes every day.
     '--aptopt=Acquire::Check-Valid-Until "false"',
     '--aptopt=Acquire::Retries "5"',
-    # The release alone: its updates are not always there for every architecture.
+    # Only the release: its updates do not always exist for every architecture.
     "--setup-hook=sed -i '/security\\|updates/d' \"$1/etc/apt/sources.list\"",
-    # A root is not kept, so it may be lost with the power.
+    # A root is temporary, so dpkg need not sync it to disk.
     "--dpkgopt=force-unsafe-io",
 ]
-HOSTS = "127.0.0.1 localhost\n::1 localhost\n"  # which every installer writes
+HOSTS = "127.0.0.1 localhost\n::1 localhost\n"  # Debian's installer writes these lines, mmdebstrap does not
 
 
 @contextlib.contextmanager
 def fresh(suite, *options):
-    """A new root with a copy of the source, which is gone behind the body; `options` are mmdebstrap's."""
+    """A new root with a copy of the source, removed after the body; `options` are those of mmdebstrap."""
     for path in machine.left_over(pathlib.Path("/var/tmp").glob(f"{machine.NAME}-*")):
-        shutil.rmtree(path, ignore_errors=True)  # another worker may be at it too
-    # Everybody may go there, since the program in it does not run as root.
+        shutil.rmtree(path, ignore_errors=True)  # another worker may remove it at the same time
+    # All users may enter it, because the program in it does not run as root.
     with tempfile.TemporaryDirectory(prefix=f"{machine.NAME}-{os.getpid()}-", dir="/var/tmp") as folder:
         os.chmod(folder, 0o755)
         for attempt in range(ATTEMPTS):
@@ -64,14 +64,14 @@ def fresh(suite, *options):
 
 @contextlib.contextmanager
 def alone():
-    """For what takes all processors: one worker at a time is in such a body."""
+    """A lock for tasks that use all processors: one worker at a time is in such a body."""
     with open(wire.TOP / "build/elsewhere.lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def copy_source(tree):
-    """What is under version control or, where the tree is an unpacked archive itself, all but what is built."""
+    """Copies the files under version control or, if the tree is an unpacked archive, all except built files."""
     tree.mkdir()
     archive = tree.with_suffix(".tar.gz")
     subprocess.run([wire.TOP / "packaging/archive", archive], check=True, timeout=wire.LIMIT)
@@ -80,29 +80,29 @@ def copy_source(tree):
 
 
 def command(root, *words):
-    """The command line that runs another in the source's folder of the root, with the machine's own network."""
+    """The command line that runs a command in the source folder of the root, with the machine's network."""
     return [*NAMESPACES, sys.executable, __file__, str(root), *map(str, words)]
 
 
 def environment():
-    """That of root who has just logged in, on a machine where nothing may be missing."""
+    """The environment of a login of root, with CI=true."""
     return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8",
             "CI": "true"}
 
 
 def give_to_user(root):
-    """Gives the source to a user without privileges, who is made for that."""
+    """Creates a user without privileges and gives him the source."""
     run(root, "useradd", "--create-home", USER)
     run(root, "chown", "--recursive", f"{USER}:", f"/{TREE}")
 
 
 def as_user(*words):
-    """The command line that runs another as that user, with a home of his own."""
+    """The command line that runs a command as that user, with a home folder."""
     return ["runuser", "--user", USER, "--", "env", f"HOME=/home/{USER}", *words]
 
 
 def run(root, *words, limit=INSTALLING):
-    """Runs a command there; returns what it says on standard output and error."""
+    """Runs a command in the root; returns its output and errors."""
     result = subprocess.run(command(root, *words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True, env=environment(), timeout=limit, check=False)
     assert result.returncode == 0, result.stdout
@@ -111,12 +111,12 @@ def run(root, *words, limit=INSTALLING):
 
 def inside(root, words):
     """Runs as process 1 of the new namespaces: mounts, starts the command, and waits for it."""
-    machine.mount("--bind", root, root)  # so that it can become the root
+    machine.mount("--bind", root, root)  # pivot_root needs a mount point
     machine.mount("-t", "proc", "proc", root / "proc")
     machine.mount("-t", "sysfs", "-o", "ro", "sysfs", root / "sys")
     machine.mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", root / "dev")
     machine.devices(root / "dev")
-    # Not by chroot, in which nobody may make user namespaces.
+    # pivot_root instead of chroot, in which user namespaces cannot be created.
     os.chdir(root)
     subprocess.run(["pivot_root", ".", "."], check=True)
     if machine.LIBC.umount2(b".", MNT_DETACH) < 0:
@@ -125,7 +125,7 @@ def inside(root, words):
     if not child:
         os.chdir(f"/{TREE}")
         os.execvp(words[0], words)
-    for number in signal.SIGINT, signal.SIGTERM:  # these are the command's
+    for number in signal.SIGINT, signal.SIGTERM:  # meant for the command
         signal.signal(number, signal.SIG_IGN)
     while True:
         ended, status = os.wait()

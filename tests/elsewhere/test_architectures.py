@@ -1,4 +1,4 @@
-"""Other architectures: built by cross compilers, and tested in an emulator with the libraries of a foreign root."""
+"""Other architectures: cross-compiled, and tested in an emulator with the libraries of a foreign root."""
 
 import os
 import re
@@ -14,7 +14,7 @@ import wire
 
 LIBRARIES = ["--variant=extract", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
              "--include=libc6-dev,libnettle8,nettle-dev,libsystemd-dev,zlib1g-dev"]
-# By Debian's name: the compiler's name of the machine, the emulator's, and a Debian that every mirror has for it.
+# By Debian's name: the compiler's name, the emulator's name, and a Debian release that mirrors have for it.
 ARCHITECTURES = {
     "arm64": ("aarch64-linux-gnu", "aarch64", "bookworm"),
     "armhf": ("arm-linux-gnueabihf", "arm", "bookworm"),
@@ -23,7 +23,7 @@ ARCHITECTURES = {
     "s390x": ("s390x-linux-gnu", "s390x", "bookworm"),
 }
 
-# Files of tests, and tests, that say nothing of the program in an emulator, and why.
+# Test files and tests that make no sense in an emulator, and why.
 LEFT_OUT = {
     "test_build.py": "the Makefile",
     "test_completion.py": "bash",
@@ -57,9 +57,9 @@ LEFT_OUT = {
     "test_units.py": "documents",
     "system/test_channels.py::test_where_there_is_no_libsystemd_standard_error_gets_the_record": "it is in the foreign root",
 }
-# Of tests/system, what concerns the program alone.
+# The tests of tests/system that need no booted system.
 AS_ROOT = ["system/test_channels.py", "system/test_users.py"]
-# Tests of unit.c that an architecture does not pass, and why.
+# Tests of unit.c that fail on an architecture, and why.
 HUGE_PAGES = {"the_first_four_mebibytes_at_most_are_small_pages_and_what_follows_huge_ones": "the emulator has none"}
 BUT_FOR = dict.fromkeys(ARCHITECTURES, HUGE_PAGES) | {
     "ppc64el": {"a_host_or_a_target_is_not_read_beyond_its_end": "strncasecmp reads on to the next 16 bytes",
@@ -78,11 +78,11 @@ class Foreign:
         self.compiler = [compiler, f"--sysroot={root}"]
 
     def command(self, program):
-        """What starts a program; it sees the name that it was called by."""
+        """The command that starts a program in the emulator, with the same argv[0]."""
         return [self.emulator, "-L", str(self.root), str(program)]
 
     def make(self, *arguments):
-        """Runs `make` in the tree, with this compiler and its libraries; returns what it says."""
+        """Runs `make` in the tree, with this compiler and its libraries; returns its output."""
         folders = {"PKG_CONFIG_LIBDIR": str(self.root / "usr/lib" / self.machine / "pkgconfig"),
                    "PKG_CONFIG_SYSROOT_DIR": str(self.root)}
         result = subprocess.run(["make", f"CC={shlex.join(self.compiler)}", *arguments], cwd=self.tree, text=True,
@@ -92,7 +92,7 @@ class Foreign:
         return result.stdout
 
     def compiled(self, source):
-        """A program of tests/ that includes the source."""
+        """Compiles a program of tests/ that includes the source."""
         self.make(wire.UNIT)
         program = self.tree / "build" / source.removesuffix(".c")
         made = subprocess.run([*self.compiler, *wire.compiler_flags(), "-O2", "-pie", "-DSTANDALONE", "-o", program,
@@ -102,7 +102,7 @@ class Foreign:
         return program
 
     def run(self, program, *arguments, **environment):
-        """What one of those programs says, which must not complain."""
+        """Runs one of these programs; asserts that it reports no error, and returns its output."""
         result = subprocess.run([*self.command(program), *arguments], text=True, capture_output=True, timeout=roots.TESTING,
                                 env={**os.environ, **environment}, check=False)
         assert result.returncode == 0, result.stdout + result.stderr
@@ -115,7 +115,7 @@ def foreign_root(request):
     *_, suite = ARCHITECTURES[request.param]
     with roots.fresh(suite, f"--architectures={request.param}", *LIBRARIES) as root:
         for link in root.glob("lib64/*"):
-            if os.path.isabs(target := os.readlink(link)):  # which the linker would follow out of the root
+            if os.path.isabs(target := os.readlink(link)):  # the linker would follow it out of the root
                 link.unlink()
                 link.symlink_to(os.path.relpath(f"{root}{target}", root / "usr/lib64"))
         yield Foreign(request.param, root)
@@ -139,9 +139,9 @@ def test_the_inputs_of_the_corpora_hold(foreign, source):
 
 
 def test_what_the_program_answers_is_the_same(foreign):
-    """The wire tests, which take an emulated program for one without a filter of system calls."""
+    """Runs the tests that start the program; they treat an emulated program as one without a filter of system calls."""
     assert "ws-echo" in foreign.make("ws-echo")
-    # A shell would give up privileges for users that differ, which is the program's to do, but for its -p.
+    # -p: otherwise the shell itself gives up privileges if real and effective user differ; the program must do that.
     program = foreign.root / "run-ws-echo"
     program.write_text(f'#!/bin/sh -p\nexec {shlex.join([foreign.emulator, "-0"])} "$0" '
                        f'{shlex.join(foreign.command(foreign.tree / "ws-echo")[1:])} "$@"\n', encoding="utf-8")

@@ -1,4 +1,4 @@
-"""On a fresh machine, from README.md's first command on: what it promises of each Debian, with its own compilers."""
+"""Fresh Debian releases: the commands of README.md build and test the program with each release's compilers."""
 
 import os
 import re
@@ -64,18 +64,18 @@ def test_make_deps_install_installs_what_serves(debian):
 
 
 def passed(said):
-    """The line in which pytest counts what passed, which has to be all."""
+    """The summary line of pytest; asserts that all tests passed."""
     counted = re.search(r"^(\d+) passed(, \d+ skipped)? in .*$", said, re.M)
     assert counted, said
     return counted
 
 
 def test_make_deps_check_passes_for_a_user_without_privileges(debian):
-    """What is to be installed root has installed before."""
+    """Root installs the dependencies first."""
     name, root = debian
     if name in WITHOUT_TESTS:
         pytest.skip("the tests need a newer pytest")
-    roots.run(root, "make", "deps")  # while another root's tests run
+    roots.run(root, "make", "deps")  # in parallel to the tests in another root
     roots.give_to_user(root)
     with roots.alone():
         said = roots.run(root, *roots.as_user("make", "deps", "check"), limit=roots.TESTING)

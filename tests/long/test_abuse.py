@@ -1,4 +1,4 @@
-"""What one source can cost, by the table in the manual's SECURITY."""
+"""The cost of abusive peers does not exceed the table in SECURITY of the manual."""
 
 import concurrent.futures
 import re
@@ -10,7 +10,7 @@ import wire
 ROW = re.compile(r"^\.It (.+?) Ta ([\d.]+) MiB Ta ([\d.,]+) ms(?: Ta (\d+) s)?$", re.M)
 MANUAL = (wire.TOP / "man/ws-echo.8").read_text(encoding="utf-8")
 STATED = {name: float(memory) for name, memory, *_ in ROW.findall(MANUAL)}
-SPARE = 1.1  # what another version of a library may take in addition
+SPARE = 1.1  # other versions of libraries may take more
 ROUNDED = abuse.MIB // 10
 
 

@@ -1,4 +1,4 @@
-"""What analyses the source without running it has no finding that is not explained."""
+"""Static analysers report nothing except the false findings listed here."""
 
 import concurrent.futures
 import os
@@ -9,19 +9,18 @@ import pytest
 import wire
 from parts import require
 
-# The findings that are none: the check, a part of the line that it names, and why.  .clang-tidy has the checks that are
-# not asked.
+# The false findings: the check, a part of the reported line, and why it is false.  .clang-tidy lists disabled checks.
 EXPLAINED = [
-    ("cert-err34-c", "atoi(text) > UINT16_MAX", "what stands before it leaves one to five digits"),
+    ("cert-err34-c", "atoi(text) > UINT16_MAX", "the condition in front of it allows only one to five digits"),
     ("nullPointerRedundantCheck", "user->pw_uid == 0", "fail, above it, does not return"),
     ("unusedStructMember", "uint32_t name_size, value_size, type;", "tools read the note in the file"),
     ("unusedStructMember", "char name[4];", "tools read the note in the file"),
 ]
 
-# What cppcheck need not look for.
+# Disabled checks of cppcheck.
 UNASKED = [
-    "missingIncludeSystem",  # it knows the C library without its headers
-    "unusedFunction",  # it takes what is called behind its limit of configurations for unused; compilers know better
+    "missingIncludeSystem",  # cppcheck knows the C library without its headers
+    "unusedFunction",  # false for calls in configurations beyond cppcheck's limit; compilers report unused functions
 ]
 
 
@@ -32,7 +31,7 @@ def of_the_build():
 
 
 def said(command):
-    """What a tool says of the source."""
+    """Runs a tool; returns its output."""
     result = subprocess.run(command, cwd=wire.TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                             timeout=10 * wire.LIMIT, check=False)
     assert result.returncode == 0, result.stdout
@@ -40,10 +39,10 @@ def said(command):
 
 
 def explained(findings, checks):
-    """Assert that each finding (file, line, check) has its explanation, and each explanation its finding."""
+    """Asserts that each finding (file, line, check) is listed, and that each listed finding was reported."""
     used, unexplained = set(), []
     for file, number, check in findings:
-        line = (wire.TOP / "build" / file).read_text().splitlines()[int(number) - 1]  # where the unit is
+        line = (wire.TOP / "build" / file).read_text().splitlines()[int(number) - 1]  # paths are relative to the unit
         fitting = [row for row in EXPLAINED if row[0] == check and row[1] in line]
         used.update(fitting)
         if not fitting:
@@ -61,7 +60,7 @@ def test_the_compilers_analyzer_finds_nothing_unexplained(flags):
 
 
 def test_clang_tidy_finds_nothing_unexplained(flags):
-    """File by file: it has no opinion about what a unit includes, and takes no notes from one unit into the next."""
+    """Checks each file by itself, because clang-tidy does not check the files that a unit includes."""
     tidy = [require("clang-tidy", "clang-tidy"), "--quiet", "--header-filter=/src/"]
     sources = [path for path in wire.files_of_the_program() if path.suffix == ".c"]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

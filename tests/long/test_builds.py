@@ -1,7 +1,7 @@
-"""The tests of the connection with other builds of the program: under sanitizers, and some under valgrind.
+"""Runs the tests of the connection with other builds of the program: with sanitizers, and some tests with valgrind.
 
-Neither can run behind the filter of system calls, so these builds are without: -DWITHOUT_FILTER.  A script starts them,
-by which wire.filtered() knows.  What they find goes to files, since standard error is often the connection.
+Neither works with the filter of system calls, so these builds have none (-DWITHOUT_FILTER).  A script starts them, so
+that wire.filtered() knows.  They write their reports to files, because standard error is often the connection.
 """
 
 import os
@@ -18,8 +18,8 @@ from parts import require, require_root
 
 HERE = wire.TOP / "tests"
 
-# What cannot run so, and why.  Beside these, each test that needs the filter is skipped, as on a machine without it,
-# and what concerns the source or a document runs once: conftest.ONCE, where test_instructions.py counts for one build.
+# Tests that cannot run with these builds, and why.  In addition, tests that need the filter are skipped, and the tests
+# in conftest.ONCE do not run again.
 SHADOW = "the sanitizers reserve terabytes of address space, and that is limited here"
 START = "counts calls of the start, and the script and the sanitizers make some too"
 DEBUGGERS = "a build for debuggers lets them"
@@ -49,7 +49,7 @@ UNFIT = {
     "system/test_users.py::test_not_even_its_own_user_may_look_into_the_process": DEBUGGERS,
 }
 
-# What valgrind runs, for each start of the program takes it half a second, and each megabyte more.
+# The tests for valgrind, few because each start of the program takes half a second, and each megabyte longer.
 CHOSEN = [
     "test_recordings.py", "test_handshake.py", "test_frames.py::test_every_ping_is_answered_in_order",
     "test_frames.py::test_a_message_of_exactly_the_largest_size_is_echoed",
@@ -66,7 +66,7 @@ CHOSEN = [
 
 @pytest.fixture(name="folder")
 def that_everybody_can_enter():
-    """Some tests start the program as somebody else; tmp_path is the owner's alone."""
+    """A folder that all users can enter, unlike tmp_path: some tests start the program as another user."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         folder.chmod(0o755)
@@ -75,7 +75,7 @@ def that_everybody_can_enter():
 
 @pytest.fixture(name="build")
 def that_compiles(folder):
-    """A function that compiles the program, and makes it start behind other words."""
+    """A function that compiles the program and writes a script that starts it, for example under valgrind."""
     def build(*flags, before=(), **environment):
         program, script = folder / "program", folder / "ws-echo"
         subprocess.run(["make", "-s", wire.UNIT], cwd=wire.TOP, check=True, timeout=wire.LIMIT)
@@ -83,7 +83,7 @@ def that_compiles(folder):
                         *flags, "-pie", "-o", program, wire.UNIT, "-lnettle", "-lz", "-ldl"],
                        cwd=wire.TOP, check=True, timeout=2 * wire.LIMIT)
         lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
-        # Its name is that of the script, as it is called.
+        # argv[0] of the program is the name by which the script is called.
         start = shlex.join([*before, str(program)]) if before else f'-a "$0" {program}'
         script.write_text("\n".join(["#!/bin/bash -p", *lines, f'exec {start} "$@"\n']))
         script.chmod(0o755)
@@ -92,7 +92,7 @@ def that_compiles(folder):
 
 
 def passes(program, found, files, *arguments):
-    """Run tests with a program, which must leave nothing in the folder `found`."""
+    """Runs tests with a program, which must write no report into the folder `found`."""
     unfit = [f"--deselect=tests/{name}" for name in UNFIT if "::" in name]
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider",
@@ -121,7 +121,7 @@ def folder_of_findings(folder):
 def with_sanitizers(build, found):
     sanitizers = "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1"
     options = f"log_path={found}/sanitizer:exitcode=99"
-    # Looking for leaks takes a process, which the program may not start.
+    # LeakSanitizer starts a process, which the program's limits forbid.
     return build(*sanitizers, ASAN_OPTIONS=options + ":detect_leaks=0", UBSAN_OPTIONS=options)
 
 

@@ -1,7 +1,7 @@
-"""Both compilers, with all that a builder may bring: no warning, whichever version they have."""
+"""Both compilers compile without warnings, with all flags that builders use."""
 
 import pytest
-from test_build import BUILDERS, built_by, packagers, tree  # the last is a fixture
+from test_build import BUILDERS, built_by, packagers, tree  # `tree` is a fixture
 
 COMPILERS = ["gcc", "clang"]
 MORE = {

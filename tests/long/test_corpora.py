@@ -1,4 +1,4 @@
-"""What the corpora of the fuzzers are worth."""
+"""How much of the program the corpora of the fuzzers cover."""
 
 import re
 import subprocess
@@ -6,7 +6,7 @@ import subprocess
 import wire
 from parts import require
 
-ELSEWHERE = {"src/start.c", "src/sandbox.c"}  # what fuzzers do not run
+ELSEWHERE = {"src/start.c", "src/sandbox.c"}  # files that no fuzzer calls
 
 
 def test_the_corpora_alone_reach_nineteen_of_twenty_lines():

@@ -1,4 +1,4 @@
-"""Each call that the program makes fails with each error that it can; see faults.py."""
+"""Each system call of the program fails with each of its errors; see faults.py."""
 
 import gzip
 import pathlib

@@ -1,4 +1,4 @@
-"""Many connections: at the same time, one after the other, and peers that behave beside others that do not."""
+"""Many connections: at the same time, one after the other, and honest peers beside abusive ones."""
 
 import asyncio
 import collections
@@ -20,7 +20,7 @@ import pytest
 import wire
 from wire import BINARY, CLOSE, close_body, echo, frame, reply, text
 
-LASTING = float(os.environ.get("WS_ECHO_LOAD", "60"))  # seconds of a load that could go on for ever
+LASTING = float(os.environ.get("WS_ECHO_LOAD", "60"))  # seconds that an endless load lasts
 AT_ONCE = 1000
 IN_A_ROW = 100_000
 GOODBYE = reply(CLOSE, close_body(1000))
@@ -28,7 +28,7 @@ GOODBYE = reply(CLOSE, close_body(1000))
 
 @contextlib.contextmanager
 def served_by_tcpserver(log, program):
-    """tcpserver starts the program for each connection; yields its port and its process."""
+    """tcpserver, which starts the program for each connection; yields its port and its process."""
     command = [parts.require("tcpserver", "ucspi-tcp"), "-1", "-RHl0", f"-c{AT_ONCE}", f"-b{AT_ONCE}", "127.0.0.1", "0",
                program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as server:
@@ -43,7 +43,7 @@ def children(process):
 
 
 def closes(log):
-    """How many records have which Close code."""
+    """Counts the records by Close code."""
     log.seek(0)
     return collections.Counter(re.findall(r" close=(\d+)", log.read()))
 
@@ -55,7 +55,7 @@ def log_of_all(tmp_path):
 
 
 def messages(seed):
-    """Frames with their answers, without end."""
+    """Endless random frames with their answers."""
     numbers = random.Random(seed)
     while True:
         payload = numbers.randbytes(int(numbers.paretovariate(0.5)) % 70_000)
@@ -94,7 +94,7 @@ def test_a_thousand_connections_at_once_get_their_echoes(program, log):
 
 
 def one_after_the_other(port, count, wrong):
-    """A client that connects, gets an echo and closes, so many times; adds other answers to `wrong`."""
+    """Connects, gets an echo and closes, `count` times; adds wrong answers to `wrong`."""
     data = wire.head() + text("Hello") + wire.close(1000)
     expected = wire.switching() + echo("Hello") + GOODBYE
     for _ in range(count):
@@ -137,7 +137,7 @@ def booted_machine():
 
 
 class Crowd:
-    """Peers in threads of their own, which do the same again and again until `leave`."""
+    """Peers in threads, each of which repeats the same actions until `leave`."""
 
     def __init__(self, machine):
         self.machine, self.over = machine, threading.Event()
@@ -159,12 +159,12 @@ class Crowd:
             except (OSError, AssertionError) as fault:
                 if kind == "honest":
                     self.faults.append(fault)
-                self.over.wait(0.1)  # who is refused and comes again at once leaves systemd no time for anybody
+                self.over.wait(0.1)  # a refused peer that connects again at once would keep systemd busy
             self.live.discard(peer)
             peer.close()
 
     def leave(self):
-        """The honest ones do so when they are ready, the others at once."""
+        """Ends the threads: honest peers finish first, the others stop at once."""
         self.over.set()
         for thread in self.threads.pop("honest"):
             thread.join()
@@ -176,7 +176,7 @@ class Crowd:
 
 
 def behaves(peer, numbers):
-    """Has some messages echoed and closes."""
+    """Has some messages echoed, and closes."""
     peer.open()
     for sent, expected in itertools.islice(messages(numbers.random()), numbers.randrange(1, 200)):
         peer.send(sent)
@@ -186,12 +186,12 @@ def behaves(peer, numbers):
 
 
 def sources(machine):
-    """How many connections each address has, by the names of the instances."""
+    """Counts the connections of each address by the names of the instances."""
     return collections.Counter(re.search(r"-([\d.]+):\d+\.service$", unit)[1] for unit in machine.units(INSTANCES, "active"))
 
 
 def test_honest_peers_get_their_echoes_beside_others_that_do_what_they_can(machine):
-    """Nobody has more than a share, and nothing is left of it afterwards."""
+    """No address has more than MaxConnectionsPerSource=, and no instance remains afterwards."""
     cursor, manager = machine.cursor(), machine.path("/proc/1/fd")
     share, total = map(int, machine.show("ws-echo.socket", "MaxConnectionsPerSource", "MaxConnections"))
     before = len(os.listdir(manager))

@@ -1,4 +1,4 @@
-"""The random sessions and heads of test_oracles.py and test_head_oracles.py, many more of them, from other seeds on.
+"""Many more random sessions and heads of test_oracles.py and test_head_oracles.py, with other seeds.
 
 SEED and SESSIONS choose others; see sessions.py.
 """

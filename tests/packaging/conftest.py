@@ -1,4 +1,4 @@
-"""The tests of the packages: what they need."""
+"""Requirements of the tests of the packages."""
 
 import parts
 import pytest

@@ -1,4 +1,4 @@
-"""What the tests of the packages share: fresh Debians, and what one does with a connection."""
+"""Shared by the tests of the packages: fresh Debian machines, and checks of a connection."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import machine
 import parts
 import wire
 
-BUILDING = 600  # seconds after which a build that hangs is given up
+BUILDING = 600  # seconds until a hanging build is given up
 
 # Who publishes the packages that are built on them, and the command that says so in an unpacked source.
 ADDRESS, HOME = "Jane Doe <jane@example.org>", "https://example.org/ws-echo"
@@ -15,7 +15,7 @@ PUBLISH = f"printf '%s\\n' 'address={ADDRESS}' 'home={HOME}' | tee ws-echo-*/pac
 
 
 def made(target, *needed, tree=wire.TOP, **environment):
-    """Runs `make` for a target, which needs these commands of these packages; returns what it says."""
+    """Runs `make` for a target that needs these commands of these packages; returns its output."""
     for command, package in needed:
         parts.require(command, package)
     result = subprocess.run(["make", "--no-print-directory", target], cwd=tree, text=True, check=False,
@@ -26,7 +26,7 @@ def made(target, *needed, tree=wire.TOP, **environment):
 
 
 def debian(suite):
-    """A machine with a fresh Debian: booted, without a network, and gone at the end with all that was changed."""
+    """A booted machine with a fresh Debian, without a network; at the end, it and all changes are removed."""
     root = wire.TOP / "build/roots" / suite
     parts.require_file(f"{root}.made", "mmdebstrap, then run 'make deps-packages'")
     return machine.Machine(lower=root)

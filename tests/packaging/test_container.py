@@ -1,4 +1,4 @@
-"""The container: built by `make container`, and run with buildah, in namespaces of the test's own."""
+"""The container: built by `make container`, and run with buildah in separate namespaces."""
 
 import contextlib
 import json
@@ -21,13 +21,13 @@ SIZE_MAX = 2 << 20  # bytes
 
 
 def children(process):
-    """The process numbers of its children, as they are outside."""
+    """The process numbers of its children, as seen from outside."""
     of_threads = [task.read_text().split() for task in pathlib.Path(f"/proc/{process}/task").glob("*/children")]
     return [int(number) for numbers in of_threads for number in numbers]
 
 
 class Image:
-    """`ws-echo` in the storage that the environment names."""
+    """The image `ws-echo` in the container storage that the environment names."""
 
     def __init__(self):
         parts.require("unshare", "util-linux")
@@ -56,7 +56,7 @@ def image(tmp_path_factory):
     settings.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n')
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("CONTAINERS_STORAGE_CONF", str(settings))
-        environment.setenv("TMPDIR", str(folder))  # where buildah leaves what it cannot remove when it is killed
+        environment.setenv("TMPDIR", str(folder))  # buildah leaves temporary files here if it is killed
         built = Image()
         yield built
         built.remove()
@@ -66,7 +66,7 @@ NAMESPACES = "unshare --net --pid --mount --mount-proc --fork --kill-child".spli
 
 
 class Container(machines.Machine):
-    """The image's entry point with these options, in a network, a PID and a mount namespace of its own."""
+    """The image's entry point with these options, in its own network, PID and mount namespaces."""
 
     def __init__(self, image, *options):
         self.image = image
@@ -91,7 +91,7 @@ class Container(machines.Machine):
         self.outer.stdout.close()
 
     def processes(self, name):
-        """The numbers that they have outside."""
+        """The process numbers, as seen from outside."""
         found, waiting = [], [self.leader]
         while waiting:
             process = waiting.pop()
@@ -102,7 +102,7 @@ class Container(machines.Machine):
         return found
 
     def command(self, *command):
-        """Runs beside the first one in the same container."""
+        """The command line that runs a second command in the same container."""
         return [*f"nsenter --target {self.leader} --net --pid --mount".split(), *self.image.command(*command)]
 
 
@@ -182,7 +182,7 @@ def test_it_is_healthy_while_it_serves(image):
 
 
 def test_it_ends_when_it_is_told_to(image):
-    """As process 1, which a container engine makes it, and which a signal without a handler does not end."""
+    """A container engine runs it as process 1, which signals without a handler do not end."""
     alone = [*NAMESPACES, "chroot", f"--userspec={NOBODY}:{NOBODY}", image.root, *image.config["Entrypoint"]]
     with subprocess.Popen(alone, stdin=subprocess.DEVNULL) as outer:
         try:
@@ -195,5 +195,5 @@ def test_it_ends_when_it_is_told_to(image):
             outer.wait(wire.LIMIT)
         finally:
             for first in children(outer.pid) if outer.poll() is None else []:
-                os.kill(first, signal.SIGKILL)  # a change of user is what --kill-child does not survive
+                os.kill(first, signal.SIGKILL)  # --kill-child has no effect after a change of user
             outer.kill()

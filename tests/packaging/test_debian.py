@@ -1,4 +1,4 @@
-"""The Debian package: how it is built, and what installing, upgrading, removing and purging it does."""
+"""The Debian package: building, installing, upgrading, removing and purging it."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ DEBIAN = wire.TOP / "packaging/debian"
 README = (DEBIAN / "ws-echo.README.Debian").read_text(encoding="utf-8")
 CONFFILES = {"/etc/default/ws-echo", "/etc/xinetd.d/ws-echo"}
 
-# What can be enabled in place of the socket.
+# The units that can be enabled instead of the socket.
 OTHERS = [unit.name for unit in wire.TOP.glob("packaging/*.service") if "\n[Install]\n" in unit.read_text()]
 assert OTHERS, "units that are enabled in place of the socket"
 
@@ -25,7 +25,7 @@ assert OTHERS, "units that are enabled in place of the socket"
 
 @pytest.fixture(scope="module")
 def built():
-    """What `make deb` says."""
+    """The output of `make deb`."""
     return made("deb", ("dh", "debhelper"), ("dpkg-buildpackage", "dpkg-dev"))
 
 
@@ -34,7 +34,7 @@ def folder_of(tree):
 
 
 def test_two_builds_are_the_same_to_the_bit(built, tmp_path):
-    """In another folder, later, with another umask, time zone and language, out of the archive that the first made."""
+    """The second build uses the source archive of the first, another folder, umask, time zone and language."""
     first = folder_of(wire.TOP)
     archive = next(first.glob("*.orig.tar.gz"))
     other = f"""umask 077; cd {tmp_path}; tar -x --no-same-permissions --touch -f {archive}; cd ws-echo-*
@@ -50,7 +50,7 @@ def test_two_builds_are_the_same_to_the_bit(built, tmp_path):
 
 
 def test_lintian_has_nothing_to_say(built):
-    """Nothing but what the overrides explain, which are read too: each has to be needed."""
+    """No tags except those of the overrides; unused overrides are reported too."""
     changes = next(folder_of(wire.TOP).glob("*.changes"))
     result = subprocess.run([parts.require("lintian", "lintian"), "--pedantic", "--display-info", "--allow-root",
                              "--tag-display-limit=0", "--fail-on=error,warning,info,pedantic", changes],
@@ -67,7 +67,7 @@ def test_every_flag_of_hardening_is_used(built, tmp_path):
 
 
 def commit(tree, day):
-    """All that is in the tree, as a commit of that day."""
+    """Commits the whole tree with that date."""
     when = f"2026-12-{day:02} 12:00:00 +0000"
     who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
            for what, value in {"NAME": "A", "EMAIL": "a@localhost", "DATE": when}.items()}
@@ -93,11 +93,11 @@ def test_the_package_of_a_later_commit_upgrades_that_of_an_earlier_one(built, tm
             assert query(machine, "Version") == f"{said.split()[1]}-1"
 
 
-# What it does, on a Debian that has nothing but what its control file names
+# Installation on a Debian that has only the packages named by the control file
 
 
 class Package:
-    """Built on a suite: the package, and one that is the next version of it, whose program differs."""
+    """The package built on a suite, and its next version with a different program."""
 
     def __init__(self, suite, archive):
         self.suite = suite
@@ -120,7 +120,7 @@ def package(request, built):
 
 @pytest.fixture
 def machine(package):
-    """A fresh one for each test."""
+    """A fresh machine for each test."""
     with debian(package.suite) as booted:
         yield booted
 
@@ -147,7 +147,7 @@ def query(machine, field):
 
 
 def units(machine):
-    """The units of the package but templates."""
+    """The units of the package, except templates."""
     files = machine.run("dpkg", "--listfiles", "ws-echo").stdout.split()
     return [pathlib.Path(name).name for name in files if "/systemd/system/" in name and "@" not in name]
 
@@ -195,7 +195,7 @@ def test_its_manual_and_its_completion_are_found(package, machine):
 
 
 def test_libraries_are_linked_dynamically(package, machine):
-    """So that their security updates reach the program."""
+    """The program then gets their security updates."""
     install(machine, package.this)
     libraries = machine.run("ldd", "/usr/sbin/ws-echo").stdout
     assert "libnettle.so" in libraries and "libz.so" in libraries
@@ -242,8 +242,8 @@ def test_the_entry_of_xinetd_serves_once_it_is_enabled(package, machine):
 # The port
 
 
-def test_an_administrator_reads_that_a_port_is_opened_and_how_not_to(package, machine):
-    """Before it is installed, in its documentation, and where its options are set."""
+def test_an_administrator_reads_that_a_port_is_opened_and_how_to_prevent_it(package, machine):
+    """In the description of the package, in README.Debian, and in /etc/default/ws-echo."""
     install(machine, package.this)
     how_not_to = machine.path("/usr/share/doc/ws-echo/README.Debian").read_text(encoding="utf-8")
     pointers = query(machine, "Description"), machine.path("/etc/default/ws-echo").read_text(encoding="utf-8")
@@ -254,7 +254,7 @@ def test_an_administrator_reads_that_a_port_is_opened_and_how_not_to(package, ma
 
 
 def commands(heading, number):
-    """The commands of a block under a heading of README.Debian."""
+    """The commands of a block below a heading of README.Debian."""
     blocks = re.findall(r"(?:^    # .*\n)+", README.split(f"\n{heading}\n")[1].split("\n---")[0], re.M)
     return [line.removeprefix("    # ").split() for line in blocks[number].splitlines()]
 
@@ -386,7 +386,7 @@ def test_an_upgrade_keeps_what_runs_in_place_of_the_socket_with_its_connections(
 
 @pytest.mark.parametrize("unit", OTHERS)
 def test_removal_stops_what_runs_in_place_of_the_socket(package, machine, unit):
-    """With its connections, which are processes of the same unit."""
+    """Its connections end too, because they are processes of the same unit."""
     install(machine, package.this)
     machine.systemctl("enable", "--now", unit)
     wire.wait_until(lambda: 8888 in machine.listening(), f"{unit} listens")
@@ -396,14 +396,14 @@ def test_removal_stops_what_runs_in_place_of_the_socket(package, machine, unit):
     assert machine.units("ws-echo*", "active", "failed") == []
 
 
-# Nothing is left
+# Nothing remains
 
 
 def everything(machine):
-    """The files of the machine, but dpkg's own, the journal and the index of manuals; its users; and loaded units."""
+    """The files of the machine, except those of dpkg, the journal and the index of manuals; users; loaded units."""
     skipped = "( -path /var/lib/dpkg -o -path /var/log -o -path /var/cache/man -o -path /root ) -prune -o".split()
     listed = machine.run("find", "/", "-xdev", *skipped, "-printf", "%p %y %m %U %G %l\n").stdout.splitlines()
-    # useradd's, userdel's and systemd-sysusers' copies of what was before.
+    # Backup copies that useradd, userdel and systemd-sysusers make.
     files = {line for line in listed if not re.match(r"/etc/(passwd|group|shadow|gshadow)- ", line)}
     files |= set(machine.run("find", "/tmp", "-name", "*ws-echo*").stdout.splitlines())
     users = {name: set(machine.path(f"/etc/{name}").read_text(encoding="utf-8").splitlines())
@@ -421,7 +421,7 @@ def test_purging_leaves_nothing_but_the_user_whatever_was_enabled(package, machi
     leave(connect(machine))
     for unit in units(machine):
         machine.systemctl("enable", unit)
-        machine.systemctl("start", unit, check=False)  # what another one excludes does not start
+        machine.systemctl("start", unit, check=False)  # a unit that conflicts with another does not start
     assert everything(machine) != (files, users, units_before)
     machine.run("dpkg", "--purge", "ws-echo")
     assert machine.listening() == set()

@@ -1,4 +1,4 @@
-"""`make install` and other targets, run by root in the tree of somebody else, as with sudo."""
+"""`make install` and other targets, run by root in the tree of another user, as with sudo."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ QUICK = "CFLAGS=-O0"
 
 @pytest.fixture
 def tree():
-    """A copy of the source that is somebody else's, in a folder that everybody can reach."""
+    """A copy of the source that belongs to another user, in a folder that all users can enter."""
     with tempfile.TemporaryDirectory(prefix="ws-echo-install-") as folder:
         os.chmod(folder, 0o755)
         archive = pathlib.Path(folder) / "archive.tar.gz"

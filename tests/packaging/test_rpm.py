@@ -1,4 +1,4 @@
-"""The RPM package, built with the rpm of a Debian, and installed with it there, with a preset like Fedora's."""
+"""The RPM package, built and installed with Debian's rpm, with a preset like Fedora's."""
 
 import pathlib
 import re
@@ -9,12 +9,12 @@ import wire
 from debians import ADDRESS, BUILDING, HOME, PUBLISH, debian, echoes, leave, recorded
 from wire import Peer
 
-# That of Debian 12 has to be told that this is Debian, and neither knows what dpkg has installed.
+# rpm of Debian 12 refuses to run without --force-debian, and no Debian's rpm knows the packages installed by dpkg.
 RPM = "sh", "-c", 'rpm $(! grep -q ^12 /etc/debian_version || echo --force-debian) --nodeps "$@"', "rpm"
 
 
 class Package:
-    """Built on a suite, with nothing but what the control file and the hint of make-rpm name."""
+    """The package built on a suite that has only the packages named by the control file and by make-rpm."""
 
     def __init__(self, suite, archive):
         self.suite = suite
@@ -51,7 +51,7 @@ def start(machine):
 
 
 def units(machine):
-    """The units of the package but templates."""
+    """The units of the package, except templates."""
     files = machine.run("rpm", "--query", "--list", "ws-echo").stdout.split()
     return [pathlib.Path(name).name for name in files if "/systemd/system/" in name and "@" not in name]
 
@@ -130,7 +130,7 @@ def test_removal_keeps_connections_closes_the_port_and_leaves_nothing_of_it(mach
     echoes(peer)
     for unit in units(machine):
         machine.systemctl("enable", unit)
-        machine.systemctl("start", unit, check=False)  # what another one excludes does not start
+        machine.systemctl("start", unit, check=False)  # a unit that conflicts with another does not start
     machine.run(*RPM, "--erase", "ws-echo")
     assert machine.listening() == set()
     echoes(peer)

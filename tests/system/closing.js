@@ -1,5 +1,5 @@
-// One WebSocket of a library of node: `node closing.js ws|undici URL PLAN` prints, as JSON, what its close event and the
-// errors of its connection were. talk.js says what PLAN is.
+// One WebSocket of a node library: `node closing.js ws|undici URL PLAN` prints its close event and the errors of its
+// connection as JSON. talk.js explains PLAN.
 'use strict'
 
 const {readFileSync} = require('fs')

@@ -1,4 +1,4 @@
-"""One WebSocket of a library of Python: `closing.py websockets|aiohttp URL PLAN` prints the same as closing.js."""
+"""One WebSocket of a Python library: `closing.py websockets|aiohttp URL PLAN` prints the same as closing.js."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ MESSAGE = bytes(1 << 20)
 
 
 def watch(transport, errors):
-    """Note the error by which a connection is lost, if there is one."""
+    """Records the error with which a connection is lost, if any."""
     protocol = transport.get_protocol()
     lost = protocol.connection_lost
 
@@ -29,7 +29,7 @@ async def follow(plan, transport, send, close=None):
         await send(bytes(plan["send"]))
     while plan.get("flood"):
         await send(MESSAGE)
-        await asyncio.sleep(0)  # a send that need not wait lets nothing else run
+        await asyncio.sleep(0)  # a send that does not block never yields to other tasks
     if plan.get("close"):
         await close(*plan["close"])
 
@@ -46,7 +46,7 @@ async def with_websockets(url, plan, errors):
         await client.recv()
     await client.wait_closed()
     await asyncio.gather(following, return_exceptions=True)
-    connection = getattr(client, "protocol", client)  # it has one from version 14 on
+    connection = getattr(client, "protocol", client)  # the attribute exists since version 14
     clean = connection.close_rcvd is not None and connection.close_sent is not None
     return {"code": client.close_code, "reason": client.close_reason, "wasClean": clean}
 
@@ -62,7 +62,7 @@ async def with_aiohttp(url, plan, errors):
         await client.receive()
 
         reason = None
-        if plan.get("close"):  # which no receive() may wait beside
+        if plan.get("close"):  # close() must not be called while receive() waits
             code, message = plan["close"]
             await client.close(code=code, message=message.encode())
         else:

@@ -1,4 +1,4 @@
-"""What the tests of whole systems share: the privileges, and a machine with a real systemd."""
+"""Shared by the tests of whole systems: they need root, and a machine with a real systemd."""
 
 import machine as machines
 import parts
@@ -12,7 +12,7 @@ def privileges():
 
 @pytest.fixture(scope="session")
 def machine():
-    """One booted systemd with ws-echo installed, for all tests that change nothing for good."""
+    """One booted systemd with ws-echo installed, shared by all tests that undo their changes."""
     with machines.Machine() as booted:
         booted.install()
         yield booted

@@ -1,7 +1,7 @@
-"""The programs that start ws-echo for a connection, each as an administrator would set it up.
+"""The programs that start ws-echo for a connection, each set up as by an administrator.
 
-All of them run inside the machine as services, since that is where super-servers run, and it is the harder
-case: their children inherit what systemd told the super-server, and must not take it for their own.
+All of them run as services in the machine, as super-servers usually do. This is also the harder case: ws-echo inherits
+variables that systemd meant for the super-server, and must not use them itself.
 """
 
 import contextlib
@@ -18,18 +18,18 @@ SETTINGS = "/etc/default/ws-echo"
 ENTRY = "/etc/xinetd.d/ws-echo"
 MANUAL = (wire.TOP / "man/ws-echo.8").read_text(encoding="utf-8")
 STANDARD_ERROR = "/run/launcher.log"
-LAUNCHERS = "/opt/launchers"  # where build/launchers is inside
+LAUNCHERS = "/opt/launchers"  # the place of build/launchers in the machine
 
 LINE = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)')
 
 
 def fields(line):
-    """A record's line as a dictionary, `peer=1.2.3.4:5 path="/socket"` and so on."""
+    """The fields of a record, such as `peer=1.2.3.4:5 path="/socket"`, as a dictionary."""
     return {name: value.strip('"') for name, value in LINE.findall(line)}
 
 
 class Launcher:
-    """A super-server that runs while the body of a `with` does; `connect` gives a new connection."""
+    """A super-server that runs during the body of a `with`; `connect` returns a new connection."""
 
     name = None
     channel = "standard error"
@@ -44,7 +44,7 @@ class Launcher:
         raise NotImplementedError
 
     def prepare(self):
-        """Makes what the command needs, or skips the test."""
+        """Prepares files that the command needs, or skips the test."""
 
     def start(self, options=()):
         self.prepare()
@@ -55,7 +55,7 @@ class Launcher:
         return self
 
     def begin(self):
-        """Records count from here."""
+        """Marks the current end of the log: earlier records do not count."""
         self.cursor = self.machine.cursor()
         self.machine.path(STANDARD_ERROR).write_text("")
 
@@ -65,7 +65,7 @@ class Launcher:
         wire.wait_until(lambda: not self.machine.processes("ws-echo"), "its connections are gone")
 
     def begins_to_listen(self):
-        """Whether it listens already; one that has ended never will."""
+        """Whether it listens already; fails if it has ended."""
         running = self.machine.show("launcher.service", "ActiveState") in ("activating", "active")
         assert self.listens() or running, self.machine.path(STANDARD_ERROR).read_text(encoding="utf-8")
         return self.listens()
@@ -74,13 +74,13 @@ class Launcher:
         return PORT in self.machine.listening()
 
     def connect(self, host=hosts[0]):
-        """A new connection, and the address that its record has to show."""
+        """Returns a new connection, and the address that its record must show."""
         peer = wire.Peer(self.machine.connect(host, PORT))
         port = peer.socket.getsockname()[1]
         return peer, (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
     def journal(self, transport):
-        """The lines that came into the journal so; `syslog` is its /dev/log."""
+        """The lines that entered the journal by this transport; `syslog` is its /dev/log."""
         matches = {"_TRANSPORT": transport, "SYSLOG_IDENTIFIER": "ws-echo", "SYSLOG_FACILITY": "3"}
         if transport == "journal":
             del matches["SYSLOG_FACILITY"]
@@ -91,7 +91,7 @@ class Launcher:
         return re.findall(r"^ws-echo\[\d+\]: (.*)", log, re.MULTILINE)
 
     def lines(self):
-        """What ws-echo wrote on the channel that belongs to this launcher."""
+        """The lines that ws-echo wrote to the log channel expected for this launcher."""
         return self.standard_error()
 
     def channels_with_records(self):
@@ -100,7 +100,7 @@ class Launcher:
         return {channel for channel, lines in found.items() if any("peer" in fields(line) for line in lines)}
 
     def record(self, address):
-        """The fields of the record of the connection from `address`, as soon as it is there."""
+        """Waits for the record of the connection from `address`; returns its fields."""
         found = []
 
         def written():
@@ -136,7 +136,7 @@ class Systemd(Launcher):
 
 
 def unpacked(machine, package):
-    """Puts what fetch-launchers made inside, if it is not there yet; returns the environment to start it."""
+    """Copies the programs of fetch-launchers into the machine, unless there; returns the environment to start them."""
     fetched = wire.TOP / "build/launchers"
     if not (fetched / "usr/sbin").is_dir():
         parts.missing(package, f"{package} under build/launchers by tests/system/fetch-launchers")
@@ -148,7 +148,7 @@ def unpacked(machine, package):
 
 
 class Crowd(Systemd):
-    """The installed unit in which xinetd accepts."""
+    """The installed ws-echo-crowd.service, in which xinetd accepts connections."""
 
     name = "ws-echo-crowd.service"
     prepared = False
@@ -176,7 +176,7 @@ class Crowd(Systemd):
 
 
 class Syslog(Launcher):
-    """Those that give the connection to the program as standard error too."""
+    """Launchers that pass the connection as standard error too, so that the program logs to syslog."""
 
     channel = "syslog"
     package = None
@@ -191,12 +191,12 @@ class Syslog(Launcher):
         return ["/usr/bin/env", self.environment, *self.server(options)]
 
     def server(self, options):
-        """The command line, and the configuration it names."""
+        """Writes the configuration; returns the command line."""
         raise NotImplementedError
 
 
 class Xinetd(Syslog):
-    """The shipped entry, enabled, and given options."""
+    """The shipped entry, enabled and with options."""
 
     name = "xinetd"
     package = "xinetd"
@@ -251,14 +251,14 @@ class SocketActivate(Launcher):
 
 
 class SocketActivateInetd(SocketActivate):
-    """Standard input and output, as `make run` does it."""
+    """The connection as standard input and output, as in `make run`."""
 
     name = "systemd-socket-activate --inetd"
     inetd = ("--inetd",)
 
 
 class Socat(Launcher):
-    """A socket pair, between which and the connection socat copies."""
+    """socat copies between the connection and a socket pair, of which the program has one end."""
 
     name = "socat"
     hosts = ("127.0.0.1", "::1")
@@ -271,14 +271,14 @@ class Socat(Launcher):
 
 
 class SocatNofork(Socat):
-    """The connection itself."""
+    """With nofork, the program gets the connection itself."""
 
     name = "socat nofork"
     how = ",nofork"
 
 
 class Stunnel(Launcher):
-    """TLS in front, as the manual sets it up, in the foreground."""
+    """stunnel with TLS, configured as in the manual, in the foreground."""
 
     name = "stunnel"
     hosts = ("127.0.0.1", "::1")
@@ -305,7 +305,7 @@ class Stunnel(Launcher):
 
 
 class Pipes(Launcher):
-    """Two pipes, and nobody who knows an address."""
+    """Two pipes, without an address of the peer."""
 
     name = "two pipes"
     channel = "a pipe"
@@ -335,17 +335,17 @@ class Pipes(Launcher):
 
 
 class PipeEnds:
-    """Our ends of two pipes, with as much of a socket's interface as `wire.Peer` needs."""
+    """The test's ends of two pipes, with the part of a socket's interface that `wire.Peer` needs."""
 
     def __init__(self, to, back):
         self.to = to
         self.back = back
 
     def settimeout(self, _):
-        """The test run as a whole is bounded, pipes are not."""
+        """Pipes have no timeout; the whole test run has."""
 
     def setsockopt(self, *_):
-        """A pipe knows no reset; closing both ends is what comes nearest."""
+        """Pipes cannot be reset; closing both ends is the closest equivalent."""
 
     def sendall(self, data):
         self.to.write(data)

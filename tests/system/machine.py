@@ -1,11 +1,11 @@
-"""A real systemd as PID 1 of private namespaces, on an overlay of this machine's own root, or of another.
+"""Boots a real systemd as PID 1 of private namespaces, on an overlay of this machine's root or of another root.
 
-The inner system sees the machine's files and can change none of them: what it writes goes to a
-memory file system. All mounts belong to its own mount namespace and all processes to its own
-PID namespace, so that both are gone with its first process, also when a test run is killed. Only
-its control groups are made outside; they are removed at the end, or by the next run.
+The inner system sees the machine's files and cannot change them: its writes go to a file system in
+memory. All mounts are in its own mount namespace and all processes in its own PID namespace, so both
+disappear with its first process, even if a test run is killed. Only its control groups are created
+outside; they are removed at the end, or by the next run.
 
-Needs root, and the commands of util-linux, iproute2 and systemd. systemd need not run outside.
+Needs root, and the commands of util-linux, iproute2 and systemd. The outer machine need not run systemd.
 """
 
 import contextlib
@@ -31,10 +31,10 @@ PR_SET_PDEATHSIG = 1
 CLONE_NEWNET = 0x40000000
 
 HIERARCHIES = pathlib.Path("/sys/fs/cgroup")
-UNITDIR = "/usr/local/lib/systemd/system"  # where `make install` puts them
-NAME = "ws-echo-test"  # with the process number behind it, of all that is made outside
+UNITDIR = "/usr/local/lib/systemd/system"  # where `make install` installs units
+NAME = "ws-echo-test"  # the name, followed by the process number, of everything created outside
 
-# Units that would act on the machine outside (kernel settings, modules, clocks) or only take time.
+# Units that would change the outer machine (kernel settings, modules, clocks), or only take time.
 MASKED = """
     systemd-sysctl.service systemd-modules-load.service modprobe@.service systemd-timesyncd.service
     systemd-update-utmp.service systemd-firstboot.service systemd-random-seed.service
@@ -45,7 +45,7 @@ MASKED = """
 
 
 def hands_down(group, controller):
-    """Whether the groups below one of version 2 can have limits of this kind."""
+    """Whether groups below this version 2 group can use a controller."""
     handed_down = group / "cgroup.subtree_control"
     return handed_down.exists() and controller in handed_down.read_text(encoding="ascii").split()
 
@@ -55,20 +55,20 @@ def mount(*arguments):
 
 
 def hierarchies():
-    """The control group hierarchies as (controllers, path of this process in it)."""
+    """The control group hierarchies: (controllers, path of this process in the hierarchy)."""
     lines = pathlib.Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
     return [tuple(line.split(":", 2)[1:]) for line in lines]
 
 
 def hierarchy_root(controllers):
-    """Where a hierarchy is mounted: version 2 alone at the top, beside version 1 in `unified`."""
+    """The mount point of a hierarchy: version 2 alone is at the top, beside version 1 in `unified`."""
     if controllers:
         return HIERARCHIES / controllers.removeprefix("name=")
     return HIERARCHIES / "unified" if (HIERARCHIES / "unified").is_dir() else HIERARCHIES
 
 
 def inside(directory, lower, unified):
-    """Runs as PID 1 of the new namespaces: makes the root file system, then becomes systemd."""
+    """Runs as PID 1 of the new namespaces: prepares the root file system, then executes systemd."""
     root = pathlib.Path(directory)
     mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", root)
     for name in "upper", "work", "root":
@@ -77,7 +77,7 @@ def inside(directory, lower, unified):
     root = root / "root"
     mount("-t", "overlay", "-o", layers, "overlay", root)
     mount("-t", "proc", "-o", "nosuid,nodev,noexec", "proc", root / "proc")
-    # Writable, they would be a way to change the settings of the machine outside.
+    # Writable, they would let the inner system change kernel settings of the outer machine.
     mount("--bind", "-o", "ro", root / "proc/sys", root / "proc/sys")
     mount("-t", "sysfs", "-o", "nosuid,nodev,noexec", "sysfs", root / "sys")
     mount("-t", "tmpfs", "-o", "mode=755,nosuid,nodev", "tmpfs", root / "run")
@@ -126,7 +126,7 @@ def devices(directory):
 
 
 def settings(etc):
-    for name in "fstab", "machine-id":  # an empty machine-id is filled at the start, with a new one
+    for name in "fstab", "machine-id":  # systemd fills an empty machine-id with a new one
         (etc / name).unlink(missing_ok=True)
         (etc / name).touch()
     for name in MASKED:
@@ -134,16 +134,16 @@ def settings(etc):
         (etc / "systemd/system" / name).symlink_to("/dev/null")
     journal = etc / "systemd/journald.conf.d"
     journal.mkdir(parents=True, exist_ok=True)
-    # In memory, and complete: the tests make more records at a time than a machine that is used.
+    # In memory, and without a rate limit: the tests log more lines at a time than ordinary use.
     (journal / "ws-echo-test.conf").write_text("[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\n")
 
 
 class Machine:
-    """`with Machine() as machine:` is a booted systemd with nothing but the loopback interface.
+    """`with Machine() as machine:` boots a systemd that has only the loopback interface.
 
-    `lower` is the root that the overlay is of: this machine's, or a directory with another Debian.
-    Version 1 control groups beside version 2 (`unified=False`) are what lets limits act where the machine
-    outside has bound the controllers to version 1; `unified=True` is closest to a machine of today.
+    `lower` is the root below the overlay: this machine's, or a directory with another Debian. With version 1
+    control groups beside version 2 (`unified=False`), limits take effect even if the outer machine has bound
+    the controllers to version 1; `unified=True` is closest to a current machine.
     """
 
     def __init__(self, unified=False, lower="/"):
@@ -154,14 +154,14 @@ class Machine:
         self.leader = None
 
     def __enter__(self):
-        import parts  # not above: process 1 comes by here too, and has no use for pytest
+        import parts  # not at the top: process 1 also imports this module, without pytest
 
         for command, package in {"unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2",
                                  "systemctl": "systemd"}.items():
             parts.require(command, package)
         self.remove_groups(groups_left_over())
         for directory in left_over(pathlib.Path(tempfile.gettempdir()).glob(f"{NAME}-*")):
-            shutil.rmtree(directory, ignore_errors=True)  # another run may be at it too
+            shutil.rmtree(directory, ignore_errors=True)  # another run may remove it at the same time
         self.directory = tempfile.mkdtemp(prefix=f"{NAME}-{os.getpid()}-")
         self.console = open(pathlib.Path(self.directory) / "console", "wb+")
         try:
@@ -185,14 +185,14 @@ class Machine:
             return self.leader and self.path("/run/systemd/private").is_socket()
 
         wire.wait_until(ready, "systemd starts")
-        # "degraded" is no failure: some unit of the machine outside may have no place in here.
+        # "degraded" is no failure: some units of the outer machine cannot run here.
         state = self.run("systemctl", "is-system-running", "--wait", check=False)
         assert state.stdout.strip() in ("running", "degraded"), (state, self.said())
 
     def __exit__(self, *_):
         if self.leader:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.leader, signal.SIGKILL)  # takes the whole namespace along
+                os.kill(self.leader, signal.SIGKILL)  # ends all processes of the namespace
         if self.outer:
             self.outer.kill()
             self.outer.wait(wire.LIMIT)
@@ -218,7 +218,7 @@ class Machine:
             group = parent / f"{NAME}-{os.getpid()}-{id(self)}"
             group.mkdir()
             self.groups.append(group)
-            if controllers == "cpuset":  # starts without any processor, and then takes no process
+            if controllers == "cpuset":  # a new cpuset has no processors, so no process can enter it
                 for name in "cpuset.cpus", "cpuset.mems":
                     (group / name).write_text((parent / name).read_text())
                 (group / "cgroup.clone_children").write_text("1")
@@ -239,7 +239,7 @@ class Machine:
                 except FileNotFoundError:
                     pass
                 except OSError as error:
-                    if error.errno != errno.EBUSY:  # its last process is just going
+                    if error.errno != errno.EBUSY:  # its last process is just ending
                         raise
                     return False
             return True
@@ -247,14 +247,14 @@ class Machine:
         for group in groups:
             wire.wait_until(lambda: removed(group), f"{group} is empty")
 
-    # What the tests do with it
+    # Interface for tests
 
     def path(self, inside_path):
-        """A file inside, as seen from outside (follows no absolute symbolic link)."""
+        """The path of an inner file as seen from outside (follows no absolute symbolic link)."""
         return pathlib.Path(f"/proc/{self.leader}/root{inside_path}")
 
     def command(self, *command):
-        """The command line that runs `command` inside."""
+        """The command line that runs `command` in the machine."""
         enter = f"nsenter --target {self.leader} --mount --pid --net --uts --ipc --cgroup --".split()
         return [*enter, *map(str, command)]
 
@@ -274,14 +274,14 @@ class Machine:
         return values[properties[0]] if len(properties) == 1 else [values[name] for name in properties]
 
     def units(self, pattern, *states):
-        """Names of the loaded units that match, in any or in one of the given states."""
+        """Names of the loaded units that match, in any state or in one of the given states."""
         wanted = [f"--state={','.join(states)}"] if states else []
         listed = self.systemctl("list-units", "--all", "--plain", "--no-legend", "--full", *wanted, pattern)
         return [line.split()[0] for line in listed.stdout.splitlines()]
 
     @contextlib.contextmanager
     def network(self):
-        """Sockets made in the body belong to the inner network."""
+        """Sockets that the body creates belong to the inner network."""
         with open("/proc/self/ns/net", "rb") as ours, open(f"/proc/{self.leader}/ns/net", "rb") as theirs:
             set_network(theirs)
             try:
@@ -299,7 +299,7 @@ class Machine:
         return made
 
     def listening(self):
-        """The TCP ports that somebody inside listens on, IPv4 and IPv6."""
+        """The TCP ports on which inner processes listen, IPv4 and IPv6."""
         found = set()
         for table in "tcp", "tcp6":
             lines = pathlib.Path(f"/proc/{self.leader}/net/{table}").read_text(encoding="ascii").splitlines()
@@ -310,7 +310,7 @@ class Machine:
         return found
 
     def processes(self, name):
-        """The process numbers, as they are inside, of all processes of this name."""
+        """The inner process numbers of all processes with this name."""
         found = []
         for directory in self.path("/proc").glob("[0-9]*"):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -320,21 +320,21 @@ class Machine:
         return found
 
     def cursor(self):
-        """The end of the journal as it is now."""
+        """The current end of the journal."""
         self.run("journalctl", "--sync")
         lines = self.run("journalctl", "--quiet", "--lines=0", "--show-cursor").stdout.splitlines()
         return lines[-1].removeprefix("-- cursor: ")
 
     def journal(self, cursor, **matches):
-        """Entries behind `cursor` with these fields, as dictionaries."""
+        """The journal's entries after `cursor` with these fields, as dictionaries."""
         self.run("journalctl", "--sync")
-        # Matches of journalctl's own would lose the first entry that fits: a cursor wants the one before it.
+        # Filters here, because with --after-cursor and a match journalctl skips the first matching entry.
         lines = self.run("journalctl", "--quiet", "--all", "--output=json", f"--after-cursor={cursor}").stdout
         return [entry for entry in map(json.loads, lines.splitlines()) if matches.items() <= entry.items()]
 
     @contextlib.contextmanager
     def drop_in(self, unit, text, name="zz-test"):
-        """The unit with these lines added while the body runs."""
+        """Adds these lines to a unit, in a drop-in, during the body."""
         path = self.path(f"/run/systemd/system/{unit}.d/{name}.conf")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -347,7 +347,7 @@ class Machine:
 
     @contextlib.contextmanager
     def replaced(self, path, data):
-        """Another program in the place of one, as install(1) and dpkg do it: a new file of the same name."""
+        """Replaces a program during the body as install(1) and dpkg do: by a new file of the same name."""
         here = self.path(path)
         kept = here.with_name(here.name + ".kept")
         here.rename(kept)
@@ -359,14 +359,14 @@ class Machine:
             kept.rename(here)
 
     def install(self):
-        """What an administrator does after `make`."""
+        """Runs `make install` as an administrator does after `make`."""
         subprocess.run(["make", "--directory", wire.TOP, "install", f"DESTDIR={self.path('')}"], check=True,
                        capture_output=True)
         self.systemctl("daemon-reload")
 
     @property
     def program(self):
-        """Where the program was installed, as the unit has it."""
+        """The path of the installed program, from the unit."""
         unit = self.path(f"{UNITDIR}/ws-echo@.service").read_text(encoding="utf-8")
         return re.search(r"^ExecStart=(\S+)", unit, re.MULTILINE)[1]
 
@@ -377,12 +377,12 @@ def set_network(namespace):
 
 
 def left_over(paths):
-    """Those of test runs that were killed before they could remove them."""
+    """The paths that belong to test runs which were killed and so did not remove them."""
     return [path for path in paths if not pathlib.Path("/proc", path.name.split("-")[3]).exists()]
 
 
 def groups_left_over():
-    """Groups of other machines may go while this looks, which os.walk does not mind."""
+    """Control groups of killed test runs. Those of other runs may disappear meanwhile; os.walk ignores that."""
     found = [pathlib.Path(directory, name) for controllers, _ in hierarchies()
              for directory, names, _ in os.walk(hierarchy_root(controllers)) for name in names]
     return left_over(group for group in found if group.name.startswith(f"{NAME}-"))

@@ -1,17 +1,17 @@
-"""What the shipped unit costs for each connection, next to the least that any could: cat in a bare unit.
+"""Measures the cost of a connection with the shipped unit, and with the minimum: cat in a bare unit.
 
     sudo tests/system/measure.py [ROUNDS]
 
-prints, for both, the time from the connection to the first byte of the answer, and the memory of an idle
-connection. Both take turns, so that whatever else the machine does concerns both.
+prints for both the time from the connection to the first byte of the answer, and the memory of an idle
+connection. The two alternate, so that other load on the machine affects both.
 
     sudo tests/system/measure.py directives [ROUNDS [ROOT]]
 
-prints the time of the processor that a connection takes, of all that runs, of systemd, of the journal and of
-the connection's own processes: in a bare unit, in the shipped one, in the shipped one without each of its
-directives, and with each that was left out. ROOT is a directory with another Debian, made by mmdebstrap,
-whose systemd is measured in the place of this machine's. The control groups count, so others who use the
-machine do so only in so far as they get in the way: of all rounds, the quarter with the least counts.
+prints the processor time of a connection (all processes, systemd, the journal, and the connection's own
+processes): in a bare unit, in the shipped unit, in the shipped unit without each of its directives, and with
+each directive that was left out. ROOT is a directory with another Debian, made by mmdebstrap, whose systemd
+is measured instead of this machine's. Control groups measure the time, so other processes of the machine
+matter only indirectly; the quarter of the rounds with the lowest times counts.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ import statistics
 import sys
 import time
 
-from machine import UNITDIR, Machine  # which finds the way to wire
+from machine import UNITDIR, Machine  # also adds the folder of wire to the path
 import wire
 
 CAT = 7001
@@ -34,7 +34,7 @@ UNITS = {
     "cat@.service": "[Unit]\nCollectMode=inactive-or-failed\n"
                     "[Service]\nExecStart=cat\nStandardInput=socket\nStandardError=journal\n",
 }
-# What is sent, to get an answer.
+# The bytes to send to each port to get an answer.
 PORTS = {CAT: b"x", 8888: wire.head()}
 
 
@@ -57,7 +57,7 @@ def is_quiet(machine):
 
 @contextlib.contextmanager
 def before_all_others():
-    """The inner systemd and this client run before whatever else the machine has to do."""
+    """Gives the inner systemd and this client priority over all other processes of the machine."""
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
@@ -88,14 +88,14 @@ def time_ratio(machine, rounds=60):
                 client, elapsed = answered(machine, port)
                 client.close()
                 taken.append(elapsed)
-                is_quiet(machine)  # what goes on after the answer must not slow down the next
+                is_quiet(machine)  # work after the answer must not slow down the next connection
     cat, ours = (statistics.median(taken) for taken in seconds.values())
     print(f"to the first byte: cat {cat * 1e3:.2f} ms, ws-echo {ours * 1e3:.2f} ms, {ours / cat:.2f} times")
     return ours / cat
 
 
 def memory_of(group):
-    """Bytes that a control group and those below use, user and kernel memory, without the files in memory."""
+    """Memory of a control group and its descendants in bytes, user and kernel memory, without the page cache."""
     stat = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
     if (group / "memory.current").exists():
         return int((group / "memory.current").read_text()) - int(stat["file"])
@@ -103,12 +103,12 @@ def memory_of(group):
 
 
 def memory_ratio(machine, connections=60):
-    """The whole machine's memory, with the share of systemd and the journal in each connection."""
+    """Memory of a connection, measured for the whole machine, so that it includes that of systemd and the journal."""
     group = next(group for group in machine.groups if (group / "memory.stat").exists())
     taken = {}
     with listening(machine):
         for port in PORTS:
-            answered(machine, port)[0].close()  # what is needed once
+            answered(machine, port)[0].close()  # warms up: allocates memory that is needed only once
             is_quiet(machine)
             before = memory_of(group)
             clients = [answered(machine, port, f"127.0.0.{number + 1}")[0] for number in range(connections)]
@@ -121,11 +121,11 @@ def memory_ratio(machine, connections=60):
     return ours / cat
 
 
-# The time of the processor
+# Processor time
 
 BARE = ("[Unit]\nCollectMode=inactive-or-failed\n"
         "[Service]\nExecStart={program}\nStandardInput=socket\nStandardError=journal\n")
-# What belongs to a service however little it is hardened, or is not there without the rest.
+# Directives that every service needs, or that have no meaning without the others.
 KEPT = ("Environment ExecStart StandardInput StandardError SystemCallErrorNumber TimeoutStopSec "
         "RootDirectory BindPaths User").split()
 LEFT_OUT = "ProtectClock=yes", "ProtectHostname=yes", "RemoveIPC=yes", "DynamicUser=yes"
@@ -135,7 +135,7 @@ GOODBYE = wire.reply(wire.CLOSE, wire.close_body(1000))
 
 
 def variants(machine):
-    """Service units by what is special about them."""
+    """Variants of the service unit, by name of the difference."""
     shipped = machine.path(f"{UNITDIR}/ws-echo@.service").read_text(encoding="utf-8")
     directives = dict.fromkeys(re.findall(r"(?m)^(\w+)=", shipped.partition("[Service]")[2]))
     found = {"a bare unit": BARE.format(program=machine.program), "the shipped unit": shipped}
@@ -146,7 +146,7 @@ def variants(machine):
 
 
 def used(group):
-    """Microseconds of the processor that a control group and all that was below it ever used."""
+    """Processor time in microseconds that a control group and all its descendants, also ended ones, have used."""
     try:
         return int(re.search(r"usage_usec (\d+)", (group / "cpu.stat").read_text(encoding="ascii"))[1])
     except FileNotFoundError:
@@ -154,7 +154,7 @@ def used(group):
 
 
 def served(machine, port, count, width=16):
-    """Whole connections, `width` of them at any time; returns how many were not served to the end."""
+    """Makes `count` connections, `width` at a time; returns how many were not served to the end."""
     poll, clients, failed, started = select.poll(), {}, 0, 0
     with machine.network():
         while started < count or clients:
@@ -200,7 +200,7 @@ def directives(rounds, lower="/"):
                 failed = served(machine, FIRST + number, 24)
                 assert not failed, f"{name}: {failed} connections failed"
                 wire.wait_until(lambda: not machine.units(f"v{number}@*"), "nobody is connected")
-                if turn:  # the first one warms up
+                if turn:  # the first round warms up
                     samples.append({part: (used(group) - before[part]) / 24 / 1000
                                     for part, group in own.items()})
         print(f"{version}, milliseconds of the processor for a connection\n")

@@ -1,7 +1,7 @@
 /*
- * Tries one thing that the unit forbids, for test_systemd.py. It takes the place of ws-echo: the connection
- * is standard input and output, the first line on it says what to try, and the answer is a number, a text,
- * "ok" or the name of an error. No answer means that it was killed for trying.
+ * Tries one action that the unit forbids, for test_sandbox.py. It replaces ws-echo: the connection is
+ * standard input and output, its first line names the action, and the answer is a number, a text, "ok" or
+ * the name of an error. If the kernel kills the process for the action, there is no answer.
  */
 
 #define _GNU_SOURCE
@@ -39,7 +39,7 @@ static void number(long value)
     answer(text);
 }
 
-/* A process that stays as long as we do, to be counted. */
+/* Starts a process that runs until this one ends, so that it is counted. */
 static int child(void)
 {
     int parent = getpid(), process = fork();
@@ -64,7 +64,7 @@ static void written(int file)
     result(file < 0 ? -1 : write(file, "x", 1));
 }
 
-/* The rest of a file after `label`, to its end or the end of the line. */
+/* Returns the text after `label` in a file, up to the end of the line. */
 static void contents(const char *path, const char *label)
 {
     char text[8192];

@@ -1,10 +1,10 @@
-"""Reverse proxies: real ones, each in the foreground, on loopback, with a configuration that the test writes.
+"""Runs real reverse proxies in the foreground, on loopback, with a configuration that the test writes.
 
     with Nginx(configuration, folder) as proxy:
         connect to ("127.0.0.1", proxy.port)
 
-In the configuration PORT stands for the port on which the proxy has to listen. A further proxy is a class here, and its
-package one more in `packaging/install-deps`.
+In the configuration, PORT is replaced by the port on which the proxy has to listen. To add a proxy, write a class here,
+and add its package to `packaging/install-deps`.
 """
 
 import pathlib
@@ -16,8 +16,8 @@ import wire
 
 
 class Proxy:
-    """A proxy that accepts connections at `port` while the body of a `with` runs. It writes into `folder`, which has to be
-    its own and empty; `log` there is what it said."""
+    """A proxy that accepts connections at `port` during the body of a `with`. It writes into `folder`, an empty folder
+    of its own; `log` there contains its output."""
 
     program = package = None
 
@@ -25,7 +25,7 @@ class Proxy:
         self.folder = pathlib.Path(folder)
         self.file, self.log = self.folder / "configuration", self.folder / "log"
         self.executable = parts.require(self.program, self.package)
-        # Bound, and not listening, it keeps the port from everybody but a proxy that listens there by SO_REUSEADDR.
+        # A bound socket reserves the port: only a proxy that sets SO_REUSEADDR can listen on it.
         self.reserved = socket.socket()
         self.reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.reserved.bind(("127.0.0.1", 0))
@@ -33,11 +33,11 @@ class Proxy:
         self.file.write_text(configuration.replace("PORT", str(self.port)))
 
     def command(self):
-        """What starts it in the foreground."""
+        """The command line that runs it in the foreground."""
         raise NotImplementedError
 
     def accepts(self):
-        """Whether a connection is accepted; nothing is sent on it."""
+        """Whether it accepts a connection, on which nothing is sent."""
         try:
             socket.create_connection(("127.0.0.1", self.port), wire.LIMIT).close()
         except ConnectionRefusedError:
@@ -76,7 +76,7 @@ class HAProxy(Proxy):
         return ["-db", "-f", self.file]
 
 
-# nginx stays in the foreground, writes below its folder, and passes an upgrade on.
+# nginx in the foreground, writing to its folder only, and passing upgrades on.
 NGINX = """
 daemon off;
 pid nginx.pid;

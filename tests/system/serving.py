@@ -1,4 +1,4 @@
-"""The program behind a port, as a super-server of the test's own starts it for each connection."""
+"""A super-server in the test process: it listens on a port and starts the program for each connection."""
 
 import contextlib
 import os
@@ -19,13 +19,13 @@ class Instance:
         self.process = subprocess.Popen(command, stdin=connection, stdout=connection, stderr=self.output)
 
     def log(self):
-        """What it has written on standard error so far."""
+        """Its standard error so far."""
         return os.pread(self.output.fileno(), os.fstat(self.output.fileno()).st_size, 0).decode()
 
 
 class Listener(socketserver.TCPServer):
-    """Starts the program for each connection, with `options`, in which PORT is its own port, and by `wrapper`, a command
-    that ends by executing its arguments. Both may be changed between two connections."""
+    """Starts the program for each connection, with `options`, in which PORT is replaced by its port, and with
+    `wrapper`, a command that finally executes its arguments. Both may be changed between two connections."""
 
     request_queue_size = 64
 
@@ -40,22 +40,22 @@ class Listener(socketserver.TCPServer):
         self.instances.append(Instance([*self.wrapper, wire.PROGRAM, *options], request))
 
     def shutdown_request(self, request):
-        self.close_request(request)  # the instance has it
+        self.close_request(request)  # closes this process's copy
 
     def end(self):
-        """End what still runs; nothing of it may have failed."""
+        """Ends the running instances; asserts that no instance failed."""
         for instance in self.instances:
             instance.process.terminate()
         for instance in self.instances:
             status = instance.process.wait(wire.LIMIT)
-            assert status in (0, -signal.SIGTERM), (status, instance.log())  # which may come before the first line
+            assert status in (0, -signal.SIGTERM), (status, instance.log())  # before it has a handler
             instance.output.close()
         self.instances.clear()
 
 
 @contextlib.contextmanager
 def listening(*options):
-    """A Listener that accepts; no connection to it is left afterwards."""
+    """A Listener that accepts connections in a thread; at the end, all its instances are ended."""
     with Listener(options) as listener:
         threading.Thread(target=listener.serve_forever, daemon=True).start()
         try:

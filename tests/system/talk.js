@@ -1,8 +1,9 @@
-// What a client does with an open WebSocket, in browsers as in node: an expression for a function of the socket, of a
-// plan, and of what sends bytes that are no frame of the library's. It is resolved when the close event has come.
+// What a client does with an open WebSocket, in browsers and in node: an expression whose value is a function of the
+// socket, a plan, and a function that sends raw bytes. Its promise is resolved by the close event.
 //
-// The text "ready" goes first. When its echo is there, what the plan says follows: `raw` bytes; a binary message of `send`
-// bytes; `flood`: messages of a megabyte until the socket is open no more; or close(...`close`).
+// First it sends the text "ready". After the echo, it follows the plan: `raw`: sends these bytes; `send`: sends a
+// binary message of so many bytes; `flood`: sends messages of a megabyte while the socket is open; `close`: calls
+// close(...close).
 (socket, {raw, send, flood, close}, sendRaw) => new Promise(resolve => {
     const told = {errors: []}
     const message = new Uint8Array(1 << 20)

@@ -1,6 +1,6 @@
-"""What reaches the journal, the service manager and syslog, to the last field, where nothing but sockets is there.
+"""All fields of the messages to the journal, the service manager and syslog, received on sockets of the test.
 
-Each test has a mount namespace of its own, in which these sockets are where the libraries look for them.
+Each test has its own mount namespace, with these sockets at the paths that the libraries use.
 """
 
 import contextlib
@@ -36,14 +36,14 @@ class Sockets:
             path.chmod(0o777)
 
     def started(self, script=":"):
-        """A wrapper: start the program among them, as systemd does, after a script."""
+        """A wrapper that runs a script, then starts the program with these sockets, as systemd does."""
         parts.require("mount", "mount")
         return [parts.require("unshare", "util-linux"), "-m", "/bin/sh", "-c",
                 f"mount --bind {self.folder}/run /run && mount --bind {self.folder}/dev /dev || exit 99\n"
                 f'export NOTIFY_SOCKET=/run/notify SYSTEMD_EXEC_PID=$$; {script}; exec "$@"', "sh"]
 
     def received(self, name):
-        """All datagrams that have come."""
+        """All datagrams received so far."""
         found = []
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -62,11 +62,11 @@ def sockets(tmp_path, monkeypatch):
 
 
 def served(sockets, data, *options, status=0, script=":", pass_fds=(), **env):
-    """Let the program answer `data`; returns what it wrote on standard error."""
+    """Runs the program with `data` as its input; returns its standard error."""
     with wire.Served(*options, wrapper=sockets.started(script), pair=wire.holding(data), env=env,
                      pass_fds=pass_fds) as program:
         answer = b""
-        with contextlib.suppress(OSError) if status else contextlib.nullcontext():  # it may be gone already
+        with contextlib.suppress(OSError) if status else contextlib.nullcontext():  # the program may have ended already
             program.peer.end()
             answer = program.peer.rest()
         program.peer.close()
@@ -77,9 +77,9 @@ def served(sockets, data, *options, status=0, script=":", pass_fds=(), **env):
 
 @contextlib.contextmanager
 def tracer_that_ends():
-    """For strace -D, which is nobody's child: a descriptor to hand down. Behind the body nobody has it any more.
+    """Yields a descriptor for strace -D, which is no child process, to inherit; at the end, waits until it is closed.
 
-    The program closes it, since it is not its own; so the last one to have it is strace.
+    The program closes inherited descriptors, so strace is the last process to hold it.
     """
     reading, writing = os.pipe()
     try:
@@ -156,7 +156,8 @@ def test_a_manager_that_does_not_read_is_told_once_and_the_peer_has_its_answer_b
 
 @pytest.mark.slow("a manager that does not read has two seconds")
 def test_a_manager_that_does_not_read_takes_nothing_of_the_wait_for_the_peers_close(sockets, tmp_path):
-    """The limit of that wait begins when the manager has been told: the peer's Close is read although two seconds are over."""
+    """The two seconds begin after the message to the manager, so the peer's Close is read although that message took
+    two seconds."""
     trace, answer = tmp_path / "trace", wire.close(1009)
     script = f'set -- {parts.require("strace", "strace")} -D -o {trace} -e trace=read,shutdown "$@"'
     with wire.Served("--max-message=10", wrapper=sockets.started(script)) as program:
@@ -176,9 +177,9 @@ def test_a_manager_that_does_not_read_takes_nothing_of_the_wait_for_the_peers_cl
 
 
 def test_the_end_of_the_stream_goes_out_before_the_manager_is_told(sockets, tmp_path):
-    """It may have to wait for that."""
+    """Sending to the manager may block."""
     strace, trace = parts.require("strace", "strace"), tmp_path / "trace"
-    traced = f'set -- {strace} -D -s 99 -o {trace} -e trace=network "$@"'  # -D: the program's process stays what it is
+    traced = f'set -- {strace} -D -s 99 -o {trace} -e trace=network "$@"'  # -D: the program keeps its process number
     with tracer_that_ends() as held:
         served(sockets, REQUEST + FRAMES, script=traced, pass_fds=[held])
     assert "+++ exited" in trace.read_text(), "strace has written all"
@@ -228,7 +229,7 @@ def test_a_local_fault_is_an_error_and_the_record_behind_it_a_notice(sockets):
 
 @pytest.mark.parametrize("script", ["SYSTEMD_EXEC_PID=1", "unset SYSTEMD_EXEC_PID", "SYSTEMD_EXEC_PID=1$$"])
 def test_what_systemd_started_for_another_process_is_not_for_this_one(sockets, script):
-    """As for the children of an xinetd that is a service."""
+    """For example, children of an xinetd that runs as a service inherit its variables."""
     log = served(sockets, wire.head() + FRAMES, script=script)[1]
     assert re.match(r"ws-echo\[\d+\]: peer=", log), log
     assert sockets.received("journal") == sockets.received("manager") == []
@@ -241,7 +242,7 @@ def test_standard_error_has_priorities_where_systemd_reads_it_and_the_manager_is
 
 
 def test_a_check_says_what_is_wrong_on_standard_error(sockets):
-    """Whoever runs it by hand reads that."""
+    """A person who runs it reads that."""
     log = served(sockets, b"", "--check", "--path=x", status=64)[1]
     assert log.startswith("<3>--path=x: ") and sockets.received("journal") == []
 
@@ -273,7 +274,7 @@ def test_syslog_gets_the_record_as_a_notice_of_a_daemon(sockets, options, script
 
 
 def test_a_line_in_syslog_has_the_time_of_day_of_this_place(sockets, tmp_path):
-    """Its zone is read before the sandbox forbids that. The static program's C library writes UTC."""
+    """The program reads the time zone before the sandbox forbids that. With musl, the line has UTC."""
     east = 0 if wire.PROGRAM.endswith(STATIC) else 45000
     counts, kind = struct.pack(">6I", 0, 0, 0, 0, 1, 4), struct.pack(">iBB", 45000, 0, 0)
     (tmp_path / "zone").write_bytes(b"TZif" + bytes(16) + counts + kind + b"+12\0")  # RFC 8536 section 3

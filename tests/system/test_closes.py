@@ -1,7 +1,7 @@
-"""Closes of either side as real clients see them: browsers, and libraries of node and Python, alone and behind proxies.
+"""Closes of both sides as seen by real clients: browsers, node and Python libraries, directly and through proxies.
 
-Of a Close of the server's the client has to see code and reason, and a clean end; its own Close has to reach the server, of
-which --verbose tells; and no library may see an error of its connection.
+After a Close of the server, the client must report its code and reason and a clean end, the client's Close must reach
+the server (--verbose logs it), and no library may report an error of the connection.
 """
 
 import contextlib
@@ -54,13 +54,13 @@ def listener():
 
 @pytest.fixture(scope="module", params=[alone, nginx, haproxy, haproxy_tcp], ids=lambda way: way.__name__)
 def way(request, listener, tmp_path_factory):
-    """What accepts at `port` and leads to the server."""
+    """The listener or proxy that the client connects to, at `port`."""
     with request.param(tmp_path_factory.mktemp("proxy"), listener) as proxy:
         yield proxy
 
 
 class Server:
-    """The server as one test sees it: its options, and its one connection that is a WebSocket."""
+    """The server in one test: its options, and its only WebSocket connection."""
 
     def __init__(self, listener):
         self.listener = listener
@@ -71,7 +71,7 @@ class Server:
         self.listener.wrapper = [parts.require("prlimit", "util-linux"), f"--as={memory}"] if memory else ()
 
     def connected(self):
-        """Wait until a client is connected and has sent its first message."""
+        """Waits until a client has connected and sent its first message."""
         def found():
             for instance in self.listener.instances:
                 if "received text " in instance.log():
@@ -81,7 +81,7 @@ class Server:
         wire.wait_until(found, "a client has sent a message")
 
     def finish(self):
-        """Wait until the program has ended; returns the lines it wrote, without their beginning, and its record."""
+        """Waits until the program has ended; returns its lines without their prefix, and its record."""
         self.connected()
         self.instance.process.wait(wire.LIMIT)
         self.listener.instances.remove(self.instance)
@@ -92,13 +92,13 @@ class Server:
 @pytest.fixture
 def server(listener):
     yield Server(listener)
-    listener.end()  # also connections that a browser keeps in reserve
+    listener.end()  # also spare connections of a browser
 
 
 # The clients.
 
 class Library:
-    """A library in a process of its own, which says what came of it. `require` is called before that."""
+    """A library in its own process, which prints the result. `require` is called first."""
 
     def __init__(self, *command, require):
         self.command, self.require = command, require
@@ -123,7 +123,7 @@ class Library:
 
 
 class InBrowser:
-    """A page that the server serves, in a browser; the WebSocket is its console's."""
+    """The server's page in a browser; the console opens the WebSocket."""
 
     def __init__(self, name):
         self.name = name
@@ -147,7 +147,7 @@ class InBrowser:
 
 
 def of_node(name):
-    """A library that Debian's package node-NAME brings, also where node is not Debian's."""
+    """A library of Debian's package node-NAME, which another node can load too."""
     def require():
         parts.require("node", "nodejs")
         parts.require_file(f"/usr/share/nodejs/{name}", f"node-{name}")
@@ -178,7 +178,7 @@ def started(request):
 
 @pytest.fixture
 def client(started, server, listener):
-    """The client, as if nothing had been done with it yet."""
+    """The client in its initial state."""
     if isinstance(started, InBrowser):
         server.options()
         started.browser.open(f"http://127.0.0.1:{listener.port}/")
@@ -186,7 +186,7 @@ def client(started, server, listener):
 
 
 class Between:
-    """What hands on the bytes and the ends of one connection, and puts bytes between those of the client."""
+    """Forwards the bytes and the ends of one connection, and can insert bytes into the client's."""
 
     def __init__(self, port):
         self.target = ("127.0.0.1", port)
@@ -225,7 +225,7 @@ def seen(code, reason, clean=True):
     return {"code": code, "reason": reason, "wasClean": clean, "errors": []}
 
 
-# Closes of the server's. Each is brought about by options, by what the client sends, or by a signal.
+# Closes of the server, caused by options, by bytes of the client, or by a signal.
 
 CAUSES = {
     "stopped": {"signal": signal.SIGTERM},
@@ -240,7 +240,7 @@ BEFORE_ALL_IS_SENT = {"no-memory", "message-too-big-in-a-flood"}
 
 
 def closed_by(client, way, server, cause):
-    """Bring a Close of the server's about; returns what the client and the server tell of it."""
+    """Causes a Close of the server; returns what the client and the server report."""
     how = CAUSES[cause]
     plan, raw = how.get("plan", {}), how.get("raw")
     server.options(*how.get("options", []), memory=how.get("memory"))
@@ -259,7 +259,7 @@ def closed_by(client, way, server, cause):
             between.put(raw)
         told = client.result()
     if client is CLIENTS["Chromium"] and cause in BEFORE_ALL_IS_SENT:
-        told["wasClean"] = True  # it says so only where all that the page had sent before was taken from it
+        told["wasClean"] = True  # false if data of the page was still unsent
     return told, *server.finish()
 
 
@@ -267,8 +267,8 @@ def closed_by(client, way, server, cause):
 def test_a_close_of_the_servers_arrives_and_its_answer_too(client, way, server, cause):
     end = cause.partition("-by-")[0].partition("-in-")[0]
     code, reason = wire.CLOSES[end]
-    # After 1002 and 1007 the server waits for a tenth of a second without a byte. A browser that needs longer for its answer,
-    # on a busy machine, has its end of the stream before that, and is asked again.
+    # After 1002 and 1007 the server ends the stream after a tenth of a second without a byte. On a busy machine, a
+    # browser's Close may take longer, so the test is repeated.
     for _ in range(3 if isinstance(client, InBrowser) and code in (1002, 1007) else 1):
         told, lines, record = closed_by(client, way, server, cause)
         if told["wasClean"]:
@@ -277,17 +277,17 @@ def test_a_close_of_the_servers_arrives_and_its_answer_too(client, way, server, 
     assert (record["close"], record["reason"], record["end_id"]) == (str(code), reason.decode(), end)
     assert server.instance.process.returncode == (71 if end == "no-memory" else 0)
     answers = sum(line.startswith("received close ") for line in lines)
-    # None may be processed then: RFC 6455 section 7.1.7.
+    # After these codes the server must not process a Close: RFC 6455 section 7.1.7.
     assert answers == (0 if code in (1002, 1007) else 1), lines[-3:]
 
 
-# Closes of the client's.
+# Closes of the client.
 
 def test_a_close_of_the_clients_comes_back_with_its_code_and_its_reason(client, way, server):
     server.options()
     client.start(way.port, {"close": OWN})
     told = client.result()
-    if client is CLIENTS["aiohttp"]:  # which has got the reason, and tells nobody
+    if client is CLIENTS["aiohttp"]:  # aiohttp does not report the reason
         told["reason"] = told["reason"] or OWN[1]
     lines, record = server.finish()
     assert told == seen(*OWN)
@@ -307,7 +307,7 @@ def test_a_close_arrives_although_16_mib_are_on_their_way(way, server, frame, en
     peer = wire.Peer(socket.create_connection(("127.0.0.1", way.port)))
     peer.send(wire.head())
     answer = b""
-    while not answer.endswith(b"\r\n\r\n"):  # in which a proxy may have changed something
+    while not answer.endswith(b"\r\n\r\n"):  # skipped, because a proxy may change the head
         answer += peer.receive(1) or b"\r\n\r\n"
     assert answer.startswith(b"HTTP/1.1 101 "), answer
     assert peer.talk(wire.text("ready") + frame) == wire.echo("ready") + wire.our_close(end)

@@ -1,4 +1,4 @@
-"""The unit for many short connections: what holds there as for ws-echo.socket, and what they share."""
+"""The unit for many short connections: rules that also apply to ws-echo.socket, and what its connections share."""
 
 import contextlib
 import re
@@ -16,7 +16,7 @@ UNIT = "ws-echo-crowd.service"
 
 @pytest.fixture
 def crowd(machine):
-    """Set up, but not started."""
+    """The machine, with xinetd prepared for ws-echo-crowd.service, which is not started."""
     launcher = Crowd(machine)
     launcher.prepare()
     try:
@@ -56,7 +56,7 @@ def is_refused(crowd, **more):
 
 @contextlib.contextmanager
 def entry(crowd, name, value):
-    """The entry for xinetd with another value of an attribute, as an administrator edits it."""
+    """Sets an attribute of the xinetd entry during the body, as an administrator would."""
     path = crowd.machine.path(ENTRY)
     shipped = path.read_text(encoding="utf-8")
     path.write_text(re.sub(rf"(?m)^(\s*{name}\s*)= .*$", rf"\1= {value}", shipped), encoding="utf-8")
@@ -70,7 +70,7 @@ def entry(crowd, name, value):
 
 
 def test_the_exposure_is_as_low_as_listening_allows():
-    """1.0 is for the network of the machine and the sockets of it; 0.3 for what xinetd wants."""
+    """Use of the machine's network accounts for 1.0, the needs of xinetd for 0.3."""
     parts.require("systemd-analyze", "systemd")
     rated = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=13", "--no-pager",
                             wire.TOP / "packaging" / UNIT], capture_output=True, text=True, check=False)
@@ -79,7 +79,7 @@ def test_the_exposure_is_as_low_as_listening_allows():
 
 
 def test_systemd_finds_nothing_wrong_in_the_unit(crowd):
-    """But that xinetd is not where it looks, since here it is not installed."""
+    """Except that xinetd is missing from its path, because it is not installed here."""
     verified = crowd.machine.run("systemd-analyze", "verify", "--man=no", UNIT, check=False)
     said = (verified.stdout + verified.stderr).splitlines()
     assert [line for line in said if "Command xinetd is not executable" not in line] == []
@@ -93,11 +93,11 @@ def test_it_takes_the_place_of_the_socket_and_gives_it_back(started):
     assert machine.show("ws-echo.socket", "ActiveState") == "inactive"
 
 
-# What is broken fails the start
+# Faults that make the start fail
 
 
 def the_start_fails(crowd):
-    """For the reason that `systemctl status` shows, which is returned."""
+    """Starts the unit; asserts that this fails, and returns the reason that `systemctl status` shows."""
     machine = crowd.machine
     assert machine.systemctl("start", UNIT, check=False).returncode != 0
     assert machine.show(UNIT, "ActiveState") == "failed"
@@ -128,7 +128,7 @@ def test_a_machine_without_xinetd_fails_the_start(crowd):
         assert "203/EXEC" in the_start_fails(crowd)
 
 
-# Options mean the same as for the socket
+# Options have the same meaning as for the socket
 
 
 @pytest.mark.parametrize("line, path, prefix", [
@@ -214,7 +214,7 @@ def test_a_connection_that_the_kernel_kills_takes_no_other_along(crowd):
     limits = "[Service]\nMemoryMax=32M\nLimitAS=infinity\n"
     with crowd.machine.drop_in(UNIT, limits):
         crowd.machine.systemctl("restart", UNIT)
-        # systemd hears of the kill from control groups of version 2 only, so here its answer cannot be seen.
+        # Only control groups of version 2 tell systemd about the kill, so OOMPolicy= has no visible effect here.
         assert crowd.machine.show(UNIT, "OOMPolicy") == "continue"
         other = connect(crowd).open()
         (kept,) = crowd.machine.processes("ws-echo")
@@ -224,7 +224,7 @@ def test_a_connection_that_the_kernel_kills_takes_no_other_along(crowd):
             peer.send(frame(BINARY, bytes(100 << 20)))
             said = peer.rest()
         peer.close()
-        assert said == b""  # not even a Close: it was killed
+        assert said == b""  # no Close: the process was killed
         wire.wait_until(lambda: crowd.machine.processes("ws-echo") == [kept], "it is gone")
         echoes(other)
         leave(other)

@@ -1,4 +1,4 @@
-"""The faults of faults.py where the log is a daemon's: a socket of the test takes its place, in a mount namespace."""
+"""The faults of faults.py with a log to a daemon: a socket of the test replaces it in a mount namespace."""
 
 import faults
 import pytest
@@ -30,7 +30,7 @@ def test_if_the_kernel_does_not_say_what_standard_error_is_nothing_is_written_th
 @pytest.mark.with_libsystemd
 @pytest.mark.parametrize("error", ["EAGAIN", "EMSGSIZE", "ENOBUFS"])
 def test_a_journal_that_does_not_take_the_record_costs_the_record_alone(injector, error):
-    """libsystemd tries then to put it into a file, which the filter forbids."""
+    """libsystemd then tries to pass the record in a file, which the filter forbids."""
     usual = usual_run(injector, JOURNAL)
     sending = [call for call in usual.calls if call.name == "sendmsg"]
     assert sending, "the record goes to the journal"

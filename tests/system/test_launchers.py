@@ -1,4 +1,4 @@
-"""The same exchanges under every launcher, byte for byte, and the record of each on the right channel."""
+"""The same exchanges under every launcher, compared byte for byte, with each record on the right log channel."""
 
 import contextlib
 
@@ -7,7 +7,7 @@ import wire
 from launchers import ALL, Xinetd
 from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, close_body, echo, frame, reply, text
 
-# No Ping, so that the bytes do not depend on how fast the machine is.
+# No Pings, so that the bytes do not depend on the speed of the machine.
 OPTIONS = ("--max-message=64K", "--ping-interval=0", "--timeout=2")
 
 
@@ -21,14 +21,14 @@ def launcher(request, machine):
 
 
 def says_goodbye(peer):
-    """Closes as a client should; nothing more may come."""
+    """Closes like an ordinary client; asserts that nothing more comes."""
     peer.send(close(1000, b"bye"))
     assert peer.rest() == reply(CLOSE, close_body(1000, b"bye"))
     peer.close()
 
 
 def is_closed(peer, code):
-    """The server closes; what it says is its last word."""
+    """Asserts that the server sends a Close with this code, and nothing more."""
     final, opcode, body = peer.frame()
     assert (final, opcode, body[:2]) == (True, CLOSE, close_body(code))
     peer.send(close(code))
@@ -102,7 +102,7 @@ EXCHANGES = [text_is_echoed, binary_is_echoed, fragments_are_joined, another_pat
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.__name__)
 def test_exchange(launcher, exchange):
-    """Every byte that comes is compared, so that a log line on the wire would not go unnoticed."""
+    """Every byte is compared, so that a line of the log on the connection would be noticed."""
     peer, address = launcher.connect()
     expected = exchange(peer, launcher.machine)
     record = launcher.record(address)
@@ -119,16 +119,16 @@ def test_the_record_shows_the_address_of_every_family_that_the_launcher_serves(l
 
 
 def test_there_is_no_record_on_another_channel(launcher):
-    """Runs behind the exchanges, so that there would be some."""
+    """Runs after the exchanges, which have made records."""
     assert launcher.channels_with_records() == ({launcher.channel} - {"a pipe"})
 
 
-# The entry for xinetd, which is shipped as the units are
+# The shipped entry for xinetd
 
 
 @pytest.fixture(scope="module")
 def xinetd(machine):
-    """The entry with nothing changed but that it is enabled."""
+    """The shipped entry, only enabled."""
     started = Xinetd(machine)
     try:
         yield started.start(["--path=/socket"])

@@ -1,4 +1,4 @@
-"""What the manual tells an administrator to type, typed, and the examples that are shipped."""
+"""Runs the commands that the manual gives administrators, and the shipped examples."""
 
 import contextlib
 import errno
@@ -18,19 +18,19 @@ IPV6_FREEBIND = 78  # linux/in6.h; Python does not name it
 
 
 def blocks(heading, manual=MANUAL):
-    """The examples of a subsection, as they are shown."""
+    """The examples of a subsection, as displayed."""
     section = manual.split(f"\n.Ss {heading}\n")[1].split("\n.S")[0]
     found = re.findall(r"^\.Bd -literal.*\n([^.](?:.*\n)*?)\.Ed", section, re.MULTILINE)
     return [block.replace("\\e", "\\") for block in found]
 
 
 def installed_manual(machine):
-    """It names the places that were chosen at the installation."""
+    """The installed manual, which names the chosen paths."""
     return machine.path("/usr/local/share/man/man8/ws-echo.8").read_text(encoding="utf-8")
 
 
 def typed(machine, block):
-    """What somebody types who copies the lines without their prompts."""
+    """Runs the lines of an example without their prompts; returns the output."""
     machine.run("sh", "-euc", re.sub("(?m)^# ", "", block))
 
 
@@ -72,7 +72,7 @@ def test_a_second_instance_takes_two_commands_and_shares_nothing(machine):
 
 @contextlib.contextmanager
 def drop_in_typed(machine, heading, unit):
-    """The unit while the drop-in is there that the commands of a subsection write."""
+    """Creates a drop-in with the commands of a subsection, during the body."""
     folder = f"/etc/systemd/system/{unit}.d"
     (block,) = [block for block in blocks(heading) if f"tee {folder}/" in block]
     try:
@@ -126,15 +126,15 @@ def test_a_drop_in_makes_it_a_unix_socket(machine):
 
 
 def files(machine):
-    """All that has the name, where something is installed or kept."""
+    """All files with ws-echo in their name, in the folders of installed and stored files."""
     found = machine.run("find", "/etc", "/usr", "/var/lib", "-path", "*ws-echo*").stdout.splitlines()
-    return set(found) - {"/etc/systemd/journald.conf.d/ws-echo-test.conf"}  # the harness's own
+    return set(found) - {"/etc/systemd/journald.conf.d/ws-echo-test.conf"}  # made by the test machine
 
 
 def test_nothing_is_left_of_it_once_it_is_removed(machine):
-    """But what the administrator wrote: the settings, and the entry for xinetd, since it was edited."""
+    """Except files that the administrator wrote: the settings, and the edited entry for xinetd."""
     (commands,) = blocks("systemd, removing it")
-    commands = commands.replace("make uninstall", "true")  # the sources are outside, and so is make
+    commands = commands.replace("make uninstall", "true")  # make and the source are outside the machine
     settings, entry = machine.path("/etc/default/ws-echo"), machine.path("/etc/xinetd.d/ws-echo")
     settings.write_text("WS_ECHO_OPTS=--path=/a\n")
     entry.write_text(entry.read_text(encoding="utf-8").replace("= yes", "= no"))
@@ -150,7 +150,7 @@ def test_nothing_is_left_of_it_once_it_is_removed(machine):
         assert wire.close_code(served.rest()) == 1001
         served.close()
         assert files(machine) == {"/etc/default/ws-echo", "/etc/xinetd.d/ws-echo"} < installed
-        # The slice of the second instance, where its test came before, is none of this one's.
+        # The slice of the second instance belongs to another test.
         assert [unit for unit in machine.units("*ws*echo*") if "second" not in unit] == []
         folders = machine.run("find", "/tmp", "/var/tmp", "-maxdepth", "1", "-name", "systemd-private-*ws-echo*").stdout
         assert folders == ""
@@ -179,7 +179,7 @@ def rules(machine, text):
 
 
 def connect(machine, source):
-    """From an address that a whole network of this machine's has."""
+    """Connects from an address of a network whose addresses all belong to the machine."""
     with machine.network():
         made = socket.socket(socket.AF_INET6)
     made.settimeout(wire.LIMIT)
@@ -192,7 +192,7 @@ def connect(machine, source):
 @pytest.mark.parametrize("text", [EXAMPLE.read_text(encoding="utf-8"), blocks("IPv6")[0]],
                          ids=["example", "manual"])
 def test_the_rules_limit_each_network_of_ipv6(machine, text):
-    """One host has 65 addresses as easily as one, and the limit of each address does not see it."""
+    """One host can use 65 addresses, so that a limit for each address has no effect."""
     parts.require("nft", "nftables")
     networks = "2001:db8:0:a::", "2001:db8:0:b::"
     for network in networks:

@@ -1,7 +1,7 @@
-"""The sandbox of the shipped service unit: how systemd rates it, and that each directive acts.
+"""The sandbox of the shipped service unit: its exposure level, and the effect of each directive.
 
-A probe takes the place of the program and tries from inside what the unit forbids: as the unit is shipped,
-then without that one directive, by a drop-in, where it has to get through.
+A probe replaces the program and tries a forbidden action: with the unit as shipped, where it must fail, and with a
+drop-in that removes the one directive, where it must succeed.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from machine import UNITDIR
 
 
 def test_the_exposure_is_at_most_0_4():
-    """`--threshold` is ten times what is shown; the output names what counts against the unit."""
+    """The argument of `--threshold` is ten times the displayed level; the output lists what raises it."""
     parts.require("systemd-analyze", "systemd")
     rated = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=4", "--no-pager",
                             wire.TOP / "ws-echo@.service"], capture_output=True, text=True, check=False)
@@ -26,7 +26,7 @@ def test_the_exposure_is_at_most_0_4():
     assert rated.returncode == 0, rated.stdout + rated.stderr
 
 
-# Other directives that forbid the same, which a row lifts to see its own alone.
+# Other directives that forbid the same: a row removes them too, to test its own directive.
 CALLS = """
     SystemCallFilter=
     SystemCallArchitectures=
@@ -45,7 +45,7 @@ ROOT = """
     User=root
     CapabilityBoundingSet=~
 """
-# Also where a probe looks into /proc, which is not there.
+# Also removed if a probe needs /proc.
 TREE = """
     RootDirectory=
     BindPaths=
@@ -67,12 +67,12 @@ KILLED = ""
 
 
 def inner(machine, link):
-    """What the link is for systemd itself."""
+    """The target of the link for systemd itself."""
     return machine.run("readlink", link).stdout.strip()
 
 
-# Directive, what to try, the answer, the drop-in that takes the directive away, the answer then; and which
-# others to lift for both, because they forbid the same.
+# Directive, the action to try, the answer, the drop-in that removes the directive, the answer then; and other
+# directives to remove in both cases, because they forbid the same.
 PROBES = [
     ("User", "user", "its own", "User=root", "0", ""),
     ("CapabilityBoundingSet", "status CapBnd:", "0000000000000000", "CapabilityBoundingSet=~", "some", TREE),
@@ -116,7 +116,7 @@ if platform.machine() == "x86_64":
 
 @pytest.fixture(scope="module")
 def probed(machine, tmp_path_factory):
-    """The machine with the probe in the place of the program, and what some rows look for."""
+    """The machine with the probe instead of the program, and with files that some rows look for."""
     compiled = tmp_path_factory.mktemp("probe") / "probe"
     source = pathlib.Path(__file__).with_name("probe.c")
     compile_statically = [parts.require("gcc", "gcc"), "-static", "-O2", "-Wall", "-Wextra", "-Werror"]
@@ -124,7 +124,7 @@ def probed(machine, tmp_path_factory):
     for path in "/dev/probe", "/tmp/probe", "/usr/lib/modules/probe":
         machine.path(path).parent.mkdir(exist_ok=True)
         machine.path(path).write_text("")
-    machine.systemctl("start", "ws-echo.socket")  # which asks the program itself about the options
+    machine.systemctl("start", "ws-echo.socket")  # the start runs ws-echo --check
     with machine.replaced(machine.program, compiled.read_bytes()):
         yield machine
         machine.systemctl("stop", "ws-echo.socket")
@@ -137,8 +137,8 @@ def probe(machine, what):
 
 
 def is_answer(answer, expected, other):
-    """Where no one answer is expected, any will do that is neither the other one nor an error."""
-    if expected == "an error":  # which one depends on the version of systemd
+    """If no particular answer is expected, any answer will do except the other one and an error."""
+    if expected == "an error":  # which error depends on the version of systemd
         return answer in errno.errorcode.values()
     if expected in ("its own", "some"):
         return answer not in ("", other) and answer not in errno.errorcode.values()
@@ -148,7 +148,7 @@ def is_answer(answer, expected, other):
 @pytest.mark.parametrize("directive, what, forbidden, without, allowed, lifted", PROBES,
                          ids=[row[0] for row in PROBES])
 def test_directive_acts(probed, directive, what, forbidden, without, allowed, lifted):
-    """In the unit as it is shipped; and it is this directive, for without it the probe gets through."""
+    """The shipped unit forbids the action; without this directive it is allowed."""
     groups = "/sys/fs/cgroup/unified" if probed.path("/sys/fs/cgroup/unified").is_dir() else "/sys/fs/cgroup"
     names = {"groups": groups, "mnt": inner(probed, "/proc/1/ns/mnt"),
              "net": inner(probed, "/proc/1/ns/net")}
@@ -167,7 +167,7 @@ def test_directive_acts(probed, directive, what, forbidden, without, allowed, li
 
 
 def test_every_directive_of_the_sandbox_has_a_probe():
-    """What has none of its own is tested by behaviour, elsewhere in this file."""
+    """Directives without a probe are tested by other tests in this file."""
     elsewhere = {"BindPaths", "Environment", "EnvironmentFile", "ExecStart", "LogLevelMax", "NotifyAccess",
                  "StandardInput", "TimeoutStopSec"}
     unit = (wire.TOP / "ws-echo@.service").read_text(encoding="utf-8").partition("[Service]\n")[2]
@@ -185,7 +185,7 @@ def test_the_host_is_not_visible(probed):
 
 
 def test_nothing_can_be_written(probed):
-    """The /run of each instance is a new one; if files can be made in it, LimitFSIZE=0 keeps them empty."""
+    """Each instance has a new /run; if it can create files there, LimitFSIZE=0 keeps them empty."""
     for directory in "/", "/dev", "/proc", "/run/systemd/journal", "/tmp", "/usr", "/usr/lib", "/var/tmp":
         assert probe(probed, f"fill {directory}/new") in ("EACCES", "EROFS", "ENOENT"), directory
     assert probe(probed, "fill /run/new") in ("EACCES", "EFBIG")

@@ -1,4 +1,4 @@
-"""The shipped units under a running systemd: the sandbox, the caps, the record, starting and stopping."""
+"""The shipped units under a running systemd: sandbox, limits, records, starting and stopping."""
 
 import contextlib
 import errno
@@ -28,7 +28,7 @@ TCP_REPAIR = 19  # linux/tcp.h; Python does not name it
 
 @pytest.fixture
 def listening(machine):
-    """The socket unit runs; afterwards nothing may be left of what the test did."""
+    """Starts the socket unit; afterwards asserts that the test left nothing."""
     machine.systemctl("start", "ws-echo.socket")
     try:
         yield machine
@@ -48,7 +48,7 @@ def nothing_is_left(machine):
 
 @contextlib.contextmanager
 def options(machine, line):
-    """The one line that an administrator writes."""
+    """Writes a line of /etc/default/ws-echo during the body."""
     machine.path(SETTINGS).write_text(f"WS_ECHO_OPTS={line}\n", encoding="utf-8")
     try:
         yield
@@ -68,7 +68,7 @@ def echoes(peer, string="Hello", prefix=wire.PREFIX):
 
 
 def leave(peer):
-    """Close as a client should."""
+    """Closes like an ordinary client."""
     peer.send(wire.close(1000))
     assert peer.receive(4) == reply(CLOSE, close_body(1000))
     assert peer.ended()
@@ -83,7 +83,7 @@ def instance_of(machine, peer):
 
 
 def record_of(machine, cursor, port):
-    """The journal's entry about the connection from `port`, as soon as it is there."""
+    """Waits for the journal's entry about the connection from `port`, and returns it."""
     found = []
 
     def written():
@@ -112,7 +112,7 @@ def test_the_socket_waits_for_what_its_instances_share_without_an_ordering_cycle
         machine.systemctl("disable", "ws-echo.socket")
 
 
-# The sandbox leaves room for what the program has to do
+# The sandbox allows what the program needs
 
 
 @pytest.mark.parametrize("opcode, prefix", [(BINARY, b""), (TEXT, wire.PREFIX)], ids=["binary", "text"])
@@ -142,7 +142,7 @@ def test_the_largest_message_fits_the_memory_limit_also_where_it_is_compressed_i
 
 
 def test_instances_need_not_share_what_is_shared(listening):
-    """An administrator may stop it, or it may fail: the sandbox is as tight without, only dearer."""
+    """If ws-echo-sandbox.service is stopped or fails, the sandbox is as strict, only slower to set up."""
     listening.systemctl("stop", "ws-echo-sandbox.service")
     try:
         peer = connect(listening).open()
@@ -153,7 +153,7 @@ def test_instances_need_not_share_what_is_shared(listening):
 
 
 def test_nothing_is_ever_made_in_the_root_directory_of_the_instances(listening, tmp_path):
-    """It has to be complete, for it may be on a file system that cannot be written to."""
+    """The installed directory must be complete, because it may be on a read-only file system."""
     peer = connect(listening).open()
     leave(peer)
     subprocess.run(["make", "--directory", wire.TOP, "install", f"DESTDIR={tmp_path}"], check=True,
@@ -172,7 +172,7 @@ def test_nothing_is_ever_made_in_the_root_directory_of_the_instances(listening, 
 
 @pytest.fixture
 def many_files():
-    """Room for thousands of sockets in this process."""
+    """Raises the limit of open files of this process, for thousands of sockets."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, limits[1]), limits[1]))
     yield
@@ -180,12 +180,12 @@ def many_files():
 
 
 def source(number):
-    """An address of this machine; 60 connections from each stay below MaxConnectionsPerSource=."""
+    """A loopback address; 60 connections from each stay below MaxConnectionsPerSource=."""
     return f"127.0.1.{number // 60 + 1}"
 
 
 def ends(machine, count, data):
-    """Connects `count` clients at once, sends `data` on each, and returns all that each receives."""
+    """Connects `count` clients at once, sends `data` on each, and returns what each one received."""
     received = {}
     waiting = {}
     with machine.network():
@@ -224,7 +224,7 @@ ANSWER = wire.switching() + echo("Hello") + reply(CLOSE, close_body(1000))
 
 
 def test_two_thousand_connections_at_once_do_not_stop_the_socket(listening, many_files):
-    """Each is served to the end, or refused since too many are there, of which the journal tells."""
+    """Each is served to the end, or refused because there are too many, which the journal records."""
     cursor = listening.cursor()
     received = ends(listening, 2000, WHOLE)
     served = received.count(ANSWER)
@@ -240,7 +240,7 @@ def test_two_thousand_connections_at_once_do_not_stop_the_socket(listening, many
 
 
 def test_with_the_limit_that_is_the_default_they_would(listening, many_files):
-    # The other limit, of systemd 255 and later, keeps off this one.
+    # PollLimit of systemd 255 and later would take effect first.
     without = "[Socket]\nTriggerLimitIntervalSec=2s\nPollLimitIntervalSec=0\n"
     with listening.drop_in("ws-echo.socket", without):
         listening.systemctl("restart", "ws-echo.socket")
@@ -286,7 +286,7 @@ def test_clients_that_reset_the_connection_leave_nothing(listening):
 
 
 def test_clients_that_vanish_are_missed(listening):
-    """Their address goes away and they never say a word: no reset, no end, nothing to acknowledge."""
+    """They disappear without a packet: no reset, no end of the stream, no acknowledgement."""
     address = "192.0.2.7"
     listening.run("ip", "address", "add", f"{address}/32", "dev", "lo")
     cursor = listening.cursor()
@@ -295,7 +295,7 @@ def test_clients_that_vanish_are_missed(listening):
         ports = [peer.socket.getsockname()[1] for peer in peers]
         listening.run("ip", "address", "del", f"{address}/32", "dev", "lo")
         for peer in peers:
-            peer.socket.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)  # closes without a packet
+            peer.socket.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)  # close() then sends no packet
             peer.close()
         for port in ports:
             assert record_of(listening, cursor, port)["WS_CLOSE_CODE"] == "1001"
@@ -347,7 +347,7 @@ def test_there_are_no_more_than_the_cap_in_total(listening):
 
 
 def test_the_socket_lets_in_whom_it_says(listening):
-    """The service's own deny list says nothing about the connection; this one does."""
+    """IPAddressDeny= of the service does not apply to the accepted connection; that of the socket does."""
     with listening.drop_in("ws-echo.socket", "[Socket]\nIPAddressDeny=any\nIPAddressAllow=127.0.4.1\n"):
         listening.systemctl("restart", "ws-echo.socket")
         peer = connect(listening, source="127.0.4.1", host="127.0.4.1").open()
@@ -363,15 +363,15 @@ def test_the_socket_lets_in_whom_it_says(listening):
     listening.systemctl("restart", "ws-echo.socket")
 
 
-# What is broken fails the start of the socket, before the port is open
+# Faults that make the start of the socket fail, before the port opens
 
-# What the manual names where the reason of a failed start is always found.
+# The command of the manual that always finds the reason of a failed start.
 JOURNAL = re.search(r"It is always in the journal.*\n(?:.*\n)?# journalctl (.*)$",
                     (wire.TOP / "man/ws-echo.8").read_text(encoding="utf-8"), re.M)[1].split()
 
 
 def the_start_fails(machine):
-    """By whichever command, and for the reason that `systemctl status` shows, which is returned."""
+    """Asserts that the start fails; returns the reason that `systemctl status` shows."""
     for command in "restart", "start":
         assert machine.systemctl(command, "ws-echo.socket", check=False).returncode != 0
         assert machine.show("ws-echo.socket", "ActiveState") == "failed"
@@ -395,14 +395,14 @@ def it_starts_and_serves(machine):
     ("--timeout=5 --ping-interval=9", "--ping-interval"),
 ], ids=["option", "value", "combination"])
 def test_a_wrong_option_fails_the_start_and_the_journal_names_it_each_time(machine, line, named):
-    """By the program's name, since the journal can lose the unit of a line whose process has gone before it looks."""
+    """Searches by the program's name: journald may miss the unit of a line whose process has already ended."""
     def reasons():
         machine.run("journalctl", "--sync")
         shown = machine.run("journalctl", "--boot", *JOURNAL, check=False).stdout
         return re.findall(rf" ws-echo\[\d+\]: .*{named}", shown)
 
     before = len(reasons())
-    machine.systemctl("reset-failed", "ws-echo.socket", check=False)  # and so the count of starts, which is limited
+    machine.systemctl("reset-failed", "ws-echo.socket", check=False)  # resets the start rate limit too
     with options(machine, line):
         the_start_fails(machine)
     assert len(reasons()) == before + 2
@@ -410,7 +410,7 @@ def test_a_wrong_option_fails_the_start_and_the_journal_names_it_each_time(machi
 
 
 def test_a_wrong_option_is_found_by_a_restart(machine):
-    """Which closes the port, and does nothing to who is connected."""
+    """The port is then closed, and existing connections continue."""
     machine.systemctl("start", "ws-echo.socket")
     peer = connect(machine).open()
     with options(machine, "--no-such-option"):
@@ -421,7 +421,7 @@ def test_a_wrong_option_is_found_by_a_restart(machine):
 
 
 def test_the_check_has_the_options_of_the_connections_and_their_user(machine):
-    """A user that cannot be become is no fault where nobody is root; quotes and blanks are split alike."""
+    """It runs as the same user, so --user is no error there, and systemd splits quotes and blanks in the same way."""
     with options(machine, '--user=nobody-of-this-name --prefix="server: " --path=/socket'):
         it_starts_and_serves(machine)
 
@@ -438,7 +438,7 @@ def test_a_missing_program_fails_the_start(machine):
 
 
 def test_a_missing_user_fails_the_start(machine):
-    """Where nothing makes it: with the file in sysusers.d, it is made at the start."""
+    """Without the file in sysusers.d, which creates the user at the start."""
     machine.systemctl("stop", "ws-echo-sandbox.service")
     file, = machine.path("/").glob("usr/**/lib/sysusers.d/ws-echo.conf")
     away = file.rename(file.with_name("away"))
@@ -464,7 +464,7 @@ def test_a_missing_user_fails_the_start(machine):
 
 
 def test_a_wrong_option_is_a_failed_unit_for_the_log_only(listening):
-    """One that came while the socket was open. The peer gets not one byte of it, nothing stays loaded."""
+    """An option written after the socket was started. The peer gets no byte of the message; no unit stays loaded."""
     cursor = listening.cursor()
     with options(listening, "--no-such-option"):
         peer = connect(listening)
@@ -551,7 +551,7 @@ def test_a_connection_leaves_one_line_in_the_journal(listening):
 
 
 def test_it_does_so_with_control_groups_of_version_2_alone():
-    """There systemd does more by programs for the kernel, of which it says more."""
+    """With them, systemd uses BPF programs, and logs more."""
     with measure.Machine(unified=True) as machine:
         machine.install()
         machine.systemctl("start", "ws-echo.socket")
@@ -559,7 +559,7 @@ def test_it_does_so_with_control_groups_of_version_2_alone():
 
 
 def test_verbose_needs_a_drop_in(listening):
-    """As the manual says. The journal looks while the process is there: later it would not know the unit."""
+    """As the manual says. The test keeps the process until journald has read its lines, which then have the unit."""
     def frames_in_the_journal():
         cursor = listening.cursor()
         peer = connect(listening).open()
@@ -586,7 +586,7 @@ def test_the_journal_has_what_a_request_claims_of_the_client(listening, field, v
 
 
 def test_the_journal_answers_questions(listening):
-    """As the manual shows it: who broke the protocol?"""
+    """Runs the manual's example, which lists the peers that violated the protocol."""
     peer = connect(listening).open()
     port = peer.socket.getsockname()[1]
     peer.send(b"\x81\x05Hello")  # not masked
@@ -601,15 +601,15 @@ def test_the_journal_answers_questions(listening):
 
     wire.wait_until(lambda: str(port) in answer(), "the journal has it")
     shown = listening.run("journalctl", "--identifier=ws-echo", f"REMOTE_PORT={port}", "--output=cat").stdout
-    *_, record = shown.splitlines()  # others may have had that port before
+    *_, record = shown.splitlines()  # earlier connections may have had the same port
     assert record.startswith(f"peer=127.0.0.1:{port} ") and " close=1002 " in record, shown
 
 
 @pytest.mark.parametrize("value", [b'\x1b[31m"\\', b"\xff\xc3\x28", "\u202eGrüße".encode(), b"\x9b2J",
                                    b'x" status=101 close=1000 y="'],
                          ids=["escape", "not-utf8", "right-to-left", "c1", "fake-field"])
-def test_nobody_writes_into_the_log(listening, value):
-    """Neither by the path, nor the origin, nor the user agent, nor the reason of the Close."""
+def test_no_peer_can_forge_a_line_of_the_log(listening, value):
+    """Not with the path, the origin, the user agent, or the reason of a Close."""
     cursor = listening.cursor()
     quoted = value.decode("latin-1")
     for path, origin, agent in (quoted, "x", "x"), ("", quoted, "x"), ("", "x", quoted):
@@ -624,7 +624,7 @@ def test_nobody_writes_into_the_log(listening, value):
         entry = record_of(listening, cursor, port)
         for name, text_of in entry.items():
             if not name.startswith("_"):
-                assert isinstance(text_of, str), (name, text_of)  # else it would not be UTF-8
+                assert isinstance(text_of, str), (name, text_of)  # otherwise it is not UTF-8
                 assert all(" " <= character <= "~" for character in text_of), (name, text_of)
         assert re.fullmatch(r'peer=\S+( \w+=("([^"\\]|\\.)*"|\S+))*', entry["MESSAGE"]), entry["MESSAGE"]
 
@@ -659,7 +659,7 @@ def test_stopping_the_instances_says_going_away_to_each_peer(listening):
 
 
 def test_stopping_tears_no_frame(listening):
-    """The echo is being written, and the peer has not read any of it yet."""
+    """The program is writing an echo, and the peer has not read any of it yet."""
     payload = os.urandom(1 << 20) * 6
     peer = connect(listening).open()
     peer.send(frame(BINARY, payload))
@@ -714,7 +714,7 @@ def test_options_come_from_the_settings(listening, line, path, prefix):
         leave(peer)
 
 
-# What it costs in memory; in time, measure.py prints it
+# Memory; measure.py prints the time
 
 
 def test_an_idle_connection_takes_at_most_three_times_as_much_memory_as_cat_in_a_bare_unit(machine):

@@ -1,4 +1,4 @@
-"""Who the program becomes when root starts it, who it stays otherwise, and what a user may do to his own process."""
+"""The user that the program changes to if root starts it, or keeps otherwise, and what a user may do to his process."""
 
 import grp
 import os
@@ -16,12 +16,12 @@ from test_faults import Faulty, one_line
 from test_options import usage
 
 DAEMON = pwd.getpwnam("daemon")
-AS_DAEMON = {"user": DAEMON.pw_uid, "group": DAEMON.pw_gid, "extra_groups": []}  # how to start a process so
+AS_DAEMON = {"user": DAEMON.pw_uid, "group": DAEMON.pw_gid, "extra_groups": []}  # arguments of subprocess
 
 
 @pytest.fixture(name="anybodys")
 def reachable_by_everybody(monkeypatch):
-    """The checkout may be where only root can go."""
+    """Copies the program to a folder that all users can enter: the tree may be in one for root only."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         monkeypatch.setattr(wire, "PROGRAM", shutil.copy(wire.PROGRAM, folder))
@@ -29,7 +29,7 @@ def reachable_by_everybody(monkeypatch):
 
 
 def identity(process):
-    """The process's users and groups, each real, effective, saved and for files; and the supplementary ones."""
+    """The process's user and group ids (real, effective, saved, file system), and its supplementary groups."""
     status = pathlib.Path("/proc", str(process.pid), "status").read_text()
     return [{int(number) for number in re.search(rf"^{name}:(.*)$", status, re.MULTILINE)[1].split()}
             for name in ("Uid", "Gid", "Groups")]
@@ -89,7 +89,7 @@ def test_started_as_somebody_else_it_stays_who_it_is(anybodys):
 @pytest.mark.parametrize("user", ["nobody", "daemon"])
 @pytest.mark.parametrize("real, effective", [(0, 1), (1, 0), (0, 65534), (65534, 0)])
 def test_whoever_is_root_in_part_becomes_the_user_wholly_or_is_refused(anybodys, real, effective, user):
-    """Real and effective user differ where a program with the set-user-ID bit started it."""
+    """Real and effective user differ if a set-user-ID program started it."""
     entry = pwd.getpwnam(user)
     request = wire.holding(wire.head(), wire.pipe_pair)
     with wire.Served(f"--user={user}", pair=request,
@@ -105,14 +105,14 @@ def test_whoever_is_root_in_part_becomes_the_user_wholly_or_is_refused(anybodys,
 
 
 def as_daemon(*capabilities):
-    """A wrapper: become this user, with two supplementary groups, and keep these capabilities."""
+    """A wrapper that changes to this user, with two supplementary groups, and keeps these capabilities."""
     kept = ",".join(["-all", *[f"+{name}" for name in capabilities]])
     return [parts.require("setpriv", "util-linux"), "--reuid=daemon", "--regid=daemon", "--groups=4,27",
             f"--inh-caps={kept}", f"--ambient-caps={kept}"]
 
 
 def test_supplementary_groups_are_dropped_where_that_is_possible(anybodys):
-    """As by a service manager that leaves this capability to somebody who is not root."""
+    """A service manager may leave CAP_SETGID to a user other than root."""
     with wire.Served(wrapper=as_daemon("setgid")) as served:
         served.peer.open()
         assert identity(served.process) == [{DAEMON.pw_uid}, {DAEMON.pw_gid}, set()]
@@ -135,7 +135,7 @@ def test_where_that_is_not_possible_it_serves_all_the_same_and_says_nothing_of_i
 
 
 def with_users(tmp_path):
-    """A wrapper: let the users be these: somebody who is in another group, and another name of root."""
+    """A wrapper that replaces the user database: one user is in another group, and one is another name of root."""
     (tmp_path / "passwd").write_text("somebody:x:4711:4712::/:\ntoor:x:0:0::/:\n")
     (tmp_path / "group").write_text("some:x:4712:\nother:x:4713:somebody\n")
     parts.require("mount", "mount")
@@ -157,7 +157,7 @@ def test_root_is_refused_by_any_name(tmp_path):
     assert result.returncode == 64 and "--user=toor: this is root" in result.stderr, result
 
 
-# What the system refuses on the way.
+# Failing system calls.
 
 @pytest.mark.parametrize("fault", [
     "setgroups,?setgroups32:error=EPERM", "setgid,?setgid32:error=EPERM", "setuid,?setuid32:error=EAGAIN",
@@ -168,7 +168,7 @@ def test_it_does_not_serve_where_it_cannot_become_the_user(fault, tmp_path):
 
 
 def test_a_list_of_users_that_cannot_be_read_is_a_local_fault(tmp_path):
-    """As far as the C library tells: to an older glibc, nobody is in a file that it cannot read."""
+    """If the C library reports it: for an older glibc, an unreadable file contains no users."""
     command = [parts.require("strace", "strace"), "-o", tmp_path / "trace", "-P", "/etc/passwd",
                "-e", "inject=read,readv:error=EIO", wire.PROGRAM, "--check", "--user=daemon"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=wire.LIMIT, check=False)
@@ -179,7 +179,7 @@ def test_a_list_of_users_that_cannot_be_read_is_a_local_fault(tmp_path):
 
 @pytest.mark.parametrize("error", ["ENOENT", "ESRCH"])
 def test_where_there_is_no_list_of_users_there_is_no_such_user(error, tmp_path):
-    """With these errors a source of users says that it has none."""
+    """These errors mean that the user database does not exist."""
     command = [parts.require("strace", "strace"), "-o", tmp_path / "trace", "-P", "/etc/passwd",
                "-e", f"inject=?open,openat:error={error}", wire.PROGRAM, "--check", "--user=daemon"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=wire.LIMIT, check=False)
@@ -198,10 +198,10 @@ def test_groups_that_somebody_may_drop_but_cannot_are_a_local_fault(error, statu
         one_line(result.stderr, "cannot drop supplementary groups: ")
 
 
-# What its user may do to it.
+# What a user may do to his process.
 
 def owner(process):
-    """To whom the process's files in /proc belong: to root where nobody else may look into it."""
+    """The owner of the process's files in /proc: root if the process is not dumpable."""
     return os.stat(f"/proc/{process.pid}/environ").st_uid
 
 
@@ -220,7 +220,7 @@ def test_in_builds_for_debuggers_tests_and_sanitizers_that_user_may(anybodys, fl
                     f"-I{wire.TOP}/build",
                     "-o", program, wire.TOP / wire.UNIT, "-lnettle", "-lz"], check=True, timeout=wire.LIMIT)
     monkeypatch.setattr(wire, "PROGRAM", str(program))
-    monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")  # looking for leaks takes a process, which it may not start
+    monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")  # LeakSanitizer starts a process
     with wire.Served(**AS_DAEMON) as served:
         served.peer.open()
         assert owner(served.process) == DAEMON.pw_uid

@@ -1,7 +1,6 @@
 /* lws_echo: an echo server with libwebsockets: lws_echo PORT PREFIX [deflate]. Text gets the prefix in front,
- * binary messages none. Messages that are complete wait in a queue until libwebsockets says that the
- * connection is writable, and leave as long as it takes them; a connection whose queue is long is not read
- * from. */
+ * binary messages do not. Complete messages wait in a queue until libwebsockets reports that the connection
+ * is writable, and are sent while it accepts them. A connection with a long queue is not read from. */
 
 #include <libwebsockets.h>
 #include <signal.h>
@@ -11,7 +10,7 @@
 
 enum {
     BUFFER_BYTES = 128 << 10, /* of one read */
-    QUEUE_BYTES = 1 << 20,    /* of a queue that is long */
+    QUEUE_BYTES = 1 << 20,    /* in a long queue */
 };
 
 /* A message, received or still being received: LWS_PRE bytes of room, the prefix, the payload. */
@@ -22,8 +21,8 @@ struct message {
     unsigned char bytes[];
 };
 
-/* What a connection has: the message that is being received, those to be sent, and the one that has been:
- * while libwebsockets compresses, it reads from it until it says that the connection is writable again. */
+/* The state of a connection: the message that is being received, those to be sent, and the one that was sent
+ * last: while libwebsockets compresses, it reads from it until it reports the connection writable again. */
 struct session {
     struct message *receiving, *first, **last, *sent;
     size_t queued;
@@ -32,8 +31,7 @@ struct session {
 static const char *prefix;
 static bool compresses;
 
-/* Takes a message (or NULL) and the room it needs; returns it with that room, or NULL where there is no
- * memory. */
+/* Takes a message (or NULL) and a size; returns it resized, or NULL if there is no memory. */
 static struct message *with_room(struct message *message, size_t room)
 {
     if (message && message->room >= room)
@@ -81,8 +79,8 @@ static int received(struct lws *connection, struct session *session, const void 
     return 0;
 }
 
-/* Takes a connection and its session; sends from the queue what the connection takes. Returns 0, or -1 to end
- * it. */
+/* Takes a connection and its session; sends from the queue while the connection accepts messages. Returns
+ * 0, or -1 to end it. */
 static int writable(struct lws *connection, struct session *session)
 {
     free(session->sent);
@@ -107,7 +105,7 @@ static int writable(struct lws *connection, struct session *session)
     return 0;
 }
 
-/* Takes what libwebsockets has to tell about a connection; returns 0, or -1 to end it. */
+/* Takes an event of libwebsockets for a connection; returns 0, or -1 to end it. */
 static int happened(struct lws *connection, enum lws_callback_reasons reason, void *user, void *piece,
                     size_t length)
 {

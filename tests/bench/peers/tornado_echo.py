@@ -10,10 +10,10 @@ PORT, PREFIX = int(sys.argv[1]), sys.argv[2]
 
 
 class Echo(tornado.websocket.WebSocketHandler):
-    """Echoes text with the prefix in front, and binary messages as they are."""
+    """Echoes text with the prefix in front, and binary messages unchanged."""
 
     def get_compression_options(self):
-        """Return what compression is wanted, as all servers compared have it; None: none."""
+        """Return the compression parameters that all compared servers use; None for no compression."""
         return {"compression_level": 6, "mem_level": 8} if "deflate" in sys.argv[3:] else None
 
     def on_message(self, message):

@@ -1,7 +1,7 @@
-// An echo server with ws and bufferutil: ws_echo.js PORT PREFIX [deflate]. Text gets the prefix, binary messages
-// nothing.
+// An echo server with ws and bufferutil: ws_echo.js PORT PREFIX [deflate]. Text gets the prefix, binary messages do
+// not.
 'use strict';
-require('bufferutil'); // ws uses it where it is there; without it this must fail
+require('bufferutil'); // ws uses it only if it is installed; fail without it
 const { WebSocketServer } = require('ws');
 const [port, prefix] = [Number(process.argv[2]), Buffer.from(process.argv[3])];
 
