@@ -55,7 +55,7 @@ def report(found):
         missed = [number for number in sorted(lines) if not lines[number]]
         print(f"{path.relative_to(TOP)!s:34} {share(len(lines) - len(missed), len(lines), 'lines')}"
               f" {share(sum(map(bool, branches.values())), len(branches), 'branches')}",
-              f" but for {ranges(missed)}" if missed else "")
+              f" except {ranges(missed)}" if missed else "")
     print("\nBranches that are not taken from lines that are reached:")
     for path, (lines, branches) in found.items():
         source = path.read_text().splitlines()

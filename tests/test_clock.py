@@ -276,7 +276,7 @@ def test_a_peer_that_reads_slowly_makes_progress_and_gets_its_echo(pair):
         received += peer.receive(len(expected) - len(received))
         wire.same(received, expected)
         peer.send(wire.text("on"))
-        assert peer.frame() == (True, TEXT, wire.PREFIX + b"on"), "its silence begins behind the write"
+        assert peer.frame() == (True, TEXT, wire.PREFIX + b"on"), "the silence counts from the end of the write"
 
 
 # A process that is stopped for a while.

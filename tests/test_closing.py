@@ -103,7 +103,7 @@ def test_the_process_ends_although_the_peer_keeps_the_connection_open():
 
 
 @pytest.mark.parametrize("pair", PAIRS[:2])
-def test_nothing_more_is_taken_from_the_peer_although_somebody_holds_the_connection(pair):
+def test_nothing_more_is_taken_from_the_peer_although_another_process_holds_the_connection(pair):
     """A service manager does so."""
     with wire.Served(pair=pair, watched=True) as served:
         served.peer.open().send(wire.close(1000))
@@ -115,7 +115,7 @@ def test_nothing_more_is_taken_from_the_peer_although_somebody_holds_the_connect
                 select.select([], [], [], 0.001)  # the answer takes some time
 
 
-def test_of_two_sockets_that_for_output_is_ended_before_the_wait_for_the_peers_end():
+def test_of_two_sockets_the_output_is_shut_down_before_the_wait_for_the_peers_end():
     """Another process holds both, as a service manager does."""
     upwards, downwards = wire.unix_pair(), wire.unix_pair()
     with upwards[1], downwards[1], wire.Served(pair=lambda: (
@@ -251,7 +251,7 @@ def test_the_wait_for_the_peers_end_begins_with_our_last_word():
 
 @pytest.mark.slow("a peer has two seconds to end, and here it does not")
 @pytest.mark.parametrize("pair", [wire.narrow_pair, wire.unix_pair])
-def test_what_has_been_said_waits_for_a_peer_that_reads_it_after_the_end(pair):
+def test_a_peer_that_reads_only_after_the_end_still_gets_all_output(pair):
     message = random.Random(1).randbytes(MIB // 16)
     with wire.Served(pair=pair) as served:
         peer = served.peer.open()
@@ -399,7 +399,7 @@ def test_what_was_complete_before_the_end_of_the_stream_is_answered_before_it():
         assert peer.rest() == wire.switching() + wire.echo("a") + wire.reply(wire.PONG, b"p")
 
 
-def test_the_answer_to_a_close_comes_behind_a_large_echo():
+def test_the_answer_to_a_close_comes_after_a_large_echo():
     with wire.Served(pair=wire.narrow_pair) as served:
         peer = served.peer.open()
         peer.send(wire.frame(BINARY, bytes(4 * MIB)) + wire.close(1000))

@@ -369,7 +369,7 @@ def final(message, window=b"", end=b"\0"):
     return stream.compress(message) + stream.flush(zlib.Z_FINISH) + end
 
 
-def test_the_window_goes_on_behind_a_block_with_bfinal():
+def test_the_window_goes_on_after_a_block_with_bfinal():
     """Section 7.2.3.5: inside a message, and across messages."""
     one, other = words(2000, 1), words(2000, 2)
     assert len(final(one, one)) < len(final(one)) // 5, "it points into the window"
@@ -384,7 +384,7 @@ def test_the_window_goes_on_behind_a_block_with_bfinal():
     echoed(compressed(final(one)) + client.text(one), [one, one])
 
 
-def test_without_context_takeover_nothing_goes_on_behind_a_block_with_bfinal():
+def test_without_context_takeover_nothing_goes_on_after_a_block_with_bfinal():
     one = words(2000)
     refused(compressed(final(one)) + compressed(final(one, one)), 1007, before=[one],
             offer=f"{DEFLATE}; client_no_context_takeover")
@@ -431,12 +431,12 @@ def wrong_cuts():
                 yield f"{name}-{cut}", whole[:cut]
     for cut in range(2, 25):
         yield f"stored-{cut}", (b"\x00\x14\x00\xeb\xff" + b"x" * 20)[:cut]
-    yield "two-bits-behind-a-block", hello[:-1]
-    yield "one-bit-left-behind-a-block", bytes.fromhex("9a3071d2e429894900")
-    yield "two-bits-left-behind-a-block", bytes.fromhex("9a3071d2e4c42400")
-    yield "header-behind-a-final-block", final(b"x", end=b"\x02")
+    yield "two-bits-after-a-block", hello[:-1]
+    yield "one-bit-left-after-a-block", bytes.fromhex("9a3071d2e429894900")
+    yield "two-bits-left-after-a-block", bytes.fromhex("9a3071d2e4c42400")
+    yield "header-after-a-final-block", final(b"x", end=b"\x02")
     yield "header-of-another-block", bits((0b010, 3), (0, 7), (0b010, 3))
-    yield "two-octets-behind-a-block", hello + b"\0"
+    yield "two-octets-after-a-block", hello + b"\0"
 
 
 @pytest.mark.parametrize("payload", [pytest.param(payload, id=name) for name, payload in wrong_cuts()])
@@ -484,7 +484,7 @@ def test_the_appended_octets_are_no_part_of_a_header_that_they_would_complete():
     "zlib-header": zlib.compress(b"Hello"),
     "gzip-header": b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xf3H\xcd\xc9\xc9\x07\0\x82\x89\xd1\xf7\x05\0\0\0",
     "too-many-lengths": b"\xfc\xff\xff\xff\xff",
-    "behind-a-final-block": final(b"x", end=b"") + b"\x06",
+    "after-a-final-block": final(b"x", end=b"") + b"\x06",
     "padding-that-is-no-block": b"\xf2\x48\xcd\xc9\xc9\x07\xff\xff\xff",
 }.items()])
 def test_what_is_not_deflate_is_1007_and_the_reason_says_so(payload):
@@ -533,7 +533,7 @@ def test_the_largest_message_is_that_of_the_inflated_bytes():
     refused(compressed(Deflater(level=0).payload(b"x" * 101)), 1009, "--max-message=100")
 
 
-def test_a_plain_message_is_judged_by_its_length_also_behind_a_compressed_one():
+def test_a_plain_message_is_judged_by_its_length_also_after_a_compressed_one():
     for data in wire.text("x" * 101), wire.text("x", fin=False) + wire.frame(CONTINUATION, b"x" * 100):
         refused(Deflater().text(b"before") + data, 1009, "--max-message=100", before=[b"before"])
 
@@ -553,7 +553,7 @@ def test_fragments_and_blocks_of_one_message_count_together_and_not_for_the_next
     echoed(b"".join(client.text(b"y" * 150) for _ in range(5)), [b"y" * 150] * 5, "--max-message=150")
 
 
-def test_what_is_longer_compressed_than_the_largest_message_is_judged_by_what_it_becomes():
+def test_a_message_longer_compressed_than_the_limit_is_judged_by_its_inflated_length():
     empty = b"\x00\x00\x00\xff\xff"  # an empty stored block
     echoed(compressed(empty * 500 + Deflater().payload(b"x")) + fragments(TEXT, empty * 300, empty * 300 + b"\0"),
            [b"x", b""], "--max-message=1")

@@ -39,7 +39,7 @@ def sent(row, end, late=LATE):
     code, reason = wire.CLOSES.get(end, (1000, b"closed by the peer"))
     assert (record["end_id"], record["end"], record["close"]) == (end, reason.decode(), str(code)), record
     assert record.get("reason") == (reason.decode() if end in wire.CLOSES else None), record
-    assert record["bytes_in"] == str(len(data)), "what came behind the Close was read and discarded"
+    assert record["bytes_in"] == str(len(data)), "bytes after the Close are read and discarded"
     echoes = [opcode for _, opcode, _ in wire.frames(row.answers) if opcode in (TEXT, BINARY)]
     assert record["messages"] == str(len(echoes)), "what was echoed counts, and no other message"
 
@@ -108,7 +108,7 @@ NOT_UTF_8 = {
     "never-occurs": b"\xff", "truncated-2": b"\xc3", "truncated-3": b"\xe2\x82", "truncated-4": b"\xf0\x9f\x98",
     "overlong-2": b"\xc0\x80", "overlong-3": b"\xe0\x9f\xbf", "overlong-4": b"\xf0\x8f\xbf\xbf",
     "surrogate": b"\xed\xa0\x80", "low-surrogate": b"\xed\xbf\xbf", "above-10ffff": b"\xf4\x90\x80\x80", "continuation-alone": b"\x80",
-    "five-bytes": b"\xf8\x88\x80\x80\x80", "behind-ascii": b"ok\xfe", "before-ascii": b"\xc3ok",
+    "five-bytes": b"\xf8\x88\x80\x80\x80", "after-ascii": b"ok\xfe", "before-ascii": b"\xc3ok",
 }
 LONG = {"2^31": 1 << 31, "2^32-1": (1 << 32) - 1, "2^32": 1 << 32, "2^32+1": (1 << 32) + 1, "2^32+5": (1 << 32) + 5,
         "2^62": 1 << 62, "2^63-1": (1 << 63) - 1}
@@ -131,7 +131,7 @@ REFUSED = {
         "our-own-answer": wire.echo("hi"),
         "length-that-is-not-minimal": b"\x82\x7e\x00\x05hello",
         "ping-of-126": b"\x89\x7e\x00\x7e" + bytes(126),
-        "behind-a-masked-one": Row(wire.text("a") + b"\x81\x01b", wire.echo("a")),
+        "after-a-masked-one": Row(wire.text("a") + b"\x81\x01b", wire.echo("a")),
     },
     "rsv-set": {
         **{f"{rsv:03b}-on-{name}": wire.frame(opcode, b"\x03\xe8", rsv=rsv)
@@ -140,13 +140,13 @@ REFUSED = {
         **{f"{rsv:03b}-on-a-ping-inside-a-message": in_message(wire.frame(PING, rsv=rsv)) for rsv in (1, 2, 4)},
         "on-a-reserved-opcode": wire.frame(3, rsv=4),
         "on-a-frame-that-is-not-masked": b"\xc1\x00",
-        "behind-a-message": Row(wire.text("a") + wire.text("b", rsv=4), wire.echo("a")),
+        "after-a-message": Row(wire.text("a") + wire.text("b", rsv=4), wire.echo("a")),
     },
     "opcode-reserved": {
         **{f"{opcode:x}": wire.frame(opcode, b"x") for opcode in RESERVED},
         **{f"{opcode:x}-not-final": wire.frame(opcode, b"x", fin=False) for opcode in RESERVED},
         **{f"{opcode:x}-inside-a-message": in_message(wire.frame(opcode)) for opcode in RESERVED},
-        "behind-a-message": Row(wire.text("a") + wire.frame(3), wire.echo("a")),
+        "after-a-message": Row(wire.text("a") + wire.frame(3), wire.echo("a")),
     },
     "length-not-minimal": {
         **{f"{place}-of-{length}-in-2-bytes": before + raw(first, 0xFE, *wide(2, length)) + bytes(length)
@@ -172,9 +172,9 @@ REFUSED = {
         "last-fragment": wire.frame(CONTINUATION, b"x"),
         "fragment": wire.frame(CONTINUATION, b"x", fin=False),
         "empty": wire.frame(CONTINUATION),
-        "behind-a-message": Row(wire.text("a") + B, wire.echo("a")),
-        "behind-fragments": Row(A + B + B, AB),
-        "behind-a-ping": Row(wire.frame(PING, b"p") + B, wire.reply(PONG, b"p")),
+        "after-a-message": Row(wire.text("a") + B, wire.echo("a")),
+        "after-fragments": Row(A + B + B, AB),
+        "after-a-ping": Row(wire.frame(PING, b"p") + B, wire.reply(PONG, b"p")),
         "that-is-too-long": raw(0x80, 0xFF, *wide(8, 1 << 62)),
     },
     "message-unfinished": {
@@ -182,10 +182,10 @@ REFUSED = {
         "binary": in_message(wire.frame(BINARY, b"b")),
         "fragment": in_message(wire.text("b", fin=False)),
         "empty": in_message(wire.text("")),
-        "behind-an-empty-fragment": wire.text("", fin=False) + wire.text("b"),
-        "behind-many-fragments": A + wire.frame(CONTINUATION, b"b", fin=False) * 10 + wire.text("b"),
-        "behind-a-pong": in_message(wire.frame(PONG) + wire.text("b")),
-        "behind-a-ping": Row(in_message(wire.frame(PING, b"p") + wire.text("b")), wire.reply(PONG, b"p")),
+        "after-an-empty-fragment": wire.text("", fin=False) + wire.text("b"),
+        "after-many-fragments": A + wire.frame(CONTINUATION, b"b", fin=False) * 10 + wire.text("b"),
+        "after-a-pong": in_message(wire.frame(PONG) + wire.text("b")),
+        "after-a-ping": Row(in_message(wire.frame(PING, b"p") + wire.text("b")), wire.reply(PONG, b"p")),
     },
     "close-truncated": {"one-byte": wire.frame(CLOSE, b"\x03"), "inside-a-message": in_message(wire.frame(CLOSE, b"\x03"))},
     "close-code-invalid": {
@@ -206,7 +206,7 @@ REFUSED = {
         "cut-by-a-ping": Row(wire.text(b"\xe2\x82", fin=False) + wire.frame(PING) + wire.frame(CONTINUATION, b"a"),
                              wire.reply(PONG)),
         "completed-by-another-message": wire.text(b"\xe2\x82") + wire.text(b"\xac"),
-        "behind-a-binary-message": Row(wire.frame(BINARY, b"\xff") + wire.text(b"\xff"), wire.reply(BINARY, b"\xff")),
+        "after-a-binary-message": Row(wire.frame(BINARY, b"\xff") + wire.text(b"\xff"), wire.reply(BINARY, b"\xff")),
     },
     "message-too-big": {
         **{f"{place}-of-{name}": before + raw(first, 0xFF, *wide(8, length))
@@ -219,14 +219,14 @@ REFUSED = {
         "10-and-1-of-10": Row(fragments(BINARY, TEN, b"1"), options=LIMIT_10),
         "10-and-0-and-1-of-10": Row(fragments(BINARY, TEN, b"", b"1"), options=LIMIT_10),
         "10-and-2^63-10-of-10": Row(wire.text(TEN, fin=False) + raw(0x80, 0xFF, *wide(8, (1 << 63) - 10)), options=LIMIT_10),
-        "behind-a-message-of-the-limit": Row(wire.text(TEN) + wire.text(TEN + b"!"), wire.echo(TEN), LIMIT_10),
+        "after-a-message-of-the-limit": Row(wire.text(TEN) + wire.text(TEN + b"!"), wire.echo(TEN), LIMIT_10),
     },
 }
 
 
 @pytest.mark.parametrize("end, row", [pytest.param(end, row if isinstance(row, Row) else Row(row), id=f"{end}-{name}")
                                       for end, rows in REFUSED.items() for name, row in rows.items()])
-def test_what_is_wrong_gets_the_close_of_its_row_and_nothing_behind_it_an_answer(end, row):
+def test_what_is_wrong_gets_the_close_of_its_row_and_nothing_after_it_an_answer(end, row):
     sent(row, end)
 
 

@@ -93,7 +93,7 @@ def test_a_local_fault_before_the_first_byte_leaves_a_record_too(tmp_path):
 
 
 @pytest.mark.usefixtures("dumpable")
-def test_a_local_fault_behind_our_last_word_is_logged_and_71(tmp_path):
+def test_a_local_fault_after_our_last_word_is_logged_and_71(tmp_path):
     with Faulty(tmp_path / "trace", f"{READS}:error=EIO:when=3", "--quiet") as served:
         assert served.peer.receive(len(wire.switching())) == wire.switching()
         served.peer.send(wire.close(1000))
@@ -102,7 +102,7 @@ def test_a_local_fault_behind_our_last_word_is_logged_and_71(tmp_path):
 
 
 @pytest.mark.usefixtures("dumpable")
-def test_a_local_fault_is_logged_with_its_own_reason_and_not_that_of_what_fails_behind_it(tmp_path):
+def test_a_local_fault_is_logged_with_its_own_reason_and_not_that_of_what_fails_after_it(tmp_path):
     with Faulty(tmp_path / "trace", f"{WRITES}:error=EIO:when=2 shutdown:error=ENOTCONN", "--quiet") as served:
         assert served.peer.receive(len(wire.switching())) == wire.switching()
         served.peer.send(wire.close(1000))
@@ -187,7 +187,7 @@ def test_what_the_peer_does_not_read_and_cannot_be_discarded_is_a_local_fault(tm
     ("prctl:error=EINVAL:when=3", "cannot install the system call filter: "),
     ("setrlimit,prlimit64:error=EPERM:when=2", "cannot enter the sandbox: "),
 ], ids=["no-delay", "dumpable", "new-privileges", "limits", "filter", "filter-unknown", "second-limit"])
-def test_it_does_not_serve_without_what_it_promises(fault, words, tmp_path):
+def test_it_does_not_serve_without_its_protections(fault, words, tmp_path):
     if "filter" in words and not wire.filtered():
         pytest.skip("no filter of system calls on this architecture or in an emulator")
     with Faulty(tmp_path / "trace", fault, "--quiet", everywhere=True) as served:

@@ -23,7 +23,7 @@ def refused(data, end, expected=b"", *options):
 # Echoes.
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_a_text_message_of_any_length_is_echoed_behind_the_prefix(length):
+def test_a_text_message_of_any_length_is_echoed_after_the_prefix(length):
     message = ("abcdefghijklmnopqrstuvwxyz" * (length // 26 + 1))[:length]
     echoed(wire.text(message), wire.echo(message))
 

@@ -155,7 +155,7 @@ LINE_MALFORMED = {
     "version-with-two-digits": wire.head(version="HTTP/1.10"),
     "version-with-a-letter": wire.head(version="HTTP/1.x"),
     "version-with-a-letter-in-front": wire.head(version="HTTP/x.1"),
-    "version-with-more-behind": wire.head(version="HTTP/1.1x"),
+    "version-with-more-after": wire.head(version="HTTP/1.1x"),
     "smtp": b"EHLO mail.example\r\n",
     "ssh": b"SSH-2.0-OpenSSH_9.2\r\n",
 }
@@ -183,9 +183,9 @@ TARGET_MALFORMED = {
 }
 
 TARGET_FRAGMENT = {
-    "behind-the-path": request("GET /socket#part HTTP/1.1"),
+    "after-the-path": request("GET /socket#part HTTP/1.1"),
     "empty": request("GET /socket# HTTP/1.1"),
-    "behind-the-query": wire.head(path="/socket?token=a#b"),
+    "after-the-query": wire.head(path="/socket?token=a#b"),
     "of-an-absolute-target": wire.head(path="http://localhost/#part"),
     "alone": request("GET # HTTP/1.1"),
     "of-a-websocket": wire.head(path="/socket#"),
@@ -208,7 +208,7 @@ TARGET_TAB = {
     "in-a-path": request("GET /soc\tket HTTP/1.1"),
     "in-a-query": wire.head(path="/socket?a\tb"),
     "in-front": request("GET \t/socket HTTP/1.1"),
-    "behind": request("GET /socket\t HTTP/1.1"),
+    "after": request("GET /socket\t HTTP/1.1"),
     "before-a-number-sign": request("GET /\t# HTTP/1.1"),
 }
 
@@ -241,7 +241,7 @@ CONTROL_BYTE = {
        for byte in [*range(1, 9), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F]},
     "0x01-in-front": b"\x01" + wire.head(),
     "0x01-in-target": request("GET /so\x01cket HTTP/1.1"),
-    "0x16-behind-the-first-byte": request("G\x16T /socket HTTP/1.1"),
+    "0x16-after-the-first-byte": request("G\x16T /socket HTTP/1.1"),
     "0x7f-in-target": request("GET /so\x7fcket HTTP/1.1"),
     "0x1b-in-a-host": wire.head(host="local\x1bhost"),
 }
@@ -404,7 +404,7 @@ SOCKET_ELSEWHERE = {
     "path": wire.head(path="/other"),
     "path-in-another-case": wire.head(path="/Socket"),
     "path-encoded": wire.head(path="/%73ocket"),
-    "path-with-a-slash-behind": wire.head(path="/socket/"),
+    "path-with-a-slash-after": wire.head(path="/socket/"),
     "path-with-two-slashes": wire.head(path="//socket"),
     "path-with-dots": wire.head(path="/./socket"),
     "beginning-of-a-path": wire.head(path="/sock"),
@@ -483,7 +483,7 @@ CONNECTION_NOT_UPGRADE = {
 KEY_TWICE = {
     "another": wire.head("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="),
     "the-same": wire.head(f"Sec-WebSocket-Key: {wire.KEY}"),
-    "behind-a-malformed-one": wire.head(f"Sec-WebSocket-Key: {wire.KEY}", key="x"),
+    "after-a-malformed-one": wire.head(f"Sec-WebSocket-Key: {wire.KEY}", key="x"),
 }
 
 WRONG_KEYS = {
@@ -506,7 +506,7 @@ WRONG_KEYS = {
     "byte-above-0x7f": "\xc4" + wire.KEY[1:],
     "in-quotes": f'"{wire.KEY}"',
     "list": f"{wire.KEY}, {wire.KEY}",
-    "comma-behind": wire.KEY + ",",
+    "comma-after": wire.KEY + ",",
     **{f"{ord(byte):02x}-at-{at}": wire.KEY[:at] + byte + wire.KEY[at + 1:] for at in (0, 10, 21) for byte in "-_=@[`{:. "},
 }
 
@@ -525,7 +525,7 @@ SUBPROTOCOL_MALFORMED = {
     name: wire.head(*[f"Sec-WebSocket-Protocol: {value}" for value in values]) for name, *values in [
         ("with-space", "a b"), ("with-at", "a@b"), ("quoted", '"a"'), ("with-slash", "chat/1"),
         ("with-semicolon", "a;q=1"), ("the-second", "chat, a b"), ("the-65th", ",".join(map(str, range(64))) + ",a b"),
-        ("above-0x7f", "ch\xe4t"), ("empty-in-quotes", '""'), ("behind-empty-names", ",, ,a b"), ("on-the-second-line", "", "a b"),
+        ("above-0x7f", "ch\xe4t"), ("empty-in-quotes", '""'), ("after-empty-names", ",, ,a b"), ("on-the-second-line", "", "a b"),
     ]
 }
 
@@ -635,7 +635,7 @@ def test_an_offer_of_subprotocols_is_judged_whatever_is_agreed_to(agreed):
 
 
 @pytest.mark.parametrize("zone", ["UTC", "XST-5:30"])
-def test_the_date_is_now_wherever_that_is(zone, monkeypatch):
+def test_the_date_is_the_current_time_in_gmt_in_every_time_zone(zone, monkeypatch):
     monkeypatch.setenv("TZ", zone)
     before = int(time.time())
     date = refused(wire.head(path="/other"), "socket-elsewhere").fields["date"]
@@ -867,7 +867,7 @@ ACCEPTED = {
     "colons-in-value": wire.head("X-A::b: c:"),
     "no-space-after-the-colon": wire.head().replace(b": ", b":"),
     "many-spaces-after-the-colon": wire.head().replace(b": ", b":  \t  "),
-    "space-behind-values": wire.head().replace(b"\r\n", b" \t\r\n").replace(b" \t\r\n", b"\r\n", 1).replace(
+    "space-after-values": wire.head().replace(b"\r\n", b" \t\r\n").replace(b" \t\r\n", b"\r\n", 1).replace(
         b"\r\n \t\r\n", b"\r\n\r\n"),
     "names-in-lower-case": re.sub(rb"\r\n[^:]+:", lambda name: name.group().lower(), wire.head()),
     "names-in-upper-case": re.sub(rb"\r\n[^:]+:", lambda name: name.group().upper(), wire.head()),
@@ -1036,7 +1036,7 @@ def test_limits_are_the_same_wherever_the_bytes_are_cut(data):
         assert received == expected, (len(data), cut, expected, received)
 
 
-def test_nothing_behind_a_refused_head_is_parsed():
+def test_nothing_after_a_refused_head_is_parsed():
     received = answer(wire.head(path="/other") + wire.head() + wire.text("hi"))
     assert received.count(b"HTTP/1.1 ") == 1, received
     wire.refused(received, 404)

@@ -290,7 +290,7 @@ DIFFERENCES = [
                "both", "RFC 9112 section 6.1: both are rejected, or the length is ignored"),
     Difference("node", "transfer-encoding", rb"(?i)\ntransfer-encoding:[ \t]*(?!chunked[ \t]*\r\n)",
                request(b"POST / HTTP/1.1", b"Transfer-Encoding: gzip, chunked"),
-               "both", "RFC 9112 section 6.1: a coding that is not understood is refused; theirs says so only behind the head"),
+               "both", "RFC 9112 section 6.1: an unknown coding is refused; llhttp does so only after the head"),
     Difference("h11 node", "transfer-encoding", rb"(?is)" + FRONT + rb"[^\n]* HTTP/1\.0\r.*\ntransfer-encoding:",
                request(b"POST / HTTP/1.0", b"Transfer-Encoding: chunked"),
                "ours", "RFC 9112 section 6.1: the framing of such a message is faulty"),

@@ -37,7 +37,7 @@ def test_a_short_message_calls_no_function_of_a_library(name, kind):
     program = wire.TOP / name
     parts.require_file(program, f"make ({name})")
     if platform.machine() != "x86_64" or program.read_bytes()[4] == instructions.ELF_32:
-        pytest.skip("callgrind runs the program behind a filter that is for x86-64")
+        pytest.skip("the filter that callgrind needs is for x86-64 only")
     few, many = (instructions.calls(program, wire.head() + SHORT[kind] * number + wire.close(1000)) for number in (10, 110))
     ours = {function.partition(".")[0] for function in many if many[function] - few.get(function, 0) >= 100}
     assert ours and [function for function in ours if not re.search(rf"^\w.*\b{function}\(", wire.source(), re.M)] == []

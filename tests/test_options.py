@@ -514,7 +514,7 @@ def test_an_inherited_o_nonblock_is_cleared(pair):
 
 @pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair, wire.pipe_pair])
-def test_an_o_nonblock_that_somebody_else_sets_later_makes_it_neither_end_nor_spin(pair, tmp_path):
+def test_an_o_nonblock_that_another_process_sets_later_makes_it_neither_end_nor_spin(pair, tmp_path):
     """All processes that hold the connection share its flags. The program does not change the other ones."""
     trace, held = tmp_path / "trace", []
     wrapper = [parts.require("strace", "strace"), "-o", str(trace)]

@@ -210,7 +210,7 @@ def test_the_record_keeps_our_code_whatever_the_peer_answers(tmp_path):
 
 @pytest.mark.parametrize("data", [b"", wire.text("half")[:4]])
 @pytest.mark.parametrize("end", [end for end in CAUSES if end != "no-memory"])
-def test_a_reset_in_the_wait_is_no_news(tmp_path, end, data):
+def test_a_reset_during_the_wait_is_not_recorded(tmp_path, end, data):
     with Closing(tmp_path, end) as closing:
         closing.peer.send(data)
         closing.peer.reset()

@@ -71,7 +71,7 @@ WITHOUT_ADDRESS = {
 MALFORMED = {
     "none": b"",
     "lower-case": version_1("proxy TCP4 192.0.2.1 198.51.100.1 56324 443"),
-    "unknown-with-more-behind": version_1("PROXY UNKNOWNX ::1 ::2 1 2"),
+    "unknown-with-more-after": version_1("PROXY UNKNOWNX ::1 ::2 1 2"),
     "another-protocol": version_1("PROXY TCP5 192.0.2.1 198.51.100.1 56324 443"),
     "udp": version_1("PROXY UDP4 192.0.2.1 198.51.100.1 56324 443"),
     "lower-case-protocol": version_1("PROXY tcp4 192.0.2.1 198.51.100.1 56324 443"),
@@ -82,7 +82,7 @@ MALFORMED = {
     "one-port": version_1("PROXY TCP4 192.0.2.1 198.51.100.1 56324"),
     "three-ports": version_1("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443 1"),
     "two-spaces": version_1("PROXY TCP4  192.0.2.1 198.51.100.1 56324 443"),
-    "space-behind": version_1("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443 "),
+    "space-after": version_1("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443 "),
     "tabs": version_1("PROXY\tTCP4\t192.0.2.1\t198.51.100.1\t56324\t443"),
     "ipv6-as-tcp4": version_1("PROXY TCP4 2001:db8::1 2001:db8::2 56324 443"),
     "ipv4-as-tcp6": version_1("PROXY TCP6 192.0.2.1 198.51.100.1 56324 443"),
@@ -106,7 +106,7 @@ MALFORMED = {
     "longer-than-107-bytes": version_1("PROXY UNKNOWN " + "x" * 92),
     "endless": b"PROXY UNKNOWN " + b"x" * 5000,
     "crlf-in-front": b"\r\n" + version_1("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443"),
-    "behind-the-head": wire.head() + version_1("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443"),
+    "after-the-head": wire.head() + version_1("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443"),
     "signature-with-another-byte": SIGNATURE[:-1] + b"!" + version_2(PROXY, TCP4, OVER_IPV4)[12:],
     "version-1-in-the-form-of-2": version_2(0x11, TCP4, OVER_IPV4),
     "version-3": version_2(0x31, TCP4, OVER_IPV4),
@@ -260,7 +260,7 @@ def test_an_end_of_the_stream_after_a_header_is_a_health_check(header):
     assert wire.record(wire.run(header, OPTION, "--verbose").stderr.decode())["end_id"] == "silence"
 
 
-def stopped_behind(data):
+def stopped_after(data):
     """Sends `data`, then a signal to the program; returns the log."""
     with wire.Served(OPTION, watched=True) as program:
         program.peer.send(data)
@@ -275,8 +275,8 @@ def stopped_behind(data):
                          ids=["version-1", "version-2"])
 def test_a_connection_in_which_the_proxy_alone_has_spoken_is_a_health_check(header):
     """The header must be complete."""
-    assert stopped_behind(header) == ""
-    assert wire.record(stopped_behind(header[:-1]))["end_id"] == "stopped-in-head"
+    assert stopped_after(header) == ""
+    assert wire.record(stopped_after(header[:-1]))["end_id"] == "stopped-in-head"
 
 
 @pytest.mark.parametrize("header, peer", [BELIEVED["version-1-tcp4"], BELIEVED["version-2-tcp4-with-tlvs"]],
@@ -316,7 +316,7 @@ def test_a_header_that_is_not_expected_is_400_and_the_record_names_it(header):
 @pytest.mark.parametrize("header, options", [
     pytest.param(b"", [], id="without-the-option"),
     pytest.param(b"", [OPTION], id="in-the-place-of-a-header"),
-    pytest.param(BELIEVED["version-1-tcp4"][0], [OPTION], id="behind-a-header"),
+    pytest.param(BELIEVED["version-1-tcp4"][0], [OPTION], id="after-a-header"),
 ])
 @pytest.mark.parametrize("hello", ["16030100f8010000f40303", "160301", "1603030200010001fc0303"])
 def test_a_tls_client_hello_is_400_and_the_record_names_it(header, options, hello):

@@ -1,4 +1,4 @@
-"""Every rule has its tests, and every test of the protocol its rule: see rules.txt. They are the same for every user."""
+"""Every rule has tests, and every test of the protocol belongs to a rule: see rules.txt. No test depends on the user."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ def test_every_rule_has_tests_and_every_test_of_the_protocol_a_rule():
 
 
 def test_no_test_of_make_check_asks_who_runs_it():
-    """What needs root is in tests/system: here others would skip it, and nobody would notice."""
+    """Tests that need root belong in tests/system: here, other users would skip them unnoticed."""
     shared = [wire.TOP / "tests" / name for name in ("conftest.py", "faults.py", "inject.c", "sessions.py", "wire.py",
                                                      "bench/instructions.py")]
     asking = re.compile(r"\bgete?uid\(\)|\brequire_" r"root\b")

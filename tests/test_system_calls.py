@@ -128,7 +128,7 @@ def test_the_whole_answer_to_one_read_is_one_write(counted):
     assert others.count("madvise") <= 2, f"what was mapped has two kinds of pages, and nothing is given back: {others}"
 
 
-def test_what_comes_behind_a_message_that_was_cut_is_read_along_with_its_end(counted):
+def test_what_comes_after_a_message_that_was_cut_is_read_along_with_its_end(counted):
     first, second = wire.text("cut"), wire.text("behind")
 
     def cut(peer):

@@ -90,7 +90,7 @@ def test_a_complaint_says_what_is_wrong_and_what_would_be_right(options, complai
     assert usage(*options).partition("]: ")[2] == complaint + "\n"
 
 
-def test_somebody_at_a_terminal_is_told_how_to_start_it():
+def test_a_user_at_a_terminal_is_told_how_to_start_it():
     result = on_a_terminal(wire.PROGRAM)
     assert (result.returncode, result.stderr.decode()) == (64, (
         "ws-echo is a WebSocket echo server for one connection on standard input and output.\n"

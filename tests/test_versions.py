@@ -162,7 +162,7 @@ def test_a_clone_without_history_needs_the_tag_of_the_release(repository, tmp_pa
     assert re.fullmatch(rf"{re.escape(expected)}(\d{{14}}\.{repository.release[:12]})?", version(tmp_path / "clone"))
 
 
-def test_a_work_tree_and_a_tree_of_somebody_else_say_the_same(repository, tmp_path):
+def test_a_work_tree_and_a_tree_of_another_user_have_the_same_version(repository, tmp_path):
     repository.git("worktree", "add", "-q", "--detach", tmp_path / "tree", repository.release)
     assert version(tmp_path / "tree") == "7.1"
     dubious = {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}

@@ -47,7 +47,7 @@ LEFT_OUT = {
     ]},
     "test_compression.py::test_a_reply_is_as_short_as_zlib_makes_it_of_the_whole_message": "Python's zlib may be another",
     **{f"test_faults.py::{test}": "strace would count the emulator's calls" for test in [
-        "test_it_does_not_serve_without_what_it_promises",
+        "test_it_does_not_serve_without_its_protections",
         "test_a_connection_that_cannot_be_made_to_block_is_a_local_fault",
     ]},
     "test_fault_classes.py": "faults would be injected into the emulator's calls",

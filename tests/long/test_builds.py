@@ -29,19 +29,19 @@ NO_MEMORY = [f"test_own_close.py::test_{name}[no-memory" for name in (
     "signals_in_the_wait_change_nothing")]
 UNFIT = {
     **dict.fromkeys(NO_MEMORY, SHADOW),
-    "test_gaps.py": "preloads a library, which has to come behind that of the sanitizers",
+    "test_gaps.py": "preloads a library, but that of the sanitizers must come first",
     "test_faults.py::test_a_message_for_which_there_is_no_memory_is_1011_and_a_local_fault": SHADOW,
     "test_faults.py::test_a_peer_that_goes_without_waiting_for_the_1011_does_not_hide_the_fault": SHADOW,
     "test_faults.py::test_a_compressed_message_for_whose_reply_there_is_no_memory_is_1011_too": SHADOW,
-    "system/test_channels.py::test_a_local_fault_is_an_error_and_the_record_behind_it_a_notice": SHADOW,
+    "system/test_channels.py::test_a_local_fault_is_an_error_and_the_record_after_it_a_notice": SHADOW,
     "test_compression.py::test_the_largest_message_fits_the_address_space_of_the_shipped_entry_for_xinetd": SHADOW,
     "test_compression.py::test_a_bomb_costs_no_more_than_the_limit": "the sanitizers take memory themselves",
     "test_compression.py::test_compressed_messages_cost_one_read_and_one_write_each": "the sanitizers make calls",
-    "test_faults.py::test_it_does_not_serve_without_what_it_promises": START,
+    "test_faults.py::test_it_does_not_serve_without_its_protections": START,
     "test_faults.py::test_what_the_peer_does_not_read_and_cannot_be_discarded_is_a_local_fault":
         "the message has to be read within a fifth of a second",
     "test_faults.py::test_a_connection_that_cannot_be_made_to_block_is_a_local_fault": START,
-    "system/test_users.py::test_whoever_is_root_in_part_becomes_the_user_wholly_or_is_refused":
+    "system/test_users.py::test_a_process_with_some_ids_of_root_changes_all_of_them_or_is_refused":
         "the sanitizers take no options from the environment of who is root in part",
     "test_record.py::test_where_standard_error_is_closed_it_serves_all_the_same":
         "the shell that runs the script has that open in its place",
@@ -60,7 +60,7 @@ CHOSEN = [
     "test_compression.py::test_compressed_and_plain_fragmented_messages_may_follow_each_other",
     "test_compression.py::test_messages_share_a_window_unless_it_was_agreed_otherwise",
     "test_closing.py::test_what_was_complete_before_the_end_of_the_stream_is_answered_before_it",
-    "test_closing.py::test_the_answer_to_a_close_comes_behind_a_large_echo",
+    "test_closing.py::test_the_answer_to_a_close_comes_after_a_large_echo",
 ]
 
 

@@ -145,7 +145,7 @@ def test_its_log_has_a_line_for_each_connection(image):
         assert f"peer=127.0.0.1:{port} " in line
 
 
-def test_options_come_behind_the_name_of_the_image(image):
+def test_options_come_after_the_name_of_the_image(image):
     with Container(image, "--path=/echo") as container:
         peer = Peer(container.connect())
         peer.send(wire.head(path="/echo"))

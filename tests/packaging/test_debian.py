@@ -271,7 +271,7 @@ def run(machine, lines):
         machine.run(*line)
 
 
-def test_masked_before_it_is_installed_the_port_stays_closed_until_somebody_opens_it(package, machine):
+def test_masked_before_it_is_installed_the_port_stays_closed_until_it_is_unmasked_and_started(package, machine):
     before, to_open = commands("To keep the port closed", 0), commands("To keep the port closed", 1)
     run(machine, before)
     for version in package.this, package.next:

@@ -1,6 +1,6 @@
-"""Chromium and Firefox against what `make run` serves: from a console, and by the page it ships.
+"""Chromium and Firefox with the server of `make run`: from a console, and with the test page.
 
-Port 8888 must be free, since it is part of what is tested. Screenshots are left in build/screenshots.
+The tests use port 8888, which must be free. They leave screenshots in build/screenshots.
 """
 
 import http.server
@@ -24,10 +24,10 @@ from browsers import DOWN, ENTER, SHIFT, TAB, UP, Chromium, Firefox  # noqa: E40
 SCREENSHOTS = wire.TOP / "build/screenshots"
 PAGE = "http://localhost:8888/"
 OPEN = "document.getElementById('status').dataset.state === 'open'"
-MAX_MESSAGE = 16 << 20  # --max-message's default
+MAX_MESSAGE = 16 << 20  # the default of --max-message
 
-# What is typed into the console: send messages, close after as many replies, tell what happened.
-# A binary message is shown as a list of its bytes.
+# A script for the console: sends messages, closes after as many replies, and returns the events. A binary
+# message is returned as a list of its bytes.
 TALK = """
 (messages, {path = '/socket', subprotocols = [], close = [1000]} = {}) => new Promise(resolve => {
     const socket = new WebSocket('ws://localhost:8888' + path, subprotocols)
@@ -48,7 +48,7 @@ TALK = """
 
 
 def listening(port=8888):
-    """True if somebody listens at this port."""
+    """Whether a process listens on this port."""
     try:
         socket.create_connection(("localhost", port), wire.LIMIT).close()
     except ConnectionRefusedError:
@@ -74,7 +74,7 @@ def service(tmp_path_factory):
         yield
     finally:
         try:
-            os.killpg(process.pid, signal.SIGTERM)  # its own group: make, the listener, the instances
+            os.killpg(process.pid, signal.SIGTERM)  # the process group: make, the listener, the instances
         except ProcessLookupError:
             pass
         process.wait(wire.LIMIT)
@@ -82,7 +82,7 @@ def service(tmp_path_factory):
 
 
 class Elsewhere(http.server.BaseHTTPRequestHandler):
-    """A page of another origin; /strict has a policy and breaks it."""
+    """A page of another origin; /strict has a Content-Security-Policy and violates it."""
 
     def do_GET(self):
         self.send_response(200)
@@ -99,15 +99,15 @@ class Elsewhere(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def elsewhere():
-    """The address of a page that comes from another loopback port."""
+    """The address of a page on another loopback port."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://localhost:{server.server_port}"
         server.shutdown()
 
 
-# /ws/ is the server's /, and so is /page, whose WebSocket is at another place. Below /dropping/ no handshake arrives,
-# and the WebSockets of /failing/ and /moving/ get answers of nginx's own.
+# /ws/ and /page lead to the / of the server; the WebSocket of /page is not below it. Below /dropping/ the proxy removes
+# Upgrade, and for the WebSockets of /failing/ and /moving/ nginx itself answers.
 LOCATIONS = """
 location /ws/ {{ proxy_pass {server}; }}
 location = /page {{ proxy_pass {server}; }}
@@ -122,7 +122,7 @@ location = /moving/socket {{ return 302 /socket; }}
 
 @pytest.fixture
 def compressing():
-    """The address of a server that agrees to compression."""
+    """The address of a server with --deflate."""
     with serving("--deflate") as address:
         yield address
 
@@ -144,7 +144,7 @@ def started(request):
 
 @pytest.fixture
 def browser(started):
-    """The browser as if it had just been started: an empty tab and an empty console."""
+    """A browser with an empty tab and an empty console."""
     started.open("about:blank")
     started.resize(1200, 800)
     started.problems()
@@ -159,11 +159,11 @@ def picture(started):
     return lambda what: started.screenshot(SCREENSHOTS / f"{name}-{what}.png")
 
 
-# The console of a page from elsewhere.
+# The console of a page from another origin.
 
 @pytest.fixture
 def console(browser, elsewhere, service):
-    """A function that talks to the server from the console; messages are JavaScript."""
+    """A function that exchanges messages with the server from the console; messages are JavaScript expressions."""
     browser.open(elsewhere)
 
     def talk(messages="[]", **how):
@@ -184,7 +184,7 @@ def test_a_websocket_typed_into_the_console_gets_its_echo(browser, elsewhere, se
 
 
 def test_the_lines_of_the_readme_get_their_echo_on_the_page_that_it_says_to_open(browser, service):
-    """Not on that page by another name, nor in an empty tab of Chromium, as it says."""
+    """README.md also says that they fail on the same page under another host name, and in an empty tab of Chromium."""
     text = (wire.TOP / "README.md").read_text(encoding="utf-8").split("\n## Try it\n")[1]
     before, code = re.search(r"^(.*?)^```js\n(.*?)^```$", text, re.M | re.S).groups()
     (page,) = re.findall(r"<(http://[^ ]*)>", before)
@@ -210,7 +210,7 @@ def test_a_conversation_is_opened_without_extension_and_closed_cleanly(console):
 
 
 def test_compression_is_agreed_to_where_the_server_wants_it_and_messages_come_back(browser, compressing):
-    """One after the other, so that later ones point into those before them."""
+    """Sent one after the other, so that later messages refer to earlier ones in the window."""
     browser.open(compressing)
     talk = TALK.replace("ws://localhost:8888", compressing.replace("http", "ws").rstrip("/"))
     told = browser.evaluate(f"({talk})(['Hello world', 'Hello world', '', 'ä€😀 '.repeat(30000), "
@@ -284,7 +284,7 @@ def page(browser, service):
 
 
 def received(page, count):
-    """Wait for as many replies in the page's log, and return the last one's text."""
+    """Waits for as many replies in the page's log, and returns the text of the last one."""
     return page.wait_for(f"""(entries => entries.length >= {count} && entries[{count - 1}].innerText)(
         document.querySelectorAll('#entries li.received'))""")
 
@@ -302,14 +302,14 @@ def test_the_page_connects_to_where_it_came_from(browser, service, host):
 
 
 def pasted(page, example):
-    """Enter an example into the console as one block."""
+    """Enters an example into the console as one block."""
     assert page.enter(example) is None
 
 
 def line_by_line(page, example):
-    """Enter an example so slowly that its connection is open before the next line.
+    """Enters an example so slowly that the connection opens between two lines.
 
-    A console takes a line as the beginning of something longer while it is not complete by itself.
+    A console waits for more lines while a line is an incomplete statement.
     """
     entered = ""
     for line in example.splitlines():
@@ -357,7 +357,7 @@ def test_what_is_typed_into_the_console_of_the_page_leaves_the_page_alone(page, 
 
 @pytest.mark.parametrize("place, path", [("/ws/", "/ws/socket"), ("/ws", "/ws/socket"), ("/page", "/socket")])
 def test_the_page_connects_relative_to_its_own_url(browser, proxy, place, path):
-    """nginx itself leads from /ws to /ws/."""
+    """nginx redirects /ws to /ws/."""
     browser.open(proxy + place)
     browser.wait_for(OPEN)
     assert proxy.replace("http", "ws") + path in value(browser, "#status", "textContent")
@@ -380,14 +380,14 @@ def test_the_page_echoes_a_text_typed_and_sent_by_enter(page, picture):
     page.type("#text", "Hello wörld 😀" + ENTER)
     assert "server: Hello wörld 😀" in received(page, 1)
     assert value(page, "#text", "value") == ""
-    page.press("again" + ENTER)  # the focus stays where one types
+    page.press("again" + ENTER)  # the text field keeps the focus
     assert "server: again" in received(page, 2)
     assert "differs" not in value(page, "#entries", "textContent")
     picture("text")
     assert page.problems() == []
 
 
-# What the page sends is another text, or waits until there are two messages, as if the server or the way to it did that.
+# Makes the page send another text, or delay a message until the next one, to imitate a faulty server or proxy.
 ANOTHER = """void (send => WebSocket.prototype.send = function () { send.call(this, 'other') })(WebSocket.prototype.send)"""
 TWO_AT_ONCE = """void ((send, held) => WebSocket.prototype.send = function (data) {
     held.push(() => send.call(this, data))
@@ -419,7 +419,7 @@ def test_the_page_counts_messages_bytes_and_milliseconds(page):
 
 @pytest.mark.parametrize("size", [(1200, 800), (640, 360), (360, 640), (360, 300)], ids=str)
 def test_the_text_field_has_the_focus_and_is_in_view_on_load_on_any_screen(browser, service, size, picture):
-    """A low one is what an on-screen keyboard leaves."""
+    """An on-screen keyboard leaves a low screen."""
     browser.resize(*size)
     browser.open(PAGE)
     browser.wait_for(OPEN)
@@ -437,7 +437,7 @@ def test_the_text_field_has_the_focus_and_is_in_view_on_load_on_any_screen(brows
 
 
 def in_view(browser, selector):
-    """Whether the point in the middle of an element's lower edge is the element's own on the screen, or its text's."""
+    """Whether the middle of an element's lower edge is visible, covered by nothing but the element or its text."""
     return browser.evaluate(f"""(element => {{
         const {{left, width, bottom}} = element.getBoundingClientRect()
         return element.contains(document.elementFromPoint(left + width / 2, bottom - 2))
@@ -459,7 +459,7 @@ def test_the_newest_message_stays_in_view_when_a_keyboard_takes_its_part_of_the_
     assert in_view(page, "#entries li:last-child")
 
 
-# Two frames, so that what the first one observes has come about.
+# Waits for two animation frames, so that observers called in the first one have finished.
 DRAWN = "new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(() => resolve())))"
 
 
@@ -497,7 +497,7 @@ def test_up_and_down_recall_what_was_sent(page):
         page.press(key)
         shown.append(value(page, "#text", "value"))
     assert shown == ["two", "one", "one", "two", "draft", "draft"]
-    page.press(UP + UP + "!" + ENTER)  # what is recalled may be changed, at its end
+    page.press(UP + UP + "!" + ENTER)  # a recalled text can be edited; the cursor is at its end
     assert "server: one!" in received(page, 5)
     page.press(UP + UP + ENTER)
     assert "server: two" in received(page, 6)
@@ -559,7 +559,7 @@ def test_the_page_shows_the_extension_agreed_to(browser, page, compressing):
 
 
 def refusal(browser):
-    """What the page says about a handshake that was refused."""
+    """What the page logs about a failed handshake."""
     said = browser.wait_for("[...document.querySelectorAll('#entries li')].find("
                             "entry => entry.textContent.startsWith('Not connected'))?.textContent")
     assert value(browser, "#status", "dataset.state") == "failed"
@@ -568,7 +568,7 @@ def refusal(browser):
 
 
 def test_the_page_says_that_a_wrong_path_was_refused(page, picture):
-    page.type("#path", "s" + ENTER)  # the click is in the middle of /socket: whatever comes out is wrong
+    page.type("#path", "s" + ENTER)  # the click sets the cursor inside /socket, so the path becomes wrong
     assert "404: Nothing is served at this path." in refusal(page)
     picture("refused")
 
@@ -640,7 +640,7 @@ def test_the_page_shows_the_reason_of_the_servers_close(browser, picture):
         picture("reason")
         assert reason and reason in value(browser, "#entries li:last-child", "textContent")
         assert "1009" in value(browser, "#status", "textContent") and reason in value(browser, "#status", "textContent")
-        browser.click("#connect")  # where nothing waits for the reply to what was too big
+        browser.click("#connect")  # the new connection awaits no reply to the message that was too big
         browser.wait_for(OPEN)
         browser.type("#text", "y" + ENTER)
         assert "differs" not in received(browser, 1)

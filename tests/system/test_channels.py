@@ -208,7 +208,7 @@ def test_the_priority_is_that_of_a_notice_a_debug_message_or_an_error(sockets, d
         assert f"\nPRIORITY={priority}\n" in entries[-1] and log == "", (entries, log)
 
 
-def test_what_verbose_tells_of_fields_and_frames_is_for_debugging_and_the_record_behind_it_a_notice(sockets):
+def test_what_verbose_tells_of_fields_and_frames_is_for_debugging_and_the_record_after_it_a_notice(sockets):
     compressed = wire.frame(wire.TEXT, b"\0", rsv=4)
     log = served(sockets, REQUEST + compressed + FRAMES, "--deflate", "--verbose", "--log=stderr")[1]
     said = re.findall(r"^<([0-7])>(field|received|inflated|deflated|sent|peer=)", log, re.MULTILINE)
@@ -216,7 +216,7 @@ def test_what_verbose_tells_of_fields_and_frames_is_for_debugging_and_the_record
     assert len({kind for _, kind in said}) == 6, log
 
 
-def test_a_local_fault_is_an_error_and_the_record_behind_it_a_notice(sockets):
+def test_a_local_fault_is_an_error_and_the_record_after_it_a_notice(sockets):
     data = wire.head() + wire.frame(wire.BINARY, b"begun", fin=False)
     log = served(sockets, data, "--max-message=1G", status=71, script="ulimit -v 524288")[1]
     entries = sockets.received("journal")

@@ -116,7 +116,7 @@ def test_an_option_that_xinetd_cannot_pass_on_fails_the_start(crowd):
     assert "--prefix=" in the_start_fails(crowd)
 
 
-def test_a_port_that_somebody_else_has_fails_the_start(crowd):
+def test_a_port_that_another_program_has_fails_the_start(crowd):
     with crowd.machine.network():
         other = socket.create_server(("::", 8888), family=socket.AF_INET6)
     with other:

@@ -346,7 +346,7 @@ def test_there_are_no_more_than_the_cap_in_total(listening):
     listening.systemctl("restart", "ws-echo.socket")
 
 
-def test_the_socket_lets_in_whom_it_says(listening):
+def test_the_socket_admits_only_allowed_addresses(listening):
     """IPAddressDeny= of the service does not apply to the accepted connection; that of the socket does."""
     with listening.drop_in("ws-echo.socket", "[Socket]\nIPAddressDeny=any\nIPAddressAllow=127.0.4.1\n"):
         listening.systemctl("restart", "ws-echo.socket")

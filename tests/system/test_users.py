@@ -80,7 +80,7 @@ def test_started_as_root_it_becomes_another_user_with_that_users_groups_only(opt
     assert supplementary <= allowed
 
 
-def test_started_as_somebody_else_it_stays_who_it_is(anybodys):
+def test_started_as_another_user_it_keeps_that_user(anybodys):
     with wire.Served(**AS_DAEMON) as served:
         served.peer.open()
         assert identity(served.process)[0] == {DAEMON.pw_uid}
@@ -88,7 +88,7 @@ def test_started_as_somebody_else_it_stays_who_it_is(anybodys):
 
 @pytest.mark.parametrize("user", ["nobody", "daemon"])
 @pytest.mark.parametrize("real, effective", [(0, 1), (1, 0), (0, 65534), (65534, 0)])
-def test_whoever_is_root_in_part_becomes_the_user_wholly_or_is_refused(anybodys, real, effective, user):
+def test_a_process_with_some_ids_of_root_changes_all_of_them_or_is_refused(anybodys, real, effective, user):
     """Real and effective user differ if a set-user-ID program started it."""
     entry = pwd.getpwnam(user)
     request = wire.holding(wire.head(), wire.pipe_pair)
@@ -188,7 +188,7 @@ def test_where_there_is_no_list_of_users_there_is_no_such_user(error, tmp_path):
 
 
 @pytest.mark.parametrize("error, status", [("EPERM", 0), ("EIO", 71)])
-def test_groups_that_somebody_may_drop_but_cannot_are_a_local_fault(error, status, anybodys):
+def test_failing_to_drop_groups_despite_the_capability_is_a_local_fault(error, status, anybodys):
     command = [parts.require("setpriv", "util-linux"), "--reuid=daemon", "--regid=daemon", "--clear-groups",
                parts.require("strace", "strace"), "-o", "/dev/null", "-e", f"inject=setgroups,?setgroups32:error={error}",
                wire.PROGRAM, "--check"]
