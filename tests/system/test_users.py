@@ -188,7 +188,7 @@ def test_where_there_is_no_list_of_users_there_is_no_such_user(error, tmp_path):
 
 
 @pytest.mark.parametrize("error, status", [("EPERM", 0), ("EIO", 71)])
-def test_failing_to_drop_groups_despite_the_capability_is_a_local_fault(error, status, anybodys):
+def test_failing_to_drop_groups_is_a_local_fault_unless_forbidden(error, status, anybodys):
     command = [parts.require("setpriv", "util-linux"), "--reuid=daemon", "--regid=daemon", "--clear-groups",
                parts.require("strace", "strace"), "-o", "/dev/null", "-e", f"inject=setgroups,?setgroups32:error={error}",
                wire.PROGRAM, "--check"]
