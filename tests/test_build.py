@@ -171,13 +171,13 @@ def test_a_warning_does_not_end_the_build(tree):
 
 @pytest.mark.parametrize("macro", ["WITHOUT_FILTER", "DUMPABLE"])
 @pytest.mark.parametrize("variable", ["CPPFLAGS", "CFLAGS"])
-def test_what_is_built_for_tests_is_not_installed(tree, tmp_path, variable, macro):
+def test_a_program_built_for_tests_is_not_installed(tree, tmp_path, variable, macro):
     result = make(tree, "install", f"{variable}=-D{macro}", f"DESTDIR={tmp_path}", check=False)
     assert result.returncode != 0 and f"-D{macro} builds a program for tests" in result.stderr, result
     assert files(tmp_path) == set()
 
 
-def test_what_is_installed_is_removed(tree, tmp_path):
+def test_uninstall_removes_everything_that_install_installed(tree, tmp_path):
     make(tree, "install", f"DESTDIR={tmp_path}", "PREFIX=/usr")
     assert files(tmp_path) >= {
         "/usr/sbin/ws-echo", "/usr/share/man/man8/ws-echo.8", "/usr/lib/sysusers.d/ws-echo.conf",
@@ -331,7 +331,7 @@ def test_whatever_a_test_needs_is_installed_by_make_deps():
             assert browser or set(needed) <= packages, f"{file.name}: {set(needed) - packages}"
 
 
-def test_what_is_there_is_not_installed_again(tree):
+def test_installed_packages_are_not_installed_again(tree):
     """Nor does make deps use the network, which this test makes unusable."""
     parts.require("dpkg-query", "dpkg")
     offline = ["unshare", "--map-root-user", "--net"]
@@ -342,7 +342,7 @@ def test_what_is_there_is_not_installed_again(tree):
     assert said.stdout + said.stderr == ""
 
 
-def test_who_is_not_root_and_has_no_sudo_is_told_what_to_install_and_how():
+def test_without_root_and_sudo_it_names_the_packages_and_the_command():
     parts.require("dpkg-query", "dpkg")
     script = wire.TOP / "packaging/install-deps"
     groups = dict(re.findall(r"^(\w+)='(.*?)'$", script.read_text(), re.M | re.S))

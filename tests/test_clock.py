@@ -47,7 +47,7 @@ def test_a_head_that_is_not_complete_in_time_is_408(pair):
 
 
 @every_connection
-def test_the_handshakes_deadline_is_not_moved_by_bytes_that_trickle_in(pair):
+def test_the_handshakes_deadline_is_not_extended_by_single_bytes(pair):
     """Otherwise the program would read byte after byte until the request line is too long, and answer 414."""
     with wire.Served("--handshake-timeout=0.3", pair=wire.holding(b"GET /socket?" + b"x" * 3500, pair)) as served:
         while not readable(served.peer):
@@ -483,7 +483,7 @@ def test_o_nonblock_that_is_set_again_and_again_neither_ends_a_write_nor_makes_i
 @pytest.mark.slow("a peer has two seconds to end, and here it does not")
 @pytest.mark.parametrize("pair", [wire.tcp_pair, wire.unix_pair])
 @pytest.mark.parametrize("data", [wire.head() + wire.close(1000), wire.head(path="/other")], ids=["close", "refusal"])
-def test_the_bound_of_the_wait_for_the_peers_end_is_not_moved_by_bytes_that_trickle_in(pair, data):
+def test_single_bytes_do_not_extend_the_wait_for_the_peers_end(pair, data):
     """The bound is two seconds; the test sends bytes for eight, in case the machine is busy."""
     with wire.Served(pair=wire.holding(data, pair)) as served, wire.Clock(8) as clock:
         assert served.peer.rest()

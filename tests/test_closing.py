@@ -85,7 +85,7 @@ def test_where_nothing_is_left_to_be_said_the_end_of_the_stream_comes_before_the
 @pytest.mark.parametrize("data", [wire.head() + wire.close(1000), wire.head() + wire.frame(3),
                                   b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"],
                          ids=["close", "error", "refusal", "page"])
-def test_over_pipes_it_ends_with_its_last_word_and_discards_nothing(data):
+def test_over_pipes_it_ends_after_its_last_output_and_discards_nothing(data):
     """A pipe cannot be reset. Unread bytes stay in it for its next reader."""
     request = wire.holding(data + bytes(MIB - len(data)), wire.pipe_pair)
     with wire.Served(pair=request, watched=True) as served:
@@ -238,7 +238,7 @@ def test_a_close_arrives_although_much_more_was_sent_than_read(pair, data, code)
 
 
 @pytest.mark.slow("the connection is older than the wait for its end may take")
-def test_the_wait_for_the_peers_end_begins_with_our_last_word():
+def test_the_wait_for_the_peers_end_begins_after_our_last_output():
     with wire.Clock(2.5) as clock, wire.Served() as served:
         served.peer.open()
         wire.wait_until(clock.over, "the connection is older than two seconds")
@@ -391,7 +391,7 @@ def test_a_signal_while_closing_changes_nothing(pair):
 
 # Order of the last things.
 
-def test_what_was_complete_before_the_end_of_the_stream_is_answered_before_it():
+def test_messages_complete_before_the_end_of_the_stream_are_answered_before_it():
     with wire.Served() as served:
         peer = served.peer
         peer.send(wire.head() + wire.text("a") + wire.frame(PING, b"p") + wire.text("b")[:-1])

@@ -79,7 +79,7 @@ def test_each_is_completed_so_that_one_can_type_on(typed, short, long):
 
 
 @pytest.mark.parametrize("short, long", help_options())
-def test_what_is_offered_as_a_value_is_one(candidates, short, long):
+def test_every_value_that_is_completed_is_valid(candidates, short, long):
     forms = [long, long.rstrip("=") + " "] + [f"-{short} "] * bool(short) if long.endswith("=") else []
     offered = [candidates(f"ws-echo {form}") for form in forms]
     assert all(values == offered[0] for values in offered), offered

@@ -487,7 +487,7 @@ def test_the_appended_octets_are_no_part_of_a_header_that_they_would_complete():
     "after-a-final-block": final(b"x", end=b"") + b"\x06",
     "padding-that-is-no-block": b"\xf2\x48\xcd\xc9\xc9\x07\xff\xff\xff",
 }.items()])
-def test_what_is_not_deflate_is_1007_and_the_reason_says_so(payload):
+def test_invalid_deflate_is_1007_and_the_reason_says_so(payload):
     refused(Deflater().text(b"before") + compressed(payload, BINARY), 1007, before=[b"before"], reason=b"DEFLATE")
 
 

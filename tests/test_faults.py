@@ -77,7 +77,7 @@ def test_a_local_fault_of_the_connection_is_logged_and_71(pair, calls, number, e
         "ETIMEDOUT", "EACCES", "ECONNREFUSED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENONET",
         "ENOPROTOOPT", "EOPNOTSUPP", "EPROTO")],
 ])
-def test_what_the_network_does_is_an_ordinary_end_and_called_what_it_is(calls, error, is_reset, tmp_path):
+def test_an_error_of_the_network_is_an_ordinary_end_and_recorded_as_such(calls, error, is_reset, tmp_path):
     """ETIMEDOUT means that the peer no longer acknowledges anything; it is not recorded as a reset."""
     with Faulty(tmp_path / "trace", f"{calls}:error={error}:when=2") as served:
         echo_asked(served.peer)
@@ -93,7 +93,7 @@ def test_a_local_fault_before_the_first_byte_leaves_a_record_too(tmp_path):
 
 
 @pytest.mark.usefixtures("dumpable")
-def test_a_local_fault_after_our_last_word_is_logged_and_71(tmp_path):
+def test_a_local_fault_after_our_last_output_is_logged_and_71(tmp_path):
     with Faulty(tmp_path / "trace", f"{READS}:error=EIO:when=3", "--quiet") as served:
         assert served.peer.receive(len(wire.switching())) == wire.switching()
         served.peer.send(wire.close(1000))
@@ -167,7 +167,7 @@ def test_without_a_timer_it_does_not_serve(pair, tmp_path):
 
 
 @pytest.mark.usefixtures("dumpable")
-def test_what_the_peer_does_not_read_and_cannot_be_discarded_is_a_local_fault(tmp_path):
+def test_unread_output_that_cannot_be_discarded_is_a_local_fault(tmp_path):
     """Otherwise it would stay in the kernel. The fault is in the second setsockopt call; the first sets TCP_NODELAY."""
     fault = "setsockopt:error=ENOBUFS:when=2"
     with Faulty(tmp_path / "trace", fault, "--quiet", "--timeout=1", pair=wire.narrow_pair) as served:
@@ -214,7 +214,7 @@ def test_a_kernel_without_filters_is_no_fault(tmp_path):
 
 
 @pytest.mark.parametrize("which", ["1+", "2+2"], ids=["each", "other"])
-def test_where_nobody_can_say_what_standard_error_is_it_may_be_the_connection(which, tmp_path):
+def test_if_the_kernel_cannot_tell_what_standard_error_is_it_counts_as_the_connection(which, tmp_path):
     """Then no byte of the log may reach the peer. The program calls fstat for standard error first, then for both ends
     of the connection."""
     client, server = wire.holding(wire.head(path="/other"))()
@@ -300,7 +300,7 @@ def test_a_file_that_may_not_grow_is_a_local_fault(tmp_path):
     one_line(result.stderr.decode(), "cannot write: ")
 
 
-def test_a_log_that_may_not_grow_is_no_reason_to_fail(tmp_path):
+def test_a_log_file_that_may_not_grow_is_no_fault(tmp_path):
     with open(tmp_path / "log", "wb") as log:
         result = subprocess.run([wire.PROGRAM], input=wire.head() + wire.text("hi"), stdout=subprocess.PIPE,
                                 stderr=log, check=False, timeout=wire.LIMIT, preexec_fn=sizes_of_files_are_limited)

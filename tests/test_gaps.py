@@ -111,7 +111,7 @@ def test_the_end_of_the_timeout_may_come_just_before_a_read(gaps, pair):
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-def test_what_came_before_the_end_of_the_timeout_was_noticed_is_read_and_answered(gaps, pair):
+def test_bytes_that_arrive_before_the_timeout_is_noticed_are_read_and_answered(gaps, pair):
     with Gapped(gaps, READ, 2, "--timeout=0.1", pair=wire.holding(wire.head(), pair)) as served:
         assert served.peer.receive(len(wire.switching())) == wire.switching()
         served.peer.send(wire.text("late"))

@@ -619,7 +619,7 @@ def test_every_refusal_of_a_head_has_rows():
     assert STATUS == {name: status for name, status in known.items() if name not in ("head-timeout", "proxy-malformed")}
 
 
-def test_null_is_no_origin_like_another_when_it_is_not_listed():
+def test_the_origin_null_is_refused_unless_it_is_listed():
     refused(wire.head("Origin: null"), "origin-forbidden", POLICY)
 
 
@@ -815,7 +815,7 @@ EVIL = "Origin: http://evil.example"
         ("origin-forbidden", "101", wire.head(EVIL)),
     ]
 ])
-def test_the_first_end_that_applies_is_answered(data, end):
+def test_of_several_faults_the_first_in_the_manuals_order_is_answered(data, end):
     refused(data, end, POLICY)
 
 
@@ -922,7 +922,7 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in ACCEPTED.items()])
-def test_what_is_odd_but_legal_is_accepted(data):
+def test_an_unusual_but_legal_head_is_accepted(data):
     accepted(data)
 
 
@@ -993,7 +993,7 @@ def test_a_key_may_have_any_22_characters_of_base64_and_is_hashed_as_it_is(key):
         ("version-unsupported", "line", b"GET / HTTP/2.0\r\n"),
     ]
 ])
-def test_what_cannot_become_a_head_is_refused_at_once_while_the_connection_stays_open(data, end):
+def test_an_invalid_head_is_refused_at_its_first_wrong_byte_while_the_connection_stays_open(data, end):
     with wire.Served() as served:
         served.peer.send(data)
         wire.refused(served.peer.rest(), STATUS[end])

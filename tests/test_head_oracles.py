@@ -333,7 +333,7 @@ def require_judge(judge):
 
 @pytest.mark.slow("a process for each of many heads")
 @pytest.mark.parametrize("block", BLOCKS)
-def test_random_heads_are_judged_as_others_judge_them_but_for_what_is_listed(block):
+def test_random_heads_are_parsed_as_by_other_parsers_except_for_listed_differences(block):
     chosen = sessions.seeds(block, USUAL)
     for batch in (chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)):
         heads = [head_of(seed) for seed in batch]
@@ -355,7 +355,7 @@ def verdicts_of_examples(judge):
     pytest.param(judge, number, id=f"{judge}-{row.end or 'read'}-{number}")
     for number, row in enumerate(DIFFERENCES) for judge in row.judges.split() if judge in JUDGES
 ])
-def test_every_difference_that_is_listed_is_one(judge, number):
+def test_every_listed_difference_exists(judge, number):
     require_judge(judge)
     row, theirs = DIFFERENCES[number], verdicts_of_examples(judge)[number]
     assert re.search(row.pattern, row.example)

@@ -168,7 +168,7 @@ def test_each_room_has_its_floor():
     assert sorted(FLOOR) == sorted(rooms())
 
 
-def test_no_room_includes_one_of_a_floor_above():
+def test_no_room_includes_a_room_of_a_higher_floor():
     order = list(FLOORS)
     upward = [f"{room} ({FLOOR[room]}) includes {name} ({FLOOR[name]})" for room in rooms() for name in sorted(included(room))
               if order.index(FLOOR[name]) > order.index(FLOOR[room])]

@@ -127,7 +127,7 @@ def test_every_http_status_stands_in_the_table_and_no_other():
     assert {int(item) for item in items("HTTP ANSWERS") if item.isdigit()} == statuses
 
 
-def test_the_methods_that_are_known_stand_there():
+def test_the_page_lists_the_known_methods():
     (known,) = re.findall(r"known\[\]\[.*?\] = \{(.*?)\};", SOURCE, re.S)
     methods = re.findall(r'"([A-Z]+)"', known)
     sentence = f"it is none of {', '.join(methods[:-1])} and {methods[-1]}, in capitals."
@@ -186,7 +186,7 @@ def test_the_record_of_the_page_has_the_parts_of_a_real_one():
     assert [shown[part] for part in same] == [real[part] for part in same]
 
 
-def test_what_is_typed_is_neither_stretched_nor_broken_at_a_blank():
+def test_commands_in_the_page_are_neither_stretched_nor_broken_at_a_blank():
     """Only running text may be."""
     for literal in re.findall(r"^\.Ql ([^\"\n]*?)(?: [,.:;])*$", MANUAL, re.M):
         assert " " not in literal.replace("\\ ", "") or literal in SOURCE, literal

@@ -351,7 +351,7 @@ def test_more_than_one_descriptor_is_refused():
 
 
 @pytest.mark.parametrize("count", ["1x", "x", "", "-1"])
-def test_a_count_of_descriptors_that_is_none_is_refused(count):
+def test_an_invalid_count_of_descriptors_is_refused(count):
     line = refusal_to_start(shell(f"exec 3</dev/null; export LISTEN_FDS={count} LISTEN_PID=$$"), subprocess.DEVNULL)
     assert f"LISTEN_FDS={count}," in line
 
@@ -462,7 +462,7 @@ def test_two_sockets_may_be_the_connection():
 
 
 @pytest.mark.parametrize("stdin, stdout", [("request", "/dev/full"), ("/", "/dev/null")])
-def test_what_the_system_refuses_is_71_and_says_so(tmp_path, stdin, stdout):
+def test_a_failing_system_call_is_71_and_named(tmp_path, stdin, stdout):
     """A peer can cause neither a full disk nor a directory instead of a file."""
     (tmp_path / "request").write_bytes(wire.head() + wire.text("hi"))
     reading, writing = os.open(tmp_path / stdin, os.O_RDONLY), os.open(stdout, os.O_WRONLY)

@@ -142,7 +142,7 @@ def deflated(data):
 
 @pytest.mark.parametrize("begun", [14, 15, 300, 70000], ids=["header", "one-byte", "part", "more-than-a-read"])
 @pytest.mark.parametrize("kind", ["announced", "inflated", "no-memory"])
-def test_the_message_that_was_refused_may_go_on_up_to_its_end(tmp_path, kind, begun):
+def test_a_refused_message_may_go_on_up_to_its_end(tmp_path, kind, begun):
     """The message was refused inside a frame. Bytes inside this frame that look like a Close are payload."""
     payload, options, served = wire.close(4000) * 20000, [TEN_BYTES], {}
     data = wire.frame(BINARY, payload)
@@ -175,7 +175,7 @@ def test_the_header_of_a_close_is_enough(tmp_path, header):
 @pytest.mark.parametrize("data", [b"\x81\x00", RESERVED, wire.frame(PING, bytes(126)), wire.text("x", rsv=4),
                                   wire.frame(PING, fin=False), b"\x82\xfe\0\5"],
                          ids=["unmasked", "reserved", "long-ping", "rsv1", "fragmented-ping", "length"])
-def test_what_is_no_frame_ends_the_wait_at_once(tmp_path, data):
+def test_bytes_that_are_no_frame_end_the_wait_at_once(tmp_path, data):
     """The program cannot find a Close after it."""
     with Closing(tmp_path, "message-too-big") as closing:
         closing.peer.send(wire.text("good") + data)
@@ -288,7 +288,7 @@ WRONG_CLOSES = {
 
 
 @pytest.mark.parametrize("data", WRONG_CLOSES.values(), ids=WRONG_CLOSES)
-def test_a_close_that_was_itself_wrong_has_come(tmp_path, data):
+def test_after_an_invalid_close_of_the_peer_the_end_of_the_stream_follows_at_once(tmp_path, data):
     with Traced(tmp_path) as served:
         served.peer.open().send(data)
         assert wire.close_code(served.peer.rest()) in (1002, 1007)
@@ -317,7 +317,7 @@ def test_a_peer_that_never_stops_sending_is_read_for_64_mib_at_most(data, more):
 
 @pytest.mark.slow("a peer has two seconds, and uses them")
 @pytest.mark.parametrize("data, more", [(TOO_BIG, wire.frame(PING)), (RESERVED, b"x")], ids=["frames", "anything"])
-def test_bytes_that_trickle_in_do_not_move_the_limit_of_two_seconds(data, more):
+def test_single_bytes_do_not_extend_the_limit_of_two_seconds(data, more):
     """The test sends for eight, in case the machine is busy."""
     with wire.Served(TEN_BYTES) as served, wire.Clock(8) as clock:
         peer = served.peer.open()

@@ -51,7 +51,7 @@ STYLE, SCRIPT = ("".join(PAGE.one(tag).text) for tag in ("style", "script"))
 
 
 @pytest.mark.parametrize("tag, opening", [("script", '<script type="module">'), ("style", "<style>")])
-def test_one_element_of_each_whose_tags_stand_alone_on_their_lines_so_that_the_build_can_hash_it(tag, opening):
+def test_the_build_can_hash_the_only_script_and_the_only_style(tag, opening):
     """A module has its own scope, so that scripts typed into the console do not change its variables."""
     lines = SOURCE.split("\n")
     assert [line for line in lines if f"<{tag}" in line or f"</{tag}" in line] == [opening, f"</{tag}>"]

@@ -150,7 +150,7 @@ SOCKET = "This is a WebSocket; send Upgrade: websocket over HTTP/1.1"
     (["--path=any"], SOCKET + ", or open the test page at / in a browser."),
     (["--no-page"], SOCKET + "."),
 ])
-def test_whoever_opens_the_websocket_as_a_page_is_told_where_the_page_is_if_there_is_one(options, sentence):
+def test_a_browser_that_opens_the_websocket_as_a_page_is_told_where_the_page_is(options, sentence):
     result = wire.run(b"GET /socket HTTP/1.1\r\nHost: localhost\r\n\r\n", *options)
     assert wire.refused(result.stdout, 426).body.decode() == sentence + "\n"
     assert wire.record(result.stderr.decode())["end"] == sentence
@@ -212,7 +212,7 @@ def test_the_policy_allows_the_image_that_the_page_itself_has_and_no_other():
     assert found["img-src"] == ["data:"], found
 
 
-def test_the_policy_keeps_the_page_out_of_frames_and_its_forms_and_base_at_home():
+def test_the_policy_forbids_frames_foreign_forms_and_a_foreign_base():
     found = policy(page())
     for name in ("frame-ancestors", "form-action", "base-uri"):
         assert found[name] == ["'none'"], found

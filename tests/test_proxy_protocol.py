@@ -238,7 +238,7 @@ def test_a_second_header_is_refused():
     pytest.param(version_1("PROXY UNKNOWN " + "x" * 200), id="too-long"),
     pytest.param(b"PROXY UNKNOWN".ljust(107, b" "), id="as-long-as-a-line-and-without-its-end"),
 ])
-def test_what_cannot_become_a_header_is_refused_while_the_connection_stays_open(data):
+def test_an_invalid_header_is_refused_at_its_first_wrong_byte_while_the_connection_stays_open(data):
     with wire.Served(OPTION) as program:
         program.peer.send(data)
         wire.refused(program.peer.rest(), 400)

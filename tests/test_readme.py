@@ -84,7 +84,7 @@ def shown(shell, block, way, network):
     return "".join(part for mark, part in zip(between[1::2], between[2::2]) if mark in begins)
 
 
-def test_the_journal_is_read_by_whoever_may():
+def test_only_authorised_users_can_read_the_journal():
     """Only root and members of a group may read it."""
     lines = re.findall(r"^.*\bjournalctl .*$", README, re.M)
     assert lines and [line for line in lines if " sudo journalctl " not in line] == []

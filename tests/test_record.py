@@ -212,14 +212,14 @@ def test_messages_are_counted_and_not_frames():
     ("Forwarded", "for=192.0.2.1;proto=https"), ("FORWARDED", 'for="[2001:db8::1]:4711", for=_hidden'),
 ])
 @pytest.mark.parametrize("path, status", [("/socket", "101"), ("/other", "404")])
-def test_what_the_request_claims_of_the_client_is_recorded_as_its_claim(field, value, path, status):
+def test_an_address_claimed_by_the_request_is_recorded_as_a_claim(field, value, path, status):
     record = recorded(wire.head(f"{field}: {value}", path=path))
     assert (record["status"], unescape(record["forwarded"])) == (status, value.encode())
     assert record["peer"] == "-", "nobody vouches for it"
 
 
 @pytest.mark.parametrize("field", ["X-Forwarded-For", "Forwarded"])
-def test_that_claim_is_escaped_and_cut_like_every_value(field):
+def test_a_claimed_address_is_escaped_and_cut_like_every_value(field):
     hostile = HOSTILE.replace(b"\x1b", b"").decode("latin-1")
     assert unescape(recorded(wire.head(f"{field}: {hostile}"))["forwarded"]) == hostile.encode("latin-1")
     for length in (256, 257, 4000):
@@ -227,7 +227,7 @@ def test_that_claim_is_escaped_and_cut_like_every_value(field):
         assert recorded(wire.head(f"{field}: {'f' * length}"))["forwarded"] == shown
 
 
-def test_of_two_such_claims_that_of_forwarded_is_recorded():
+def test_forwarded_takes_precedence_over_x_forwarded_for():
     request = wire.head("X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.2", "X-Forwarded-For: 192.0.2.3")
     assert recorded(request)["forwarded"] == "for=192.0.2.2"
 
@@ -290,7 +290,7 @@ def test_ipv4_mapped_addresses_are_shown_as_ipv4(names, address, shown):
     (("::1", 0), "::1", "[::1]"),
     (("::", 0), "127.0.0.1", "127.0.0.1"),
 ])
-def test_otherwise_the_sockets_own_address_is_shown(bind, connect, peer):
+def test_without_a_launchers_address_the_address_of_the_socket_is_shown(bind, connect, peer):
     def pair():
         family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
         with socket.create_server(bind, family=family, dualstack_ipv6=bind[0] == "::") as listener:
@@ -339,7 +339,7 @@ def test_a_launchers_address_without_a_port_has_none_where_the_socket_names_anot
 
 
 @pytest.mark.parametrize("pair", [wire.unix_pair, wire.pipe_pair])
-def test_an_address_that_cannot_be_had_is_a_dash(pair):
+def test_an_unknown_address_is_a_dash(pair):
     with wire.Served(pair=pair) as served:
         served.peer.open().close()
         assert wire.record(served.finish())["peer"] == "-"
@@ -670,7 +670,7 @@ def test_the_channel_that_is_named_gets_the_record(tmp_path, channel, place):
 
 
 @pytest.mark.usefixtures("dumpable")
-def test_where_standard_error_is_closed_it_serves_all_the_same():
+def test_it_serves_although_standard_error_is_closed():
     with wire.Served(wrapper=["/bin/sh", "-c", 'exec "$@" 2>&-', "sh"]) as served:
         peer = served.peer.open()
         assert os.readlink(f"/proc/{served.process.pid}/fd/2") == "/dev/null"
@@ -678,7 +678,7 @@ def test_where_standard_error_is_closed_it_serves_all_the_same():
         assert peer.rest() == wire.echo("hi") + wire.reply(CLOSE, wire.close_body(1000))
 
 
-def test_where_nobody_reads_standard_error_it_ends_all_the_same():
+def test_it_ends_although_nobody_reads_standard_error():
     with wire.Served() as served:
         peer = served.peer.open()
         served.process.stderr.close()

@@ -128,7 +128,7 @@ def test_the_whole_answer_to_one_read_is_one_write(counted):
     assert others.count("madvise") <= 2, f"what was mapped has two kinds of pages, and nothing is given back: {others}"
 
 
-def test_what_comes_after_a_message_that_was_cut_is_read_along_with_its_end(counted):
+def test_the_next_message_is_read_together_with_the_end_of_a_cut_one(counted):
     first, second = wire.text("cut"), wire.text("behind")
 
     def cut(peer):
@@ -264,7 +264,7 @@ def test_memory_goes_back_although_small_frames_keep_coming(sent, answer):
 
 
 @pytest.mark.slow("memory goes back after a time of silence")
-def test_the_memory_of_an_unfinished_message_stays_whatever_the_one_before_it_took():
+def test_the_memory_of_an_unfinished_message_stays_whatever_the_size_of_the_previous_message():
     begun, done = LARGE[: MIB], LARGE[1000 : MIB]
     with wire.Served("--ping-interval=0.5", "--timeout=0") as served:
         peer = served.peer.open()

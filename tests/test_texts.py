@@ -105,7 +105,7 @@ def test_a_user_at_a_terminal_is_told_how_to_start_it():
     ("exec 1>&-", "standard input and output must be the connection; one of them is closed"),
     ("export LISTEN_FDS=1 LISTEN_PID=$$", "standard input and output must be the connection; one of them is closed"),
 ])
-def test_what_is_no_connection_is_refused_and_the_remedy_named(script, complaint):
+def test_a_descriptor_that_is_no_connection_is_refused_and_the_remedy_named(script, complaint):
     assert refusal_to_start(shell(script), subprocess.DEVNULL).partition("]: ")[2] == complaint + "\n"
 
 

@@ -143,7 +143,7 @@ def test_the_settings_of_the_user_make_no_difference(repository, tmp_path):
 
 
 @pytest.mark.parametrize("commit", ["release", "later"])
-def test_what_differs_from_its_commit_is_called_modified(repository, commit):
+def test_a_tree_that_differs_from_its_commit_is_called_modified(repository, commit):
     commit = getattr(repository, commit)
     repository.at(commit)
     (repository.folder / "untracked").touch()

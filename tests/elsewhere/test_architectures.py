@@ -51,7 +51,7 @@ LEFT_OUT = {
         "test_a_connection_that_cannot_be_made_to_block_is_a_local_fault",
     ]},
     "test_fault_classes.py": "faults would be injected into the emulator's calls",
-    "test_record.py::test_where_standard_error_is_closed_it_serves_all_the_same": "/dev/null is that of the foreign root",
+    "test_record.py::test_it_serves_although_standard_error_is_closed": "/dev/null is that of the foreign root",
     "test_rules.py": "a document",
     "test_texts.py": "the program would be called by the emulator's name",
     "test_units.py": "documents",
@@ -138,7 +138,7 @@ def test_the_inputs_of_the_corpora_hold(foreign, source):
         assert foreign.run(program, inputs, TARGET=target) == f"{len(list(inputs.iterdir()))} inputs\n"
 
 
-def test_what_the_program_answers_is_the_same(foreign):
+def test_the_answers_of_the_program_are_the_same(foreign):
     """Runs the tests that start the program; they treat an emulated program as one without a filter of system calls."""
     assert "ws-echo" in foreign.make("ws-echo")
     # -p: otherwise the shell itself gives up privileges if real and effective user differ; the program must do that.

@@ -25,7 +25,7 @@ START = "counts calls of the start, and the script and the sanitizers make some 
 DEBUGGERS = "a build for debuggers lets them"
 NO_MEMORY = [f"test_own_close.py::test_{name}[no-memory" for name in (
     "the_end_of_the_stream_follows_the_peers_close_at_once", "frames_before_the_peers_close_are_skipped",
-    "the_message_that_was_refused_may_go_on_up_to_its_end", "the_peers_end_of_the_stream_ends_the_wait_at_once",
+    "a_refused_message_may_go_on_up_to_its_end", "the_peers_end_of_the_stream_ends_the_wait_at_once",
     "signals_in_the_wait_change_nothing")]
 UNFIT = {
     **dict.fromkeys(NO_MEMORY, SHADOW),
@@ -38,12 +38,12 @@ UNFIT = {
     "test_compression.py::test_a_bomb_costs_no_more_than_the_limit": "the sanitizers take memory themselves",
     "test_compression.py::test_compressed_messages_cost_one_read_and_one_write_each": "the sanitizers make calls",
     "test_faults.py::test_it_does_not_serve_without_its_protections": START,
-    "test_faults.py::test_what_the_peer_does_not_read_and_cannot_be_discarded_is_a_local_fault":
+    "test_faults.py::test_unread_output_that_cannot_be_discarded_is_a_local_fault":
         "the message has to be read within a fifth of a second",
     "test_faults.py::test_a_connection_that_cannot_be_made_to_block_is_a_local_fault": START,
     "system/test_users.py::test_a_process_with_some_ids_of_root_changes_all_of_them_or_is_refused":
         "the sanitizers take no options from the environment of who is root in part",
-    "test_record.py::test_where_standard_error_is_closed_it_serves_all_the_same":
+    "test_record.py::test_it_serves_although_standard_error_is_closed":
         "the shell that runs the script has that open in its place",
     "test_privileges.py::test_nobody_but_root_may_look_into_the_process": DEBUGGERS,
     "system/test_users.py::test_not_even_its_own_user_may_look_into_the_process": DEBUGGERS,
@@ -59,7 +59,7 @@ CHOSEN = [
     "test_compression.py::test_a_large_message_is_taken_as_it_comes",
     "test_compression.py::test_compressed_and_plain_fragmented_messages_may_follow_each_other",
     "test_compression.py::test_messages_share_a_window_unless_it_was_agreed_otherwise",
-    "test_closing.py::test_what_was_complete_before_the_end_of_the_stream_is_answered_before_it",
+    "test_closing.py::test_messages_complete_before_the_end_of_the_stream_are_answered_before_it",
     "test_closing.py::test_the_answer_to_a_close_comes_after_a_large_echo",
 ]
 
@@ -129,7 +129,7 @@ def test_everything_passes_with_sanitizers_too(sanitized, found):
     passes(sanitized, found, files_of_the_connection())
 
 
-def test_what_needs_root_passes_with_sanitizers_too(sanitized, found):
+def test_tests_that_need_root_pass_with_sanitizers_too(sanitized, found):
     require_root()
     passes(sanitized, found, [f"system/{name}" for name in sorted(conftest.AS_ROOT)])
 

@@ -190,7 +190,7 @@ def sources(machine):
     return collections.Counter(re.search(r"-([\d.]+):\d+\.service$", unit)[1] for unit in machine.units(INSTANCES, "active"))
 
 
-def test_honest_peers_get_their_echoes_beside_others_that_do_what_they_can(machine):
+def test_honest_peers_get_their_echoes_beside_abusive_ones(machine):
     """No address has more than MaxConnectionsPerSource=, and no instance remains afterwards."""
     cursor, manager = machine.cursor(), machine.path("/proc/1/fd")
     share, total = map(int, machine.show("ws-echo.socket", "MaxConnectionsPerSource", "MaxConnections"))

@@ -25,7 +25,7 @@ def many(monkeypatch, count):
 @pytest.mark.parametrize("judge", [test_oracles.test_random_sessions_as_wsproto_sees_them,
                                    test_oracles.test_random_sessions_as_python3_websockets_sees_them],
                          ids=["wsproto", "websockets"])
-def test_many_random_sessions_are_what_others_expect(monkeypatch, judge, block):
+def test_many_random_sessions_get_what_other_implementations_expect(monkeypatch, judge, block):
     many(monkeypatch, 12_500)
     judge(block)
 
@@ -38,6 +38,6 @@ def test_many_random_sessions_of_ws_of_node(monkeypatch, options, block):
 
 
 @pytest.mark.parametrize("block", range(4))
-def test_many_random_heads_are_judged_as_others_judge_them_but_for_what_is_listed(monkeypatch, block):
+def test_many_random_heads_are_parsed_as_by_other_parsers_except_for_listed_differences(monkeypatch, block):
     many(monkeypatch, 12_500)
-    test_head_oracles.test_random_heads_are_judged_as_others_judge_them_but_for_what_is_listed(block)
+    test_head_oracles.test_random_heads_are_parsed_as_by_other_parsers_except_for_listed_differences(block)

@@ -369,7 +369,7 @@ def test_removal_keeps_connections_and_closes_the_port(package, machine):
 
 
 @pytest.mark.parametrize("unit", OTHERS)
-def test_an_upgrade_keeps_what_runs_in_place_of_the_socket_with_its_connections(package, machine, unit):
+def test_an_upgrade_keeps_units_that_run_instead_of_the_socket_with_their_connections(package, machine, unit):
     install(machine, package.this)
     machine.systemctl("disable", "--now", "ws-echo.socket")
     machine.systemctl("enable", "--now", unit)
@@ -385,8 +385,8 @@ def test_an_upgrade_keeps_what_runs_in_place_of_the_socket_with_its_connections(
 
 
 @pytest.mark.parametrize("unit", OTHERS)
-def test_removal_stops_what_runs_in_place_of_the_socket(package, machine, unit):
-    """Its connections end too, because they are processes of the same unit."""
+def test_removal_stops_units_that_run_instead_of_the_socket(package, machine, unit):
+    """Their connections end too, because they are processes of the same unit."""
     install(machine, package.this)
     machine.systemctl("enable", "--now", unit)
     wire.wait_until(lambda: 8888 in machine.listening(), f"{unit} listens")
@@ -415,7 +415,7 @@ def without(users, name):
     return {file: {line for line in lines if not line.startswith(f"{name}:")} for file, lines in users.items()}
 
 
-def test_purging_leaves_nothing_but_the_user_whatever_was_enabled(package, machine):
+def test_purging_leaves_only_the_user_whichever_units_were_enabled(package, machine):
     files, users, units_before = everything(machine)
     install(machine, package.this)
     leave(connect(machine))

@@ -668,7 +668,7 @@ def test_the_page_is_dark_for_whoever_prefers_that(started, service):
         assert browser.problems() == []
 
 
-def test_what_a_policy_forbids_would_have_been_noticed(browser, elsewhere):
+def test_a_violation_of_a_policy_would_be_noticed(browser, elsewhere):
     browser.open(f"{elsewhere}/strict")
     assert browser.evaluate("window.ran") is None
     problems = browser.problems()

@@ -155,7 +155,7 @@ def test_a_manager_that_does_not_read_is_told_once_and_the_peer_has_its_answer_b
 
 
 @pytest.mark.slow("a manager that does not read has two seconds")
-def test_a_manager_that_does_not_read_takes_nothing_of_the_wait_for_the_peers_close(sockets, tmp_path):
+def test_a_manager_that_does_not_read_does_not_shorten_the_wait_for_the_peers_close(sockets, tmp_path):
     """The two seconds begin after the message to the manager, so the peer's Close is read although that message took
     two seconds."""
     trace, answer = tmp_path / "trace", wire.close(1009)
@@ -208,7 +208,7 @@ def test_the_priority_is_that_of_a_notice_a_debug_message_or_an_error(sockets, d
         assert f"\nPRIORITY={priority}\n" in entries[-1] and log == "", (entries, log)
 
 
-def test_what_verbose_tells_of_fields_and_frames_is_for_debugging_and_the_record_after_it_a_notice(sockets):
+def test_fields_and_frames_of_verbose_have_priority_debug_and_the_record_notice(sockets):
     compressed = wire.frame(wire.TEXT, b"\0", rsv=4)
     log = served(sockets, REQUEST + compressed + FRAMES, "--deflate", "--verbose", "--log=stderr")[1]
     said = re.findall(r"^<([0-7])>(field|received|inflated|deflated|sent|peer=)", log, re.MULTILINE)
@@ -228,7 +228,7 @@ def test_a_local_fault_is_an_error_and_the_record_after_it_a_notice(sockets):
 
 
 @pytest.mark.parametrize("script", ["SYSTEMD_EXEC_PID=1", "unset SYSTEMD_EXEC_PID", "SYSTEMD_EXEC_PID=1$$"])
-def test_what_systemd_started_for_another_process_is_not_for_this_one(sockets, script):
+def test_variables_that_systemd_set_for_another_process_are_ignored(sockets, script):
     """For example, children of an xinetd that runs as a service inherit its variables."""
     log = served(sockets, wire.head() + FRAMES, script=script)[1]
     assert re.match(r"ws-echo\[\d+\]: peer=", log), log

@@ -29,7 +29,7 @@ def test_if_the_kernel_does_not_say_what_standard_error_is_nothing_is_written_th
 
 @pytest.mark.with_libsystemd
 @pytest.mark.parametrize("error", ["EAGAIN", "EMSGSIZE", "ENOBUFS"])
-def test_a_journal_that_does_not_take_the_record_costs_the_record_alone(injector, error):
+def test_if_the_journal_refuses_the_record_only_the_record_is_lost(injector, error):
     """libsystemd then tries to pass the record in a file, which the filter forbids."""
     usual = usual_run(injector, JOURNAL)
     sending = [call for call in usual.calls if call.name == "sendmsg"]

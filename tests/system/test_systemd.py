@@ -141,7 +141,7 @@ def test_the_largest_message_fits_the_memory_limit_also_where_it_is_compressed_i
         leave(peer)
 
 
-def test_instances_need_not_share_what_is_shared(listening):
+def test_instances_serve_without_the_shared_namespaces(listening):
     """If ws-echo-sandbox.service is stopped or fails, the sandbox is as strict, only slower to set up."""
     listening.systemctl("stop", "ws-echo-sandbox.service")
     try:
@@ -285,7 +285,7 @@ def test_clients_that_reset_the_connection_leave_nothing(listening):
     nothing_is_left(listening)
 
 
-def test_clients_that_vanish_are_missed(listening):
+def test_clients_that_vanish_are_given_up(listening):
     """They disappear without a packet: no reset, no end of the stream, no acknowledgement."""
     address = "192.0.2.7"
     listening.run("ip", "address", "add", f"{address}/32", "dev", "lo")
