@@ -31,10 +31,10 @@ DYNAMIC = {"test_gaps.py"}
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "slow(reason): takes seconds, and why it has to")
-    config.addinivalue_line("markers", "of_the_filter: there has to be a filter of system calls")
-    config.addinivalue_line("markers", "with_libsystemd: it concerns the journal, which the static program does without")
-    config.addinivalue_line("markers", "compiles: it compiles what it tests, so one run is enough")
+    config.addinivalue_line("markers", "slow(reason): takes seconds, for this reason")
+    config.addinivalue_line("markers", "of_the_filter: needs the filter of system calls")
+    config.addinivalue_line("markers", "with_libsystemd: uses the journal, which the static program does not support")
+    config.addinivalue_line("markers", "compiles: compiles its own program, so one run is enough")
 
 
 def is_dynamic(item):

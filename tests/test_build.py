@@ -501,7 +501,7 @@ def test_make_run_serves_the_tutorials_example_over_ipv4_and_ipv6_until_ctrl_c(t
     with Terminal(["make", "run", f"PORT={port}"], cwd=tree, env=environment()) as terminal:
         # When this line appears, it listens.
         terminal.until(b"console.\n")
-        assert wire.but_for_the_notice(terminal.shown).decode().splitlines() == announced(port, "all addresses", "localhost")
+        assert wire.without_the_notice(terminal.shown).decode().splitlines() == announced(port, "all addresses", "localhost")
         peers = [wire.Peer(socket.create_connection((address, port))) for address in ["127.0.0.1"] + ["::1"] * IPV6]
         for peer in peers:
             peer.send(wire.head("User-Agent: a\\cb", key="PdspSkfns9qGxGTNajm+Tw=="))
@@ -535,7 +535,7 @@ def test_make_run_listens_on_the_address_that_is_given_and_says_so(tree, address
     given = {**environment(), "PORT": str(port), "LISTEN": address}
     with Terminal(["make", "run"], cwd=tree, env=given) as terminal:
         terminal.until(b"console.\n")
-        assert wire.but_for_the_notice(terminal.shown).decode().splitlines() == announced(port, address, host)
+        assert wire.without_the_notice(terminal.shown).decode().splitlines() == announced(port, address, host)
         wire.Peer(socket.create_connection((address, port))).open().close()
         if other:
             with pytest.raises(ConnectionRefusedError):
@@ -565,7 +565,7 @@ def test_make_run_says_in_one_line_that_its_port_is_taken_and_how_to_choose_anot
     with socket.create_server((address or "", 0), family=socket.AF_INET6 if IPV6 and not address else socket.AF_INET) as other:
         port = other.getsockname()[1]
         said, complaints = run(tree, f"PORT={port}", *([f"LISTEN={address}"] if address else []))
-        complaints = wire.but_for_the_notice("".join(f"{line}\n" for line in complaints).encode())
+        complaints = wire.without_the_notice("".join(f"{line}\n" for line in complaints).encode())
         assert (said, complaints.decode()) == (
             [], f"make run: cannot listen on port {port} of {address or 'all addresses'}: Address already in use; "
                 "set PORT= to another port, or LISTEN= to another IP address\n")

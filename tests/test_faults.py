@@ -42,7 +42,7 @@ class Faulty(wire.Served):
         with contextlib.suppress(OSError):  # the program may have ended already
             self.peer.end()
         log = self.process.communicate(timeout=wire.LIMIT)[1].decode()
-        assert "(INJECTED)" in self.trace.read_text(), "the fault has not come to pass"
+        assert "(INJECTED)" in self.trace.read_text(), "the fault did not happen"
         assert self.process.returncode == status, (self.process.returncode, log)
         return log
 
@@ -225,7 +225,7 @@ def test_if_the_kernel_cannot_tell_what_standard_error_is_it_counts_as_the_conne
         subprocess.run(command, stdin=server, stdout=server, stderr=server, check=True, timeout=wire.LIMIT)
         server.close()
         wire.refused(wire.Peer(client).rest(), 404)
-    assert "(INJECTED)" in (tmp_path / "trace").read_text(), "the fault has not come to pass"
+    assert "(INJECTED)" in (tmp_path / "trace").read_text(), "the fault did not happen"
 
 
 def test_a_connection_that_cannot_be_made_to_block_is_a_local_fault(tmp_path):

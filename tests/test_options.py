@@ -208,7 +208,7 @@ def test_started_on_a_terminal_it_says_in_three_lines_what_it_is_and_how_to_star
 @pytest.mark.parametrize("options", [[], ["--path=/echo", "--quiet"], ["--verbose", "--timeout=5"]])
 def test_check_finds_nothing_wrong_with_right_options_and_serves_nothing(options):
     result = wire.run(wire.head(), *options, "--check")
-    assert (result.returncode, result.stdout, wire.but_for_the_notice(result.stderr)) == (0, b"", b"")
+    assert (result.returncode, result.stdout, wire.without_the_notice(result.stderr)) == (0, b"", b"")
 
 
 @pytest.mark.parametrize("options", [["--path=socket"], ["--nope"], ["--quiet", "--verbose"], ["word"]])
@@ -226,7 +226,7 @@ def test_on_a_terminal_too_an_option_is_answered_first(option, expected):
 
 def test_check_works_on_a_terminal():
     result = on_a_terminal(wire.PROGRAM, "--check")
-    assert (result.returncode, result.stdout, wire.but_for_the_notice(result.stderr)) == (0, b"", b"")
+    assert (result.returncode, result.stdout, wire.without_the_notice(result.stderr)) == (0, b"", b"")
 
 
 def largest(options, size):

@@ -215,7 +215,7 @@ def test_messages_are_counted_and_not_frames():
 def test_an_address_claimed_by_the_request_is_recorded_as_a_claim(field, value, path, status):
     record = recorded(wire.head(f"{field}: {value}", path=path))
     assert (record["status"], unescape(record["forwarded"])) == (status, value.encode())
-    assert record["peer"] == "-", "nobody vouches for it"
+    assert record["peer"] == "-", "the claim is not trusted"
 
 
 @pytest.mark.parametrize("field", ["X-Forwarded-For", "Forwarded"])

@@ -67,7 +67,7 @@ def unfiltered_fields():
     return {} if filtered() else {"sandbox": "partial"}
 
 
-def but_for_the_notice(said):
+def without_the_notice(said):
     """The output of --check without the line about a missing filter, which must be there if there is no filter."""
     if filtered():
         return said

@@ -178,8 +178,8 @@ def websocketd():
     command = [need("websocketd", "websocketd"), "--address=127.0.0.1", "--port={port}"]
     command += ["--loglevel=fatal", "cat"]
     cannot = {
-        "pipeline": "websocketd stops for ever when its program has output that nobody reads yet",
-        "binary": "websocketd keeps no boundaries between binary messages",
+        "pipeline": "websocketd hangs if its program has unread output",
+        "binary": "websocketd does not preserve the boundaries of binary messages",
     }
     return Server("websocketd", command, prefix="", version=version_of("websocketd"), cannot=cannot)
 

@@ -25,18 +25,18 @@ ARCHITECTURES = {
 
 # Test files and tests that make no sense in an emulator, and why.
 LEFT_OUT = {
-    "test_build.py": "the Makefile",
-    "test_completion.py": "bash",
+    "test_build.py": "tests the Makefile",
+    "test_completion.py": "tests bash's completion",
     "test_gaps.py": "a library would be preloaded into the emulator",
-    "test_house.py": "the source",
+    "test_house.py": "tests the source",
     "test_instructions.py": "valgrind would count the emulator's instructions",
-    "test_manual.py": "a document",
-    "test_page.py": "the page",
-    "test_readme.py": "a document",
+    "test_manual.py": "tests a document",
+    "test_page.py": "tests the source of the page",
+    "test_readme.py": "tests a document",
     "test_system_calls.py": "strace would count the emulator's calls",
     "test_unit.py": "compiled below",
-    "test_versions.py": "documents",
-    **{f"test_compression.py::{test}": "the emulator's memory and calls" for test in [
+    "test_versions.py": "tests documents",
+    **{f"test_compression.py::{test}": "would measure the emulator's memory and calls" for test in [
         "test_a_bomb_costs_no_more_than_the_limit",
         "test_the_largest_message_fits_the_memory_of_the_shipped_unit_also_where_it_does_not_compress",
         "test_the_largest_message_fits_the_address_space_of_the_shipped_entry_for_xinetd",
@@ -45,17 +45,17 @@ LEFT_OUT = {
         "test_a_quiet_connection_gives_back_all_but_the_windows_that_are_taken_over",
         "test_compressed_messages_cost_one_read_and_one_write_each",
     ]},
-    "test_compression.py::test_a_reply_is_as_short_as_zlib_makes_it_of_the_whole_message": "Python's zlib may be another",
+    "test_compression.py::test_a_reply_is_as_short_as_zlib_makes_it_of_the_whole_message": "Python's zlib may differ",
     **{f"test_faults.py::{test}": "strace would count the emulator's calls" for test in [
         "test_it_does_not_serve_without_its_protections",
         "test_a_connection_that_cannot_be_made_to_block_is_a_local_fault",
     ]},
     "test_fault_classes.py": "faults would be injected into the emulator's calls",
-    "test_record.py::test_it_serves_although_standard_error_is_closed": "/dev/null is that of the foreign root",
-    "test_rules.py": "a document",
+    "test_record.py::test_it_serves_although_standard_error_is_closed": "it uses the foreign root's /dev/null",
+    "test_rules.py": "tests a document",
     "test_texts.py": "the program would be called by the emulator's name",
-    "test_units.py": "documents",
-    "system/test_channels.py::test_where_there_is_no_libsystemd_standard_error_gets_the_record": "it is in the foreign root",
+    "test_units.py": "tests documents",
+    "system/test_channels.py::test_where_there_is_no_libsystemd_standard_error_gets_the_record": "the foreign root has it",
 }
 # The tests of tests/system that need no booted system.
 AS_ROOT = ["system/test_channels.py", "system/test_users.py"]

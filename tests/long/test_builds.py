@@ -20,9 +20,9 @@ HERE = wire.TOP / "tests"
 
 # Tests that cannot run with these builds, and why.  In addition, tests that need the filter are skipped, and the tests
 # in conftest.ONCE do not run again.
-SHADOW = "the sanitizers reserve terabytes of address space, and that is limited here"
-START = "counts calls of the start, and the script and the sanitizers make some too"
-DEBUGGERS = "a build for debuggers lets them"
+SHADOW = "the sanitizers reserve terabytes of address space, which the test limits"
+START = "counts calls at the start, and the script and the sanitizers make additional ones"
+DEBUGGERS = "a build for debuggers allows it"
 NO_MEMORY = [f"test_own_close.py::test_{name}[no-memory" for name in (
     "the_end_of_the_stream_follows_the_peers_close_at_once", "frames_before_the_peers_close_are_skipped",
     "a_refused_message_may_go_on_up_to_its_end", "the_peers_end_of_the_stream_ends_the_wait_at_once",
@@ -35,16 +35,16 @@ UNFIT = {
     "test_faults.py::test_a_compressed_message_for_whose_reply_there_is_no_memory_is_1011_too": SHADOW,
     "system/test_channels.py::test_a_local_fault_is_an_error_and_the_record_after_it_a_notice": SHADOW,
     "test_compression.py::test_the_largest_message_fits_the_address_space_of_the_shipped_entry_for_xinetd": SHADOW,
-    "test_compression.py::test_a_bomb_costs_no_more_than_the_limit": "the sanitizers take memory themselves",
+    "test_compression.py::test_a_bomb_costs_no_more_than_the_limit": "the sanitizers use memory themselves",
     "test_compression.py::test_compressed_messages_cost_one_read_and_one_write_each": "the sanitizers make calls",
     "test_faults.py::test_it_does_not_serve_without_its_protections": START,
     "test_faults.py::test_unread_output_that_cannot_be_discarded_is_a_local_fault":
         "the message has to be read within a fifth of a second",
     "test_faults.py::test_a_connection_that_cannot_be_made_to_block_is_a_local_fault": START,
     "system/test_users.py::test_a_process_with_some_ids_of_root_changes_all_of_them_or_is_refused":
-        "the sanitizers take no options from the environment of who is root in part",
+        "the sanitizers ignore their environment variables if real and effective user differ",
     "test_record.py::test_it_serves_although_standard_error_is_closed":
-        "the shell that runs the script has that open in its place",
+        "the shell that runs the script opens a file in its place",
     "test_privileges.py::test_nobody_but_root_may_look_into_the_process": DEBUGGERS,
     "system/test_users.py::test_not_even_its_own_user_may_look_into_the_process": DEBUGGERS,
 }

@@ -52,7 +52,7 @@ def listening(machine):
 
 
 def is_quiet(machine):
-    wire.wait_until(lambda: not machine.units("cat@*") + machine.units("ws-echo@*"), "nobody is connected")
+    wire.wait_until(lambda: not machine.units("cat@*") + machine.units("ws-echo@*"), "all connections have ended")
 
 
 @contextlib.contextmanager
@@ -199,7 +199,7 @@ def directives(rounds, lower="/"):
                 before = {part: used(group) for part, group in own.items()}
                 failed = served(machine, FIRST + number, 24)
                 assert not failed, f"{name}: {failed} connections failed"
-                wire.wait_until(lambda: not machine.units(f"v{number}@*"), "nobody is connected")
+                wire.wait_until(lambda: not machine.units(f"v{number}@*"), "all connections have ended")
                 if turn:  # the first round warms up
                     samples.append({part: (used(group) - before[part]) / 24 / 1000
                                     for part, group in own.items()})

@@ -123,7 +123,7 @@ def test_supplementary_groups_are_dropped_where_that_is_possible(anybodys):
 def test_no_other_user_is_asked_for_where_it_was_not_started_as_root(anybodys):
     result = subprocess.run([*as_daemon(), wire.PROGRAM, "--check", "--user=no-such-user"], capture_output=True,
                             timeout=wire.LIMIT, check=False)
-    assert (result.returncode, wire.but_for_the_notice(result.stderr)) == (0, b""), result
+    assert (result.returncode, wire.without_the_notice(result.stderr)) == (0, b""), result
 
 
 def test_where_that_is_not_possible_it_serves_all_the_same_and_says_nothing_of_it(anybodys):
@@ -183,7 +183,7 @@ def test_where_there_is_no_list_of_users_there_is_no_such_user(error, tmp_path):
     command = [parts.require("strace", "strace"), "-o", tmp_path / "trace", "-P", "/etc/passwd",
                "-e", f"inject=?open,openat:error={error}", wire.PROGRAM, "--check", "--user=daemon"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=wire.LIMIT, check=False)
-    assert "(INJECTED)" in (tmp_path / "trace").read_text(), "the fault has not come to pass"
+    assert "(INJECTED)" in (tmp_path / "trace").read_text(), "the fault did not happen"
     assert result.returncode == 64 and "no such user" in result.stderr, result
 
 
