@@ -32,6 +32,12 @@ WRONG_VALUES = [
     ("--path", "/a?b"),
     ("--path", "/a#b"),
     ("--path", "/a b"),
+    ("--lab", "lab"),
+    ("--lab", "any"),
+    ("--lab", "//lab"),
+    ("--lab", "/a?close"),
+    ("--lab", "/a#b"),
+    ("--lab", "/a b"),
     ("--prefix", "%zz"),
     ("--prefix", "50%"),
     ("--prefix", "%4"),
@@ -74,7 +80,7 @@ def test_a_wrong_value_is_named_in_one_line_together_with_its_option(option, val
 
 
 @pytest.mark.parametrize("option", ["--path", "--origin", "--subprotocol", "--max-message",
-                                    "--handshake-timeout", "--ping-interval", "--timeout"])
+                                    "--handshake-timeout", "--ping-interval", "--timeout", "--lab"])
 def test_an_empty_value_is_wrong_where_only_the_prefix_may_be_empty(option):
     assert option in usage(f"{option}=")
 
@@ -87,6 +93,23 @@ def test_a_path_has_4095_bytes_at_most():
     assert (page.status, len(page.body)) == (200, int(page.fields["content-length"]))
     assert html.escape(path).encode() in page.body
     assert path.encode() in wire.refused(wire.run(wire.head(path="/other"), f"--path={path}").stdout, 404).body
+
+
+def test_the_path_of_a_lab_has_4095_bytes_at_most_too():
+    assert "--lab" in usage("--lab=/" + "p" * 4095)
+    assert wire.run(b"", "--lab=/" + "p" * 4094, "--check").returncode == 0
+
+
+@pytest.mark.parametrize("option", ["--path", "--origin", "--subprotocol", "--lab"])
+def test_a_repeatable_option_may_stand_64_times(option):
+    value = {"--origin": "null", "--subprotocol": "chat"}.get(option, "/a")
+    assert wire.run(b"", *[f"{option}={value}"] * 64, "--check").returncode == 0
+    assert "64" in usage(*[f"{option}={value}"] * 65)
+
+
+@pytest.mark.parametrize("value", ["/", "/lab", "/lab/", "/a//b", "/a/../b", "/any"])
+def test_the_path_of_a_lab_begins_with_one_slash(value):
+    assert wire.run(b"", f"--lab={value}", "--check").returncode == 0
 
 
 @pytest.mark.parametrize("prefix", [b"x" * 257, b"%20" * 257, "ä".encode() * 128 + b"x"],
@@ -102,9 +125,10 @@ def test_a_prefix_that_is_not_utf_8_is_wrong_and_does_not_reach_the_terminal_raw
     assert "--prefix" in line and "UTF-8" in line, line
 
 
+@pytest.mark.parametrize("option", ["--path", "--lab"])
 @pytest.mark.parametrize("value", [b"/a\nb", b"/\x1b[2Jb", b"/\xc3\xa4", b"/\x7f"])
-def test_a_path_of_other_than_visible_ascii_is_wrong_and_does_not_reach_the_terminal_raw(value):
-    assert "--path" in usage(b"--path=" + value)
+def test_a_path_of_other_than_visible_ascii_is_wrong_and_does_not_reach_the_terminal_raw(option, value):
+    assert option in usage(option.encode() + b"=" + value)
 
 
 @pytest.mark.parametrize("options, named", [
@@ -134,6 +158,7 @@ def test_a_wrong_combination_is_named_in_one_line(options, named):
     (["-qx"], "x"),
     (["--no-page=yes"], "--no-page"),
     (["--path"], "--path"),
+    (["--lab"], "--lab"),
     (["--timeout"], "--timeout"),
     (["-m"], "-m"),
     (["surplus"], "surplus"),
@@ -150,7 +175,7 @@ def test_an_unknown_option_is_not_called_ambiguous(option):
     assert "unknown" in line and "ambiguous" not in line and option.partition("=")[0] in line, line
 
 
-@pytest.mark.parametrize("option", ["--p=/a", "--ver", "--h"])
+@pytest.mark.parametrize("option", ["--p=/a", "--ver", "--h", "--l=/a"])
 def test_an_abbreviation_of_several_options_is_called_ambiguous_and_not_unknown(option):
     line = usage(option)
     assert "ambiguous" in line and "unknown" not in line and option.partition("=")[0] in line, line
@@ -175,7 +200,7 @@ def test_h_is_help():
 def test_help_names_every_option():
     text = wire.run(b"", "--help").stdout.decode()
     for option in ("-p, --path", "-P, --prefix", "-o, --origin", "-s, --subprotocol", "-m, --max-message",
-                   "--handshake-timeout", "--ping-interval", "--timeout", "--proxy-protocol", "--no-page", "--deflate",
+                   "--handshake-timeout", "--ping-interval", "--timeout", "--proxy-protocol", "--no-page", "--lab", "--deflate",
                    "--log", "--check", "-u, --user", "-q, --quiet", "-v, --verbose", "-h, --help", "--version"):
         assert option in text, option
 

@@ -25,6 +25,7 @@ WebSocket echo server for one connection on standard input and output.
       --timeout=S            seconds of silence or unread output that end it; 0: never (60)
       --proxy-protocol       a PROXY protocol header must come first
       --no-page              answer GET / with one line instead of the test page
+      --lab=PATH             serve PATH too, where the query asks for faults; repeatable
       --deflate              agree to permessage-deflate: RFC 7692
       --log=CHANNEL          log to the journal, syslog or stderr (auto)
       --check                validate the options and exit
@@ -60,6 +61,7 @@ def test_what_cannot_be_printed_is_a_local_fault(option):
 
 PATH = "any, alone, or up to 64 times a path of at most 4095 bytes that begins with / and has no blank, ? or #"
 ORIGIN = "any, alone, or up to 64 times null or an origin such as https://example.org, of at most 300 bytes"
+LAB = "up to 64 times a path of at most 4095 bytes that begins with one / and has no blank, ? or #"
 SECONDS_60 = "seconds, as in 60 or 0.5, or 0"
 
 
@@ -70,6 +72,7 @@ SECONDS_60 = "seconds, as in 60 or 0.5, or 0"
     (["-s", "a b"], "--subprotocol=a b: it must be any or none, alone, or up to 64 times a name without blanks and commas"),
     (["-m0"], "--max-message=0: it must be 1 to 1G, as in 65536, 64K or 16M"),
     (["--handshake-timeout=0"], "--handshake-timeout=0: it must be seconds above 0, as in 10 or 0.5"),
+    (["--lab=any"], f"--lab=any: it must be {LAB}"),
     (["--ping-interval=x"], "--ping-interval=x: it must be seconds, as in 20 or 0.5, or 0"),
     (["--timeout=x"], f"--timeout=x: it must be {SECONDS_60}"),
     (["--log=x"], "--log=x: it must be auto, journal, syslog or stderr"),
