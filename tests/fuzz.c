@@ -87,7 +87,7 @@ static void check_announcement(const struct head *head)
 static bool is_one_of(struct slice text, const char *words)
 {
     char word[16];
-    if (text.length > 10)
+    if (text.length > sizeof word - sizeof "  " || memchr(text.bytes, ' ', text.length))
         return false;
     snprintf(word, sizeof word, " %.*s ", (int)text.length, text.bytes);
     return strstr(words, word);
@@ -133,6 +133,10 @@ static void check_readable(const struct head *head, const char *bytes, size_t le
     HOLDS(lies_within(head->method, bytes, length) && lies_within(head->target, bytes, length));
     bool of_everything = is_one_of(head->target, " * ") && is_one_of(head->method, " OPTIONS ");
     HOLDS(head->path.length > 0 && head->path.bytes[0] == (of_everything ? '*' : '/'));
+    HOLDS(!head->query.bytes == !memchr(head->target.bytes, '?', head->target.length));
+    HOLDS(!head->query.bytes ||
+          (lies_within(head->query, bytes, length) && head->query.bytes[-1] == '?' &&
+           head->query.bytes + head->query.length == head->target.bytes + head->target.length));
     HOLDS(is_visible_except(head->path, "?#") && is_visible_except(head->target, "#"));
     check_announcement(head);
     for (size_t i = 0; i < head->field_count; i++) {
@@ -151,7 +155,9 @@ static bool is_same_head(const struct head *one, const struct head *other)
 {
     bool same = one->scanned == other->scanned && one->field_count == other->field_count &&
                 one->minor_version == other->minor_version && is_same_text(one->method, other->method) &&
-                is_same_text(one->target, other->target) && is_same_text(one->path, other->path);
+                is_same_text(one->target, other->target) && is_same_text(one->path, other->path) &&
+                !one->query.bytes == !other->query.bytes &&
+                (!one->query.bytes || is_same_text(one->query, other->query));
     for (size_t i = 0; same && i < one->field_count; i++)
         same = is_same_text(one->fields[i].name, other->fields[i].name) &&
                is_same_text(one->fields[i].value, other->fields[i].value);
@@ -465,7 +471,7 @@ static void add_duration(char **words, int *count, const char *name, int64_t dur
 /* Writes parsed options as arguments in their long form and parses these: the result must be the same. */
 static void check_written_options(const struct options *options_read)
 {
-    char *words[3 * CHOICES_MAX + 16] = {"ws-echo"}, complaint[COMPLAINT_SIZE],
+    char *words[4 * CHOICES_MAX + 16] = {"ws-echo"}, complaint[COMPLAINT_SIZE],
                                   prefix[3 * PREFIX_MAX + 1] = "";
     int count = 1;
     struct options again;
@@ -474,6 +480,7 @@ static void check_written_options(const struct options *options_read)
     add_choices(words, &count, "path", &options_read->paths);
     add_choices(words, &count, "origin", &options_read->origins);
     add_choices(words, &count, "subprotocol", &options_read->subprotocols);
+    add_choices(words, &count, "lab", &options_read->labs);
     add_word(words, &count, "--prefix=%s", prefix);
     add_word(words, &count, "--max-message=%" PRIu64, options_read->max_message);
     add_duration(words, &count, "handshake-timeout", options_read->handshake_timeout);
@@ -482,6 +489,7 @@ static void check_written_options(const struct options *options_read)
     HOLDS(options_parse(count, words, &again, complaint));
     HOLDS(is_same_choices(&again.paths, &options_read->paths));
     HOLDS(is_same_choices(&again.origins, &options_read->origins));
+    HOLDS(is_same_choices(&again.labs, &options_read->labs));
     HOLDS(is_same_choices(&again.subprotocols, &options_read->subprotocols));
     HOLDS(again.prefix.length == options_read->prefix.length &&
           memcmp(again.prefix.bytes, options_read->prefix.bytes, again.prefix.length) == 0);
@@ -512,6 +520,9 @@ static void fuzz_options(const uint8_t *input, size_t length)
         HOLDS(into.timeout == 0 || into.ping_interval < into.timeout);
         HOLDS(into.paths.any == (into.paths.count == 0) && into.origins.any == (into.origins.count == 0));
         HOLDS((into.subprotocols.any || into.subprotocols.none) == (into.subprotocols.count == 0));
+        HOLDS(!into.labs.any && !into.labs.none);
+        for (unsigned i = 0; i < into.labs.count; i++)
+            HOLDS(into.labs.names[i][0] == '/' && into.labs.names[i][1] != '/');
         HOLDS(!(into.quiet && into.verbose) && *into.user);
         check_written_options(&into);
     } else {
@@ -522,5 +533,354 @@ static void fuzz_options(const uint8_t *input, size_t length)
     free(bytes);
 }
 
+/* ---- Words of the lab ------------------------------------------------------------------------------- */
+
+/* A word by its own grammar: which kind its value is of, and what it must be. */
+struct word_rule {
+    const char *name;
+    enum { NO_VALUE, WAIT, SCHEDULE, NUMBER, NAMES, TEXT_VALUE, HEX, CLOSE_VALUE } kind;
+    uint64_t least, most; /* of a NUMBER, of microseconds of a SCHEDULE, of bytes */
+    const char *names;
+};
+
+static const struct word_rule word_rules[] = {
+    {"delay", WAIT, 0, 0, NULL},
+    {"status", NUMBER, 200, 599, NULL},
+    {"bad", NAMES, 0, 0, " accept subprotocol extension "},
+    {"headers", NO_VALUE, 0, 0, NULL},
+    {"hello", TEXT_VALUE, 0, 1024, NULL},
+    {"repeat", SCHEDULE, 100000, 3600000000, NULL},
+    {"latency", WAIT, 0, 0, NULL},
+    {"fragment", NUMBER, 1, 1000000000, NULL},
+    {"slice", NUMBER, 1, 1000000000, NULL},
+    {"mute", NAMES, 0, 0, " echo ping pong close "},
+    {"after", SCHEDULE, 0, 3600000000, NULL},
+    {"count", NUMBER, 1, 1000000000, NULL},
+    {"raw", HEX, 1, 512, NULL},
+    {"stall", WAIT, 0, 0, NULL},
+    {"close", CLOSE_VALUE, 0, 65535, NULL},
+    {"reason", TEXT_VALUE, 0, 123, NULL},
+};
+
+enum { WORD_RULES = sizeof word_rules / sizeof *word_rules };
+
+/* Returns the place of a word in the table, or WORD_RULES. */
+static size_t word_place(const char *name)
+{
+    size_t i = 0;
+    while (i < WORD_RULES && strcmp(word_rules[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+/* Tells whether a string is a decimal number in these limits. */
+static bool is_number_from(const char *string, uint64_t least, uint64_t most)
+{
+    size_t zeros = strspn(string, "0"), digits = strspn(string, "0123456789");
+    uint64_t number = strtoull(string, NULL, 10);
+    return digits > 0 && string[digits] == '\0' && digits - zeros < 19 && number >= least && number <= most;
+}
+
+/* Tells whether a string is a number of seconds in these limits, which are microseconds. */
+static bool is_duration_from(const char *string, uint64_t least, uint64_t most)
+{
+    char whole[32] = "", fraction[7] = "000000";
+    size_t zeros = strspn(string, "0"), digits = strspn(string, "0123456789"), decimals = 0;
+    if (string[digits] == '.')
+        decimals = strspn(string + digits + 1, "0123456789");
+    if (digits == 0 || digits - zeros > 12 || string[digits + (decimals > 0 ? 1 + decimals : 0)] != '\0')
+        return false;
+    memcpy(whole, string + zeros, digits - zeros);
+    memcpy(fraction, string + digits + 1, decimals < 6 ? decimals : 6);
+    uint64_t duration = strtoull(whole, NULL, 10) * 1000000 + strtoull(fraction, NULL, 10);
+    if (duration == 0 && strpbrk(string, "123456789"))
+        duration = 1;
+    return duration >= least && duration <= most;
+}
+
+/* Tells whether a string is a list of these names, each at most once. */
+static bool is_list_of(const char *string, const char *names)
+{
+    for (const char *rest = string; rest; rest = strchr(rest, ',') ? strchr(rest, ',') + 1 : NULL) {
+        struct slice name = {rest, strcspn(rest, ",")};
+        if (name.length == 0 || !is_one_of(name, names))
+            return false;
+        for (const char *other = string; other < rest; other += strcspn(other, ",") + 1)
+            if (is_same_text(name, (struct slice){other, strcspn(other, ",")}))
+                return false;
+    }
+    return true;
+}
+
+/* Decodes a value.  Returns its length, or -1 if it is encoded badly. */
+static ptrdiff_t decode_value(const char *text, char *into)
+{
+    size_t length = 0;
+    for (; *text; text++) {
+        char digits[3] = "";
+        if (*text == '%' && (strspn(text + 1, "0123456789abcdefABCDEF") < 2))
+            return -1;
+        if (*text == '%') {
+            memcpy(digits, text + 1, 2);
+            text += 2;
+        }
+        into[length++] = *digits ? (char)strtoul(digits, NULL, 16) : *text == '+' ? ' ' : *text;
+    }
+    into[length] = '\0';
+    return (ptrdiff_t)length;
+}
+
+/* Tells whether a decoded value is right; `length` is -1 if the word has none. */
+static bool is_right_value(const struct word_rule *rule, const char *value, ptrdiff_t length,
+                           uint64_t longest_wait)
+{
+    bool is_string = length > 0 && (size_t)length == strlen(value) && length <= 1024;
+    switch (rule->kind) {
+    case NO_VALUE: return length < 0;
+    case WAIT:
+        return (length < 0 && strcmp(rule->name, "stall") == 0) ||
+               (is_string && is_duration_from(value, 0, longest_wait));
+    case SCHEDULE: return is_string && is_duration_from(value, rule->least, rule->most);
+    case NUMBER: return is_string && is_number_from(value, rule->least, rule->most);
+    case NAMES: return is_string && is_list_of(value, rule->names);
+    case TEXT_VALUE:
+        return length >= 0 && (uint64_t)length <= rule->most &&
+               is_text((const uint8_t *)value, (size_t)length);
+    case HEX:
+        return is_string && length % 2 == 0 && strspn(value, "0123456789abcdefABCDEF") == (size_t)length;
+    case CLOSE_VALUE:
+        return length < 0 || (is_string && (strcmp(value, "eof") == 0 || strcmp(value, "reset") == 0 ||
+                                            is_number_from(value, rule->least, rule->most)));
+    }
+    return false;
+}
+
+/* What a query is expected to be. */
+struct expected_query {
+    enum outcome outcome;
+    bool given[WORD_RULES];
+    char *values[WORD_RULES]; /* as they stand in the query; NULL: none */
+    char *shown;              /* before it is cut; malloc'd */
+};
+
+/* Adds to what is expected to be shown. */
+static void expect_shown(char **shown, const struct word_rule *rule, const char *value, ptrdiff_t length)
+{
+    char *before = *shown, number[16];
+    snprintf(number, sizeof number, "%d", (int)(rule->kind == HEX ? length / 2 : length));
+    if (rule->kind == HEX || rule->kind == TEXT_VALUE)
+        value = number;
+    HOLDS(asprintf(shown, "%s%s%s%s%s", before, *before ? "&" : "", rule->name, length < 0 ? "" : "=",
+                   length < 0 ? "" : value) >= 0);
+    free(before);
+}
+
+/* Judges the words of a query, a string, which is taken apart. */
+static void expect_words(struct expected_query *expected, char *query, uint64_t longest_wait)
+{
+    char *value = malloc(strlen(query) + 1);
+    HOLDS(value);
+    expected->outcome = DONE;
+    for (char *word; expected->outcome == DONE && (word = strsep(&query, "&"));) {
+        char *name = strsep(&word, "=");
+        size_t i = word_place(name);
+        if (i == WORD_RULES || expected->given[i]) {
+            expected->outcome = LAB_WORD_UNKNOWN;
+            break;
+        }
+        ptrdiff_t length = word ? decode_value(word, value) : -1;
+        if ((word && length < 0) || !is_right_value(&word_rules[i], value, length, longest_wait)) {
+            expected->outcome = LAB_VALUE_WRONG;
+            break;
+        }
+        expected->given[i] = true;
+        expected->values[i] = word;
+        expect_shown(&expected->shown, &word_rules[i], value, length);
+    }
+    free(value);
+}
+
+/* Judges whether the words go together. */
+static void expect_combination(struct expected_query *expected, bool tcp)
+{
+    const bool *given = expected->given;
+    const char *close = expected->values[word_place("close")];
+    size_t count = 0;
+    for (size_t i = 0; i < WORD_RULES; i++)
+        count += given[i];
+    char *decoded = strdup(close ? close : "");
+    HOLDS(decoded && decode_value(close ? close : "", decoded) >= 0);
+    bool reset = strcmp(decoded, "reset") == 0, coded = *decoded >= '0' && *decoded <= '9';
+    free(decoded);
+    if (given[word_place("status")] && count > 1u + given[word_place("delay")])
+        expected->outcome = LAB_STATUS_NOT_ALONE;
+    else if ((given[word_place("after")] || given[word_place("count")]) && !given[word_place("raw")] &&
+             !given[word_place("stall")] && !given[word_place("close")])
+        expected->outcome = LAB_TRIGGERS_NOTHING;
+    else if (given[word_place("reason")] && !coded)
+        expected->outcome = LAB_REASON_WITHOUT_CODE;
+    else if (reset && !tcp)
+        expected->outcome = LAB_RESET_WITHOUT_TCP;
+}
+
+/* Tells whether two queries ask for the same, whatever their words' order. */
+static bool asks_the_same(const struct words *one, const struct words *other)
+{
+    return one->delay == other->delay && one->latency == other->latency && one->repeat == other->repeat &&
+           one->after == other->after && one->stall == other->stall && one->count == other->count &&
+           one->fragment == other->fragment && one->slice == other->slice && one->status == other->status &&
+           one->bad == other->bad && one->mute == other->mute && one->headers == other->headers &&
+           one->hello == other->hello && one->has_after == other->has_after && one->ending == other->ending &&
+           one->close_code == other->close_code && one->hello_length == other->hello_length &&
+           one->raw_length == other->raw_length && one->reason_length == other->reason_length &&
+           memcmp(one->hello_text, other->hello_text, one->hello_length) == 0 &&
+           memcmp(one->raw, other->raw, one->raw_length) == 0 &&
+           memcmp(one->reason, other->reason, one->reason_length) == 0;
+}
+
+/* Writes a word into a query, and its value printf-like. */
+__attribute__((format(printf, 3, 4))) static void write_word(FILE *query, const char *name,
+                                                             const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(query, "%s%s", ftell(query) > 0 ? "&" : "", name);
+    vfprintf(query, format, arguments);
+    va_end(arguments);
+}
+
+/* Writes a word whose value is bytes in hexadecimal digits, with something before each. */
+static void write_bytes(FILE *query, const char *name, const char *before, const uint8_t *bytes,
+                        size_t length)
+{
+    write_word(query, name, "=");
+    for (size_t i = 0; i < length; i++)
+        fprintf(query, "%s%02x", before, bytes[i]);
+}
+
+static void write_duration(FILE *query, const char *name, int64_t duration)
+{
+    write_word(query, name, "=%" PRId64 ".%06" PRId64, duration / SECOND, duration % SECOND);
+}
+
+static void write_names(FILE *query, const char *name, unsigned set, const char *const *names, size_t count)
+{
+    const char *before = "=";
+    write_word(query, name, "%s", "");
+    for (size_t i = 0; i < count; i++)
+        if (set & 1u << i) {
+            fprintf(query, "%s%s", before, names[i]);
+            before = ",";
+        }
+}
+
+/* Writes what is asked for as a query, in the reverse order of the table, and parses that: it must be the
+ * same. */
+static void judge_written_words(const struct words *words, const bool *given, int64_t timeout, bool tcp)
+{
+    static const char *const bad[] = {"accept", "subprotocol", "extension"};
+    static const char *const mute[] = {"echo", "ping", "pong", "close"};
+    struct words again = {0};
+    char *bytes = NULL;
+    size_t length = 0;
+    FILE *query = open_memstream(&bytes, &length);
+    HOLDS(query);
+    if (given[word_place("reason")])
+        write_bytes(query, "reason", "%", words->reason, words->reason_length);
+    if (words->ending == CODED_CLOSE)
+        write_word(query, "close", "=%d", words->close_code);
+    else if (words->ending != NO_ENDING)
+        write_word(query, "close", "%s",
+                   words->ending == EMPTY_CLOSE  ? ""
+                   : words->ending == STREAM_END ? "=eof"
+                                                 : "=reset");
+    if (given[word_place("stall")])
+        write_duration(query, "stall", words->stall);
+    if (words->raw_length > 0)
+        write_bytes(query, "raw", "", words->raw, words->raw_length);
+    if (words->count > 0)
+        write_word(query, "count", "=%" PRIu64, words->count);
+    if (words->has_after)
+        write_duration(query, "after", words->after);
+    if (words->mute)
+        write_names(query, "mute", words->mute, mute, 4);
+    if (words->slice > 0)
+        write_word(query, "slice", "=%" PRIu64, words->slice);
+    if (words->fragment > 0)
+        write_word(query, "fragment", "=%" PRIu64, words->fragment);
+    if (given[word_place("latency")])
+        write_duration(query, "latency", words->latency);
+    if (words->repeat > 0)
+        write_duration(query, "repeat", words->repeat);
+    if (words->hello)
+        write_bytes(query, "hello", "%", words->hello_text, words->hello_length);
+    if (words->headers)
+        write_word(query, "headers", "%s", "");
+    if (words->bad)
+        write_names(query, "bad", words->bad, bad, 3);
+    if (words->status > 0)
+        write_word(query, "status", "=%d", words->status);
+    if (given[word_place("delay")])
+        write_duration(query, "delay", words->delay);
+    fclose(query);
+    HOLDS(words_parse((struct slice){bytes, length}, timeout, tcp, &again) == DONE);
+    HOLDS(asks_the_same(words, &again));
+    free(bytes);
+}
+
+/* Judges what is asked for by the limits that the manual promises. */
+static void judge_limits(const struct words *words, uint64_t longest_wait)
+{
+    HOLDS(words->hello_length <= 1024 && words->raw_length <= 512 && words->reason_length <= 123);
+    HOLDS(words->shown_length <= WORDS_SHOWN_SIZE);
+    HOLDS(is_visible_except((struct slice){words->shown, words->shown_length}, "\"\\ %+"));
+    HOLDS(words->status == 0 || (words->status >= 200 && words->status <= 599));
+    HOLDS((uint64_t)words->delay <= longest_wait && (uint64_t)words->latency <= longest_wait);
+    HOLDS((uint64_t)words->stall <= longest_wait);
+    HOLDS((words->has_after || words->after == 0) && words->bad < 8 && words->mute < 16);
+    HOLDS(words->ending == CODED_CLOSE || (words->close_code == 0 && words->reason_length == 0));
+}
+
+/* The first byte says what --timeout is and whether the connection is TCP; the query follows. */
+static void fuzz_words(const uint8_t *input, size_t length)
+{
+    static const int64_t timeouts[] = {0, 1, 10 * SECOND, 60 * SECOND, 60 * SECOND + 1, 3600 * SECOND};
+    static const char behind[] = "41&status=404&nothing";
+    if (length == 0 || memchr(input + 1, '\0', length - 1)) /* no head has a NUL */
+        return;
+    int64_t timeout = timeouts[*input / 2 % COUNT_OF(timeouts)];
+    uint64_t longest_wait = timeout > 0 && timeout <= 60 * SECOND ? (uint64_t)timeout - 1 : 60 * SECOND;
+    bool tcp = *input++ % 2;
+    length--;
+    struct words words = {0}, other = {0};
+    struct expected_query expected = {.shown = strdup("")};
+    char *bytes = copy_of(input, length), *longer = malloc(length + sizeof behind);
+    char *copy = strndup(bytes, length);
+    HOLDS(expected.shown && longer && copy);
+    memcpy(mempcpy(longer, bytes, length), behind, sizeof behind);
+    enum outcome outcome = words_parse((struct slice){bytes, length}, timeout, tcp, &words);
+    HOLDS(words_parse((struct slice){longer, length}, timeout, tcp, &other) == outcome);
+    HOLDS(asks_the_same(&words, &other) && words.shown_length == other.shown_length);
+    HOLDS(memcmp(words.shown, other.shown, words.shown_length) == 0);
+    if (length > 0)
+        expect_words(&expected, copy, longest_wait);
+    else
+        expected.outcome = DONE;
+    if (expected.outcome == DONE)
+        expect_combination(&expected, tcp);
+    HOLDS(outcome == expected.outcome && (outcome == DONE || outcomes[outcome].code == 400));
+    if (outcome == DONE) {
+        size_t shown_length = strlen(expected.shown);
+        HOLDS(words.shown_length == (shown_length < WORDS_SHOWN_SIZE ? shown_length : WORDS_SHOWN_SIZE));
+        HOLDS(memcmp(words.shown, expected.shown, words.shown_length) == 0);
+        judge_limits(&words, longest_wait);
+        judge_written_words(&words, expected.given, timeout, tcp);
+    }
+    free(expected.shown);
+    free(bytes);
+    free(longer);
+    free(copy);
+}
+
 TARGETS({"head", fuzz_head}, {"proxy", fuzz_proxy_header}, {"frame", fuzz_frame}, {"utf8", fuzz_utf8},
-        {"deflate", fuzz_compressed_message}, {"options", fuzz_options})
+        {"deflate", fuzz_compressed_message}, {"options", fuzz_options}, {"words", fuzz_words})

@@ -91,6 +91,7 @@ NOTICED_BY = {
     "stream": "unit frames system/channels cuts system_calls faults closing",
     "text": "unit head options proxy_protocol record",
     "utf8": "whole-unit frames",
+    "words": "unit",
     "ws-echo": "handshake head record texts proxy_protocol closing system/channels options system/users privileges faults",
 }
 # Tests that hardly ever fail because the machine is busy.
@@ -200,6 +201,13 @@ KINDS = [line.split() for line in """
     silent_since started
     origin user_agent forwarded
     quiet verbose
+    DELAY STATUS BAD HEADERS HELLO REPEAT LATENCY FRAGMENT SLICE MUTE AFTER COUNT RAW STALL CLOSE_WORD REASON
+    BAD_ACCEPT BAD_SUBPROTOCOL BAD_EXTENSION
+    MUTE_ECHO MUTE_PING MUTE_PONG MUTE_CLOSE
+    NO_ENDING EMPTY_CLOSE CODED_CLOSE STREAM_END STREAM_RESET
+    LAB_WORD_UNKNOWN LAB_VALUE_WRONG LAB_STATUS_NOT_ALONE LAB_TRIGGERS_NOTHING LAB_REASON_WITHOUT_CODE LAB_RESET_WITHOUT_TCP
+    WAIT_MAX SCHEDULE_MAX
+    HELLO_MAX RAW_MAX REASON_MAX VALUE_MAX
     timeout ping_interval
 """.splitlines() if line]
 NEXT = {name: kind[(i + 1) % len(kind)] for kind in KINDS for i, name in enumerate(kind)}
