@@ -19,7 +19,7 @@ enum {
 
 _Static_assert((int)VALUE_MAX >= (int)HELLO_MAX && (int)VALUE_MAX >= 2 * (int)RAW_MAX, "values fit");
 
-/* A value that is decoded; `bytes` has a NUL behind it. */
+/* A decoded value; a NUL follows its bytes, which may have others among them. */
 struct value_text {
     size_t length;
     char bytes[VALUE_MAX + 1];
@@ -227,8 +227,10 @@ static enum outcome parse_word(struct slice text, int64_t wait_max, struct words
         return LAB_WORD_UNKNOWN;
     *given |= BIT(i);
     if (!rest.bytes) {
+        if (!set_without_value((enum word)i, wait_max, words))
+            return LAB_VALUE_WRONG;
         show_word(words, (enum word)i, NULL);
-        return set_without_value((enum word)i, wait_max, words) ? DONE : LAB_VALUE_WRONG;
+        return DONE;
     }
     ptrdiff_t length = percent_decode(rest, true, value.bytes, VALUE_MAX);
     if (length < 0 || (length == 0 && !word_rows[i].may_be_empty))

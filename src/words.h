@@ -55,13 +55,13 @@ struct words {
 };
 
 /*
- * Parses the query of a target, without its "?", into `words`, which begins with zeros.  `timeout` is that of
- * the options: no single wait may last so long; 0: there is none.  `tcp` tells that the connection is TCP,
+ * Parses the query of a target, without its "?", into `words`, which is all zeros before.  `timeout` is that
+ * of the options: no single wait may last so long; 0: there is none.  `tcp` tells that the connection is TCP,
  * and can be reset.  Returns DONE, or why the query is refused.
  */
 enum outcome words_parse(struct slice query, int64_t timeout, bool tcp, struct words *words);
 
-/* Writes the list of all words with their values, as the sentences have it that refuse a query. */
+/* Writes the list of all words with their values: the sentences that refuse a query contain it. */
 void words_list(char list[static WORDS_LIST_SIZE]);
 
 #endif

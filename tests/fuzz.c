@@ -869,10 +869,10 @@ static void fuzz_words(const uint8_t *input, size_t length)
     if (expected.outcome == DONE)
         expect_combination(&expected, tcp);
     HOLDS(outcome == expected.outcome && (outcome == DONE || outcomes[outcome].code == 400));
+    size_t shown_length = strlen(expected.shown);
+    HOLDS(words.shown_length == (shown_length < WORDS_SHOWN_SIZE ? shown_length : WORDS_SHOWN_SIZE));
+    HOLDS(memcmp(words.shown, expected.shown, words.shown_length) == 0);
     if (outcome == DONE) {
-        size_t shown_length = strlen(expected.shown);
-        HOLDS(words.shown_length == (shown_length < WORDS_SHOWN_SIZE ? shown_length : WORDS_SHOWN_SIZE));
-        HOLDS(memcmp(words.shown, expected.shown, words.shown_length) == 0);
         judge_limits(&words, longest_wait);
         judge_written_words(&words, expected.given, timeout, tcp);
     }

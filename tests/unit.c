@@ -2858,6 +2858,16 @@ static void the_record_shows_words_in_their_order_and_texts_and_bytes_by_their_n
     CHECK_BYTES("raw=512", 7, asked.shown, asked.shown_length, "the most bytes");
 }
 
+static void a_word_that_is_refused_is_not_shown(void)
+{
+    static const char *const queries[] = {"stall&delay", "stall&delay=x",   "stall&nothing",
+                                          "stall&stall", "stall&headers=1", "stall&hello=%ff"};
+    for (size_t i = 0; i < COUNT_OF(queries); i++) {
+        CHECK(parse_query(queries[i]) != DONE, "%s", queries[i]);
+        CHECK_BYTES("stall", 5, asked.shown, asked.shown_length, "%s", queries[i]);
+    }
+}
+
 static void the_words_are_cut_in_the_record_after_258_bytes(void)
 {
     for (size_t length = 256; length <= 260; length++) {
@@ -2872,7 +2882,7 @@ static void the_words_are_cut_in_the_record_after_258_bytes(void)
     }
 }
 
-/* As the sentences have it that refuse a query. */
+/* The sentences that refuse a query contain it. */
 static void the_list_of_words_has_each_with_its_value(void)
 {
     char list[WORDS_LIST_SIZE];
@@ -4493,6 +4503,7 @@ static void a_silence_begins_anew_when_the_peer_was_heard_since(void)
     X(a_reset_is_refused_where_the_connection_is_not_tcp)                                                    \
     X(words_may_stand_in_any_order)                                                                          \
     X(the_record_shows_words_in_their_order_and_texts_and_bytes_by_their_number)                             \
+    X(a_word_that_is_refused_is_not_shown)                                                                   \
     X(the_words_are_cut_in_the_record_after_258_bytes)                                                       \
     X(the_list_of_words_has_each_with_its_value)                                                             \
     X(options_that_are_not_given_have_their_defaults)                                                        \
