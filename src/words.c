@@ -11,13 +11,14 @@
 #define REPEAT_MIN (SECOND / 10)
 
 enum {
-    VALUE_MAX = 1024,        /* bytes of a decoded value: a hello, or 512 bytes in hexadecimal digits */
+    VALUE_MAX = 1024,        /* bytes of a decoded value */
     NUMBER_MAX = 1000000000, /* of count, fragment and slice */
     STATUS_MIN = 200,        /* a 101 that was asked for would open a tunnel through proxies */
     STATUS_MAX = 599,
 };
 
-_Static_assert((int)VALUE_MAX >= (int)HELLO_MAX && (int)VALUE_MAX >= 2 * (int)RAW_MAX, "values fit");
+_Static_assert((int)VALUE_MAX == (int)HELLO_MAX && (int)VALUE_MAX == 2 * (int)RAW_MAX,
+               "the longest hello and the longest raw are as long as a value may be");
 
 /* A decoded value; a NUL follows its bytes, which may have others among them. */
 struct value_text {
@@ -48,25 +49,14 @@ enum word {
 /* Arrays and no pointers: see `outcomes`. */
 static const struct {
     char name[12];
-    char value[16];    /* as the list of words shows it */
-    bool may_be_empty; /* the value, if there is a "=" */
+    char value[16]; /* as the list of words shows it */
 } word_rows[WORD_COUNT] = {
-    [DELAY] = {"delay", "=S", false},
-    [STATUS] = {"status", "=CODE", false},
-    [BAD] = {"bad", "=NAMES", false},
-    [HEADERS] = {"headers", "", false},
-    [HELLO] = {"hello", "=TEXT", true},
-    [REPEAT] = {"repeat", "=S", false},
-    [LATENCY] = {"latency", "=S", false},
-    [FRAGMENT] = {"fragment", "=N", false},
-    [SLICE] = {"slice", "=N", false},
-    [MUTE] = {"mute", "=NAMES", false},
-    [AFTER] = {"after", "=S", false},
-    [COUNT] = {"count", "=N", false},
-    [RAW] = {"raw", "=HEX", false},
-    [STALL] = {"stall", "[=S]", false},
-    [CLOSE_WORD] = {"close", "[=CODE]", false},
-    [REASON] = {"reason", "=TEXT", true},
+    [DELAY] = {"delay", "=S"},      [STATUS] = {"status", "=CODE"},  [BAD] = {"bad", "=NAMES"},
+    [HEADERS] = {"headers", ""},    [HELLO] = {"hello", "=TEXT"},    [REPEAT] = {"repeat", "=S"},
+    [LATENCY] = {"latency", "=S"},  [FRAGMENT] = {"fragment", "=N"}, [SLICE] = {"slice", "=N"},
+    [MUTE] = {"mute", "=NAMES"},    [AFTER] = {"after", "=S"},       [COUNT] = {"count", "=N"},
+    [RAW] = {"raw", "=HEX"},        [STALL] = {"stall", "[=S]"},     [CLOSE_WORD] = {"close", "[=CODE]"},
+    [REASON] = {"reason", "=TEXT"},
 };
 
 #define BIT(word) (1U << (word))
@@ -74,31 +64,33 @@ static const struct {
 /* Parses a decimal number from `least` to `most`.  Returns false if it is none. */
 static bool parse_number(const char *string, uint64_t least, uint64_t most, uint64_t *number)
 {
-    *number = 0;
+    uint64_t value = 0;
     for (const char *next = string; *next; next++) {
         if (*next < '0' || *next > '9')
             return false;
-        *number = *number * 10 + (uint64_t)(*next - '0');
-        if (*number > most)
+        value = value * 10 + (uint64_t)(*next - '0');
+        if (value > most)
             return false;
     }
-    return *string && *number >= least;
+    *number = value;
+    return *string && value >= least;
 }
 
 /* Parses a list of names, each at most once, into a set: bit i is names[i].  Returns false if it is none. */
 static bool parse_names(const char *string, size_t count, const char names[][12], unsigned *set)
 {
     struct slice rest = SLICE_OF(string);
-    *set = 0;
+    unsigned found = 0;
     while (rest.bytes) {
         struct slice name = slice_cut(&rest, ',');
         size_t i = 0;
         while (i < count && !slice_is(name, names[i]))
             i++;
-        if (i == count || *set & BIT(i))
+        if (i == count || found & BIT(i))
             return false;
-        *set |= BIT(i);
+        found |= BIT(i);
     }
+    *set = found;
     return true;
 }
 
@@ -112,11 +104,9 @@ static bool parse_text(const struct value_text *value, size_t most, uint8_t *int
     return true;
 }
 
-/* Parses bytes in hexadecimal digits.  Returns false if they are none, or more than RAW_MAX bytes. */
+/* Parses bytes in hexadecimal digits; a digit too many is followed by the NUL, which is none. */
 static bool parse_raw(const struct value_text *value, struct words *words)
 {
-    if (value->length % 2 || value->length > 2 * RAW_MAX)
-        return false;
     for (size_t i = 0; i < value->length; i += 2) {
         int high = hex_digit(value->bytes[i]), low = hex_digit(value->bytes[i + 1]);
         if (high < 0 || low < 0)
@@ -124,7 +114,7 @@ static bool parse_raw(const struct value_text *value, struct words *words)
         words->raw[i / 2] = (uint8_t)(high << 4 | low);
     }
     words->raw_length = (uint16_t)(value->length / 2);
-    return true;
+    return value->length > 0;
 }
 
 /* Parses the value of `close`.  Returns false if it is wrong. */
@@ -135,10 +125,11 @@ static bool parse_close(const char *string, struct words *words)
         words->ending = *string == 'e' ? STREAM_END : STREAM_RESET;
         return true;
     }
+    if (!parse_number(string, 0, UINT16_MAX, &code))
+        return false;
     words->ending = CODED_CLOSE;
-    bool valid = parse_number(string, 0, UINT16_MAX, &code);
     words->close_code = (uint16_t)code;
-    return valid;
+    return true;
 }
 
 /*
@@ -151,29 +142,30 @@ static bool parse_value(enum word word, const struct value_text *value, int64_t 
     static const char mute_names[][12] = {"echo", "ping", "pong", "close"};
     const char *string = value->bytes;
     uint64_t status = 0;
-    bool valid = strlen(string) == value->length; /* only texts may contain a NUL */
+    if (word != HELLO && word != REASON && strlen(string) != value->length)
+        return false; /* only texts may contain a NUL */
     switch (word) {
     case HELLO:
         words->hello = true;
         return parse_text(value, HELLO_MAX, words->hello_text, &words->hello_length);
     case REASON: return parse_text(value, REASON_MAX, words->reason, &words->reason_length);
-    case DELAY: return valid && parse_seconds(string, wait_max, &words->delay);
-    case LATENCY: return valid && parse_seconds(string, wait_max, &words->latency);
-    case STALL: return valid && parse_seconds(string, wait_max, &words->stall);
-    case REPEAT:
-        return valid && parse_seconds(string, SCHEDULE_MAX, &words->repeat) && words->repeat >= REPEAT_MIN;
-    case AFTER: words->has_after = true; return valid && parse_seconds(string, SCHEDULE_MAX, &words->after);
+    case DELAY: return parse_seconds(string, wait_max, &words->delay);
+    case LATENCY: return parse_seconds(string, wait_max, &words->latency);
+    case STALL: return parse_seconds(string, wait_max, &words->stall);
+    case REPEAT: return parse_seconds(string, SCHEDULE_MAX, &words->repeat) && words->repeat >= REPEAT_MIN;
+    case AFTER: words->has_after = true; return parse_seconds(string, SCHEDULE_MAX, &words->after);
     case STATUS:
-        valid = valid && parse_number(string, STATUS_MIN, STATUS_MAX, &status);
+        if (!parse_number(string, STATUS_MIN, STATUS_MAX, &status))
+            return false;
         words->status = (int)status;
-        return valid;
-    case COUNT: return valid && parse_number(string, 1, NUMBER_MAX, &words->count);
-    case FRAGMENT: return valid && parse_number(string, 1, NUMBER_MAX, &words->fragment);
-    case SLICE: return valid && parse_number(string, 1, NUMBER_MAX, &words->slice);
-    case BAD: return valid && parse_names(string, COUNT_OF(bad_names), bad_names, &words->bad);
-    case MUTE: return valid && parse_names(string, COUNT_OF(mute_names), mute_names, &words->mute);
-    case RAW: return valid && parse_raw(value, words);
-    case CLOSE_WORD: return valid && parse_close(string, words);
+        return true;
+    case COUNT: return parse_number(string, 1, NUMBER_MAX, &words->count);
+    case FRAGMENT: return parse_number(string, 1, NUMBER_MAX, &words->fragment);
+    case SLICE: return parse_number(string, 1, NUMBER_MAX, &words->slice);
+    case BAD: return parse_names(string, COUNT_OF(bad_names), bad_names, &words->bad);
+    case MUTE: return parse_names(string, COUNT_OF(mute_names), mute_names, &words->mute);
+    case RAW: return parse_raw(value, words);
+    case CLOSE_WORD: return parse_close(string, words);
     default: return false; /* HEADERS has no value */
     }
 }
@@ -233,7 +225,7 @@ static enum outcome parse_word(struct slice text, int64_t wait_max, struct words
         return DONE;
     }
     ptrdiff_t length = percent_decode(rest, true, value.bytes, VALUE_MAX);
-    if (length < 0 || (length == 0 && !word_rows[i].may_be_empty))
+    if (length < 0)
         return LAB_VALUE_WRONG;
     value.length = (size_t)length;
     value.bytes[length] = '\0';

@@ -2375,7 +2375,7 @@ static enum outcome parse_query(const char *query)
 static void each_word_of_the_lab_sets_what_it_asks_for(void)
 {
     ASKS("delay=1.5", asked.delay == 1500000);
-    ASKS("status=404", asked.status == 404);
+    ASKS("status=404", asked.status == 404 && asked.count == 0);
     ASKS("bad=accept", asked.bad == BAD_ACCEPT);
     ASKS("bad=subprotocol", asked.bad == BAD_SUBPROTOCOL);
     ASKS("bad=extension", asked.bad == BAD_EXTENSION);
@@ -2515,6 +2515,7 @@ static void a_value_that_is_wrong_missing_or_of_no_use_is_refused(void)
         "delay=1e1",
         "delay=1%00",
         "latency=inf",
+        "latency=1%00",
         "stall=x",
         "stall=1%00",
         "status=4x4",
@@ -2529,6 +2530,9 @@ static void a_value_that_is_wrong_missing_or_of_no_use_is_refused(void)
         "bad=accept+",
         "bad=accept%00",
         "mute=pong,%00",
+        "mute=pong%00",
+        "raw=00%00",
+        "raw=00%00%00",
         "count=1%00&close",
         "fragment=1K",
         "fragment=1%00",
@@ -2648,6 +2652,7 @@ static void a_single_wait_is_at_most_60_s_and_less_than_the_timeout(void)
     } rows[] = {
         {0, 60000000},
         {INT64_C(31622400000000), 60000000},
+        {120000000, 60000000},
         {60000001, 60000000},
         {60000000, 59999999},
         {59999999, 59999998},
@@ -2680,6 +2685,7 @@ static void a_wait_of_nothing_is_one(void)
 static void a_stall_without_a_value_is_as_long_as_a_wait_may_be(void)
 {
     CHECK(parse_query_of(BYTES("stall"), 0, true) == DONE && asked.stall == 60000000, "no timeout");
+    CHECK_NUMBER(NO_ENDING, asked.ending, "a stall alone");
     CHECK(parse_query_of(BYTES("stall"), 60000000, true) == DONE && asked.stall == 59999999, "60 s");
     CHECK(parse_query_of(BYTES("stall"), 5000000, true) == DONE && asked.stall == 4999999, "5 s");
 }
@@ -2714,6 +2720,25 @@ static void texts_and_bytes_in_a_query_have_a_greatest_length(void)
     check_length("close=1&reason=", "a", 1025, false);
     check_length("delay=", "0", 1024, true);
     check_length("delay=", "0", 1025, false); /* as long as any value may be */
+}
+
+static void the_longest_texts_and_bytes_stand_beside_one_another(void)
+{
+    char query[4096] = "reason=", hello[HELLO_MAX], reason[REASON_MAX];
+    uint8_t raw[RAW_MAX];
+    memset(query + strlen(query), 'r', sizeof reason);
+    strcat(query, "&hello=");
+    memset(query + strlen(query), 'h', sizeof hello);
+    strcat(query, "&close=1&raw=");
+    memset(query + strlen(query), 'f', 2 * sizeof raw);
+    memset(hello, 'h', sizeof hello);
+    memset(raw, 0xff, sizeof raw);
+    memset(reason, 'r', sizeof reason);
+    CHECK_NUMBER(DONE, parse_query(query), "%s", query);
+    CHECK_BYTES(hello, sizeof hello, asked.hello_text, asked.hello_length, "hello");
+    CHECK_BYTES(raw, sizeof raw, asked.raw, asked.raw_length, "raw");
+    CHECK_BYTES(reason, sizeof reason, asked.reason, asked.reason_length, "reason");
+    CHECK_BYTES("reason=123&hello=1024&close=1&raw=512", 37, asked.shown, asked.shown_length, "shown");
 }
 
 static void a_value_is_percent_decoded_and_plus_is_a_space_but_no_name_is(void)
@@ -4497,6 +4522,7 @@ static void a_silence_begins_anew_when_the_peer_was_heard_since(void)
     X(a_wait_of_nothing_is_one)                                                                              \
     X(a_stall_without_a_value_is_as_long_as_a_wait_may_be)                                                   \
     X(texts_and_bytes_in_a_query_have_a_greatest_length)                                                     \
+    X(the_longest_texts_and_bytes_stand_beside_one_another)                                                  \
     X(a_value_is_percent_decoded_and_plus_is_a_space_but_no_name_is)                                         \
     X(names_in_a_value_stand_at_most_once_each)                                                              \
     X(words_that_do_not_go_together_are_refused)                                                             \
