@@ -614,8 +614,9 @@ def test_a_wrong_head_gets_the_answer_of_its_row(data, end):
 
 
 def test_every_refusal_of_a_head_has_rows():
+    """Of a query that is read as words, unit.c has them."""
     known = {name.lower().replace("_", "-"): int(status)
-             for name, status in re.findall(r"^    X\((\w+), ([45]\d\d),", wire.source(), re.MULTILINE)}
+             for name, status in re.findall(r"^    X\((?!LAB_)(\w+), ([45]\d\d),", wire.source(), re.MULTILINE)}
     assert STATUS == {name: status for name, status in known.items() if name not in ("head-timeout", "proxy-malformed")}
 
 
