@@ -104,7 +104,10 @@ static bool parse_text(const struct value_text *value, size_t most, uint8_t *int
     return true;
 }
 
-/* Parses bytes in hexadecimal digits; a digit too many is followed by the NUL, which is none. */
+/*
+ * Parses at least one byte in hexadecimal digits.  Returns false if they are none.  After an odd number of
+ * them comes the NUL, which is no digit.
+ */
 static bool parse_raw(const struct value_text *value, struct words *words)
 {
     for (size_t i = 0; i < value->length; i += 2) {
