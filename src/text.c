@@ -60,8 +60,9 @@ ptrdiff_t percent_decode(struct slice text, bool plus, char *into, size_t size)
     for (size_t i = 0; i < text.length; i++) {
         char byte = plus && text.bytes[i] == '+' ? ' ' : text.bytes[i];
         if (byte == '%') {
-            int high = i + 2 < text.length ? hex_digit(text.bytes[i + 1]) : -1;
-            int low = i + 2 < text.length ? hex_digit(text.bytes[i + 2]) : -1;
+            if (text.length - i < sizeof "%HH" - 1)
+                return -1;
+            int high = hex_digit(text.bytes[i + 1]), low = hex_digit(text.bytes[i + 2]);
             if (high < 0 || low < 0)
                 return -1;
             byte = (char)(high << 4 | low);

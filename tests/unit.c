@@ -2061,6 +2061,16 @@ static void seconds_are_at_most_what_the_caller_allows(void)
         CHECK_NUMBER(rows[i].due >= 0, taken, "%s of %" PRId64, rows[i].string, rows[i].most);
         CHECK(!taken || duration == rows[i].due, "%s is %" PRId64, rows[i].string, duration);
     }
+    for (int digit = 0; digit <= 9; digit++) {
+        char string[16];
+        int64_t duration = -1;
+        sprintf(string, "%d", digit);
+        CHECK(parse_seconds(string, NEVER, &duration) && duration == digit * SECOND, "%s", string);
+        sprintf(string, "0.%d", digit);
+        CHECK(parse_seconds(string, NEVER, &duration) && duration == digit * SECOND / 10, "%s", string);
+        sprintf(string, "0.0000000%d", digit);
+        CHECK(parse_seconds(string, NEVER, &duration) && duration == (digit > 0), "%s", string);
+    }
 }
 
 static void a_name_of_a_host_may_have_whole_percent_encoded_bytes(void)
