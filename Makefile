@@ -78,7 +78,7 @@ RUN_NEEDS = systemd-socket-activate:systemd
 STATIC_NEEDS = $(firstword $(STATIC_CC)):musl-tools
 CHECK_NEEDS = $(STATIC_NEEDS) pytest.py:python3-pytest xdist.py:python3-pytest-xdist
 
-.PHONY: all help static run install uninstall deb rpm container dist clean
+.PHONY: all help static run install uninstall deb rpm container dist manual-md clean
 .PHONY: deps check deps-system check-system deps-packages check-packages deps-elsewhere check-elsewhere
 .PHONY: deps-long check-long coverage fuzz mutants deps-bench bench
 .DELETE_ON_ERROR:
@@ -119,6 +119,7 @@ help:
 	@echo '                build a package for Debian or for Fedora, or a container image named ws-echo'
 	@echo 'make deps-packages, make check-packages'
 	@echo '                test the packages on booted Debian 12 and 13, and the container; as root'
+	@echo 'make manual-md  write man/*.md anew, the manual as web forges show it; needs mandoc'
 	@echo 'make dist       write the source archive build/ws-echo-VERSION.tar.gz, reproducibly'
 	@echo 'make clean      remove what was built'
 
@@ -246,6 +247,10 @@ here = sed 's|/usr/sbin/|$(SBINDIR)/|g; s|/usr/lib/ws-echo|$(ROOTDIR)|g; s|/usr/
 	$(if $(LOADERDIR),s| /usr/lib -/usr/lib64| $(LOADERDIR)|)' $(1)
 put = install -D -m 644 $(1) $(DESTDIR)$(2) && $(call here,$(1)) >$(DESTDIR)$(2)
 
+# Each page goes to the folder of its section.
+MANUAL = $(wildcard man/*.[1-8])
+page = $(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
+
 # `make install` refuses a program that is built for tests: without the filter of system calls, or dumpable.
 FOR_TESTS = $(foreach macro,-DWITHOUT_FILTER -DDUMPABLE,$(findstring $(macro),$(CPPFLAGS) $(CFLAGS) $(CC)))
 install: ws-echo
@@ -256,17 +261,23 @@ install: ws-echo
 	$(call put,packaging/ws-echo.sysusers,$(SYSUSERSDIR)/ws-echo.conf)
 	@# Administrators enable the entry by editing it, so an existing file is kept.
 	[ -e $(DESTDIR)$(XINETD) ] || { $(call put,packaging/ws-echo.xinetd,$(XINETD)); }
-	$(call put,man/ws-echo.8,$(MANDIR)/man8/ws-echo.8)
+	$(foreach file,$(MANUAL),$(call put,$(file),$(call page,$(file))) &&) :
 	install -D -m 644 packaging/ws-echo.bash-completion $(DESTDIR)$(COMPLETIONDIR)/ws-echo
 	packaging/make-root "$(DESTDIR)$(ROOTDIR)" "$(LOADERDIR)" "$(SBINDIR)"
 
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/ws-echo $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(UNITS))) \
-		$(DESTDIR)$(SYSUSERSDIR)/ws-echo.conf $(DESTDIR)$(MANDIR)/man8/ws-echo.8 \
-		$(DESTDIR)$(COMPLETIONDIR)/ws-echo
+		$(foreach file,$(MANUAL),$(DESTDIR)$(call page,$(file))) \
+		$(DESTDIR)$(SYSUSERSDIR)/ws-echo.conf $(DESTDIR)$(COMPLETIONDIR)/ws-echo
 	rm -rf $(DESTDIR)$(ROOTDIR) $(DESTDIR)$(ROOTDIR)-crowd
 	@[ ! -e $(DESTDIR)$(XINETD) ] || if $(call here,packaging/ws-echo.xinetd) | cmp -s - $(DESTDIR)$(XINETD); \
 		then rm $(DESTDIR)$(XINETD); else echo '$(DESTDIR)$(XINETD) was edited and stays'; fi
+
+manual-md: $(MANUAL:%=%.md)
+man/%.md: man/% packaging/render-page
+	$(call need,mandoc:mandoc)
+	packaging/render-page $< > $@
+	@$(call hand_over,$@)
 
 dist:
 	@mkdir -p build

@@ -9,7 +9,8 @@
  *     new WebSocket('ws://localhost:8888/socket')                      in a browser's console
  *     ws-echo <recorded-request >answer                                in a test
  *
- * ws-echo --help lists the options; ws-echo(8) is the manual.  The program guarantees:
+ * ws-echo --help lists the options; ws-echo(8) and ws-echo-launchers(7) are the manual.  The program
+ * guarantees:
  *
  *  1. Each buffer, wait and count has a limit: a named constant or an option.
  *  2. Memory grows with the bytes that have arrived, never with a length that the peer only announced.

@@ -52,7 +52,8 @@ static void print_help(void)
             memset(names, ' ', strlen("-x, "));
         printf("  %-26s %s\n", names, row->help);
     }
-    fputs("\nIt does not listen: systemd, xinetd, inetd, tcpserver or socat start it.  See ws-echo(8).\n",
+    fputs("\nIt does not listen: systemd, xinetd, inetd, tcpserver or socat start it.\n"
+          "See ws-echo(8), and ws-echo-launchers(7) for how.\n",
           stdout);
 }
 

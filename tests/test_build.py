@@ -180,7 +180,8 @@ def test_a_program_built_for_tests_is_not_installed(tree, tmp_path, variable, ma
 def test_uninstall_removes_everything_that_install_installed(tree, tmp_path):
     make(tree, "install", f"DESTDIR={tmp_path}", "PREFIX=/usr")
     assert files(tmp_path) >= {
-        "/usr/sbin/ws-echo", "/usr/share/man/man8/ws-echo.8", "/usr/lib/sysusers.d/ws-echo.conf",
+        "/usr/sbin/ws-echo", "/usr/share/man/man8/ws-echo.8", "/usr/share/man/man7/ws-echo-launchers.7",
+        "/usr/lib/sysusers.d/ws-echo.conf",
         "/usr/share/bash-completion/completions/ws-echo",
         "/usr/lib/systemd/system/ws-echo.socket", "/usr/lib/systemd/system/ws-echo@.service",
         "/usr/lib/systemd/system/ws-echo-sandbox.service", "/etc/xinetd.d/ws-echo"}
@@ -203,7 +204,8 @@ def test_with_the_prefix_of_the_system_the_units_are_installed_as_they_are_in_th
 def test_everything_is_installed_below_the_prefix(tree, tmp_path):
     make(tree, "install", f"DESTDIR={tmp_path}", "PREFIX=/opt/echo")
     assert {name for name in files(tmp_path) if not name.startswith("/opt/echo/")} == set()
-    for name in ["lib/systemd/system/ws-echo@.service", "etc/xinetd.d/ws-echo", "share/man/man8/ws-echo.8"]:
+    for name in ["lib/systemd/system/ws-echo@.service", "etc/xinetd.d/ws-echo", "share/man/man8/ws-echo.8",
+                 "share/man/man7/ws-echo-launchers.7"]:
         text = (tmp_path / "opt/echo" / name).read_text()
         assert "/opt/echo/sbin/ws-echo" in text and not re.search("/usr/(sbin|lib)/(ws-echo|sysusers)|/etc/(def|xin)",
                                                                   text.replace("/opt/echo/etc", "")), name
@@ -217,9 +219,10 @@ def test_a_variable_puts_a_part_elsewhere(tree, tmp_path):
               "SYSCONFDIR": "/settings"}
     make(tree, "install", f"DESTDIR={tmp_path}", *(f"{name}={place}" for name, place in places.items()))
     assert files(tmp_path) >= {"/bin/ws-echo", "/units/ws-echo.socket", "/users/ws-echo.conf", "/man/man8/ws-echo.8",
-                               "/settings/xinetd.d/ws-echo", "/root/lib64"}
+                               "/man/man7/ws-echo-launchers.7", "/settings/xinetd.d/ws-echo", "/root/lib64"}
     assert re.search("^EnvironmentFile=-/settings/default/", (tmp_path / "units/ws-echo@.service").read_text(), re.M)
-    assert "/settings/default/ws-echo" in (tmp_path / "man/man8/ws-echo.8").read_text()
+    for page in "man8/ws-echo.8", "man7/ws-echo-launchers.7":
+        assert "/settings/default/ws-echo" in (tmp_path / "man" / page).read_text()
 
 
 @pytest.mark.parametrize("given, link, bound", [

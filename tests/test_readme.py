@@ -11,7 +11,7 @@ import wire
 from terminal import CTRL_C, Terminal
 
 README = (wire.TOP / "README.md").read_text()
-MANUAL = (wire.TOP / "man/ws-echo.8").read_text()
+MANUAL = "".join(page.read_text() for page in sorted((wire.TOP / "man").glob("*.[1-8]")))
 TRY_IT = README.split("\n## Try it\n")[1].split("\n## ")[0]
 NEEDS = {"/usr/bin/python3": ("websocket", "python3-websocket"), "curl": ("curl", "curl")}
 

@@ -35,7 +35,8 @@ WebSocket echo server for one connection on standard input and output.
   -h, --help                 print this help
       --version              print the version
 
-It does not listen: systemd, xinetd, inetd, tcpserver or socat start it.  See ws-echo(8).
+It does not listen: systemd, xinetd, inetd, tcpserver or socat start it.
+See ws-echo(8), and ws-echo-launchers(7) for how.
 """
 
 

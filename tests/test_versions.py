@@ -42,9 +42,10 @@ def test_the_changelog_begins_with_the_release():
     assert first(r"^## (.*), ", "CHANGELOG.md") == RELEASE
 
 
-def test_the_manual_has_the_release_and_the_date_of_the_changelog():
-    assert first(r"^\.Os ws-echo (.*)$", "man/ws-echo.8") == RELEASE
-    month, day, year = re.split("[ ,]+", first(r"^\.Dd (.*)$", "man/ws-echo.8"))
+@pytest.mark.parametrize("page", sorted(path.name for path in (wire.TOP / "man").glob("*.[1-8]")))
+def test_the_manual_has_the_release_and_the_date_of_the_changelog(page):
+    assert first(r"^\.Os ws-echo (.*)$", f"man/{page}") == RELEASE
+    month, day, year = re.split("[ ,]+", first(r"^\.Dd (.*)$", f"man/{page}"))
     assert first(r"^## .*, (.*)$", "CHANGELOG.md") == f"{year}-{MONTHS.index(month) + 1:02}-{int(day):02}"
 
 

@@ -190,7 +190,8 @@ def test_it_enables_nothing_but_the_socket(package, machine):
 
 def test_its_manual_and_its_completion_are_found(package, machine):
     install(machine, package.this)
-    assert "ws-echo.8" in machine.run("man", "--path", "ws-echo").stdout
+    for page in "ws-echo.8", "ws-echo-launchers.7":
+        assert page in machine.run("man", "--path", page[:-2]).stdout
     assert machine.path("/usr/share/bash-completion/completions/ws-echo").is_file()
 
 

@@ -16,7 +16,7 @@ import wire
 PORT = 8888
 SETTINGS = "/etc/default/ws-echo"
 ENTRY = "/etc/xinetd.d/ws-echo"
-MANUAL = (wire.TOP / "man/ws-echo.8").read_text(encoding="utf-8")
+MANUAL = (wire.TOP / "man/ws-echo-launchers.7").read_text(encoding="utf-8")
 STANDARD_ERROR = "/run/launcher.log"
 LAUNCHERS = "/opt/launchers"  # the place of build/launchers in the machine
 

@@ -11,22 +11,22 @@ import pytest
 import wire
 from wire import Peer
 
-MANUAL = (wire.TOP / "man/ws-echo.8").read_text(encoding="utf-8")
+MANUAL = (wire.TOP / "man/ws-echo-launchers.7").read_text(encoding="utf-8")
 EXAMPLE = wire.TOP / "packaging/examples/ws-echo.nft"
 
 IPV6_FREEBIND = 78  # linux/in6.h; Python does not name it
 
 
 def blocks(heading, manual=MANUAL):
-    """The examples of a subsection, as displayed."""
-    section = manual.split(f"\n.Ss {heading}\n")[1].split("\n.S")[0]
+    """The examples of a section or subsection, as displayed."""
+    section = re.split(rf"^\.S[hs] {heading}\n", manual, flags=re.MULTILINE)[1].split("\n.S")[0]
     found = re.findall(r"^\.Bd -literal.*\n([^.](?:.*\n)*?)\.Ed", section, re.MULTILINE)
     return [block.replace("\\e", "\\") for block in found]
 
 
 def installed_manual(machine):
-    """The installed manual, which names the chosen paths."""
-    return machine.path("/usr/local/share/man/man8/ws-echo.8").read_text(encoding="utf-8")
+    """The installed page, which names the chosen paths."""
+    return machine.path("/usr/local/share/man/man7/ws-echo-launchers.7").read_text(encoding="utf-8")
 
 
 def typed(machine, block):
@@ -46,7 +46,7 @@ def leave(peer):
 
 
 def test_a_second_instance_takes_two_commands_and_shares_nothing(machine):
-    make, remove = blocks("systemd, a second instance", installed_manual(machine))
+    make, remove = blocks("A second instance", installed_manual(machine))
     machine.path("/etc/default/ws-echo-second").write_text("WS_ECHO_OPTS=--path=/second\n")
     machine.systemctl("start", "ws-echo.socket")
     try:
@@ -84,7 +84,7 @@ def drop_in_typed(machine, heading, unit):
 
 
 def test_a_drop_in_is_for_a_proxy_in_front(machine):
-    with drop_in_typed(machine, "systemd", "ws-echo.socket"):
+    with drop_in_typed(machine, "Behind a proxy", "ws-echo.socket"):
         assert machine.show("ws-echo.socket", "Listen", "MaxConnectionsPerSource") == ["127.0.0.1:9000 (Stream)", "512"]
         serves(machine, 9000)
         assert 8888 not in machine.listening()
@@ -92,16 +92,17 @@ def test_a_drop_in_is_for_a_proxy_in_front(machine):
 
 
 @pytest.mark.parametrize("heading, name, value", [
-    ("Memory", "MemoryMax", str(256 << 20)),
+    ("Larger messages", "MemoryMax", str(256 << 20)),
     ("Life of a connection", "RuntimeMaxUSec", "1h"),
+    ("Verbose records", "LogLevelMax", "7"),
 ])
-def test_a_drop_in_sets_a_limit_for_each_connection(machine, heading, name, value):
+def test_a_drop_in_changes_a_setting_of_each_connection(machine, heading, name, value):
     with drop_in_typed(machine, heading, "ws-echo@.service"):
         assert machine.show("ws-echo@x.service", name) == value
 
 
 def test_a_drop_in_makes_it_a_unix_socket(machine):
-    with drop_in_typed(machine, "systemd, a Unix socket", "ws-echo.socket"):
+    with drop_in_typed(machine, "A Unix socket", "ws-echo.socket"):
         path = machine.path("/run/ws-echo.sock")
         status = path.stat()
         assert status.st_mode & 0o777 == 0o660
@@ -133,7 +134,7 @@ def files(machine):
 
 def test_nothing_is_left_of_it_once_it_is_removed(machine):
     """Except files that the administrator wrote: the settings, and the edited entry for xinetd."""
-    (commands,) = blocks("systemd, removing it")
+    (commands,) = blocks("Removal")
     commands = commands.replace("make uninstall", "true")  # make and the source are outside the machine
     settings, entry = machine.path("/etc/default/ws-echo"), machine.path("/etc/xinetd.d/ws-echo")
     settings.write_text("WS_ECHO_OPTS=--path=/a\n")
@@ -162,7 +163,7 @@ def test_nothing_is_left_of_it_once_it_is_removed(machine):
 
 
 def test_the_rules_of_the_manual_are_those_of_the_example():
-    (shown,) = blocks("IPv6")
+    (shown,) = blocks("IPV6 NETWORKS")
     shipped = EXAMPLE.read_text(encoding="utf-8")
     for line in re.findall(r"(?:add|tcp) .*", shown.replace("\\\n            ", "")):
         assert line.strip() in shipped, line
@@ -189,7 +190,7 @@ def connect(machine, source):
     return Peer(made)
 
 
-@pytest.mark.parametrize("text", [EXAMPLE.read_text(encoding="utf-8"), blocks("IPv6")[0]],
+@pytest.mark.parametrize("text", [EXAMPLE.read_text(encoding="utf-8"), blocks("IPV6 NETWORKS")[0]],
                          ids=["example", "manual"])
 def test_the_rules_limit_each_network_of_ipv6(machine, text):
     """One host can use 65 addresses, so that a limit for each address has no effect."""

@@ -367,7 +367,7 @@ def test_the_socket_admits_only_allowed_addresses(listening):
 
 # The command of the manual that always finds the reason of a failed start.
 JOURNAL = re.search(r"It is always in the journal.*\n(?:.*\n)?# journalctl (.*)$",
-                    (wire.TOP / "man/ws-echo.8").read_text(encoding="utf-8"), re.M)[1].split()
+                    (wire.TOP / "man/ws-echo-launchers.7").read_text(encoding="utf-8"), re.M)[1].split()
 
 
 def the_start_fails(machine):
