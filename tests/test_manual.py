@@ -1,4 +1,4 @@
-"""The manual page agrees with the program: it has exactly the options, statuses, outcomes and limits of the source."""
+"""The manual agrees with the program: what the source can do stands in ws-echo(8), and nothing else."""
 
 import os
 import re
@@ -8,8 +8,10 @@ import parts
 import pytest
 import wire
 
-PAGE = wire.TOP / "man" / "ws-echo.8"
-MANUAL = PAGE.read_text()
+PAGES = sorted((wire.TOP / "man").glob("*.[1-8]"))
+EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+MANUAL = (wire.TOP / "man" / "ws-echo.8").read_text()
+LAUNCHERS = (wire.TOP / "man" / "ws-echo-launchers.7").read_text()
 SOURCE = wire.source()
 
 
@@ -56,17 +58,17 @@ def seconds(name):
     return {0.1: "tenth of a second", 1: "second"}.get(amount(name)) or f"{amount(name)} seconds"
 
 
-def rendered(*options):
-    """The page as plain text."""
-    result = subprocess.run([parts.require("mandoc", "mandoc"), "-Tascii", *options, str(PAGE)],
+def rendered(page, *options):
+    """A page as plain text."""
+    result = subprocess.run([parts.require("mandoc", "mandoc"), "-Tascii", *options, str(page)],
                             capture_output=True, check=True, timeout=wire.LIMIT)
     return re.sub(".\b", "", result.stdout.decode())
 
 
 def literal_blocks(text):
     """The examples, as a reader copies them from the page."""
-    blocks = re.findall(r"^\.Bd -literal.*\n([^.](?:.*\n)*?)\.Ed", text, re.M)
-    return [block.replace("\\e", "\\") for block in blocks]
+    blocks = re.findall(r"^(?:\.Bd -literal.*\n([^.](?:.*\n)*?)\.Ed|\.Dl (.*\n))", text, re.M)
+    return [(block or line).replace("\\e", "\\") for block, line in blocks]
 
 
 def help_options():
@@ -84,25 +86,45 @@ def manual_options():
         head, _, text = entry.partition("\n")
         option = re.fullmatch(r"(?:Fl (\w) , )?Fl -([a-z-]+)(?: Ns = Ns Ar (\w+))?", head)
         assert option, f"not an option: {head!r}"
-        default = re.search(r"^The default is\n\.Ql (\S+)", text, re.M)
+        default = re.search(r"^The default is ([^\s.,]+)", text, re.M)
         found.append((*(part or "" for part in option.groups()), default[1] if default else ""))
     return found
 
 
-def test_mandoc_has_nothing_to_say_against_the_page():
-    result = subprocess.run([parts.require("mandoc", "mandoc"), "-Tlint", "-Wstyle", str(PAGE)],
+@EVERY_PAGE
+def test_mandoc_has_nothing_to_say_against_the_page(page):
+    result = subprocess.run([parts.require("mandoc", "mandoc"), "-Tlint", "-Wstyle", str(page)],
                             capture_output=True, check=False, timeout=wire.LIMIT)
     found = [line for line in result.stdout.decode().splitlines()
              if "referenced manual not found" not in line]  # the pages of xinetd and inetd may not be installed
     assert found == []
 
 
-def test_the_page_fits_a_terminal_of_80_columns():
-    assert [line for line in rendered("-Owidth=80").splitlines() if len(line) > 80] == []
+@EVERY_PAGE
+def test_the_page_fits_a_terminal_of_80_columns(page):
+    assert [line for line in rendered(page, "-Owidth=80").splitlines() if len(line) > 80] == []
 
 
-def test_the_lines_of_the_source_of_the_page_fit_80_columns():
-    assert [line for line in MANUAL.splitlines() if len(line) > 80] == []
+@EVERY_PAGE
+def test_the_lines_of_the_source_of_the_page_fit_80_columns(page):
+    assert [line for line in page.read_text().splitlines() if len(line) > 80] == []
+
+
+@EVERY_PAGE
+def test_a_page_refers_to_sections_and_pages_that_there_are(page):
+    text = page.read_text()
+    sections = set(re.findall(r"^\.S[hs] (.+)$", text, re.M))
+    assert set(re.findall(r"^\.Sx (.+?)(?: [.,;:])?$", text, re.M)) <= sections
+    ours = re.findall(r"\bXr (ws-echo\S*) (\d)", text)
+    assert ours and {f"{name}.{number}" for name, number in ours} <= {other.name for other in PAGES}
+
+
+@EVERY_PAGE
+def test_the_rendering_for_web_forges_is_that_of_the_page(page):
+    parts.require("mandoc", "mandoc")
+    result = subprocess.run([wire.TOP / "packaging/render-page", page], capture_output=True, check=True,
+                            timeout=wire.LIMIT)
+    assert page.with_name(f"{page.name}.md").read_bytes() == result.stdout, "make manual-md writes it anew"
 
 
 def test_the_options_are_those_of_help_in_its_order():
@@ -153,7 +175,7 @@ def test_every_variable_that_is_read_stands_under_environment():
     assert variables and addresses
     missing = [name for name in sorted(variables) if not re.search(rf"\b{name}\b", section("ENVIRONMENT"))]
     assert missing == []
-    order = re.findall(r"^\.Ev (\w+)\nand\n\.Ev (\w+)", section("ENVIRONMENT"), re.M)
+    order = re.findall(r"^\.It\n\.Ev (\w+) , (\w+)$", section("ENVIRONMENT"), re.M)
     assert order == addresses, "the order in which the peer's address is looked for"
 
 
@@ -186,16 +208,21 @@ def test_the_record_of_the_page_has_the_parts_of_a_real_one():
     assert [shown[part] for part in same] == [real[part] for part in same]
 
 
-def test_commands_in_the_page_are_neither_stretched_nor_broken_at_a_blank():
+def test_commands_are_neither_stretched_nor_broken_at_a_blank():
     """Only running text may be."""
-    for literal in re.findall(r"^\.Ql ([^\"\n]*?)(?: [,.:;])*$", MANUAL, re.M):
+    for literal in re.findall(r"^\.Ql (.*?)(?: [,.:;])*$", MANUAL + LAUNCHERS, re.M):
         assert " " not in literal.replace("\\ ", "") or literal in SOURCE, literal
-    assert '.Ql "server:\\ " Ns Ar X ,\n' in MANUAL
+    assert ".Ql server:\\ Hello ;\n" in MANUAL
+
+
+def typed():
+    """The lines of all examples."""
+    return [line for page in PAGES for block in literal_blocks(page.read_text()) for line in block.splitlines()]
 
 
 def commands():
     """The lines of examples that begin with a prompt, including the prompt."""
-    return [line for block in literal_blocks(MANUAL) for line in block.splitlines() if re.match("[#$] ", line)]
+    return [line for line in typed() if re.match("[#$] ", line)]
 
 
 def test_no_example_needs_a_right_that_its_prompt_does_not_have():
@@ -207,8 +234,7 @@ def test_no_example_needs_a_right_that_its_prompt_does_not_have():
 
 def test_examples_call_the_program_by_its_path():
     """Its folder is not in every user's PATH."""
-    typed = [line for block in literal_blocks(MANUAL) for line in block.splitlines()]
-    assert [line for line in typed if re.search(r"(^[#$] |[|;&] *)ws-echo\b", line)] == []
+    assert [line for line in typed() if re.search(r"(^[#$] |[|;&] *)ws-echo\b", line)] == []
 
 
 def test_every_local_fault_stands_under_diagnostics():
@@ -233,10 +259,10 @@ def test_every_limit_in_the_page_is_that_of_the_source(name):
 @pytest.mark.parametrize("name, sentence", [
     ("DESCRIPTION", "a frame that is partly written, for which it has {seconds STOP_TIME},"),
     ("DESCRIPTION", "until nothing has come for a {seconds CLOSING_QUIET}."),
-    ("DESCRIPTION", "All of this takes at most {seconds CLOSING_TIME} and {size CLOSING_MAX} from that Close"),
+    ("DESCRIPTION", "All of this takes at most {seconds CLOSING_TIME} and {size CLOSING_MAX} from that answer or Close on."),
     ("LOGGING", "after {amount LOGGED_MAX} bytes a value is cut"),
-    ("LOGGING", "a log that does not take it is interrupted after {seconds LOG_TIME}."),
-    ("OPTIONS", "has at most {amount SERVED_PATH_MAX} bytes. It is compared"),
+    ("LOGGING", "A line of the log never blocks for more than {seconds LOG_TIME};"),
+    ("OPTIONS", "has at most {amount SERVED_PATH_MAX} bytes. The target of the request"),
     ("HTTP ANSWERS", "The request line is longer than {amount REQUEST_LINE_MAX} bytes."),
     ("HTTP ANSWERS", "The head is larger than {amount HEAD_MAX} bytes or has more than {amount FIELDS_MAX} fields."),
     ("HTTP ANSWERS", "one plain number of at most {amount CONTENT_DIGITS_MAX} digits"),
@@ -247,9 +273,10 @@ def test_every_limit_in_the_page_is_that_of_the_source(name):
     ("SECURITY", "the buffers ({size INPUT_SIZE} of input, {size OUTPUT_SIZE} of output)"),
     *[("SECURITY", f"and every wait, by the options or by {{seconds {time}}}.")
       for time in ("STOP_TIME", "CLOSING_TIME", "LOG_TIME")],
-    ("SECURITY", "only for bytes that have arrived, in steps of {size HUGE_PAGE} at most."),
+    ("SECURITY", "only for bytes that have arrived, never for a length that the peer has announced, in steps of "
+                 "{size HUGE_PAGE} at most."),
     ("SECURITY", "A {seconds QUIET_TIME} after the last message of more than {size RESIDENT_MAX}, all but {size RESIDENT_MAX} "
-                 "of its memory goes back."),
+                 "of its memory is released."),
 ])
 def test_every_number_in_these_sentences_is_that_of_the_source(name, sentence):
     kinds = {"amount": amount, "size": size, "seconds": seconds}
@@ -267,14 +294,23 @@ def test_every_number_in_these_sentences_is_that_of_the_source(name, sentence):
     ("packaging/ws-echo.xinetd", "per_source ="),
     ("packaging/ws-echo.xinetd", "rlimit_as ="),
 ])
-def test_every_limit_of_the_shipped_units_stands_in_the_page(unit, limit):
+def test_every_limit_of_the_shipped_units_stands_in_the_page_of_launchers(unit, limit):
     lines = re.sub(" += +", " =", (wire.TOP / unit).read_text())
     (value,) = re.findall(rf"^\s*{limit}(\w+)$", lines, re.M)
-    assert re.search(rf"\b{value}\b", MANUAL), f"{limit}{value}"
+    assert re.search(rf"\b{value}\b", LAUNCHERS), f"{limit}{value}"
+
+
+def test_the_example_of_a_launcher_is_that_of_the_page_of_launchers():
+    *examples, by_hand = literal_blocks(section("RUNNING"))
+    assert len(examples) == 9
+    assert [block for block in examples if block not in "".join(literal_blocks(LAUNCHERS))] == []
+    command = by_hand.removeprefix("$ ").replace("/usr/sbin/ws-echo", wire.PROGRAM)
+    result = subprocess.run(["sh", "-c", command], capture_output=True, check=True, timeout=wire.LIMIT)
+    assert result.stdout.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 def test_the_handshake_by_hand_prints_what_the_page_says(tmp_path):
-    script, output = literal_blocks(MANUAL.split("\n.Ss By hand\n")[1].split("\n.Sh ")[0])
+    script, output = literal_blocks(LAUNCHERS.split("\n.Sh BY HAND\n")[1].split("\n.Sh ")[0])
     assert " /usr/sbin/ws-echo " in script
     result = subprocess.run(["sh", "-c", script.replace("/usr/sbin/ws-echo", wire.PROGRAM)], cwd=tmp_path,
                             capture_output=True, check=True, timeout=wire.LIMIT)
