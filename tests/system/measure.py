@@ -12,6 +12,11 @@ processes): in a bare unit, in the shipped unit, in the shipped unit without eac
 each directive that was left out. ROOT is a directory with another Debian, made by mmdebstrap, whose systemd
 is measured instead of this machine's. Control groups measure the time, so other processes of the machine
 matter only indirectly; the quarter of the rounds with the lowest times counts.
+
+    sudo tests/system/measure.py rates [ROOT]
+
+prints how many connections a second the shipped socket, cat in a bare unit and the unit for many short
+connections serve, 16 at a time, each with one message, and the processor time of each connection.
 """
 
 import contextlib
@@ -25,6 +30,7 @@ import sys
 import time
 
 from machine import UNITDIR, Machine  # also adds the folder of wire to the path
+from launchers import Crowd
 import wire
 
 CAT = 7001
@@ -38,11 +44,15 @@ UNITS = {
 PORTS = {CAT: b"x", 8888: wire.head()}
 
 
-@contextlib.contextmanager
-def listening(machine):
+def add_cat(machine):
     for name, unit in UNITS.items():
         machine.path(f"/run/systemd/system/{name}").write_text(unit, encoding="ascii")
     machine.systemctl("daemon-reload")
+
+
+@contextlib.contextmanager
+def listening(machine):
+    add_cat(machine)
     machine.systemctl("start", "cat.socket", "ws-echo.socket")
     try:
         yield
@@ -153,14 +163,15 @@ def used(group):
         return 0
 
 
-def served(machine, port, count, width=16):
-    """Makes `count` connections, `width` at a time; returns how many were not served to the end."""
+def served(machine, port, count, width=16, last=GOODBYE):
+    """Makes `count` connections, `width` at a time; returns how many did not end with `last`, their last bytes."""
     poll, clients, failed, started = select.poll(), {}, 0, 0
     with machine.network():
         while started < count or clients:
             while started < count and len(clients) < width:
                 client = socket.create_connection(("127.0.0.1", port), wire.LIMIT)
                 client.sendall(WHOLE)
+                client.shutdown(socket.SHUT_WR)
                 clients[client.fileno()] = client
                 poll.register(client, select.POLLIN)
                 started += 1
@@ -170,7 +181,7 @@ def served(machine, port, count, width=16):
                 received = b""
                 with client, contextlib.suppress(ConnectionResetError):
                     received = wire.Peer(client).rest()
-                failed += not received.endswith(GOODBYE)
+                failed += not received.endswith(last)
     return failed
 
 
@@ -210,7 +221,36 @@ def directives(rounds, lower="/"):
             print(f"| {name} | {' | '.join(f'{value:.2f}' for value in row)} |")
 
 
+def rates(lower="/", count=500, rounds=3):
+    """Of all rounds, the fastest counts, and the one with the least time of the processor."""
+    with Machine(unified=True, lower=lower) as machine:
+        machine.install()
+        add_cat(machine)
+        crowd = Crowd(machine)
+        crowd.prepare()
+        print(f"{machine.run('systemctl', '--version').stdout.splitlines()[0]}\n")
+        print("| | connections a second | processor |\n|---|---:|---:|")
+        for unit, port, last in [("ws-echo.socket", 8888, GOODBYE), ("cat.socket", CAT, WHOLE), (crowd.name, 8888, GOODBYE)]:
+            machine.systemctl("start", unit)
+            samples = []
+            for turn in range(rounds + 1):
+                before, start = used(machine.groups[0]), time.perf_counter()
+                failed = served(machine, port, count, last=last)
+                seconds = time.perf_counter() - start
+                assert not failed, f"{unit}: {failed} connections failed"
+                is_quiet(machine)
+                if turn:  # the first one warms up
+                    samples.append((count / seconds, (used(machine.groups[0]) - before) / count / 1000))
+            machine.systemctl("stop", unit)
+            speeds, efforts = zip(*samples)
+            print(f"| {unit} | {max(speeds):,.0f} | {min(efforts):.1f} ms |", flush=True)
+        crowd.stop()
+
+
 def main():
+    if sys.argv[1:2] == ["rates"]:
+        rates(*sys.argv[2:3])
+        return
     if sys.argv[1:2] == ["directives"]:
         directives(int((sys.argv[2:3] or [20])[0]), *sys.argv[3:4])
         return
