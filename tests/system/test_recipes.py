@@ -83,6 +83,22 @@ def drop_in_typed(machine, heading, unit):
         machine.systemctl("daemon-reload")
 
 
+def test_a_drop_in_chooses_another_port(machine):
+    with drop_in_typed(machine, "Another port", "ws-echo.socket"):
+        assert machine.show("ws-echo.socket", "Listen") == "[::]:9999 (Stream)"
+        serves(machine, 9999)
+        assert 8888 not in machine.listening()
+        machine.systemctl("stop", "ws-echo.socket")
+
+
+def test_a_drop_in_says_who_may_connect(machine):
+    with drop_in_typed(machine, "Who may connect", "ws-echo.socket"):
+        assert machine.show("ws-echo.socket", "IPAddressDeny") == "::/0 0.0.0.0/0"
+        assert set(machine.show("ws-echo.socket", "IPAddressAllow").split()) == {"127.0.0.0/8", "::1/128", "192.0.2.0/24"}
+        serves(machine, 8888)
+        machine.systemctl("stop", "ws-echo.socket")
+
+
 def test_a_drop_in_is_for_a_proxy_in_front(machine):
     with drop_in_typed(machine, "Behind a proxy", "ws-echo.socket"):
         assert machine.show("ws-echo.socket", "Listen", "MaxConnectionsPerSource") == ["127.0.0.1:9000 (Stream)", "512"]
