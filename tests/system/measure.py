@@ -171,7 +171,8 @@ def served(machine, port, count, width=16, last=GOODBYE):
             while started < count and len(clients) < width:
                 client = socket.create_connection(("127.0.0.1", port), wire.LIMIT)
                 client.sendall(WHOLE)
-                client.shutdown(socket.SHUT_WR)
+                if last == WHOLE:  # cat ends with the stream
+                    client.shutdown(socket.SHUT_WR)
                 clients[client.fileno()] = client
                 poll.register(client, select.POLLIN)
                 started += 1
