@@ -4202,12 +4202,15 @@ static void the_journal_gets_every_field_of_the_longest_record(void)
     c.subprotocol = c.origin = c.user_agent = c.forwarded = c.path;
     c.close_reason = longest;
     c.status = 101;
+    c.has_close_code = true;
     c.close_code = 1000;
+    memset(c.words.shown, 'a', sizeof c.words.shown);
+    c.words.shown_length = sizeof c.words.shown;
     strcpy(c.extension, "permessage-deflate");
     check_journal(
         &c, "REMOTE_ADDR REMOTE_PORT WS_PATH WS_STATUS WS_CLOSE_CODE WS_CLOSE_REASON WS_END WS_END_ID "
             "WS_MESSAGES WS_BYTES_IN WS_BYTES_OUT WS_DURATION_USEC WS_ORIGIN WS_SUBPROTOCOL WS_EXTENSIONS "
-            "WS_USER_AGENT WS_FORWARDED WS_SANDBOX SYSLOG_IDENTIFIER PRIORITY MESSAGE ");
+            "WS_USER_AGENT WS_LAB WS_FORWARDED WS_SANDBOX SYSLOG_IDENTIFIER PRIORITY MESSAGE ");
 }
 
 static void the_journal_gets_no_field_without_a_value(void)
