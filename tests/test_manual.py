@@ -249,6 +249,19 @@ def test_every_local_fault_stands_under_diagnostics():
                    for item in items("DIAGNOSTICS")), message
 
 
+def test_every_end_stands_in_the_page_of_launchers_by_its_kind():
+    """Ends of the lab stand in its own page."""
+    lists = re.findall(r"\.Bd -filled .*\n([^.](?:.*\n)*?)\.Ed", LAUNCHERS)
+    listed = [re.split(r",\s", names.replace("\\-", "-").strip().removesuffix(".")) for names in lists]
+    rows = re.findall(r"X\((\w+), (\w+), \w+,", macro("OUTCOMES"))
+    kinds = [], [], []
+    for name, code in rows:
+        kind = 0 if code.isdigit() and int(code) else 2 if code in ("0", "NO_STATUS") else 1
+        if not name.startswith("LAB"):
+            kinds[kind].append(name.lower().replace("_", "-"))
+    assert listed == list(kinds)
+
+
 @pytest.mark.parametrize("name", ["REQUEST_LINE_MAX", "HEAD_MAX", "FIELDS_MAX", "PREFIX_MAX", "CHOICES_MAX",
                                   "LOGGED_MAX", "CONTROL_PAYLOAD_MAX", "PROXY_LINE_MAX", "ORIGIN_MAX", "SERVED_PATH_MAX",
                                   "CONTENT_DIGITS_MAX"])

@@ -7,6 +7,7 @@ import socket
 import subprocess
 
 import parts
+import proxies
 import pytest
 import wire
 from wire import Peer
@@ -62,9 +63,8 @@ def test_a_second_instance_takes_two_commands_and_shares_nothing(machine):
         assert machine.systemctl("restart", "ws-echo-second.socket", check=False).returncode != 0
         serves(machine, 8888)
         typed(machine, remove)
-        machine.systemctl("daemon-reload")
         machine.systemctl("reset-failed")
-        assert machine.units("ws-echo-second*") == []
+        assert machine.units("*ws*echo*second*") == []
     finally:
         machine.systemctl("stop", "ws-echo.socket", "ws-echo-second.socket", check=False)
         machine.path("/etc/default/ws-echo-second").unlink()
@@ -105,6 +105,20 @@ def test_a_drop_in_is_for_a_proxy_in_front(machine):
         serves(machine, 9000)
         assert 8888 not in machine.listening()
         machine.systemctl("stop", "ws-echo.socket")
+
+
+def test_nginx_as_the_manual_configures_it_passes_on_the_client_and_the_page(machine, tmp_path):
+    (location,) = [block for block in blocks("Behind a proxy") if block.startswith("location ")]
+    cursor = machine.cursor()
+    with drop_in_typed(machine, "Behind a proxy", "ws-echo.socket"), machine.network(), \
+            proxies.nginx(tmp_path, location) as proxy:
+        leave(Peer(socket.create_connection(("127.0.0.1", proxy.port), wire.LIMIT)).open(path="/ws/socket"))
+        with Peer(socket.create_connection(("127.0.0.1", proxy.port), wire.LIMIT)) as peer:
+            peer.send(b"GET /ws/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert peer.rest().startswith(b"HTTP/1.1 200 ")
+        machine.systemctl("stop", "ws-echo.socket")
+    wire.wait_until(lambda: machine.journal(cursor, SYSLOG_IDENTIFIER="ws-echo", WS_FORWARDED="127.0.0.1"),
+                    "the record is in the journal")
 
 
 @pytest.mark.parametrize("heading, name, value", [
@@ -167,8 +181,7 @@ def test_nothing_is_left_of_it_once_it_is_removed(machine):
         assert wire.close_code(served.rest()) == 1001
         served.close()
         assert files(machine) == {"/etc/default/ws-echo", "/etc/xinetd.d/ws-echo"} < installed
-        # The slice of the second instance belongs to another test.
-        assert [unit for unit in machine.units("*ws*echo*") if "second" not in unit] == []
+        assert machine.units("*ws*echo*") == []
         folders = machine.run("find", "/tmp", "/var/tmp", "-maxdepth", "1", "-name", "systemd-private-*ws-echo*").stdout
         assert folders == ""
         assert machine.run("getent", "passwd", "ws-echo", check=False).returncode != 0
