@@ -107,15 +107,24 @@ def test_a_drop_in_is_for_a_proxy_in_front(machine):
         machine.systemctl("stop", "ws-echo.socket")
 
 
-def test_nginx_as_the_manual_configures_it_passes_on_the_client_and_the_page(machine, tmp_path):
+def test_nginx_as_the_manual_configures_it_passes_on_the_client_and_serves_the_page(machine, tmp_path):
     (location,) = [block for block in blocks("Behind a proxy") if block.startswith("location ")]
     cursor = machine.cursor()
     with drop_in_typed(machine, "Behind a proxy", "ws-echo.socket"), machine.network(), \
             proxies.nginx(tmp_path, location) as proxy:
-        leave(Peer(socket.create_connection(("127.0.0.1", proxy.port), wire.LIMIT)).open(path="/ws/socket"))
-        with Peer(socket.create_connection(("127.0.0.1", proxy.port), wire.LIMIT)) as peer:
-            peer.send(b"GET /ws/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            assert peer.rest().startswith(b"HTTP/1.1 200 ")
+
+        def answer(request):
+            peer = Peer(socket.create_connection(("127.0.0.1", proxy.port), wire.LIMIT))
+            peer.send(request)
+            received = peer.rest()
+            peer.close()
+            return received
+
+        echoed = answer(wire.head(path="/ws/socket") + wire.text("hi") + wire.close(1000))
+        assert echoed.startswith(b"HTTP/1.1 101 ")
+        assert echoed.endswith(wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(1000)))
+        page = answer(b"GET /ws/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert page.startswith(b"HTTP/1.1 200 ") and b"<html" in page
         machine.systemctl("stop", "ws-echo.socket")
     wire.wait_until(lambda: machine.journal(cursor, SYSLOG_IDENTIFIER="ws-echo", WS_FORWARDED="127.0.0.1"),
                     "the record is in the journal")
