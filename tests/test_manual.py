@@ -251,8 +251,9 @@ def test_every_local_fault_stands_under_diagnostics():
 
 def test_every_end_stands_in_the_page_of_launchers_by_its_kind():
     """Ends of the lab stand in its own page."""
-    lists = re.findall(r"\.Bd -filled .*\n([^.](?:.*\n)*?)\.Ed", LAUNCHERS)
-    listed = [re.split(r",\s", names.replace("\\-", "-").strip().removesuffix(".")) for names in lists]
+    subsection = LAUNCHERS.split("\n.Ss Why a connection failed\n")[1].split("\n.Ss ")[0]
+    lists = [block for block in literal_blocks(subsection) if not block.startswith("#")]
+    listed = [re.split(r",\s", names.strip().removesuffix(".")) for names in lists]
     rows = re.findall(r"X\((\w+), (\w+), \w+,", macro("OUTCOMES"))
     kinds = [], [], []
     for name, code in rows:
