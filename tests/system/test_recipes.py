@@ -20,7 +20,8 @@ IPV6_FREEBIND = 78  # linux/in6.h; Python does not name it
 
 def blocks(heading, manual=MANUAL):
     """The examples of a section or subsection, as displayed."""
-    section = re.split(rf"^\.S[hs] {heading}\n", manual, flags=re.MULTILINE)[1].split("\n.S")[0]
+    section = re.split(rf"^\.S[hs] {heading}\n", manual, flags=re.MULTILINE)[1]
+    section = re.split(r"^\.S[hs] ", section, flags=re.MULTILINE)[0]
     found = re.findall(r"^\.Bd -literal.*\n([^.](?:.*\n)*?)\.Ed", section, re.MULTILINE)
     return [block.replace("\\e", "\\") for block in found]
 
