@@ -7,20 +7,20 @@
 #include "send.h"
 
 enum {
-    SHORT_COPY_MAX = 256,       /* bytes; a call of memcpy costs more than to copy so many without one */
-    COPY_REPLY_MAX = 64 * 1024, /* bytes; a longer reply is written from where it was gathered */
-    FRAGMENTS_MAX = 1000,       /* of a message that the lab fragments; the rest is one more */
+    SHORT_COPY_MAX = 256,       /* bytes; copying so few without memcpy takes less time than the call */
+    COPY_REPLY_MAX = 64 * 1024, /* bytes; a longer reply is not copied, but written from its own memory */
+    FRAGMENTS_MAX = 1000,       /* of `fragment` bytes in one message; the rest of it is one more */
 };
 
-void log_frame(struct connection *c, const char *direction, uint8_t first, uint64_t length,
+void log_frame(struct connection *c, const char *direction, uint8_t first_byte, uint64_t length,
                const uint8_t *body)
 {
-    uint8_t opcode = first & 0x0f;
+    uint8_t opcode = first_byte & 0x0f;
     char code[sizeof " code=65535"] = "";
     if (opcode == CLOSE && length >= 2 && body)
         snprintf(code, sizeof code, " code=%d", body[0] << 8 | body[1]);
     log_line(&c->log, LOG_DEBUG, "%s %s fin=%d length=%" PRIu64 "%s%s", direction, opcode_names[opcode],
-             (first & FIN) != 0, length, first & RSV1 ? " compressed" : "", code);
+             (first_byte & FIN) != 0, length, first_byte & RSV1 ? " compressed" : "", code);
 }
 
 bool is_muted(const struct connection *c, uint8_t opcode)
@@ -43,7 +43,7 @@ void put_control(struct connection *c, uint8_t opcode, const uint8_t *payload, s
         log_frame(c, "sent", frame[0], length, payload);
 }
 
-/* Puts bytes into the output, or writes them behind it if they are many. */
+/* Puts bytes into the output; many bytes are not copied, but written at once after the collected output. */
 static void put_bytes(struct connection *c, const uint8_t *bytes, size_t length)
 {
     if (length > COPY_REPLY_MAX) {
@@ -58,19 +58,20 @@ static void put_bytes(struct connection *c, const uint8_t *bytes, size_t length)
     c->stream.output_used += length;
 }
 
-void put_message(struct connection *c, uint8_t first, const uint8_t *payload, size_t length)
+void put_message(struct connection *c, uint8_t first_byte, const uint8_t *payload, size_t length)
 {
     size_t fragment = c->lab.fragment > 0 ? (size_t)c->lab.fragment : SIZE_MAX, rest = length, part;
     for (unsigned fragments = 1;; fragments++, rest -= part) {
         part = fragments <= FRAGMENTS_MAX ? smaller(rest, fragment) : rest;
         uint8_t *header = stream_reserve(&c->stream, REPLY_HEADER_MAX);
-        uint8_t first_byte =
-            (uint8_t)((fragments == 1 ? first & ~FIN : CONTINUATION) | (part == rest ? FIN : 0));
         c->stream.output_used += frame_encode_header(header, CONTINUATION, part);
-        header[0] = first_byte;
+        /* RSV1 is set in the first fragment only: RFC 7692 section 6.1. */
+        uint8_t byte =
+            (uint8_t)((fragments == 1 ? first_byte & ~FIN : CONTINUATION) | (part == rest ? FIN : 0));
+        header[0] = byte;
         put_bytes(c, payload + (length - rest), part);
         if (c->log.verbose)
-            log_frame(c, "sent", first_byte, part, NULL);
+            log_frame(c, "sent", byte, part, NULL);
         if (part == rest)
             return;
     }
