@@ -1,4 +1,4 @@
-/* connection - the state of the one connection of this process, shared by the rooms of the top floor */
+/* connection - the state of the one connection of this process: for ws-echo.c, echo, closing, send and lab */
 #ifndef CONNECTION_H
 #define CONNECTION_H
 
@@ -28,17 +28,21 @@ struct kept_value {
     char bytes[LOGGED_MAX + 2];
 };
 
-/* What the lab does to the connection; zeros do nothing, except that nothing is due at NEVER. */
+/* What the lab does to the connection: see words.h.  Zeros do nothing, but a time at which nothing is due is
+ * NEVER. */
 struct lab {
-    bool takes_replies;  /* it mutes, holds, fragments or counts them */
-    uint16_t muted;      /* a bit for each opcode, 1 << TEXT and so on; CLOSE: the answer to the peer's */
-    int64_t latency;     /* of replies */
-    uint64_t held_input; /* stream.bytes_in when replies were held last: those of one read go out together */
-    uint64_t fragment;   /* bytes of payload in a frame of a reply; 0: any number */
-    uint64_t count_left; /* complete messages until the trigger; 0: it does not wait for them */
-    unsigned repeats;    /* of the hello, so far */
-    int64_t due_at;      /* when the earlier one of the next two is due */
-    int64_t trigger_at, repeat_at;
+    bool
+        takes_replies; /* replies are muted, delayed, fragmented or counted, so echo_frame cannot make them */
+    uint16_t muted;    /* bit 1 << opcode: frames of ours that are not sent; CLOSE: our answer to a Close */
+    int64_t latency;   /* from the read of a message to its reply, microseconds */
+    uint64_t
+        held_input; /* stream.bytes_in when a reply was last delayed: tells whether the read was the same */
+    uint64_t fragment;   /* the most bytes of payload in a frame of a message; 0: any number */
+    uint64_t count_left; /* complete messages until the trigger; 0: messages are not counted */
+    unsigned repeats;    /* hellos that `repeat` has sent */
+    int64_t trigger_at;  /* when `after` has passed */
+    int64_t repeat_at;   /* when the next hello is sent */
+    int64_t due_at;      /* the earlier of these two */
 };
 
 /*
@@ -56,8 +60,8 @@ struct connection {
     int status;            /* HTTP status of the answer; 0: none was sent */
     int64_t started;       /* all times here: monotonic clock, microseconds */
 
-    int64_t counted_activity; /* the stream.last_activity that silent_since was last set to */
-    int64_t silent_since;     /* start of the peer's silence, moved forward by our own lateness */
+    int64_t counted_activity; /* stream.last_activity when silent_since was last set to it */
+    int64_t silent_since;     /* when the peer's silence began; note_silence adds our own lateness */
     unsigned pings;           /* sent since silent_since */
 
     struct compression agreed; /* `acceptable`: permessage-deflate was negotiated */

@@ -9,7 +9,7 @@
 #include "send.h"
 #include "utf8.h"
 
-enum { REPEATS_MAX = 1000 /* of a connection */ };
+enum { REPEATS_MAX = 1000 /* of the hello, in one connection */ };
 
 enum outcome lab_read_words(struct connection *c)
 {
@@ -26,14 +26,14 @@ enum outcome lab_read_words(struct connection *c)
     return c->words.headers && from_page && !named ? LAB_HEADERS_FORBIDDEN : DONE;
 }
 
-/* Logs a fault that is made now, with the length that matters there in bytes. */
+/* Logs a fault and its length in bytes: that of a message, of raw bytes or of a slice. */
 static void log_fault(struct connection *c, const char *fault, size_t length)
 {
     if (c->log.verbose)
         log_line(&c->log, LOG_DEBUG, "lab %s length=%zu", fault, length);
 }
 
-/* Logs a wait of so many microseconds. */
+/* Logs a fault that is a wait. */
 static void log_wait(struct connection *c, const char *fault, int64_t duration)
 {
     if (c->log.verbose)
@@ -41,7 +41,8 @@ static void log_wait(struct connection *c, const char *fault, int64_t duration)
 }
 
 /*
- * Writes the output, then sleeps for a duration, or until a stop.  Returns false if the connection is lost.
+ * Writes the output, then sleeps for a duration, or until a stop signal.  Returns false if the connection is
+ * lost.
  */
 static bool sleep_for(struct connection *c, const char *fault, int64_t duration)
 {
@@ -66,7 +67,7 @@ enum outcome lab_before_answer(struct connection *c)
     return LAB;
 }
 
-/* Tells whether the client's lists of one name have an element that begins with a name. */
+/* Tells whether the client offers a name: with or without parameters, in the list of the fields `field`. */
 static bool is_offered(const struct head *head, const char *field, const char *name)
 {
     struct list list = {0};
@@ -77,7 +78,7 @@ static bool is_offered(const struct head *head, const char *field, const char *n
     return false;
 }
 
-/* Writes a name that the client has not offered: ws-echo-lab, or else ws-echo-lab-2 and so on. */
+/* Writes a name that the client does not offer there: ws-echo-lab, or else ws-echo-lab-2 and so on. */
 static void invent_name(const struct head *head, const char *field, char *name, size_t size)
 {
     snprintf(name, size, "ws-echo-lab");
@@ -117,20 +118,20 @@ static void put_headers(struct connection *c)
     put_message(c, FIN | (is_utf8(text, length) ? TEXT : BINARY), text, length);
 }
 
-/* Puts the hello, or an empty text where only its repetition was asked for. */
+/* Puts the hello, or an empty text if only `repeat` was given. */
 static void put_hello(struct connection *c, const char *fault)
 {
     log_fault(c, fault, c->words.hello_length);
     put_message(c, FIN | TEXT, c->words.hello_text, c->words.hello_length);
 }
 
-/* Sets the time when something is due next. */
+/* Sets due_at from the two times that it depends on. */
 static void set_due(struct lab *lab)
 {
     lab->due_at = lab->trigger_at < lab->repeat_at ? lab->trigger_at : lab->repeat_at;
 }
 
-/* Puts the Close that was asked for; section 5.5.1. */
+/* Puts the Close that `close` asks for; section 5.5.1. */
 static void put_lab_close(struct connection *c)
 {
     const struct words *words = &c->words;
@@ -181,7 +182,7 @@ enum outcome lab_begin(struct connection *c)
     const struct words *words = &c->words;
     struct lab *lab = &c->lab;
     bool has_fault = words->raw_length > 0 || words->stall > 0 || words->ending != NO_ENDING;
-    int64_t begun = clock_now();
+    int64_t now = clock_now();
     lab->fragment = words->fragment;
     lab->latency = words->latency;
     lab->muted =
@@ -191,8 +192,8 @@ enum outcome lab_begin(struct connection *c)
     lab->count_left = words->count;
     lab->takes_replies =
         words->mute & MUTE_ECHO || words->fragment > 0 || words->latency > 0 || words->count > 0;
-    lab->trigger_at = words->has_after ? begun + words->after : NEVER;
-    lab->repeat_at = words->repeat > 0 ? begun + words->repeat : NEVER;
+    lab->trigger_at = words->has_after ? now + words->after : NEVER;
+    lab->repeat_at = words->repeat > 0 ? now + words->repeat : NEVER;
     set_due(lab);
     if (words->headers)
         put_headers(c);
@@ -222,15 +223,15 @@ enum outcome lab_count_message(struct connection *c)
 enum outcome lab_act(struct connection *c)
 {
     struct lab *lab = &c->lab;
-    int64_t time = c->stream.cached_now;
-    if (time >= lab->repeat_at) {
+    int64_t now = c->stream.cached_now;
+    if (now >= lab->repeat_at) {
         put_hello(c, "repeat");
         lab->repeat_at += c->words.repeat;
-        if (lab->repeat_at <= time) /* what a long wait has missed is left out */
-            lab->repeat_at = time + c->words.repeat;
+        if (lab->repeat_at <= now) /* a long wait has missed some; they are left out */
+            lab->repeat_at = now + c->words.repeat;
         if (++lab->repeats == REPEATS_MAX)
             lab->repeat_at = NEVER;
         set_due(lab);
     }
-    return time >= lab->trigger_at ? pull_trigger(c) : DONE;
+    return now >= lab->trigger_at ? pull_trigger(c) : DONE;
 }
