@@ -20,7 +20,7 @@ enum {
 _Static_assert((int)VALUE_MAX == (int)HELLO_MAX && (int)VALUE_MAX == 2 * (int)RAW_MAX,
                "the longest hello and the longest raw are as long as a value may be");
 
-/* A decoded value; a NUL follows its bytes, which may have others among them. */
+/* A decoded value, followed by a NUL; it may contain NULs too. */
 struct value_text {
     size_t length;
     char bytes[VALUE_MAX + 1];
@@ -46,7 +46,7 @@ enum word {
     WORD_COUNT
 };
 
-/* Arrays and no pointers: see `outcomes`. */
+/* Arrays instead of pointers, as in `outcomes`. */
 static const struct {
     char name[12];
     char value[16]; /* as the list of words shows it */
@@ -61,7 +61,7 @@ static const struct {
 
 #define BIT(word) (1U << (word))
 
-/* Parses a decimal number from `least` to `most`.  Returns false if it is none. */
+/* Parses a decimal number.  Returns false if the string is no number, or one outside `least` to `most`. */
 static bool parse_number(const char *string, uint64_t least, uint64_t most, uint64_t *number)
 {
     uint64_t value = 0;
@@ -76,7 +76,10 @@ static bool parse_number(const char *string, uint64_t least, uint64_t most, uint
     return *string && value >= least;
 }
 
-/* Parses a list of names, each at most once, into a set: bit i is names[i].  Returns false if it is none. */
+/*
+ * Parses names separated by commas into a set: bit i is names[i].  Returns false if one is not in `names`, or
+ * stands twice.
+ */
 static bool parse_names(const char *string, size_t count, const char names[][12], unsigned *set)
 {
     struct slice rest = SLICE_OF(string);
@@ -94,7 +97,7 @@ static bool parse_names(const char *string, size_t count, const char names[][12]
     return true;
 }
 
-/* Copies UTF-8 of at most `most` bytes.  Returns false if it is none. */
+/* Copies a text.  Returns false if it is not UTF-8, or longer than `most` bytes. */
 static bool parse_text(const struct value_text *value, size_t most, uint8_t *into, uint16_t *length)
 {
     if (value->length > most || !is_utf8((const uint8_t *)value->bytes, value->length))
@@ -105,8 +108,8 @@ static bool parse_text(const struct value_text *value, size_t most, uint8_t *int
 }
 
 /*
- * Parses at least one byte in hexadecimal digits.  Returns false if they are none.  After an odd number of
- * them comes the NUL, which is no digit.
+ * Parses bytes, two hexadecimal digits for each.  Returns false if there are none, or if a digit is missing
+ * or wrong: the NUL after an odd number of digits is a wrong one.
  */
 static bool parse_raw(const struct value_text *value, struct words *words)
 {
@@ -136,7 +139,7 @@ static bool parse_close(const char *string, struct words *words)
 }
 
 /*
- * Parses the value of a word.  `wait_max` is the longest that a single wait may last.  Returns false if the
+ * Parses the value of a word.  `wait_max` is the most for delay, latency and stall.  Returns false if the
  * value is wrong.
  */
 static bool parse_value(enum word word, const struct value_text *value, int64_t wait_max, struct words *words)
@@ -173,7 +176,7 @@ static bool parse_value(enum word word, const struct value_text *value, int64_t 
     }
 }
 
-/* Notes a word that stands without a value.  Returns false if it needs one. */
+/* Sets what a word without a value asks for.  Returns false if the word needs one. */
 static bool set_without_value(enum word word, int64_t wait_max, struct words *words)
 {
     switch (word) {
@@ -184,7 +187,7 @@ static bool set_without_value(enum word word, int64_t wait_max, struct words *wo
     }
 }
 
-/* Appends bytes to what the record shows of the words, as far as they fit. */
+/* Appends bytes to what the record shows; leaves out those that do not fit. */
 static void show(struct words *words, const char *bytes, size_t length)
 {
     size_t fits = smaller(length, sizeof words->shown - words->shown_length);
@@ -192,7 +195,10 @@ static void show(struct words *words, const char *bytes, size_t length)
     words->shown_length = (uint16_t)(words->shown_length + fits);
 }
 
-/* Appends a word to what the record shows; `value` is NULL if it has none. */
+/*
+ * Appends a word to what the record shows: texts and raw by their number of bytes, other values as they are.
+ * `value` is NULL if it has none.
+ */
 static void show_word(struct words *words, enum word word, const struct value_text *value)
 {
     char number[sizeof "65535"];
@@ -210,7 +216,7 @@ static void show_word(struct words *words, enum word word, const struct value_te
     }
 }
 
-/* Parses one word with its value and adds it to the set `given`.  Returns DONE or why it is refused. */
+/* Parses one word with its value, and adds its BIT to the set `given`.  Returns DONE or why it is refused. */
 static enum outcome parse_word(struct slice text, int64_t wait_max, struct words *words, unsigned *given)
 {
     struct slice rest = text, name = slice_cut(&rest, '=');
@@ -238,7 +244,7 @@ static enum outcome parse_word(struct slice text, int64_t wait_max, struct words
     return DONE;
 }
 
-/* Judges whether the words that were given go together.  Returns DONE or why they do not. */
+/* Checks whether the words that were given go together.  Returns DONE or why they do not. */
 static enum outcome check_combination(const struct words *words, unsigned given, bool tcp)
 {
     if (given & BIT(STATUS) && given & ~(BIT(STATUS) | BIT(DELAY)))
