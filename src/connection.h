@@ -28,15 +28,15 @@ struct kept_value {
     char bytes[LOGGED_MAX + 2];
 };
 
-/* What the lab does to the connection: see words.h.  Zeros do nothing, but a time at which nothing is due is
- * NEVER. */
+/*
+ * What the lab does to the connection: see words.h.  Zeros do nothing, except that a time must be NEVER if
+ * nothing is due.
+ */
 struct lab {
-    bool
-        takes_replies; /* replies are muted, delayed, fragmented or counted, so echo_frame cannot make them */
-    uint16_t muted;    /* bit 1 << opcode: frames of ours that are not sent; CLOSE: our answer to a Close */
-    int64_t latency;   /* from the read of a message to its reply, microseconds */
-    uint64_t
-        held_input; /* stream.bytes_in when a reply was last delayed: tells whether the read was the same */
+    bool takes_replies;  /* it mutes, delays, fragments or counts them, which echo_frame cannot do */
+    uint16_t muted;      /* bit 1 << opcode: frames that are not sent; CLOSE: the answer to the peer's */
+    int64_t latency;     /* from the read of a message to its reply, microseconds */
+    uint64_t held_input; /* stream.bytes_in when a reply was last delayed: once for each read */
     uint64_t fragment;   /* the most bytes of payload in a frame of a message; 0: any number */
     uint64_t count_left; /* complete messages until the trigger; 0: messages are not counted */
     unsigned repeats;    /* hellos that `repeat` has sent */

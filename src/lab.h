@@ -41,8 +41,7 @@ void lab_hold_reply(struct connection *c);
 /* Counts a complete message for `count`.  Returns DONE or how the connection ends. */
 enum outcome lab_count_message(struct connection *c);
 
-/* Does what is due by now: the next hello of `repeat`, the trigger.  Returns DONE or how the connection ends.
- */
+/* Does what is due by now: `repeat` and the trigger.  Returns DONE or how the connection ends. */
 enum outcome lab_act(struct connection *c);
 
 #endif

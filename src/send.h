@@ -21,8 +21,7 @@ void log_frame(struct connection *c, const char *direction, uint8_t first_byte, 
  */
 bool is_muted(const struct connection *c, uint8_t opcode);
 
-/* Puts a control frame into the output, unless it is a Ping or Pong that is muted.  Does not check a Close.
- */
+/* Puts a control frame into the output, unless it is a muted Ping or Pong.  put_close checks a Close. */
 void put_control(struct connection *c, uint8_t opcode, const uint8_t *payload, size_t length);
 
 /*
