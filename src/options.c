@@ -261,11 +261,10 @@ static bool complete_options(struct options *into, char complaint[static COMPLAI
 bool options_parse(int argc, char **argv, struct options *into, char complaint[static COMPLAINT_SIZE])
 {
     struct option long_options[COUNT_OF(option_rows) + 1] = {0};
+    /* For getopt_long, + means to stop at the first other argument, : to return ':' for a missing value. */
     char letters[2 + 2 * COUNT_OF(option_rows) + 1] = "+:", *end = letters + strlen(letters);
     int option;
     *into = defaults;
-    /* For getopt_long, + means to stop at the first argument that is no option, : to return ':' for a missing
-     * value. */
     for (size_t i = 0; i < COUNT_OF(option_rows); i++) {
         const struct option_row *row = &option_rows[i];
         long_options[i] = (struct option){row->name, row->argument ? required_argument : no_argument, NULL,
