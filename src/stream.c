@@ -11,9 +11,9 @@
 #include "text.h"
 
 #define STOP_TIME (2 * SECOND) /* for all remaining output after a stop signal */
-#define PAUSE (SECOND / 100)   /* between two slices of the output */
+#define PAUSE (SECOND / 100)   /* between two slices: see struct pace */
 
-enum { PAUSES_MAX = 1000 /* of one connection; afterwards writes are not sliced any more */ };
+enum { PAUSES_MAX = 1000 /* in one connection; later writes are not sliced */ };
 
 /* Returns the outcome for an errno of read or write; `fault` for one that no peer can cause. */
 static enum outcome outcome_of_error(int error, enum outcome fault)
@@ -101,7 +101,7 @@ enum arrival stream_receive(struct stream *stream, int64_t deadline)
 }
 
 /*
- * Arms the timer for a write: for a quarter of the timeout, after which may_wait_on checks for progress, or,
+ * Arms the timer for a write: for a quarter of the timeout, after which may_continue checks for progress, or,
  * after a stop signal, for the end of STOP_TIME.  Returns false if the connection is lost.
  */
 static bool arm_for_write(struct stream *stream)
@@ -161,7 +161,7 @@ static bool skip_written(struct iovec **parts, int *count, size_t written)
  * `*last_progress` is when bytes last moved, NEVER in the first call.  Returns false once no byte has moved
  * for the timeout, or stop_deadline has passed.
  */
-static bool may_wait_on(struct stream *stream, size_t written, int64_t *last_progress)
+static bool may_continue(struct stream *stream, size_t written, int64_t *last_progress)
 {
     int64_t previous = stream->cached_now;
     stream->cached_now = clock_now();
@@ -217,7 +217,7 @@ static void write_all(struct stream *stream, struct iovec *parts, int count)
     size_t written = 0;
     unsigned writes = 0;
     while (skip_written(&parts, &count, written)) {
-        if (writes++ > 0 && !may_wait_on(stream, written, &last_progress)) {
+        if (writes++ > 0 && !may_continue(stream, written, &last_progress)) {
             stream_give_up(stream);
             return;
         }

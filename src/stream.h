@@ -21,17 +21,17 @@ enum {
 
 /* What the lab does to writes; zeros do nothing. */
 struct pace {
-    size_t slice;       /* bytes that one write takes at most; 0: any number */
-    unsigned pauses;    /* that were made between slices */
-    int64_t next_slice; /* when the next one may be written */
-    int64_t hold_until; /* no write begins before */
+    size_t slice;       /* the most bytes that one write is given; 0: any number */
+    unsigned pauses;    /* made between slices so far */
+    int64_t next_slice; /* when the next slice may be written */
+    int64_t hold_until; /* no write begins earlier */
 };
 
 struct stream {
     bool sockets; /* input and output are sockets */
     bool tcp;     /* they are of TCP */
     bool paced;   /* `pace` has an effect */
-    bool reset;   /* the end of the process resets the connection */
+    bool reset;   /* by stream_reset: the end of the process resets the connection */
     bool lost;    /* nothing more can be read or written: `lost_how` says why, `error` is the errno */
     bool closing; /* the last output is in the buffer; stop signals no longer end a read */
     int input_flags, output_flags; /* the descriptors' flags (F_GETFL), without O_NONBLOCK */

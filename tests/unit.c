@@ -3854,7 +3854,7 @@ static void a_peer_that_takes_nothing_has_the_timeout_from_when_it_last_took_som
         stream.timeout = rows[i].timeout * SECOND;
         stream.cached_now = begin - rows[i].checked * SECOND;
         stream.stop_deadline = begin + rows[i].stop * SECOND;
-        CHECK_NUMBER(rows[i].waits, may_wait_on(&stream, rows[i].written, &last_progress), "%s",
+        CHECK_NUMBER(rows[i].waits, may_continue(&stream, rows[i].written, &last_progress), "%s",
                      rows[i].what);
         CHECK(begin <= stream.cached_now && stream.cached_now <= clock_now(), "%s: the time", rows[i].what);
         CHECK(rows[i].progress_after ? last_progress == begin - rows[i].progress_after * SECOND
