@@ -21,7 +21,8 @@
  *
  *     arm ... signal: its handler arms for now ... read blocks ... expiry: EINTR
  *
- * A sleep is the same with clock_nanosleep in place of the read, and the timer is disarmed instead of armed.
+ * A sleep follows the same order: the timer is disarmed, `stopping` tested, and clock_nanosleep takes the
+ * place of the read.
  *
  * The log uses the same timer to limit the time that one line may take.
  */
@@ -56,7 +57,7 @@ bool clock_arm(int64_t deadline);
 
 /*
  * Disarms the timer and sleeps until a time of the monotonic clock, or until a stop signal:
- * clock_nanosleep(2). Returns false with errno if the timer cannot be set or the sleep fails.
+ * clock_nanosleep(2).  Returns false with errno if the timer cannot be set or the sleep fails.
  */
 bool clock_sleep_until(int64_t time);
 
