@@ -2,9 +2,9 @@
  * closing - sends our Close frame, and waits for the peer after a Close frame or an HTTP answer (section 7)
  *
  * Closing the socket while the peer still sends would reset the connection, and the reset can overtake our
- * last output: proxies then drop it.  If we ended our output before the peer has sent its Close, clients
- * would fail to send it.  So we wait for the peer's Close, then end our output, then read until the peer
- * ends, all within limits.
+ * last output: proxies then drop that output.  If we ended our output before the peer has sent its Close,
+ * clients would fail to send theirs.  So we wait for the peer's Close, then end our output, then read until
+ * the peer ends, all within limits.
  */
 #ifndef CLOSING_H
 #define CLOSING_H
