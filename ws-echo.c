@@ -196,7 +196,7 @@ static void log_connection(struct connection *c, enum outcome outcome, int prior
     struct record record;
     char sentence[SENTENCE_SIZE], name[OUTCOME_NAME_SIZE];
     int64_t duration = clock_now() - c->started;
-    describe_end(outcome, c->options, sentence);
+    describe_outcome(outcome, c->options, sentence);
     name_outcome(outcome, name);
     record_begin(&record);
     record_peer(&record, &c->peer);

@@ -8,7 +8,8 @@
 
 enum { PAGE_HEAD_MAX = 4096 /* bytes; of the answer with the page */ };
 
-#define FILLED_IN_MAX (6 * (SERVED_PATH_MAX + 1 + CHOICES_MAX * (ORIGIN_MAX + 1)) + 64) /* see put_page */
+/* What fill_in_page adds: a path and the origins, each with a space; escaped, six times as long at most. */
+#define FILLED_IN_MAX (6 * (SERVED_PATH_MAX + 1 + CHOICES_MAX * (ORIGIN_MAX + 1)) + 64)
 _Static_assert(2 * PAGE_HEAD_MAX + sizeof PAGE + FILLED_IN_MAX <= OUTPUT_SIZE,
                "the page fits the output, filled in");
 
@@ -152,7 +153,8 @@ static const char *other_methods(const struct head *head, enum outcome outcome)
     return outcome == METHOD_NOT_ALLOWED && slice_is(head->method, "HEAD") ? ", OPTIONS" : ", HEAD, OPTIONS";
 }
 
-void describe_end(enum outcome outcome, const struct options *options, char sentence[static SENTENCE_SIZE])
+void describe_outcome(enum outcome outcome, const struct options *options,
+                      char sentence[static SENTENCE_SIZE])
 {
     char words[WORDS_LIST_SIZE];
     switch (outcome) {
@@ -170,7 +172,7 @@ void describe_end(enum outcome outcome, const struct options *options, char sent
     }
 }
 
-/* Puts the end of the fields, and one sentence as the content; a response to HEAD has the fields alone. */
+/* Puts the last fields and, if `with_content`, the sentence; the answer to HEAD has only the fields. */
 static void put_sentence(struct stream *stream, const char *sentence, bool with_content)
 {
     PUT(stream, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n\r\n",
@@ -195,7 +197,7 @@ static void put_outcome(struct stream *stream, const struct head *head, const st
         PUT(stream, "Upgrade: websocket\r\n");
     if (outcome == VERSION_NOT_13)
         PUT(stream, "Sec-WebSocket-Version: 13\r\n");
-    describe_end(outcome, options, sentence);
+    describe_outcome(outcome, options, sentence);
     put_sentence(stream, sentence, !is_head_request(stream, head));
 }
 
@@ -245,13 +247,14 @@ void put_answer(struct stream *stream, const struct head *head, const struct opt
 
 void put_lab_answer(struct stream *stream, struct slice path, int status)
 {
+    /* Fields that belong to a status: RFC 9110 section 15. */
     static const struct {
         int status;
         char fields[40];
     } rows[] = {
-        {401, "WWW-Authenticate: Bearer\r\n"},   {405, "Allow: GET\r\n"},
-        {407, "Proxy-Authenticate: Bearer\r\n"}, {426, "Upgrade: websocket\r\n"},
-        {205, "Content-Length: 0\r\n"},
+        {205, "Content-Length: 0\r\n"},  {401, "WWW-Authenticate: Bearer\r\n"},
+        {405, "Allow: GET\r\n"},         {407, "Proxy-Authenticate: Bearer\r\n"},
+        {426, "Upgrade: websocket\r\n"},
     };
     put_status(stream, status);
     for (size_t i = 0; i < COUNT_OF(rows); i++)
@@ -259,7 +262,7 @@ void put_lab_answer(struct stream *stream, struct slice path, int status)
             PUT(stream, "%s", rows[i].fields);
     if (status >= 300 && status < 400 && status != 304)
         PUT(stream, "Location: %.*s\r\n", (int)path.length, path.bytes);
-    if (status == 204 || status == 205 || status == 304)
+    if (status == 204 || status == 205 || status == 304) /* these have no content */
         PUT(stream, "\r\n");
     else
         put_sentence(stream, "The query asked the lab for this status.", true);

@@ -14,13 +14,17 @@
 #include "stream.h"
 #include "words.h"
 
-/* Writes the sentence of an outcome, for the peer and the record, with what is filled in there. */
-void describe_end(enum outcome outcome, const struct options *options, char sentence[static SENTENCE_SIZE]);
+/*
+ * Writes the sentence of an outcome, for the peer and the record.  A %s in it becomes the first path, the
+ * list of the lab's words, or the hint at the test page.
+ */
+void describe_outcome(enum outcome outcome, const struct options *options,
+                      char sentence[static SENTENCE_SIZE]);
 
 /*
  * Puts 101 Switching Protocols: section 4.2.2.  `subprotocol` and `extension` are the values of
  * Sec-WebSocket-Protocol and Sec-WebSocket-Extensions; where one is empty, its field is left out.
- * `wrong_accept`: the lab was asked for a Sec-WebSocket-Accept that is not the key's.
+ * `wrong_accept`: the lab makes a Sec-WebSocket-Accept that does not belong to the key.
  */
 void put_switching(struct stream *stream, const struct head *head, struct slice subprotocol,
                    const char *extension, bool wrong_accept);
@@ -32,7 +36,7 @@ void put_switching(struct stream *stream, const struct head *head, struct slice 
 void put_answer(struct stream *stream, const struct head *head, const struct options *options,
                 enum outcome outcome);
 
-/* Puts the answer with the status that the lab was asked for; `path` is one of --lab. */
+/* Puts the lab's answer with a status.  `path` is that of the request, to which a redirect leads. */
 void put_lab_answer(struct stream *stream, struct slice path, int status);
 
 #endif

@@ -68,7 +68,7 @@ static void log_skipped_close(struct connection *c, const struct frame *frame)
     uint8_t code[2];
     bool has_code = frame->length >= sizeof code && available >= frame->header_length + sizeof code;
     if (has_code)
-        unmask_beyond_ascii(code, input + frame->header_length, sizeof code, frame->masking_key);
+        frame_unmask(code, input + frame->header_length, sizeof code, frame->masking_key);
     log_frame(c, "received", input[0], frame->length, has_code ? code : NULL);
 }
 

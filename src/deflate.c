@@ -113,7 +113,7 @@ static enum outcome inflate_bytes(struct codec *codec, struct message *message, 
         size_t inflated = (size_t)(inflater->next_out - to);
         codec->bits += UINT64_C(8) * (available - inflater->avail_in);
         message->length += inflated;
-        if (message->opcode == TEXT && !validate(&message->utf8, to, inflated))
+        if (message->opcode == TEXT && !validate_text(&message->utf8, to, inflated))
             return TEXT_NOT_UTF8;
         if (message->length > message->limit)
             return MESSAGE_TOO_BIG;

@@ -1,7 +1,6 @@
 /* echo - see echo.h */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -11,9 +10,7 @@
 #include "send.h"
 #include "utf8.h"
 
-enum {
-    RESIDENT_MAX = 64 * 1024, /* bytes; the memory of a longer message is released later */
-};
+enum { RESIDENT_MAX = 64 * 1024 /* bytes; the memory of a longer message is released later */ };
 
 #define QUIET_TIME (SECOND / 10) /* from the last large message until memory is released */
 
@@ -154,7 +151,7 @@ static enum outcome receive_control_frame(struct connection *c, const struct fra
     size_t length = (size_t)frame->length;
     size_t available = smaller(c->stream.input_end - c->stream.input_start - frame->header_length, length);
     uint8_t payload[CONTROL_PAYLOAD_MAX];
-    unmask_beyond_ascii(payload, input + frame->header_length, available, frame->masking_key);
+    frame_unmask(payload, input + frame->header_length, available, frame->masking_key);
     enum outcome outcome = frame->opcode == CLOSE ? check_close_body(payload, available, length)
                            : available == length  ? DONE
                                                   : NEED_MORE;
@@ -188,7 +185,7 @@ static enum outcome receive_data_frame(struct connection *c, struct frame *frame
     /* A compressed frame's length says nothing about the length of the message. */
     if (frame->length > message->limit - message->length &&
         !(first ? frame->compressed : message->compressed)) {
-        c->payload_left = frame->length; /* skip_to_close() skips it; so after NO_MEMORY below */
+        c->payload_left = frame->length; /* skip_to_close() skips the payload */
         return MESSAGE_TOO_BIG;
     }
     if (available > frame->length)
@@ -198,7 +195,7 @@ static enum outcome receive_data_frame(struct connection *c, struct frame *frame
         stream->input_start += available;
         return echo_frame(c, frame, payload);
     }
-    c->payload_left = frame->length;
+    c->payload_left = frame->length; /* after NO_MEMORY, skip_to_close() skips this payload too */
     if (!message_map(message) || (frame->compressed && !begin_inflating(&c->codec, message, &c->agreed))) {
         stream->error = errno;
         return NO_MEMORY;

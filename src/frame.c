@@ -95,7 +95,7 @@ static uint32_t rotate_key(uint32_t key, size_t length)
     return rotated;
 }
 
-bool unmask_beyond_ascii(uint8_t *to, const uint8_t *from, size_t length, uint32_t key)
+bool frame_unmask(uint8_t *to, const uint8_t *from, size_t length, uint32_t key)
 {
     typedef uint64_t vector __attribute__((vector_size(16)));
     const uint64_t twice = (uint64_t)key << 32 | key, high_bits = UINT64_C(0x8080808080808080);
@@ -144,7 +144,7 @@ bool unmask_and_validate(struct frame *frame, uint8_t *utf8, bool is_text, uint8
 {
     for (size_t i = 0, block; i < length; i += block) {
         block = smaller(length - i, BLOCK_SIZE);
-        bool beyond_ascii = unmask_beyond_ascii(to + i, from + i, block, frame->masking_key);
+        bool beyond_ascii = frame_unmask(to + i, from + i, block, frame->masking_key);
         if (is_text && !validate_block(utf8, to + i, block, beyond_ascii))
             return false;
     }
@@ -152,11 +152,11 @@ bool unmask_and_validate(struct frame *frame, uint8_t *utf8, bool is_text, uint8
     return true;
 }
 
-bool validate(uint8_t *utf8, uint8_t *bytes, size_t length)
+bool validate_text(uint8_t *utf8, uint8_t *bytes, size_t length)
 {
     for (size_t i = 0, block; i < length; i += block) {
         block = smaller(length - i, BLOCK_SIZE);
-        bool beyond_ascii = unmask_beyond_ascii(bytes + i, bytes + i, block, 0); /* key 0: changes nothing */
+        bool beyond_ascii = frame_unmask(bytes + i, bytes + i, block, 0); /* key 0: changes nothing */
         if (!validate_block(utf8, bytes + i, block, beyond_ascii))
             return false;
     }

@@ -62,7 +62,7 @@ size_t frame_encode_header(uint8_t header[static REPLY_HEADER_MAX], uint8_t opco
  * Unmasks `length` bytes from `from` to `to`, another buffer or the same place; section 5.3.  The bytes of
  * `key` in memory are the masking key.  Returns whether any unmasked byte is outside ASCII.
  */
-bool unmask_beyond_ascii(uint8_t *to, const uint8_t *from, size_t length, uint32_t key);
+bool frame_unmask(uint8_t *to, const uint8_t *from, size_t length, uint32_t key);
 
 /*
  * Unmasks payload and, if `is_text`, validates it, block by block, while the block is in the cache.  A block
@@ -73,7 +73,7 @@ bool unmask_and_validate(struct frame *frame, uint8_t *utf8, bool is_text, uint8
                          size_t length);
 
 /* Validates unmasked text in the same way, without changing it.  Returns false if it is not UTF-8. */
-bool validate(uint8_t *utf8, uint8_t *bytes, size_t length);
+bool validate_text(uint8_t *utf8, uint8_t *bytes, size_t length);
 
 /*
  * Checks the unmasked body of a Close frame, of whose `length` bytes `available` have arrived; section 5.5.1.

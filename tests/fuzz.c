@@ -343,8 +343,8 @@ static void fuzz_utf8(const uint8_t *input, size_t length)
           (state != UTF8_WRONG));
     HOLDS(state == UTF8_WRONG || memcmp(payload, bytes, length) == 0);
     HOLDS(state == of_payload);
-    HOLDS((validate(&of_unmasked, unmasked, place) &&
-           validate(&of_unmasked, unmasked + place, length - place)) == (state != UTF8_WRONG));
+    HOLDS((validate_text(&of_unmasked, unmasked, place) &&
+           validate_text(&of_unmasked, unmasked + place, length - place)) == (state != UTF8_WRONG));
     HOLDS(state == of_unmasked && memcmp(unmasked, bytes, length) == 0);
     free(bytes);
     free(rest);

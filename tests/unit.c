@@ -164,7 +164,7 @@ static const struct unmask_variant {
     const char *name;
     bool (*unmask)(uint8_t *to, const uint8_t *from, size_t length, uint32_t key);
 } unmask_variants[] = {
-    {"unmask_beyond_ascii", unmask_beyond_ascii},
+    {"frame_unmask", frame_unmask},
 };
 
 #define EACH_UNMASK_VARIANT(variant)                                                                         \
@@ -737,7 +737,7 @@ static void text_that_is_not_masked_is_validated_as_masked_text_is(void)
                 memcpy(before, text, length);
                 struct verdict due = verdict_of(text, length);
                 for (size_t at = 0; accepted && at < length; at += piece)
-                    accepted = validate(&utf8, text + at, length - at < piece ? length - at : piece);
+                    accepted = validate_text(&utf8, text + at, length - at < piece ? length - at : piece);
                 CHECK_NUMBER(due.first_wrong == length, accepted, "pattern %zu, %zu bytes in pieces of %zu",
                              pattern, length, piece);
                 CHECK(!accepted || (utf8 == UTF8_WHOLE) == due.whole,
@@ -3970,7 +3970,7 @@ static void what_a_sentence_leaves_open_is_filled_in(void)
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char sentence[SENTENCE_SIZE];
-        describe_end(rows[i].outcome, rows[i].options, sentence);
+        describe_outcome(rows[i].outcome, rows[i].options, sentence);
         CHECK_STRING(rows[i].sentence, sentence, "%s", rows[i].what);
     }
     CHECK_STRING(outcomes[TARGET_FRAGMENT].sentence, rows[5].sentence, "as in the table");
