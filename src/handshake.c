@@ -61,7 +61,7 @@ static enum outcome choose_subprotocol(const struct head *head, const struct cho
 }
 
 /* Checks the fields of a WebSocket request whose path and method are right: section 4.2.1. */
-static enum outcome check_websocket(const struct head *head, const struct options *served,
+static enum outcome check_websocket(const struct head *head, const struct options *options,
                                     struct agreement *agreed)
 {
     struct slice key, version, origin;
@@ -77,13 +77,13 @@ static enum outcome check_websocket(const struct head *head, const struct option
         return KEY_MALFORMED;
     if (versions > 1 || origins > 1)
         return versions > 1 ? VERSION_TWICE : ORIGIN_TWICE;
-    if ((outcome = choose_subprotocol(head, &served->subprotocols, &agreed->subprotocol)) != DONE)
+    if ((outcome = choose_subprotocol(head, &options->subprotocols, &agreed->subprotocol)) != DONE)
         return outcome;
     if (!slice_is(version, "13"))
         return VERSION_NOT_13;
-    if ((outcome = choose_compression(head, served->deflate, &agreed->compression)) != DONE)
+    if ((outcome = choose_compression(head, options->deflate, &agreed->compression)) != DONE)
         return outcome;
-    return origins == 0 || choices_include(&served->origins, origin) ? DONE : ORIGIN_FORBIDDEN;
+    return origins == 0 || choices_include(&options->origins, origin) ? DONE : ORIGIN_FORBIDDEN;
 }
 
 bool is_root(struct slice path)
@@ -102,13 +102,13 @@ static bool is_known_method(struct slice method)
     return false;
 }
 
-enum outcome check_request(const struct head *head, const struct options *served, struct agreement *agreed)
+enum outcome check_request(const struct head *head, const struct options *options, struct agreement *agreed)
 {
     /* Upgrade is ignored in HTTP/1.0: RFC 9110 section 7.8. */
     bool websocket = head->minor_version > 0 && head_list_includes(head, "Upgrade", "websocket");
     bool root = is_root(head->path), page = root && !websocket; /* page: plain HTTP for / */
     struct slice path = root ? SLICE_OF("/") : head->path;
-    if (!page && !choices_include(&served->paths, path) && !choices_include(&served->labs, path))
+    if (!page && !choices_include(&options->paths, path) && !choices_include(&options->labs, path))
         return websocket ? SOCKET_ELSEWHERE : PATH_UNKNOWN;
     if (root && slice_is(head->method, "OPTIONS"))
         return METHODS_TOLD;
@@ -117,8 +117,8 @@ enum outcome check_request(const struct head *head, const struct options *served
     if (!slice_is(head->method, "GET") && !(page && slice_is(head->method, "HEAD")))
         return METHOD_NOT_ALLOWED;
     if (page)
-        return served->no_page ? PATH_TOLD : PAGE_SERVED;
+        return options->no_page ? PATH_TOLD : PAGE_SERVED;
     if (!websocket)
         return UPGRADE_REQUIRED;
-    return check_websocket(head, served, agreed);
+    return check_websocket(head, options, agreed);
 }

@@ -28,7 +28,7 @@ struct agreement {
  * Decides what a readable request is answered with.  Returns DONE to open the WebSocket that `agreed`
  * describes, an outcome of status 200 or 204, or the first fault in the order that the manual gives.
  */
-enum outcome check_request(const struct head *head, const struct options *served, struct agreement *agreed);
+enum outcome check_request(const struct head *head, const struct options *options, struct agreement *agreed);
 
 /* Writes the Sec-WebSocket-Accept for a key, and a NUL: section 4.2.2. */
 void make_accept(struct slice key, char accept[static ACCEPT_LENGTH + 1]);

@@ -249,8 +249,8 @@ static enum outcome check_content(const struct head *head)
     return DONE;
 }
 
-/* Checks a complete head: Host and the announcement of content.  Returns DONE, or why it is refused. */
-static enum outcome check_framing(const struct head *head)
+/* Checks Host and the announcement of content in a complete head.  Returns DONE, or why it is refused. */
+static enum outcome check_host_and_content(const struct head *head)
 {
     struct slice host;
     unsigned hosts = head_find_field(head, "Host", &host);
@@ -270,7 +270,7 @@ static enum outcome parse_line(struct head *head, struct slice line)
         return NEED_MORE;
     }
     if (line.length == 0)
-        return check_framing(head);
+        return check_host_and_content(head);
     enum outcome outcome = head->lines++ == 0 ? parse_request_line(head, line) : parse_field(head, line);
     return outcome == DONE ? NEED_MORE : outcome;
 }
