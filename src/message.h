@@ -54,8 +54,8 @@ static inline void copy_short(uint8_t *to, const uint8_t *from, size_t length)
 }
 
 /*
- * Maps address space for a message of `limit` bytes unless it is mapped already.  Returns false with errno if
- * the kernel refuses.
+ * Maps address space for a message of message->limit bytes, unless it is mapped already.  Returns false with
+ * errno if the kernel refuses.
  */
 bool message_map(struct message *message);
 

@@ -2,8 +2,8 @@
  * outcome - every way in which a step or a connection can end
  *
  * One table has for each outcome its identity, its HTTP status or Close code, whether it is a local fault,
- * and its sentence.  The limits that sentences mention are here as well.  How an outcome is sent to the peer
- * is the business of answer and closing.
+ * and its sentence.  The limits that sentences mention are here as well.  The rooms answer and closing send
+ * outcomes to the peer.
  */
 #ifndef OUTCOME_H
 #define OUTCOME_H
@@ -16,7 +16,7 @@
 /* Macros, because the sentences below contain the numbers. */
 #define REQUEST_LINE_MAX 16384 /* bytes, without its CRLF; RFC 9112 section 3 asks for 8,000 or more */
 #define HEAD_MAX 32768         /* bytes, with the empty line that ends it */
-#define SERVED_PATH_MAX 4095   /* bytes of a path in --path; sentences and the page contain it */
+#define SERVED_PATH_MAX 4095   /* bytes of a path in --path or --lab; see SENTENCE_SIZE */
 #define FIELDS_MAX 100
 #define CONTENT_DIGITS_MAX 18 /* of a Content-Length without leading zeros; that fits 64 bits */
 #define SUBPROTOCOLS_MAX 64   /* bounds the work: each name is compared with all earlier ones */

@@ -64,7 +64,7 @@ static bool parse_proxy_addresses(uint8_t family, const uint8_t *addresses, size
     }
 }
 
-/* Tells whether bytes are a line of version 1 so far, as far as its fixed beginning goes. */
+/* Tells whether bytes can begin a line of version 1: as many as there are match one of its beginnings. */
 static bool may_be_proxy_line(const char *bytes, size_t length)
 {
     static const char *const beginnings[] = {"PROXY TCP4 ", "PROXY TCP6 ", "PROXY UNKNOWN"};

@@ -1,8 +1,8 @@
 /*
- * text - slices of a buffer, and sets of bytes
+ * text - parts of a buffer (slices), sets of bytes, decoding, and strings that grow by pieces
  *
- * A struct slice is a pointer and a length; there is no terminating NUL.  Nothing here copies or allocates,
- * except append and append_strings, which copy into the caller's buffer.
+ * A struct slice is a pointer and a length; there is no terminating NUL.  Nothing here allocates;
+ * percent_decode, append and append_strings write into the caller's buffer.
  */
 #ifndef TEXT_H
 #define TEXT_H
