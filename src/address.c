@@ -42,3 +42,11 @@ bool set_port(struct address *address, const char *text)
     snprintf(address->port, sizeof address->port, "%s", text);
     return true;
 }
+
+void describe_address(const struct address *address, char into[static ADDRESS_TEXT_SIZE])
+{
+    bool brackets = strchr(address->host, ':');
+    char *end = stpcpy(stpcpy(into, brackets ? "[" : ""), address->host);
+    end = stpcpy(stpcpy(end, brackets ? "]" : ""), *address->port ? ":" : "");
+    stpcpy(end, address->port);
+}

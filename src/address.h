@@ -17,6 +17,8 @@ struct address {
     char port[sizeof "4294967295"];
 };
 
+enum { ADDRESS_TEXT_SIZE = sizeof(struct address) + sizeof "[]:" /* bytes; host and port in one string */ };
+
 /*
  * Sets the host from an IP address of `count` bytes in network order: 4 or 16.  An IPv4-mapped address
  * becomes IPv4.
@@ -40,5 +42,8 @@ void set_name(struct address *address, const char *name, size_t size);
  * nothing, for anything else.
  */
 bool set_port(struct address *address, const char *text);
+
+/* Writes the host, an IPv6 address in brackets, and the port, if there is one, after a colon. */
+void describe_address(const struct address *address, char into[static ADDRESS_TEXT_SIZE]);
 
 #endif

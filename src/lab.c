@@ -107,11 +107,10 @@ bool lab_spoil_answer(struct connection *c, struct slice *subprotocol)
 /* Puts the peer's address and the request head, as it arrived, as a message. */
 static void put_headers(struct connection *c)
 {
-    uint8_t text[sizeof "[]:\r\n" + sizeof c->peer + HEAD_MAX];
-    bool brackets = strchr(c->peer.host, ':');
-    size_t length =
-        (size_t)snprintf((char *)text, sizeof text, "%s%s%s%s%s\r\n", brackets ? "[" : "", c->peer.host,
-                         brackets ? "]" : "", *c->peer.port ? ":" : "", c->peer.port);
+    char peer[ADDRESS_TEXT_SIZE];
+    uint8_t text[sizeof peer + sizeof "\r\n" + HEAD_MAX];
+    describe_address(&c->peer, peer);
+    size_t length = (size_t)snprintf((char *)text, sizeof text, "%s\r\n", peer);
     memcpy(text + length, c->stream.input, c->head.scanned);
     length += c->head.scanned;
     log_fault(c, "headers", length);

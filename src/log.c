@@ -92,9 +92,9 @@ void record_number(struct record *record, const char *key, const char *name, uin
 
 void record_peer(struct record *record, const struct address *peer)
 {
-    bool brackets = strchr(peer->host, ':');
-    ADD_TO_LINE(record, brackets ? "peer=[" : "peer=", peer->host, brackets ? "]" : "",
-                *peer->port ? ":" : "", peer->port);
+    char text[ADDRESS_TEXT_SIZE];
+    describe_address(peer, text);
+    ADD_TO_LINE(record, "peer=", text);
     add_field(record, "REMOTE_ADDR", peer->host);
     if (*peer->port)
         add_field(record, "REMOTE_PORT", peer->port);
