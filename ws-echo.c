@@ -56,7 +56,7 @@ _Static_assert(PROXY_BINARY_MAX + HEAD_MAX <= INPUT_SIZE, "the input buffer hold
 static enum outcome receive_request(struct connection *c)
 {
     int64_t deadline = c->started + c->options->handshake_timeout;
-    bool nothing_received = c->stream.input_end == 0; /* a PROXY header has been removed from the input */
+    bool nothing_received = c->stream.input_end == 0; /* a PROXY header is removed once it is complete */
     switch (c->stream.cached_now < deadline ? stream_receive(&c->stream, deadline) : DUE) {
     case BYTES: return NEED_MORE;
     case END_OF_STREAM: return nothing_received ? SILENCE : CUT_OFF;
@@ -116,8 +116,9 @@ static void keep_forwarded(struct kept_value *value, const struct head *head)
 }
 
 /*
- * Reads the request head and checks it.  Returns DONE if the WebSocket is to be opened, or the outcome that
- * refuses or ends the request.  Copies what the record needs.
+ * Reads the request head and checks it, and the lab's words in its query.  Returns DONE for a WebSocket
+ * request that is served, or the outcome that answers or ends any other.  Copies the values that the record
+ * shows.
  */
 static enum outcome read_request(struct connection *c, struct agreement *agreed)
 {
@@ -145,7 +146,7 @@ static enum outcome read_request(struct connection *c, struct agreement *agreed)
     return outcome;
 }
 
-/* Puts the 101 answer into the output, and stores what was agreed to. */
+/* Puts the 101 answer, in which the lab may make faults, into the output, and stores what was agreed to. */
 static void open_websocket(struct connection *c, struct agreement *agreed)
 {
     c->open = true;
@@ -227,7 +228,8 @@ static void log_connection(struct connection *c, enum outcome outcome, int prior
 
 /*
  * Sends our Close frame, or the HTTP answer to a request that opens no WebSocket, and waits for the peer to
- * end.  Returns the final outcome: the one given, or why the connection was lost.
+ * end.  After LAB, the lab has put its Close or answer into the output already, or nothing.  Returns the
+ * final outcome: the one given, or why the connection was lost.
  */
 static enum outcome say_goodbye(struct connection *c, enum outcome outcome)
 {
@@ -236,7 +238,7 @@ static enum outcome say_goodbye(struct connection *c, enum outcome outcome)
         outcome = withhold_close(c);
     if (outcomes[outcome].code >= 1000) {
         put_close(c, outcome);
-    } else if (outcome != LAB) { /* what the lab says is in the output already */
+    } else if (outcome != LAB) {
         c->status = outcomes[outcome].code;
         put_answer(&c->stream, &c->head, c->options, outcome);
     }
@@ -248,7 +250,7 @@ static enum outcome say_goodbye(struct connection *c, enum outcome outcome)
         stream_end_output(&c->stream);
     if (c->open)
         notify_status(c, "closing");
-    bool goodbye_sent = withheld || !c->stream.lost;
+    bool goodbye_sent = withheld || !c->stream.lost; /* if our Close is withheld, there is none to lose */
     if (goodbye_sent)
         await_peer(c, outcome);
     /*
@@ -266,15 +268,16 @@ static enum outcome say_goodbye(struct connection *c, enum outcome outcome)
  */
 static _Noreturn void conclude(struct connection *c, enum outcome outcome)
 {
-    int error = c->stream.error; /* of `outcome`; if the goodbye fails, that stores another one */
-    if (outcomes[outcome].code > 0 || (outcome == LAB && !c->stream.reset)) {
+    int error = c->stream.error; /* the errno of `outcome`: a goodbye that fails overwrites stream.error */
+    bool has_goodbye = outcomes[outcome].code > 0 || (outcome == LAB && !c->stream.reset);
+    if (has_goodbye) {
         enum outcome ended = say_goodbye(c, outcome);
         error = ended == outcome ? error : c->stream.error;
         outcome = ended;
     } else if (c->log.verbose && !c->open) {
         log_head(c);
     }
-    if (c->stream.sockets && !c->stream.reset)
+    if (c->stream.sockets && !c->stream.reset) /* shutdown would send a FIN in front of the reset */
         shutdown(STDOUT_FILENO, SHUT_RDWR);
     if (c->open && !c->has_close_code) {
         c->has_close_code = true;
