@@ -199,7 +199,10 @@ enum outcome lab_begin(struct connection *c)
     if (words->hello)
         put_hello(c, "hello");
     bool at_once = has_fault && !words->has_after && words->count == 0;
-    return at_once && !stopping ? pull_trigger(c) : DONE;
+    enum outcome outcome = at_once && !stopping ? pull_trigger(c) : DONE;
+    if (lab->latency > 0) /* the first reply is held, but not what goes out with the 101 */
+        stream_flush(&c->stream);
+    return outcome;
 }
 
 void lab_hold_reply(struct connection *c)
