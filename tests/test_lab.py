@@ -1,0 +1,510 @@
+"""What the lab does to replies and to our own frames: repeat, latency, fragment, slice and mute. No test measures how long
+something takes; what must not come before a time is compared with that time."""
+
+import contextlib
+import re
+import select
+import signal
+import struct
+import termios
+import time
+import zlib
+
+import pytest
+import wire
+from parts import require
+from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+
+LAB = "--lab=/lab"
+PAIRS = [wire.tcp_pair, wire.unix_pair, wire.pipe_pair]
+SILENT = "--ping-interval=0"
+MIB = 1 << 20
+DEFLATE = "permessage-deflate"
+every_connection = pytest.mark.parametrize("pair", PAIRS)
+
+
+def lab(query, *more):
+    return wire.head(*more, path=f"/lab?{query}")
+
+
+def answered(query, frames=b"", *options):
+    """What is sent behind the 101 where `frames` come through a pipe, and the record."""
+    result = wire.run(lab(query) + frames, LAB, *options)
+    assert result.returncode == 0, result
+    assert result.stdout.startswith(wire.switching()), result
+    return result.stdout[len(wire.switching()):], wire.record(result.stderr.decode("ascii"))
+
+
+def said(result):
+    """The lines of --verbose about frames and faults."""
+    lines = [line.partition(": ")[2] for line in result.decode().splitlines()]
+    return [line for line in lines if not line.startswith(("field ", "peer="))]
+
+
+@contextlib.contextmanager
+def opened(query, *options, **served):
+    with wire.Served(LAB, *options, **served) as program:
+        program.peer.open(path=f"/lab?{query}")
+        yield program
+
+
+def let_pass(seconds):
+    """Wait until a timer that is set now has run out."""
+    with wire.Clock(seconds) as clock:
+        wire.wait_until(clock.over, "the clock is over")
+
+
+def stopped(served, expected=b""):
+    """Assert that after a stop signal `expected` comes, and then the Close 1001; returns the record."""
+    served.stop()
+    assert served.peer.answer_close() == expected + wire.our_close("stopped")
+    served.peer.close()
+    record = wire.record(served.finish())
+    assert (record["end_id"], record["close"]) == ("stopped", "1001")
+    return record
+
+
+def traced(tmp_path, *calls):
+    """A wrapper, and where it writes what strace has seen."""
+    trace = tmp_path / "trace"
+    return [require("strace", "strace"), "-o", str(trace), "-s", "20", "-e", f"trace={','.join(calls)}"], trace
+
+
+def written(trace):
+    """How many bytes each write to the peer took."""
+    return [int(size) for size in re.findall(r"^writev?\(1, .* = (\d+)$", trace.read_text(), re.MULTILINE)]
+
+
+# repeat.
+
+@every_connection
+@pytest.mark.parametrize("query, first, text", [("repeat=0.1&hello=again", [b"again"], b"again"), ("repeat=0.1", [], b"")])
+def test_the_hello_or_an_empty_text_is_repeated_first_after_the_time(pair, query, first, text):
+    with wire.Served(LAB, pair=pair) as served:
+        begun = time.monotonic()
+        served.peer.open(path=f"/lab?{query}")
+        for expected in first:
+            assert served.peer.frame() == (True, TEXT, expected)
+        for times in range(1, 5):
+            assert served.peer.frame() == (True, TEXT, text)
+            assert time.monotonic() - begun >= 0.1 * times
+        served.peer.send(wire.frame(BINARY, b"on"))
+        while (frame := served.peer.frame()) != (True, BINARY, b"on"):
+            assert frame == (True, TEXT, text)
+
+
+def test_a_busy_client_does_not_postpone_the_repetition():
+    with opened("repeat=0.1&hello=again") as served:
+        repeated = 0
+        assert served.peer.frame() == (True, TEXT, b"again")
+        while repeated < 3:
+            served.peer.send(wire.frame(BINARY, b"busy"))
+            while (frame := served.peer.frame()) != (True, BINARY, b"busy"):
+                assert frame == (True, TEXT, b"again")
+                repeated += 1
+
+
+def test_repetitions_that_a_wait_has_missed_are_left_out():
+    with opened("repeat=0.1&hello=x&stall=1&count=1", "--verbose") as served:
+        served.peer.send(wire.frame(BINARY, b"stalls"))
+        while served.peer.frame() != (True, BINARY, b"stalls"):
+            pass
+        begun = time.monotonic()
+        for _ in range(3):
+            assert served.peer.frame() == (True, TEXT, b"x")
+        assert time.monotonic() - begun >= 0.1, "the first of them was due in the stall, and the others are not"
+
+
+def test_the_repetition_is_no_activity_of_the_peer():
+    with opened("repeat=0.1&hello=x", SILENT, "--timeout=0.5") as served:
+        answer = served.peer.answer_close()
+        assert answer.endswith(wire.our_close("idle"))
+        assert set(wire.frames(answer)[:-1]) == {(True, TEXT, b"x")}
+
+
+def test_the_repetition_in_slices_is_no_activity_of_the_peer():
+    """The pauses are ours; they are no writes that had to wait for the peer."""
+    with opened("repeat=0.1&hello=x&slice=1", SILENT, "--timeout=0.5") as served:
+        answer = served.peer.answer_close()
+        assert answer.endswith(wire.our_close("idle"))
+        assert len(wire.frames(answer)) < 50, "there are pauses for hundreds"
+
+
+@every_connection
+def test_a_stop_between_repetitions(pair):
+    with opened("repeat=3600&hello=x", "--timeout=0", pair=pair) as served:
+        stopped(served, wire.reply(TEXT, b"x"))
+
+
+# latency.
+
+@every_connection
+def test_a_reply_is_not_there_before_the_latency_is_over(pair):
+    with opened("latency=0.3", pair=pair, watched=True) as served:
+        frame = wire.text("hello")
+        served.peer.send(frame[:-1])
+        served.consumed()
+        let_pass(0.1)
+        begun = time.monotonic()
+        served.peer.send(frame[-1:])
+        assert served.peer.frame() == (True, TEXT, b"server: hello")
+        assert time.monotonic() - begun >= 0.3, "it counts from the end of the message"
+
+
+@pytest.mark.usefixtures("dumpable")
+@pytest.mark.parametrize("pair", PAIRS)
+def test_all_that_one_read_brought_is_answered_together_and_the_101_before_it(tmp_path, pair):
+    """Also where it came with the request head."""
+    wrapper, trace = traced(tmp_path, "write")
+    data = [lab("latency=0.3&hello=x"), wire.frame(PING, b"1"), wire.text("a"), wire.frame(PING, b"2"), wire.frame(BINARY, b"b"), wire.close(4000)]
+    begun = time.monotonic()
+    with wire.Served(LAB, pair=wire.holding(b"".join(data), pair), wrapper=wrapper) as served:
+        first = wire.switching() + wire.reply(TEXT, b"x")
+        answer = (wire.reply(PONG, b"1") + wire.echo("a") + wire.reply(PONG, b"2") + wire.reply(BINARY, b"b")
+                  + wire.reply(CLOSE, wire.close_body(4000)))
+        assert served.peer.receive(len(first)) == first
+        assert served.peer.rest() == answer
+        assert time.monotonic() - begun >= 0.3
+        served.peer.close()
+        served.finish()
+    assert written(trace) == [len(first), len(answer)]
+
+
+@every_connection
+def test_nothing_is_read_before_the_replies_are_written(pair):
+    begun = time.monotonic()
+    with opened("latency=0.3", pair=pair, watched=True) as served:
+        served.peer.send(wire.text("a"))
+        served.consumed()
+        served.peer.send(wire.text("b"))
+        for sent, letter in enumerate("ab", 1):
+            assert served.peer.frame() == (True, TEXT, f"server: {letter}".encode())
+            assert time.monotonic() - begun >= 0.3 * sent
+
+
+@every_connection
+def test_a_stop_in_the_latency_lets_the_replies_go_out_and_reads_nothing_more(pair):
+    with opened("latency=60", "--timeout=0", pair=pair, watched=True) as served:
+        served.peer.send(wire.text("a") + wire.frame(PING, b"p"))
+        served.consumed()
+        served.peer.send(wire.text("b"))
+        let_pass(0.1)
+        assert wire.queued(served.watched, termios.FIONREAD) == len(wire.text("b"))
+        stopped(served, wire.echo("a") + wire.reply(PONG, b"p"))
+
+
+@every_connection
+def test_what_is_no_reply_is_not_held(pair):
+    """If it were, each of these would come after a minute."""
+    begun = time.monotonic()
+    with opened("latency=60", "--timeout=0", "--ping-interval=0.1", pair=pair) as served:
+        served.peer.send(wire.frame(PING, b"p"))
+        while (frame := served.peer.frame()) == (True, PING, b""):
+            pass
+        assert frame == (True, PONG, b"p")
+        served.peer.send(wire.close(1000))
+        assert served.peer.rest().endswith(wire.reply(CLOSE, wire.close_body(1000)))
+    assert time.monotonic() - begun < 60
+
+
+@pytest.mark.parametrize("rsv", [0, 4], ids=["plain", "compressed"])
+def test_a_large_message_is_held_too(rsv):
+    payload = bytes(range(256)) * 4096
+    deflater = zlib.compressobj(wbits=-15)
+    compressed = (deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    with wire.Served(LAB, "--deflate") as served:
+        served.peer.open(f"Sec-WebSocket-Extensions: {DEFLATE}", extension=DEFLATE, path="/lab?latency=0.3")
+        begun = time.monotonic()
+        served.peer.send(wire.frame(BINARY, compressed if rsv else payload, rsv=rsv))
+        assert served.peer.receive(1) == bytes([0x82 | rsv << 4])
+        assert time.monotonic() - begun >= 0.3
+
+
+def test_the_peers_silence_in_the_latency_is_not_counted_against_it():
+    with opened("latency=0.5", "--timeout=0.6", "--ping-interval=0.3") as served:
+        for _ in range(3):
+            served.peer.send(wire.text("slow"))
+            while (frame := served.peer.frame()) == (True, PING, b""):
+                pass
+            assert frame == (True, TEXT, b"server: slow")
+
+
+# fragment.
+
+def fragments(opcode, payload, size, rsv=0):
+    """A message in frames of at most `size` bytes, and after 1,000 of them one with the rest."""
+    parts = [payload[at:at + size] for at in range(0, len(payload), size)] or [b""]
+    parts[1000:] = [b"".join(parts[1000:])] if len(parts) > 1000 else []
+    firsts = [rsv << 4 | opcode] + [CONTINUATION] * (len(parts) - 1)
+    firsts[-1] |= 0x80
+    return b"".join(wire.frame_header(first, 0, len(part)) + part for first, part in zip(firsts, parts))
+
+
+LENGTHS = {1: [0, 1, 2, 3, 999, 1000, 1001, 1002, 5000], 3: [0, 1, 2, 3, 4, 6, 8, 3000, 3001, 3003, 3004, 70000], 125: [125, 126, 250, 251],
+           126: [125, 126, 127, 252], 65535: [65535, 65536, 131070], 65536: [65535, 65536, 65537, 131072], 70000: [200000],
+           1000000000: [0, 1, 100000]}
+
+
+@pytest.mark.parametrize("size", LENGTHS)
+def test_a_reply_is_sent_in_frames_of_so_many_bytes_at_most(size):
+    for length in LENGTHS[size]:
+        payload = bytes(number * 7 % 251 for number in range(length))
+        answer, record = answered(f"fragment={size}", wire.frame(BINARY, payload) + wire.frame(PING, b"between") + wire.close(1000, b"bye"))
+        wire.same(answer, fragments(BINARY, payload, size) + wire.reply(PONG, b"between") + wire.reply(CLOSE, wire.close_body(1000, b"bye")),
+                  f"{length} bytes")
+        assert record["messages"] == "1"
+
+
+def test_a_text_is_fragmented_with_its_prefix_and_inside_a_character_too():
+    sent = wire.frame(TEXT, "ä".encode()[:1], fin=False) + wire.frame(CONTINUATION, "ä€".encode()[1:]) + wire.text("")
+    assert answered("fragment=1", sent)[0] == (
+        fragments(TEXT, "server: ä€".encode(), 1) + fragments(TEXT, b"server: ", 1))
+    assert answered("fragment=2", wire.text("€"), "--prefix=")[0] == fragments(TEXT, "€".encode(), 2)
+
+
+def test_the_messages_of_the_lab_are_fragmented_too_and_raw_and_close_are_not():
+    expected = (fragments(TEXT, b"-\r\n" + lab("headers&hello=hello&fragment=4&raw=81026162&close=4000&reason=reason"), 4)
+                + fragments(TEXT, b"hello", 4) + b"\x81\x02ab" + wire.reply(CLOSE, wire.close_body(4000, b"reason")))
+    assert answered("headers&hello=hello&fragment=4&raw=81026162&close=4000&reason=reason")[0] == expected
+
+
+@pytest.mark.parametrize("size", [1, 5, 100, 10000])
+def test_a_compressed_reply_is_fragmented_and_only_its_first_frame_has_rsv1(size):
+    payload = b"".join(struct.pack(">I", number * 2654435761 % 2**32) for number in range(1000))
+    deflater = zlib.compressobj(wbits=-15)
+    sent = (deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    request = lab(f"fragment={size}", f"Sec-WebSocket-Extensions: {DEFLATE}")
+    result = wire.run(request + wire.frame(BINARY, sent, rsv=4), LAB, "--deflate")
+    whole = wire.run(wire.head(f"Sec-WebSocket-Extensions: {DEFLATE}") + wire.frame(BINARY, sent, rsv=4), "--deflate").stdout
+    start = wire.switching(extension=DEFLATE)
+    assert result.stdout.startswith(start) and whole[len(start)] == 0xC2
+    compressed = whole[len(start) + (4 if whole[len(start) + 1] == 126 else 10):]
+    assert zlib.decompressobj(wbits=-15).decompress(compressed + b"\0\0\xff\xff") == payload
+    wire.same(result.stdout[len(start):], fragments(BINARY, compressed, size, rsv=4))
+
+
+# slice.
+
+@pytest.mark.usefixtures("dumpable")
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("size", [20, 129])
+def test_each_write_takes_so_many_bytes_at_most_with_pauses_between(tmp_path, pair, size):
+    wrapper, trace = traced(tmp_path, "write,writev")
+    begun = time.monotonic()
+    with opened(f"slice={size}&hello=hi", pair=pair, wrapper=wrapper) as served:
+        served.peer.send(wire.frame(BINARY, bytes(200)) + wire.frame(PING, b"p") + wire.close(1000))
+        expected = (wire.reply(TEXT, b"hi") + wire.reply(BINARY, bytes(200)) + wire.reply(PONG, b"p") + wire.reply(CLOSE, wire.close_body(1000)))
+        assert served.peer.rest() == expected
+        served.peer.close()
+        served.finish()
+    sizes = written(trace)
+    assert max(sizes) == size and sum(sizes) == len(wire.switching() + expected)
+    first = len(wire.switching() + wire.reply(TEXT, b"hi"))
+    rest = len(expected) - len(wire.reply(TEXT, b"hi"))
+    assert len(sizes) == -(-first // size) + -(-rest // size), sizes
+    assert time.monotonic() - begun >= 0.01 * (len(sizes) - 1)
+
+
+@pytest.mark.slow("a thousand pauses of ten milliseconds")
+@pytest.mark.usefixtures("dumpable")
+def test_after_1000_pauses_writes_are_normal_again_so_that_a_large_message_ends(tmp_path):
+    """On a busy machine a pause may be over before it begins; such a one is not counted."""
+    wrapper, trace = traced(tmp_path, "write,writev")
+    payload, begun = bytes(range(256)) * (4 * MIB // 256), time.monotonic()
+    with opened("slice=1", wrapper=wrapper) as served:
+        expected = wire.reply(BINARY, payload) + wire.reply(CLOSE, wire.close_body(1000))
+        wire.same(served.peer.talk(wire.frame(BINARY, payload) + wire.close(1000)), expected)
+        served.peer.close()
+        served.finish()
+    assert time.monotonic() - begun >= 10
+    sizes = written(trace)
+    small = sizes.index(next(size for size in sizes if size > 1))
+    assert 1001 <= small < 1500, small
+    assert len(sizes) < small + 500, len(sizes)
+
+
+@pytest.mark.slow("it has to take longer than the timeout")
+def test_slices_are_progress_and_the_timeout_does_not_end_them():
+    with opened("slice=1", "--timeout=0.5", SILENT) as served:
+        served.peer.send(wire.frame(BINARY, bytes(100)))
+        assert served.peer.receive(102) == wire.reply(BINARY, bytes(100))
+
+
+@every_connection
+def test_a_stop_ends_the_pauses_of_slice(pair):
+    """If it did not, 100,000 bytes would take 10 seconds."""
+    payload = bytes(100_000)
+    with opened("slice=1", pair=pair) as served:
+        served.peer.send(wire.frame(BINARY, payload))
+        received = served.peer.receive(3)
+        served.stop()
+        wire.same(served.peer.answer_close(received), wire.reply(BINARY, payload) + wire.our_close("stopped"))
+        served.peer.close()
+        record = wire.record(served.finish())
+        assert record["end_id"] == "stopped" and float(record["seconds"]) < 10
+
+
+# mute.
+
+COMPLETE = wire.text("a") + wire.frame(BINARY, b"b") + wire.frame(TEXT, b"c", fin=False) + wire.frame(CONTINUATION) + wire.text("")
+
+
+@pytest.mark.parametrize("query, expected, messages", [
+    ("mute=echo", wire.reply(PONG, b"p") + wire.reply(CLOSE, wire.close_body(1000)), "0"),
+    ("mute=pong", wire.echo("a") + wire.reply(BINARY, b"b") + wire.echo("c") + wire.echo("") + wire.reply(CLOSE, wire.close_body(1000)), "4"),
+    ("mute=pong,echo", wire.reply(CLOSE, wire.close_body(1000)), "0"),
+    ("mute=echo,ping,pong,close", b"", "0"), ("mute=close,pong,echo,ping", b"", "0"),
+    ("mute=close,echo", wire.reply(PONG, b"p"), "0"), ("mute=close,pong,echo&hello=x", wire.reply(TEXT, b"x"), "0"),
+    ("mute=ping,close", wire.echo("a") + wire.reply(BINARY, b"b") + wire.echo("c") + wire.echo("") + wire.reply(PONG, b"p"), "4"),
+])
+def test_what_is_muted_is_not_sent_and_nothing_else(query, expected, messages):
+    answer, record = answered(query, COMPLETE + wire.frame(PING, b"p") + wire.close(1000))
+    assert answer == expected
+    assert [record[name] for name in ("end_id", "close", "messages", "lab")] == ["closed-by-peer", "1000", messages, query.replace("=x", "=1")]
+
+
+@pytest.mark.parametrize("data, end", [
+    (wire.text(b"\xff"), "text-not-utf8"), (wire.text(b"\xc3"), "text-not-utf8"), (wire.frame(BINARY, bytes(11)), "message-too-big"),
+    (b"\x81\x00", "unmasked"), (wire.close(1005), "close-code-invalid"), (wire.frame(CONTINUATION), "no-message"),
+])
+def test_the_rules_for_the_clients_frames_stay_in_force_and_our_own_close_is_sent(data, end):
+    for query in ("mute=echo,ping,pong,close", "fragment=1", "count=9&close", "latency=0.01", "slice=50"):
+        answer, record = answered(query, wire.text("") + data, "--max-message=10", "--prefix=")
+        assert answer == (b"" if "mute" in query else wire.reply(TEXT)) + wire.our_close(end)
+        assert record["end_id"] == end
+
+
+@every_connection
+def test_muted_pings_are_not_sent_and_the_silence_ends_the_connection_all_the_same(pair):
+    with opened("mute=ping", "--ping-interval=0.1", "--timeout=0.5", pair=pair) as served:
+        assert served.peer.answer_close() == wire.our_close("idle")
+
+
+def test_a_peer_that_is_not_pinged_lives_while_it_sends():
+    with opened("mute=ping", "--ping-interval=0.05", "--timeout=0") as served:
+        for _ in range(5):
+            let_pass(0.1)
+            served.peer.send(wire.text("on"))
+            assert served.peer.frame() == (True, TEXT, b"server: on")
+
+
+@every_connection
+def test_with_a_muted_close_everything_is_read_and_discarded_until_the_peers_end(pair):
+    more = wire.text("late") + wire.text(b"\xff") + bytes(MIB)
+    with opened("mute=close", pair=pair, watched=True) as served:
+        served.peer.send(wire.text("a") + wire.close(4000, b"bye"))
+        assert served.peer.frame() == (True, TEXT, b"server: a")
+        served.peer.send(more)
+        served.consumed()
+        served.peer.end()
+        assert served.peer.rest() == b""
+        served.peer.close()
+        record = wire.record(served.finish())
+    data = lab("mute=close") + wire.text("a") + wire.close(4000, b"bye") + more
+    assert [record[name] for name in ("end_id", "close", "reason", "bytes_in")] == ["closed-by-peer", "4000", "bye", str(len(data))]
+
+
+@every_connection
+def test_with_a_muted_close_the_timeout_ends_the_wait_whatever_comes(pair):
+    with opened("mute=close", "--timeout=0.4", SILENT, pair=pair) as served:
+        begun = time.monotonic()
+        served.peer.send(wire.close(1000))
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while not select.select([getattr(served.peer.socket, "reading", served.peer.socket)], [], [], 0.02)[0]:
+                served.peer.send(b"x")
+            assert served.peer.rest() == b""
+        assert time.monotonic() - begun >= 0.4
+        served.peer.close()
+        assert wire.record(served.finish())["end_id"] == "closed-by-peer"
+
+
+@every_connection
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_with_a_muted_close_a_stop_ends_the_wait_with_1001(pair, number):
+    with opened("mute=close", "--timeout=0", pair=pair, watched=True) as served:
+        served.peer.send(wire.close(1000))
+        served.consumed()
+        let_pass(0.1)
+        assert served.process.poll() is None, "without a timeout it waits"
+        served.stop(number)
+        assert served.peer.rest() == wire.our_close("stopped")
+        served.peer.close()
+        record = wire.record(served.finish())
+        assert (record["end_id"], record["close"]) == ("stopped", "1001")
+
+
+def test_a_reset_after_a_muted_close_is_no_news():
+    with opened("mute=close", watched=True) as served:
+        served.peer.send(wire.close(1000))
+        served.consumed()
+        served.peer.reset()
+        assert wire.record(served.finish())["end_id"] == "closed-by-peer"
+
+
+# --verbose.
+
+@pytest.mark.parametrize("query, data, lines", [
+    ("hello=hi&repeat=3600", b"", ["lab hello length=2", "sent text fin=1 length=2"]),
+    ("repeat=3600", b"", []),
+    ("mute=echo,pong", wire.text("a") + wire.frame(PING, b"p") + wire.frame(BINARY),
+     ["received text fin=1 length=1", "muted text length=1", "received ping fin=1 length=1", "muted pong fin=1 length=1",
+      "received binary fin=1 length=0", "muted binary length=0"]),
+    ("mute=close", wire.close(1000, b"bye"), ["received close fin=1 length=5 code=1000", "muted close fin=1 length=5"]),
+    ("mute=close", wire.close(), ["received close fin=1 length=0", "muted close fin=1 length=0"]),
+    ("fragment=6", wire.text("abc"),
+     ["received text fin=1 length=3", "sent text fin=0 length=6", "sent continuation fin=1 length=5"]),
+    ("latency=0.25", wire.text("a") + wire.text("b"),
+     ["received text fin=1 length=1", "lab latency seconds=0.25", "sent text fin=1 length=9", "received text fin=1 length=1",
+      "sent text fin=1 length=9"]),
+    ("slice=40&hello=", b"", ["lab slice length=40", "lab hello length=0", "sent text fin=1 length=0"]),
+    ("delay=0.125", b"", ["lab delay seconds=0.125"]),
+    ("bad=extension,accept", b"", None), ("bad=subprotocol", b"", ["lab bad subprotocol"]),
+])
+def test_verbose_names_each_fault_as_it_is_made(query, data, lines):
+    result = wire.run(lab(query) + data, LAB, "--verbose")
+    assert said(result.stderr) == (lines if lines is not None else ["lab bad accept extension"])
+
+
+def test_verbose_names_each_repetition_and_each_muted_ping():
+    with opened("repeat=0.1&hello=hi&mute=ping", "--verbose", "--ping-interval=0.15") as served:
+        for _ in range(4):
+            assert served.peer.frame() == (True, TEXT, b"hi")
+        served.peer.close()
+        log = served.finish()
+    assert log.count(": lab repeat length=2\n") >= 3 and log.count(": muted ping fin=1 length=0\n") >= 1
+
+
+# System calls.
+
+def calls(tmp_path, request, *options):
+    """The names of the system calls of a connection, from the read of its request on."""
+    trace = tmp_path / "trace"
+    strace = [require("strace", "strace"), "-o", str(trace)]
+    data = request + wire.text("a") + wire.frame(PING) + wire.frame(BINARY, bytes(100_000)) + wire.close(1000)
+    with wire.Served(*options, pair=wire.holding(data, wire.unix_pair), wrapper=strace) as served:
+        served.peer.end()
+        answer = served.peer.rest()
+        served.peer.close()
+        served.finish()
+    names = re.findall(r"^(\w+)\(", trace.read_text(), re.MULTILINE)
+    return names[names.index("read", len(names) - 1 - names[::-1].index("seccomp") if "seccomp" in names else 0):], answer
+
+
+@pytest.mark.usefixtures("dumpable")
+def test_without_words_no_system_call_is_made_that_was_not_made_before(tmp_path):
+    ordinary, _ = calls(tmp_path, wire.head())
+    assert not [name for name in ordinary if name.startswith("clock_nanosleep")]
+    assert calls(tmp_path, wire.head(), LAB)[0] == ordinary, "beside a lab"
+    assert calls(tmp_path, wire.head(path="/lab"), LAB)[0] == ordinary, "in a lab"
+    assert calls(tmp_path, wire.head(path="/lab?"), LAB)[0] == ordinary
+
+
+@pytest.mark.usefixtures("dumpable")
+@pytest.mark.parametrize("query, sleeps", [
+    ("delay=0.01", True), ("latency=0.01", True), ("slice=50000", True), ("stall=0.01&count=1", True), ("delay=0", False),
+    ("mute=close,echo,ping,pong", False), ("hello=x&headers&fragment=1000&bad=accept", False), ("after=0&raw=00", False),
+    ("repeat=0.1", False), ("count=2&close", False), ("status=503", False), ("close=eof", False),
+])
+def test_only_what_neither_reads_nor_writes_for_a_while_sleeps(tmp_path, query, sleeps):
+    names, _ = calls(tmp_path, lab(query), LAB)
+    assert any(name.startswith("clock_nanosleep") for name in names) == sleeps, names
