@@ -69,10 +69,10 @@ WANTED = 0.97
 # "whole-unit" all of unit.c. Tests of system/ need root and are otherwise left out.
 NOTICED_BY = {
     "address": "unit record",
-    "answer": "unit handshake page_served head proxy_protocol texts",
+    "answer": "unit handshake page_served head proxy_protocol texts lab_handshake",
     "basics": "unit record clock options",
     "clock": "unit frames record clock options",
-    "closing": "unit frames head record faults closing own_close",
+    "closing": "unit frames head record faults closing own_close lab lab_trigger",
     "connection": "unit record frames",
     "deflate": "unit compression record",
     "echo": "unit frames compression record system_calls faults",
@@ -80,6 +80,7 @@ NOTICED_BY = {
     "frame": "whole-unit frames conformance record",
     "handshake": "unit handshake page_served head proxy_protocol record texts compression",
     "head": "unit head",
+    "lab": "lab_handshake lab_trigger lab",
     "log": "unit texts system/channels record options",
     "memory": "unit frames compression system_calls faults",
     "message": "unit frames compression record system_calls faults",
@@ -87,8 +88,9 @@ NOTICED_BY = {
     "outcome": "unit handshake frames head options texts record page_served compression",
     "proxy": "unit proxy_protocol",
     "sandbox": "system/channels privileges system/users faults",
+    "send": "unit frames lab lab_trigger compression record system_calls",
     "start": "texts options system/users system/channels record privileges",
-    "stream": "unit frames system/channels cuts system_calls faults closing",
+    "stream": "unit frames system/channels cuts system_calls faults closing lab lab_trigger",
     "text": "unit head options proxy_protocol record",
     "utf8": "whole-unit frames",
     "words": "unit",
@@ -102,7 +104,7 @@ SLOW_UNITS = ("utf8_", "payload_", "masked_", "text_payload", "the_masking", "ev
 # The other tests of `make check` that depend on the program's behaviour, and those that need root only.
 OTHERS = ("handshake texts system/channels recordings page_served readme clients frames conformance proxy_protocol cuts options "
           "head completion manual record privileges system/users compression closing faults fault_classes system/fault_logs "
-          "compression_clients oracles head_oracles system_calls utf8 clock gaps unit").split()
+          "compression_clients oracles head_oracles system_calls utf8 clock gaps lab_handshake lab_trigger lab unit").split()
 
 UNITS = ["ws-echo.socket", "ws-echo@.service", *(f"packaging/ws-echo{name}" for name in (
     "-sandbox.service", "-crowd.service", ".xinetd", ".sysusers"))]
@@ -160,6 +162,9 @@ ARITHMETIC = {"+": "-", "-": "+", "*": "/", "/": "*", "%": "/", "<<": ">>", ">>"
 # Names of one kind: each is replaced by the next one.
 KINDS = [line.split() for line in """
     true false
+    NO_ENDING EMPTY_CLOSE CODED_CLOSE STREAM_END STREAM_RESET
+    BAD_ACCEPT BAD_SUBPROTOCOL BAD_EXTENSION
+    MUTE_ECHO MUTE_PING MUTE_PONG MUTE_CLOSE
     GOING_AWAY PROTOCOL_ERROR NO_STATUS ABNORMAL INVALID_PAYLOAD TOO_BIG INTERNAL_ERROR
     CONTINUATION TEXT BINARY CLOSE PING PONG
     FIN RSV1 RSV

@@ -19,7 +19,7 @@ SECTION = re.compile(r"RFC [0-9]+ section [0-9.]*[0-9]|PROXY protocol section [0
 
 # The files of which each test must belong to a rule.
 COMPLETE = {"closing", "compression", "compression_clients", "conformance", "cuts", "frames", "gaps", "handshake", "head",
-            "head_oracles", "oracles", "proxy_protocol", "utf8"}
+            "head_oracles", "lab", "lab_handshake", "lab_trigger", "oracles", "proxy_protocol", "utf8"}
 
 
 def rules():

@@ -122,6 +122,25 @@ def test_the_journal_gets_the_record_as_fields_and_as_a_line(sockets):
     }
 
 
+def test_the_journal_gets_the_words_of_the_lab_as_a_field(sockets):
+    log = served(sockets, wire.head(path="/lab?hello=hello&close=0&raw=817e000161&reason=bye"), "--lab=/lab", **PEER)[1]
+    if wire.PROGRAM.endswith(STATIC):
+        assert ' lab="hello=5&close=0&raw=5&reason=3"' in log and sockets.received("journal") == [], log
+        return
+    (entry,) = sockets.received("journal")
+    fields = dict(line.split("=", 1) for line in entry.splitlines())
+    assert [fields[f"WS_{name}"] for name in ("LAB", "PATH", "STATUS", "END_ID", "CLOSE_CODE", "CLOSE_REASON")] == [
+        "hello=5&close=0&raw=5&reason=3", "/lab", "101", "lab", "0", "bye"]
+    assert ' lab="hello=5&close=0&raw=5&reason=3"' in fields["MESSAGE"] and log == ""
+
+
+@pytest.mark.parametrize("status", ["200", "204"])
+def test_a_status_that_the_lab_was_asked_for_is_a_notice_and_no_health_check(sockets, status):
+    log = served(sockets, wire.head(path=f"/lab?status={status}"), "--lab=/lab")[1]
+    (entry,) = sockets.received("journal") or [log]
+    assert ("\nPRIORITY=5\n" in entry and f"\nWS_STATUS={status}\n" in entry) or log.startswith("<5>peer="), (entry, log)
+
+
 def test_the_manager_is_told_what_the_connection_does(sockets):
     served(sockets, REQUEST + FRAMES, **PEER)
     expected = [] if wire.PROGRAM.endswith(STATIC) else [

@@ -1,0 +1,432 @@
+"""What the lab does at its trigger: when that is, and raw, stall and close. No test measures how long something takes; what must
+not come before a time is compared with that time."""
+
+import contextlib
+import re
+import select
+import signal
+import termios
+import time
+
+import pytest
+import wire
+from parts import require
+from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+
+LAB = "--lab=/lab"
+PAIRS = [wire.tcp_pair, wire.unix_pair, wire.pipe_pair]
+SOCKETS = [wire.tcp_pair, wire.unix_pair]
+SILENT = "--ping-interval=0"
+RAW = b"\x81\x7e\x00\x01a"  # a length that is not minimal
+every_connection = pytest.mark.parametrize("pair", PAIRS)
+
+
+def lab(query):
+    return wire.head(path=f"/lab?{query}")
+
+
+def answered(query, frames=b"", *options):
+    """What is sent behind the 101 where `frames` come through a pipe, and the record."""
+    result = wire.run(lab(query) + frames, LAB, *options)
+    assert result.returncode == 0, result
+    assert result.stdout.startswith(wire.switching()), result
+    return result.stdout[len(wire.switching()):], wire.record(result.stderr.decode("ascii"))
+
+
+@contextlib.contextmanager
+def opened(query, *options, **served):
+    with wire.Served(LAB, *options, **served) as program:
+        program.peer.open(path=f"/lab?{query}")
+        yield program
+
+
+def let_pass(seconds):
+    """Wait until a timer that is set now has run out."""
+    with wire.Clock(seconds) as clock:
+        wire.wait_until(clock.over, "the clock is over")
+
+
+def recorded(served):
+    served.peer.close()
+    return wire.record(served.finish())
+
+
+def lab_close(code=None, reason=b""):
+    return wire.reply(CLOSE, b"" if code is None else wire.close_body(code, reason))
+
+
+# When the trigger is pulled.
+
+@pytest.mark.usefixtures("dumpable")
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("query, expected", [
+    ("close=4000", lab_close(4000)), ("raw=817e000161", RAW), ("raw=817e000161&close", RAW + lab_close()),
+    ("close=4000&reason=late&raw=817E000161&hello=first", wire.reply(TEXT, b"first") + RAW + lab_close(4000, b"late")),
+    ("close=eof&hello=x", wire.reply(TEXT, b"x")), ("stall=0&raw=ff", b"\xff"),
+])
+def test_without_after_and_count_the_fault_is_in_the_write_of_the_101(tmp_path, pair, query, expected):
+    trace = tmp_path / "trace"
+    strace = [require("strace", "strace"), "-o", str(trace), "-e", "trace=write,writev"]
+    with wire.Served(LAB, pair=pair, wrapper=strace) as served:
+        served.peer.send(lab(query))
+        received = served.peer.receive(len(wire.switching() + expected))
+        assert received == wire.switching() + expected
+        served.peer.end()
+        assert served.peer.rest() == b""
+        recorded(served)
+    first = re.search(r"^writev?\(1, .* = (\d+)$", trace.read_text(), re.MULTILINE)
+    assert int(first[1]) == len(wire.switching() + expected)
+
+
+@every_connection
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
+def test_after_is_not_before_its_time_and_a_busy_client_does_not_postpone_it(pair, busy):
+    with wire.Served(LAB, pair=pair) as served:
+        begun = time.monotonic()
+        peer = served.peer.open(path="/lab?after=0.3&close=4000")
+        frame = None
+        while busy and frame != (True, CLOSE, wire.close_body(4000)):
+            with contextlib.suppress(BrokenPipeError):
+                peer.send(wire.frame(BINARY, b"busy"))
+            frame = peer.frame()
+            assert frame in [(True, BINARY, b"busy"), (True, CLOSE, wire.close_body(4000))]
+        if not busy:
+            assert peer.frame() == (True, CLOSE, wire.close_body(4000))
+        assert time.monotonic() - begun >= 0.3
+
+
+@pytest.mark.parametrize("pair", SOCKETS)
+def test_after_comes_while_the_client_floods_and_does_not_read(pair):
+    """It sends more than what the buffers hold only of what has no answer."""
+    with opened("after=0.3&close=4000", pair=pair) as served:
+        answer = b""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while not answer:
+                served.peer.send(wire.frame(PONG, bytes(100)) * 100)
+                if select.select([served.peer.socket], [], [], 0)[0]:
+                    answer = served.peer.receive(4)
+        assert (answer or served.peer.receive(4)) == lab_close(4000)
+
+
+@every_connection
+@pytest.mark.parametrize("begun", [wire.text("half")[:7], wire.text("half", fin=False), wire.frame(BINARY, bytes(1000))[:500], b"\x81"])
+def test_after_comes_inside_a_message_of_the_client_too(pair, begun):
+    with opened("after=0.2&close=4000", pair=pair) as served:
+        served.peer.send(begun)
+        assert served.peer.end_at_close() == lab_close(4000)
+        assert recorded(served)["end_id"] == "lab"
+
+
+def test_where_the_client_goes_on_inside_its_message_its_close_is_found_behind_it():
+    data = wire.frame(BINARY, wire.close(1000) * 100)
+    with opened("after=0.2&close=4000") as served:
+        served.peer.send(data[:300])
+        assert served.peer.frame() == (True, CLOSE, wire.close_body(4000))
+        served.peer.send(data[300:] + wire.close(4000))
+        assert served.peer.rest() == b""
+        assert recorded(served)["bytes_in"] == str(len(lab("after=0.2&close=4000") + data + wire.close(4000)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("mute", [False, True], ids=["echoed", "muted"])
+def test_count_is_of_complete_messages_and_what_comes_behind_is_not_echoed(count, mute):
+    messages = [(wire.text("a") + wire.frame(PING, b"p"), wire.echo("a") * (not mute) + wire.reply(PONG, b"p")),
+                (wire.frame(BINARY, b"b", fin=False) + wire.frame(PING) + wire.frame(CONTINUATION, b"c"),
+                 wire.reply(PONG) + wire.reply(BINARY, b"bc") * (not mute)),
+                (wire.text(""), wire.echo("") * (not mute)), (wire.text("never") + wire.frame(PING), b"")]
+    answer, record = answered(f"close=4000&count={count}" + "&mute=echo" * mute, b"".join(sent for sent, _ in messages))
+    expected = b"".join(echo for _, echo in messages[:count])
+    if count == 1:
+        expected = expected[:-3]  # the Ping stands behind the message
+    assert answer == expected + lab_close(4000)
+    assert (record["end_id"], record["messages"]) == ("lab", "0" if mute else str(count))
+
+
+def test_count_counts_compressed_messages():
+    offer = "Sec-WebSocket-Extensions: permessage-deflate"
+    request = wire.head(offer, path="/lab?count=2&close=eof")
+    hello = wire.frame(BINARY, b"\xf2\x48\xcd\xc9\xc9\x07\x00", rsv=4)
+    result = wire.run(request + hello * 3, LAB, "--deflate")
+    answer = result.stdout[len(wire.switching(extension="permessage-deflate")):]
+    assert answer.startswith(b"\xc2") and wire.record(result.stderr.decode())["messages"] == "2"
+
+
+def test_frames_behind_the_count_are_echoed_where_nothing_ends_the_connection_and_the_trigger_is_pulled_once():
+    frames = wire.text("a") + wire.text("b") + wire.text("c")
+    assert answered("count=2&raw=ff", frames)[0] == wire.echo("a") + wire.echo("b") + b"\xff" + wire.echo("c")
+
+
+def test_a_count_that_is_not_reached_does_nothing():
+    answer, record = answered("count=3&close=4000", wire.text("a") * 2 + wire.close(1000))
+    assert answer == wire.echo("a") * 2 + lab_close(1000) and record["end_id"] == "closed-by-peer"
+
+
+@every_connection
+def test_of_after_and_count_the_first_pulls_the_trigger_and_the_other_not_again(pair):
+    with wire.Served(LAB, pair=wire.holding(lab("count=1&after=0.3&raw=817e000161") + wire.text("a"), pair)) as served:
+        expected = wire.switching() + wire.echo("a") + RAW
+        assert served.peer.receive(len(expected)) == expected
+        let_pass(0.4)
+        served.peer.send(wire.text("b"))
+        assert served.peer.receive(len(wire.echo("b"))) == wire.echo("b")
+    with opened("count=1&after=0.2&raw=817e000161", pair=pair) as served:
+        assert served.peer.receive(len(RAW)) == RAW
+        served.peer.send(wire.text("a") + wire.close(1000))
+        assert served.peer.rest() == wire.echo("a") + lab_close(1000)
+
+
+def test_after_0_comes_behind_what_came_with_the_head():
+    with wire.Served(LAB, pair=wire.holding(lab("after=0&close=4000") + wire.text("a"))) as served:
+        expected = wire.switching() + wire.echo("a") + lab_close(4000)
+        assert served.peer.receive(len(expected)) == expected
+
+
+# raw.
+
+@pytest.mark.parametrize("raw", [b"\0", bytes(range(256)) * 2, b"\xff" * 512, RAW, b"HTTP/1.1 200 OK\r\n\r\n"])
+@pytest.mark.parametrize("upper", [False, True])
+def test_raw_is_sent_as_it_is(raw, upper):
+    digits = raw.hex().upper() if upper else raw.hex()
+    answer, record = answered(f"raw={digits}", wire.text("on"))
+    assert answer == raw + wire.echo("on")
+    assert (record["end_id"], record["lab"], record["bytes_out"]) == (
+        "end-of-input", f"raw={len(raw)}", str(len(wire.switching() + raw + wire.echo("on"))))
+
+
+def test_half_a_frame_and_the_end():
+    answer, record = answered("raw=8105616263&close=eof&count=1", wire.text("a"))
+    assert answer == wire.echo("a") + b"\x81\5abc" and (record["end_id"], record["close"]) == ("lab", "1006")
+
+
+# stall.
+
+@every_connection
+def test_a_stall_neither_reads_nor_writes_and_what_is_due_goes_out_before(pair):
+    with opened("count=1&raw=817e000161&stall=60&close=4000", "--timeout=0", pair=pair, watched=True) as served:
+        served.peer.send(wire.text("a"))
+        expected = wire.echo("a") + RAW
+        assert served.peer.receive(len(expected)) == expected
+        more = wire.text("b") + wire.frame(PING)
+        served.peer.send(more)
+        let_pass(0.2)
+        assert wire.queued(served.watched, termios.FIONREAD) == len(more)
+        served.stop()
+        assert served.peer.answer_close() == wire.our_close("stopped"), "a stop ends it at once, and the Close is that of the stop"
+        record = recorded(served)
+        assert (record["end_id"], record["close"]) == ("stopped", "1001")
+
+
+@every_connection
+def test_after_a_stall_what_has_come_is_answered(pair):
+    with wire.Served(LAB, pair=pair) as served:
+        begun = time.monotonic()
+        served.peer.open(path="/lab?stall=0.3")
+        served.peer.send(wire.text("a") + wire.frame(PING, b"p") + wire.close(1000))
+        assert served.peer.rest() == wire.echo("a") + wire.reply(PONG, b"p") + lab_close(1000)
+        assert time.monotonic() - begun >= 0.3
+
+
+@every_connection
+@pytest.mark.parametrize("trigger", ["", "after=0.1&", "count=1&"])
+def test_raw_stall_and_close_come_in_this_order(pair, trigger):
+    with wire.Served(LAB, pair=pair) as served:
+        begun = time.monotonic()
+        served.peer.open(path=f"/lab?{trigger}close=4000&stall=0.3&raw=817e000161")
+        if "count" in trigger:
+            served.peer.send(wire.frame(BINARY, b"a") + wire.text("never"))
+            assert served.peer.frame() == (True, BINARY, b"a")
+        assert served.peer.receive(len(RAW)) == RAW
+        assert served.peer.answer_close() == lab_close(4000)
+        assert time.monotonic() - begun >= 0.3 + 0.1 * ("after" in trigger)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_stall_without_a_time_is_as_long_as_is_allowed_and_a_peer_that_is_idle_meanwhile_is_pinged_first(pair):
+    """The timeout was over in the stall, all but a microsecond of it; the silence was ours."""
+    with wire.Served(LAB, "--timeout=1", "--ping-interval=0.3", pair=pair) as served:
+        begun = time.monotonic()
+        served.peer.open(path="/lab?stall")
+        assert served.peer.frame() == (True, PING, b"")
+        assert time.monotonic() - begun >= 0.99
+        served.peer.send(wire.text("here"))
+        while (frame := served.peer.frame()) == (True, PING, b""):
+            pass
+        assert frame == (True, TEXT, b"server: here")
+
+
+def test_a_connection_stalls_once():
+    result = wire.run(lab("stall=0.05&count=1") + wire.text("a") * 3, LAB, "--verbose")
+    assert result.stdout == wire.switching() + wire.echo("a") * 3
+    assert result.stderr.count(b"lab stall seconds=0.05") == 1
+
+
+def test_a_peer_that_is_gone_after_a_stall_is_an_ordinary_end():
+    with opened("stall=0.3&raw=ff&count=1") as served:
+        served.peer.send(wire.text("a"))
+        served.peer.receive(len(wire.echo("a")) + 1)
+        served.peer.reset()
+        assert wire.record(served.finish())["end_id"] == "reset"
+
+
+# close.
+
+CLOSES = {
+    "empty": ("close", lab_close(), "1005", None), "0": ("close=0", lab_close(0), "0", None), "1": ("close=1", lab_close(1), "1", None),
+    **{str(code): (f"close={code}", lab_close(code), str(code), None)
+       for code in (999, 1000, 1001, 1002, 1004, 1005, 1006, 1007, 1009, 1011, 1013, 1015, 2999, 4999, 5000, 65535)},
+    "zeros": ("close=0001000", lab_close(1000), "1000", None),
+    "reason": ("close=1013&reason=try+again%20l%C3%A4ter", lab_close(1013, "try again läter".encode()), "1013", r"try again l\xc3\xa4ter"),
+    "empty-reason": ("close=1000&reason=", lab_close(1000), "1000", None),
+    "long-reason": ("reason=" + "r" * 123 + "&close=65535", lab_close(65535, b"r" * 123), "65535", "r" * 123),
+    "quotes": ("close=1006&reason=%22%00%5C", lab_close(1006, b'"\0\\'), "1006", r'\"\x00\\'),
+    "eof": ("close=eof", b"", "1006", None),
+}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("query, expected, code, reason", CLOSES.values(), ids=CLOSES)
+def test_the_close_is_sent_and_recorded_as_asked(pair, query, expected, code, reason):
+    with opened(query, pair=pair, watched=True) as served:
+        assert served.peer.receive(len(expected)) == expected
+        if expected and pair is not wire.pipe_pair:
+            served.peer.send(wire.close(4001, b"the client's"))
+        assert served.peer.rest() == b""
+        record = recorded(served)
+    assert [record.get(name) for name in ("end_id", "status", "close", "reason")] == ["lab", "101", code, reason]
+
+
+@pytest.mark.usefixtures("dumpable")
+@pytest.mark.parametrize("pair", SOCKETS)
+@pytest.mark.parametrize("query", ["close=4000", "close", "close=1002", "close=1007&count=1"])
+def test_after_the_close_of_the_lab_the_peers_close_is_awaited_and_the_end_follows_at_once(tmp_path, pair, query):
+    """As after 1001, also for codes after which we wait otherwise where they are our own."""
+    trace = tmp_path / "trace"
+    strace = [require("strace", "strace"), "-D", "-o", str(trace)]
+    late = wire.text("late") + wire.frame(PING) + wire.text(b"\xff")
+    with opened(query, "--verbose", pair=pair, wrapper=strace) as served:
+        if "count" in query:
+            served.peer.send(wire.frame(BINARY))
+            assert served.peer.frame() == (True, BINARY, b"")
+        assert served.peer.frame()[:2] == (True, CLOSE)
+        served.peer.send(late + wire.close(1000))
+        assert served.peer.rest() == b""
+        served.peer.close()
+        log = served.finish()
+    assert "received close fin=1 length=2 code=1000\n" in log and "received text fin=1 length=4" not in log
+    wire.wait_until(lambda: "+++ exited" in trace.read_text(), "strace has written all")
+    calls = trace.read_text()
+    assert "SIGALRM" not in calls[calls.rindex("\nwrite(1,"):calls.index("SHUT_WR")], "no timer expires before the end of the stream"
+
+
+@pytest.mark.parametrize("query", ["mute=close&close=4000", "mute=echo,ping,pong,close&close=4000&count=1"])
+def test_a_muted_close_is_the_answer_to_the_peers_and_not_that_of_the_lab(query):
+    assert answered(query, wire.text("a"))[0] == lab_close(4000)
+
+
+@pytest.mark.parametrize("pair", SOCKETS)
+def test_after_eof_what_comes_is_read_so_that_no_reset_destroys_what_was_sent(pair):
+    with opened("close=eof&count=1", pair=pair) as served:
+        served.peer.send(wire.frame(BINARY, b"a") + wire.text("never"))
+        assert served.peer.rest() == wire.reply(BINARY, b"a")
+        served.peer.send(wire.text("late"))
+        record = recorded(served)
+    assert [record[name] for name in ("end_id", "close", "messages")] == ["lab", "1006", "1"]
+
+
+@pytest.mark.parametrize("query, sent, expected", [
+    ("close=reset", b"", b""), ("close=reset&count=1", wire.frame(BINARY, b"a") + wire.text("never"), wire.reply(BINARY, b"a")),
+    ("close=reset&after=0.1", b"", b""), ("close=reset&raw=817e000161&stall=0.1", b"", RAW),
+    ("close=reset&after=0.2", wire.text("half")[:7], b""), ("close=reset&slice=40&hello=x", b"", wire.reply(TEXT, b"x")),
+])
+def test_a_reset_is_what_the_peer_gets_behind_all_that_was_sent(query, sent, expected):
+    """No end of the stream comes before it."""
+    with opened(query) as served:
+        if sent:
+            served.peer.send(sent)
+        assert served.peer.receive(len(expected)) == expected
+        with pytest.raises(ConnectionResetError):
+            served.peer.rest()
+        record = recorded(served)
+    assert [record[name] for name in ("end_id", "close", "status")] == ["lab", "1006", "101"]
+
+
+@pytest.mark.usefixtures("dumpable")
+def test_for_a_reset_the_socket_lingers_for_no_time_and_is_neither_shut_down_nor_drained(tmp_path):
+    trace = tmp_path / "trace"
+    with opened("close=reset", wrapper=[require("strace", "strace"), "-o", str(trace)]) as served:
+        with pytest.raises(ConnectionResetError):
+            served.peer.rest()
+        recorded(served)
+    calls = trace.read_text()
+    rest = calls[calls.index("SO_LINGER"):]
+    assert re.match(r"SO_LINGER, \{l_onoff=1, l_linger=0\}", rest), rest[:200]
+    assert not re.search(r"^(shutdown|read)\(", rest, re.MULTILINE), rest
+
+
+@every_connection
+@pytest.mark.parametrize("query", ["after=3600&close=4000", "count=5&close=4000", "after=3600&stall&raw=ff&close=eof"])
+def test_a_stop_before_the_trigger_is_an_ordinary_one(pair, query):
+    with opened(query, "--timeout=0", pair=pair) as served:
+        served.peer.send(wire.frame(BINARY, b"a"))
+        assert served.peer.frame() == (True, BINARY, b"a")
+        served.stop(signal.SIGINT)
+        assert served.peer.answer_close() == wire.our_close("stopped")
+        assert recorded(served)["end_id"] == "stopped"
+
+
+def test_a_signal_behind_the_close_of_the_lab_changes_nothing():
+    with opened("close=4000") as served:
+        assert served.peer.frame() == (True, CLOSE, wire.close_body(4000))
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            served.stop(number)
+        served.peer.send(wire.close(4000))
+        assert served.peer.rest() == b""
+        record = recorded(served)
+    assert (record["end_id"], record["close"]) == ("lab", "4000")
+
+
+@pytest.mark.parametrize("query", ["after=3600&close=4000", "repeat=3600", "count=9&raw=ff", "mute=echo", "mute=pong,close"])
+def test_the_timeout_and_the_pings_are_what_they_are_elsewhere(query):
+    with opened(query, "--ping-interval=0.1", "--timeout=0.45") as served:
+        answer = served.peer.answer_close()
+        assert answer.startswith(wire.reply(PING)) and answer.endswith(wire.our_close("idle"))
+        assert set(wire.frames(answer)[:-1]) == {(True, PING, b"")}
+        assert recorded(served)["end_id"] == "idle"
+
+
+def test_without_a_timeout_a_trigger_comes_however_late():
+    with opened("after=0.5&close=4000", "--timeout=0", SILENT) as served:
+        assert served.peer.answer_close() == lab_close(4000)
+
+
+# The record and --verbose.
+
+@pytest.mark.parametrize("query", ["close", "close=eof", "close=1000&reason=bye"])
+def test_quiet_leaves_the_record_out_and_nothing_else(query):
+    quiet, plain = (wire.run(lab(query), LAB, *more) for more in (["--quiet"], []))
+    assert quiet.stdout == plain.stdout and quiet.stderr == b"" and quiet.returncode == 0
+    record = wire.record(plain.stderr.decode())
+    assert record["end"] == "ended as the query asked the lab to"
+
+
+@pytest.mark.parametrize("query, lines", [
+    ("raw=0102&stall=0.25&close=4000", ["lab raw length=2", "lab stall seconds=0.25", "sent close fin=1 length=2 code=4000"]),
+    ("close", ["sent close fin=1 length=0"]), ("close=0&reason=xy", ["sent close fin=1 length=4 code=0"]),
+    ("close=eof&raw=00", ["lab raw length=1", "lab close=eof"]),
+    ("close=eof&count=1", ["received binary fin=1 length=1", "sent binary fin=1 length=1", "lab close=eof"]),
+    ("raw=00&count=2", ["received binary fin=1 length=1", "sent binary fin=1 length=1"]),
+])
+def test_verbose_names_each_fault_as_it_is_made(query, lines):
+    result = wire.run(lab(query) + wire.frame(BINARY, b"a") * ("count" in query), LAB, "--verbose")
+    said = [line.partition(": ")[2] for line in result.stderr.decode().splitlines()]
+    assert [line for line in said if not line.startswith(("field ", "peer="))] == lines
+
+
+def test_verbose_names_a_reset_and_quiet_does_not():
+    for option, expected in (("--verbose", 1), ("--quiet", 0)):
+        with wire.Served(LAB, option) as served:
+            served.peer.send(lab("close=reset"))
+            with pytest.raises(ConnectionResetError):
+                served.peer.rest()
+            served.peer.close()
+            assert served.finish().count("lab close=reset\n") == expected
