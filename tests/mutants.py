@@ -98,7 +98,7 @@ NOTICED_BY = {
 }
 # Tests that hardly ever fail because the machine is busy.
 STEADY = tuple(f"tests/test_{name}.py" for name in ("texts", "head", "handshake", "frames", "options", "page_served",
-                                                   "proxy_protocol"))
+                                                   "proxy_protocol", "lab_handshake"))
 SLOW_UNITS = ("utf8_", "payload_", "masked_", "text_payload", "the_masking", "every_byte_of_a_masking")
 
 # The other tests of `make check` that depend on the program's behaviour, and those that need root only.

@@ -1,5 +1,7 @@
-"""What the lab does to replies and to our own frames: repeat, latency, fragment, slice and mute. No test measures how long
-something takes; what must not come before a time is compared with that time."""
+"""The words of the lab that act on replies and on other frames of the program: repeat, latency, fragment, slice and mute.
+
+No test asserts that something comes in time; some assert that it does not come before its time.
+"""
 
 import contextlib
 import re
@@ -20,42 +22,45 @@ PAIRS = [wire.tcp_pair, wire.unix_pair, wire.pipe_pair]
 SILENT = "--ping-interval=0"
 MIB = 1 << 20
 DEFLATE = "permessage-deflate"
+CLOSE_1000 = wire.reply(CLOSE, wire.close_body(1000))
 every_connection = pytest.mark.parametrize("pair", PAIRS)
 
 
 def lab(query, *more):
+    """A request head for the lab with this query."""
     return wire.head(*more, path=f"/lab?{query}")
 
 
 def answered(query, frames=b"", *options):
-    """What is sent behind the 101 where `frames` come through a pipe, and the record."""
+    """Returns what follows the 101 when `frames` come through a pipe, and the record."""
     result = wire.run(lab(query) + frames, LAB, *options)
     assert result.returncode == 0, result
     assert result.stdout.startswith(wire.switching()), result
     return result.stdout[len(wire.switching()):], wire.record(result.stderr.decode("ascii"))
 
 
-def said(result):
+def verbose_lines(log):
     """The lines of --verbose about frames and faults."""
-    lines = [line.partition(": ")[2] for line in result.decode().splitlines()]
+    lines = [line.partition(": ")[2] for line in log.decode().splitlines()]
     return [line for line in lines if not line.startswith(("field ", "peer="))]
 
 
 @contextlib.contextmanager
 def opened(query, *options, **served):
+    """The program, connected to the lab with this query; the 101 has been received."""
     with wire.Served(LAB, *options, **served) as program:
         program.peer.open(path=f"/lab?{query}")
         yield program
 
 
 def let_pass(seconds):
-    """Wait until a timer that is set now has run out."""
+    """Waits until a timer set now expires. Timers set earlier for a shorter time have then expired too."""
     with wire.Clock(seconds) as clock:
         wire.wait_until(clock.over, "the clock is over")
 
 
 def stopped(served, expected=b""):
-    """Assert that after a stop signal `expected` comes, and then the Close 1001; returns the record."""
+    """Sends a stop signal; asserts that `expected` comes, and then the Close 1001. Returns the record."""
     served.stop()
     assert served.peer.answer_close() == expected + wire.our_close("stopped")
     served.peer.close()
@@ -65,13 +70,13 @@ def stopped(served, expected=b""):
 
 
 def traced(tmp_path, *calls):
-    """A wrapper, and where it writes what strace has seen."""
+    """A wrapper that runs strace for these system calls, and the file that strace writes."""
     trace = tmp_path / "trace"
     return [require("strace", "strace"), "-o", str(trace), "-s", "20", "-e", f"trace={','.join(calls)}"], trace
 
 
 def written(trace):
-    """How many bytes each write to the peer took."""
+    """The number of bytes of each write to the peer."""
     return [int(size) for size in re.findall(r"^writev?\(1, .* = (\d+)$", trace.read_text(), re.MULTILINE)]
 
 
@@ -112,7 +117,7 @@ def test_repetitions_that_a_wait_has_missed_are_left_out():
         begun = time.monotonic()
         for _ in range(3):
             assert served.peer.frame() == (True, TEXT, b"x")
-        assert time.monotonic() - begun >= 0.1, "the first of them was due in the stall, and the others are not"
+        assert time.monotonic() - begun >= 0.1, "only the first can have been due in the stall"
 
 
 def test_the_repetition_is_no_activity_of_the_peer():
@@ -123,7 +128,7 @@ def test_the_repetition_is_no_activity_of_the_peer():
 
 
 def test_the_repetition_in_slices_is_no_activity_of_the_peer():
-    """The pauses are ours; they are no writes that had to wait for the peer."""
+    """The pauses are the program's own: a write in slices did not wait for the peer."""
     with opened("repeat=0.1&hello=x&slice=1", SILENT, "--timeout=0.5") as served:
         answer = served.peer.answer_close()
         assert answer.endswith(wire.our_close("idle"))
@@ -148,15 +153,16 @@ def test_a_reply_is_not_there_before_the_latency_is_over(pair):
         begun = time.monotonic()
         served.peer.send(frame[-1:])
         assert served.peer.frame() == (True, TEXT, b"server: hello")
-        assert time.monotonic() - begun >= 0.3, "it counts from the end of the message"
+        assert time.monotonic() - begun >= 0.3, "the latency counts from the end of the message"
 
 
 @pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("pair", PAIRS)
 def test_all_that_one_read_brought_is_answered_together_and_the_101_before_it(tmp_path, pair):
-    """Also where it came with the request head."""
+    """Also if all of it came in the same read as the request head."""
     wrapper, trace = traced(tmp_path, "write")
-    data = [lab("latency=0.3&hello=x"), wire.frame(PING, b"1"), wire.text("a"), wire.frame(PING, b"2"), wire.frame(BINARY, b"b"), wire.close(4000)]
+    data = [lab("latency=0.3&hello=x"), wire.frame(PING, b"1"), wire.text("a"), wire.frame(PING, b"2"), wire.frame(BINARY, b"b"),
+            wire.close(4000)]
     begun = time.monotonic()
     with wire.Served(LAB, pair=wire.holding(b"".join(data), pair), wrapper=wrapper) as served:
         first = wire.switching() + wire.reply(TEXT, b"x")
@@ -194,8 +200,8 @@ def test_a_stop_in_the_latency_lets_the_replies_go_out_and_reads_nothing_more(pa
 
 
 @every_connection
-def test_what_is_no_reply_is_not_held(pair):
-    """If it were, each of these would come after a minute."""
+def test_pings_pongs_and_closes_without_a_message_are_not_held(pair):
+    """If these were held, they would come after a minute."""
     begun = time.monotonic()
     with opened("latency=60", "--timeout=0", "--ping-interval=0.1", pair=pair) as served:
         served.peer.send(wire.frame(PING, b"p"))
@@ -203,7 +209,7 @@ def test_what_is_no_reply_is_not_held(pair):
             pass
         assert frame == (True, PONG, b"p")
         served.peer.send(wire.close(1000))
-        assert served.peer.rest().endswith(wire.reply(CLOSE, wire.close_body(1000)))
+        assert served.peer.rest().endswith(CLOSE_1000)
     assert time.monotonic() - begun < 60
 
 
@@ -232,7 +238,7 @@ def test_the_peers_silence_in_the_latency_is_not_counted_against_it():
 # fragment.
 
 def fragments(opcode, payload, size, rsv=0):
-    """A message in frames of at most `size` bytes, and after 1,000 of them one with the rest."""
+    """A message in frames of at most `size` bytes; after 1,000 of them, one frame has the rest."""
     parts = [payload[at:at + size] for at in range(0, len(payload), size)] or [b""]
     parts[1000:] = [b"".join(parts[1000:])] if len(parts) > 1000 else []
     firsts = [rsv << 4 | opcode] + [CONTINUATION] * (len(parts) - 1)
@@ -249,9 +255,10 @@ LENGTHS = {1: [0, 1, 2, 3, 999, 1000, 1001, 1002, 5000], 3: [0, 1, 2, 3, 4, 6, 8
 def test_a_reply_is_sent_in_frames_of_so_many_bytes_at_most(size):
     for length in LENGTHS[size]:
         payload = bytes(number * 7 % 251 for number in range(length))
-        answer, record = answered(f"fragment={size}", wire.frame(BINARY, payload) + wire.frame(PING, b"between") + wire.close(1000, b"bye"))
-        wire.same(answer, fragments(BINARY, payload, size) + wire.reply(PONG, b"between") + wire.reply(CLOSE, wire.close_body(1000, b"bye")),
-                  f"{length} bytes")
+        sent = wire.frame(BINARY, payload) + wire.frame(PING, b"between") + wire.close(1000, b"bye")
+        answer, record = answered(f"fragment={size}", sent)
+        control = wire.reply(PONG, b"between") + wire.reply(CLOSE, wire.close_body(1000, b"bye"))
+        wire.same(answer, fragments(BINARY, payload, size) + control, f"{length} bytes")
         assert record["messages"] == "1"
 
 
@@ -283,6 +290,21 @@ def test_a_compressed_reply_is_fragmented_and_only_its_first_frame_has_rsv1(size
     wire.same(result.stdout[len(start):], fragments(BINARY, compressed, size, rsv=4))
 
 
+@pytest.mark.parametrize("query", ["delay=0.9", "latency=0.9", "stall=0.9&count=1"])
+def test_a_peer_that_is_idle_while_the_program_waits_is_pinged_first(query):
+    """Nor does the deadline of the handshake end the delay."""
+    with wire.Served(LAB, "--handshake-timeout=0.5", "--timeout=1", "--ping-interval=0.3") as served:
+        peer = served.peer.open(path=f"/lab?{query}")
+        if not query.startswith("delay"):
+            peer.send(wire.frame(BINARY, b"a"))
+            assert peer.frame() == (True, BINARY, b"a")
+        assert peer.frame() == (True, PING, b"")
+        peer.send(wire.frame(BINARY, b"here"))
+        while (frame := peer.frame()) == (True, PING, b""):
+            pass
+        assert frame == (True, BINARY, b"here")
+
+
 # slice.
 
 @pytest.mark.usefixtures("dumpable")
@@ -293,7 +315,7 @@ def test_each_write_takes_so_many_bytes_at_most_with_pauses_between(tmp_path, pa
     begun = time.monotonic()
     with opened(f"slice={size}&hello=hi", pair=pair, wrapper=wrapper) as served:
         served.peer.send(wire.frame(BINARY, bytes(200)) + wire.frame(PING, b"p") + wire.close(1000))
-        expected = (wire.reply(TEXT, b"hi") + wire.reply(BINARY, bytes(200)) + wire.reply(PONG, b"p") + wire.reply(CLOSE, wire.close_body(1000)))
+        expected = wire.reply(TEXT, b"hi") + wire.reply(BINARY, bytes(200)) + wire.reply(PONG, b"p") + CLOSE_1000
         assert served.peer.rest() == expected
         served.peer.close()
         served.finish()
@@ -308,11 +330,11 @@ def test_each_write_takes_so_many_bytes_at_most_with_pauses_between(tmp_path, pa
 @pytest.mark.slow("a thousand pauses of ten milliseconds")
 @pytest.mark.usefixtures("dumpable")
 def test_after_1000_pauses_writes_are_normal_again_so_that_a_large_message_ends(tmp_path):
-    """On a busy machine a pause may be over before it begins; such a one is not counted."""
+    """On a busy machine, a pause may be over before it begins. The program does not count that one."""
     wrapper, trace = traced(tmp_path, "write,writev")
     payload, begun = bytes(range(256)) * (4 * MIB // 256), time.monotonic()
     with opened("slice=1", wrapper=wrapper) as served:
-        expected = wire.reply(BINARY, payload) + wire.reply(CLOSE, wire.close_body(1000))
+        expected = wire.reply(BINARY, payload) + CLOSE_1000
         wire.same(served.peer.talk(wire.frame(BINARY, payload) + wire.close(1000)), expected)
         served.peer.close()
         served.finish()
@@ -330,9 +352,16 @@ def test_slices_are_progress_and_the_timeout_does_not_end_them():
         assert served.peer.receive(102) == wire.reply(BINARY, bytes(100))
 
 
+@pytest.mark.parametrize("query", ["slice=100000", "latency=0.1", "fragment=100000", "slice=100000&latency=0.1&fragment=70000"])
+def test_a_peer_that_does_not_read_is_given_up_all_the_same(query):
+    with opened(query, SILENT, "--timeout=0.5", pair=wire.narrow_pair) as served:
+        served.peer.send(wire.frame(BINARY, bytes(16 * MIB)))
+        assert wire.record(served.finish())["end_id"] == "not-read"
+
+
 @every_connection
 def test_a_stop_ends_the_pauses_of_slice(pair):
-    """If it did not, 100,000 bytes would take 10 seconds."""
+    """Without the stop, 100,000 bytes would take 10 seconds."""
     payload = bytes(100_000)
     with opened("slice=1", pair=pair) as served:
         served.peer.send(wire.frame(BINARY, payload))
@@ -347,20 +376,22 @@ def test_a_stop_ends_the_pauses_of_slice(pair):
 # mute.
 
 COMPLETE = wire.text("a") + wire.frame(BINARY, b"b") + wire.frame(TEXT, b"c", fin=False) + wire.frame(CONTINUATION) + wire.text("")
+ECHOED = wire.echo("a") + wire.reply(BINARY, b"b") + wire.echo("c") + wire.echo("")
 
 
 @pytest.mark.parametrize("query, expected, messages", [
-    ("mute=echo", wire.reply(PONG, b"p") + wire.reply(CLOSE, wire.close_body(1000)), "0"),
-    ("mute=pong", wire.echo("a") + wire.reply(BINARY, b"b") + wire.echo("c") + wire.echo("") + wire.reply(CLOSE, wire.close_body(1000)), "4"),
-    ("mute=pong,echo", wire.reply(CLOSE, wire.close_body(1000)), "0"),
+    ("mute=echo", wire.reply(PONG, b"p") + CLOSE_1000, "0"),
+    ("mute=pong", ECHOED + CLOSE_1000, "4"),
+    ("mute=pong,echo", CLOSE_1000, "0"),
     ("mute=echo,ping,pong,close", b"", "0"), ("mute=close,pong,echo,ping", b"", "0"),
     ("mute=close,echo", wire.reply(PONG, b"p"), "0"), ("mute=close,pong,echo&hello=x", wire.reply(TEXT, b"x"), "0"),
-    ("mute=ping,close", wire.echo("a") + wire.reply(BINARY, b"b") + wire.echo("c") + wire.echo("") + wire.reply(PONG, b"p"), "4"),
+    ("mute=ping,close", ECHOED + wire.reply(PONG, b"p"), "4"),
 ])
 def test_what_is_muted_is_not_sent_and_nothing_else(query, expected, messages):
     answer, record = answered(query, COMPLETE + wire.frame(PING, b"p") + wire.close(1000))
     assert answer == expected
-    assert [record[name] for name in ("end_id", "close", "messages", "lab")] == ["closed-by-peer", "1000", messages, query.replace("=x", "=1")]
+    assert [record[name] for name in ("end_id", "close", "messages")] == ["closed-by-peer", "1000", messages]
+    assert record["lab"] == query.replace("=x", "=1")
 
 
 @pytest.mark.parametrize("data, end", [
@@ -425,7 +456,7 @@ def test_with_a_muted_close_a_stop_ends_the_wait_with_1001(pair, number):
         served.peer.send(wire.close(1000))
         served.consumed()
         let_pass(0.1)
-        assert served.process.poll() is None, "without a timeout it waits"
+        assert served.process.poll() is None, "without a timeout the wait has no end"
         served.stop(number)
         assert served.peer.rest() == wire.our_close("stopped")
         served.peer.close()
@@ -433,7 +464,7 @@ def test_with_a_muted_close_a_stop_ends_the_wait_with_1001(pair, number):
         assert (record["end_id"], record["close"]) == ("stopped", "1001")
 
 
-def test_a_reset_after_a_muted_close_is_no_news():
+def test_a_reset_after_a_muted_close_changes_nothing():
     with opened("mute=close", watched=True) as served:
         served.peer.send(wire.close(1000))
         served.consumed()
@@ -462,7 +493,7 @@ def test_a_reset_after_a_muted_close_is_no_news():
 ])
 def test_verbose_names_each_fault_as_it_is_made(query, data, lines):
     result = wire.run(lab(query) + data, LAB, "--verbose")
-    assert said(result.stderr) == (lines if lines is not None else ["lab bad accept extension"])
+    assert verbose_lines(result.stderr) == (lines if lines is not None else ["lab bad accept extension"])
 
 
 def test_verbose_names_each_repetition_and_each_muted_ping():
@@ -477,7 +508,7 @@ def test_verbose_names_each_repetition_and_each_muted_ping():
 # System calls.
 
 def calls(tmp_path, request, *options):
-    """The names of the system calls of a connection, from the read of its request on."""
+    """The names of a connection's system calls after the filter is installed, and the answer."""
     trace = tmp_path / "trace"
     strace = [require("strace", "strace"), "-o", str(trace)]
     data = request + wire.text("a") + wire.frame(PING) + wire.frame(BINARY, bytes(100_000)) + wire.close(1000)
@@ -491,7 +522,7 @@ def calls(tmp_path, request, *options):
 
 
 @pytest.mark.usefixtures("dumpable")
-def test_without_words_no_system_call_is_made_that_was_not_made_before(tmp_path):
+def test_a_lab_adds_no_system_call_to_a_connection_without_words(tmp_path):
     ordinary, _ = calls(tmp_path, wire.head())
     assert not [name for name in ordinary if name.startswith("clock_nanosleep")]
     assert calls(tmp_path, wire.head(), LAB)[0] == ordinary, "beside a lab"
@@ -505,6 +536,6 @@ def test_without_words_no_system_call_is_made_that_was_not_made_before(tmp_path)
     ("mute=close,echo,ping,pong", False), ("hello=x&headers&fragment=1000&bad=accept", False), ("after=0&raw=00", False),
     ("repeat=0.1", False), ("count=2&close", False), ("status=503", False), ("close=eof", False),
 ])
-def test_only_what_neither_reads_nor_writes_for_a_while_sleeps(tmp_path, query, sleeps):
+def test_only_delay_latency_stall_and_slice_sleep(tmp_path, query, sleeps):
     names, _ = calls(tmp_path, lab(query), LAB)
     assert any(name.startswith("clock_nanosleep") for name in names) == sleeps, names
