@@ -161,7 +161,8 @@ def test_a_reply_is_not_there_before_the_latency_is_over(pair):
 def test_all_that_one_read_brought_is_answered_together_and_the_101_before_it(tmp_path, pair):
     """Also if all of it came in the same read as the request head."""
     wrapper, trace = traced(tmp_path, "write")
-    data = [lab("latency=0.3&hello=x"), wire.frame(PING, b"1"), wire.text("a"), wire.frame(PING, b"2"), wire.frame(BINARY, b"b"),
+    data = [lab("latency=0.3&hello=x"), wire.frame(PING, b"1"), wire.text("a"), wire.frame(PING, b"2"),
+            wire.frame(BINARY, b"b"),
             wire.close(4000)]
     begun = time.monotonic()
     with wire.Served(LAB, pair=wire.holding(b"".join(data), pair), wrapper=wrapper) as served:
@@ -246,7 +247,8 @@ def fragments(opcode, payload, size, rsv=0):
     return b"".join(wire.frame_header(first, 0, len(part)) + part for first, part in zip(firsts, parts))
 
 
-LENGTHS = {1: [0, 1, 2, 3, 999, 1000, 1001, 1002, 5000], 3: [0, 1, 2, 3, 4, 6, 8, 3000, 3001, 3003, 3004, 70000], 125: [125, 126, 250, 251],
+LENGTHS = {1: [0, 1, 2, 3, 999, 1000, 1001, 1002, 5000], 3: [0, 1, 2, 3, 4, 6, 8, 3000, 3001, 3003, 3004, 70000],
+           125: [125, 126, 250, 251],
            126: [125, 126, 127, 252], 65535: [65535, 65536, 131070], 65536: [65535, 65536, 65537, 131072], 70000: [200000],
            1000000000: [0, 1, 100000]}
 
@@ -375,7 +377,8 @@ def test_a_stop_ends_the_pauses_of_slice(pair):
 
 # mute.
 
-COMPLETE = wire.text("a") + wire.frame(BINARY, b"b") + wire.frame(TEXT, b"c", fin=False) + wire.frame(CONTINUATION) + wire.text("")
+COMPLETE = wire.text("a") + wire.frame(BINARY, b"b") + wire.frame(TEXT, b"c",
+                                                                  fin=False) + wire.frame(CONTINUATION) + wire.text("")
 ECHOED = wire.echo("a") + wire.reply(BINARY, b"b") + wire.echo("c") + wire.echo("")
 
 
@@ -395,7 +398,8 @@ def test_what_is_muted_is_not_sent_and_nothing_else(query, expected, messages):
 
 
 @pytest.mark.parametrize("data, end", [
-    (wire.text(b"\xff"), "text-not-utf8"), (wire.text(b"\xc3"), "text-not-utf8"), (wire.frame(BINARY, bytes(11)), "message-too-big"),
+    (wire.text(b"\xff"), "text-not-utf8"), (wire.text(b"\xc3"), "text-not-utf8"),
+    (wire.frame(BINARY, bytes(11)), "message-too-big"),
     (b"\x81\x00", "unmasked"), (wire.close(1005), "close-code-invalid"), (wire.frame(CONTINUATION), "no-message"),
 ])
 def test_the_rules_for_the_clients_frames_stay_in_force_and_our_own_close_is_sent(data, end):
@@ -432,7 +436,8 @@ def test_with_a_muted_close_everything_is_read_and_discarded_until_the_peers_end
         served.peer.close()
         record = wire.record(served.finish())
     data = lab("mute=close") + wire.text("a") + wire.close(4000, b"bye") + more
-    assert [record[name] for name in ("end_id", "close", "reason", "bytes_in")] == ["closed-by-peer", "4000", "bye", str(len(data))]
+    assert [record[name] for name in ("end_id", "close", "reason", "bytes_in")] == ["closed-by-peer", "4000", "bye",
+                                                                                    str(len(data))]
 
 
 @every_connection

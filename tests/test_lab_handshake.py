@@ -1,4 +1,4 @@
-"""The lab up to the first frame: which queries are refused, and what the words do to the answer to the handshake."""
+"""The lab in the handshake: where words act, which queries are refused, and the words delay, status, bad, headers and hello."""
 
 import http
 import re
@@ -24,13 +24,14 @@ def lab(query, *more, **changed):
 
 
 def answered(data, *options):
-    """What the program answers to `data` over pipes, and its record."""
+    """Returns what the program answers to `data` over pipes, and the record."""
     result = wire.run(data, LAB, *options)
     assert result.returncode == 0, result
     return result.stdout, wire.record(result.stderr.decode("ascii"))
 
 
 def without_date(answer):
+    """An HTTP answer without its Date field."""
     return re.sub(rb"\r\nDate: [^\r]*", b"", answer, count=1)
 
 
@@ -55,7 +56,8 @@ def test_on_other_paths_the_query_is_ignored(path, options):
 
 
 @pytest.mark.parametrize("path, options", [
-    ("/lab?hello=x", ["--lab=/lab"]), ("/lab?hello=x", ["--lab=/lab", "--path=/lab"]), ("/lab?hello=x", ["--lab=/lab", "--path=any"]),
+    ("/lab?hello=x", ["--lab=/lab"]), ("/lab?hello=x", ["--lab=/lab", "--path=/lab"]),
+    ("/lab?hello=x", ["--lab=/lab", "--path=any"]),
     ("/b?hello=x", ["--lab=/a", "--lab=/b"]), ("/a?hello=x", ["--lab=/a", "--lab=/b"]), ("/?hello=x", ["--lab=/"]),
     ("http://localhost:8888/lab?hello=x", ["--lab=/lab"]), ("ws://localhost/lab?hello=x", ["--lab=/lab"]),
     ("http://localhost?hello=x", ["--lab=/"]),
@@ -89,7 +91,8 @@ def test_the_page_and_the_404_name_an_ordinary_path():
 
 OTHERWISE_REFUSED = {
     "path": (dict(path="/other"), [], 404), "path-below": (dict(path="/lab/x"), [], 404),
-    "method": (dict(method="POST"), [], 405), "head": (dict(method="HEAD"), [], 405), "unknown-method": (dict(method="BREW"), [], 501),
+    "method": (dict(method="POST"), [], 405), "head": (dict(method="HEAD"), [], 405),
+    "unknown-method": (dict(method="BREW"), [], 501),
     "no-upgrade": (dict(upgrade=None), [], 426), "http-1.0": (dict(version="HTTP/1.0"), [], 426),
     "version": (dict(sec_websocket_version="8"), [], 426), "connection": (dict(connection="close"), [], 400),
     "key": (dict(key="x"), [], 400), "no-host": (dict(host=None), [], 400), "http-2": (dict(version="HTTP/2.0"), [], 505),
@@ -103,7 +106,7 @@ OTHERWISE_REFUSED = {
 @pytest.mark.parametrize("query", ["status=503", "delay=60", "bogus", "close=1013", "bad=accept"])
 @pytest.mark.parametrize("changed, options, status", OTHERWISE_REFUSED.values(), ids=OTHERWISE_REFUSED)
 def test_words_act_only_on_a_request_that_would_get_101(changed, options, status, query):
-    """Also a wrong query does: it is looked at last."""
+    """The query is parsed last, so a wrong one changes no other refusal."""
     changed = {"path": "/lab"} | changed
     more = [changed.pop("more")] if "more" in changed else []
     plain, _ = answered(wire.head(*more, **changed), *options)
@@ -122,34 +125,43 @@ UNKNOWN = "A word in the query is unknown, empty or repeated; the lab knows"
 WRONG = "A word in the query has a wrong value, none, or one where none belongs; the lab knows"
 REFUSED = {
     "lab-word-unknown": (UNKNOWN, [
-        "bogus", "BOGUS=secret", "close&", "&close", "close&&raw=00", "&", "=", "=x", "Close", "CLOSE=1000", "cl%6fse", "close+", "close%20",
-        "close&close", "close=1000&close=1001", "hello=a&hello=b", "headers&hello=x&headers", "close?", "close;raw=00", "status%3D200",
+        "bogus", "BOGUS=secret", "close&", "&close", "close&&raw=00", "&", "=", "=x", "Close", "CLOSE=1000", "cl%6fse",
+        "close+", "close%20",
+        "close&close", "close=1000&close=1001", "hello=a&hello=b", "headers&hello=x&headers", "close?", "close;raw=00",
+        "status%3D200",
         "after=1&raw=00&secret",
     ]),
     "lab-value-wrong": (WRONG, [
-        "headers=", "headers=1", "delay", "delay=", "status", "status=", "bad", "bad=", "hello", "repeat", "repeat=", "latency=", "fragment=",
+        "headers=", "headers=1", "delay", "delay=", "status", "status=", "bad", "bad=", "hello", "repeat", "repeat=",
+        "latency=", "fragment=",
         "slice=", "mute", "mute=", "after", "count=", "raw", "raw=", "stall=", "close=", "reason",
         "delay=-1", "delay=60.000001", "delay=61", "delay=1e1", "delay=.5", "delay=1.", "delay=0x1", "delay=+1", "delay=1s",
         "latency=61", "stall=61", "after=3600.1&close", "repeat=3601", "repeat=0.09", "repeat=0", "delay=99999999999999999999",
         "status=101", "status=100", "status=199", "status=600", "status=20", "status=0200x", "status=1000", "status=-200",
-        "bad=", "bad=accept,", "bad=,accept", "bad=accept,accept", "bad=Accept", "bad=secret", "bad=accept%20", "bad=accept+extension",
+        "bad=", "bad=accept,", "bad=,accept", "bad=accept,accept", "bad=Accept", "bad=secret", "bad=accept%20",
+        "bad=accept+extension",
         "mute=echo,echo", "mute=ping,close,ping", "mute=secret", "mute=echo,", "mute=echo%00",
         "fragment=0", "fragment=-1", "fragment=1.5", "slice=0", "slice=1000000001", "fragment=99999999999999999999",
         "count=0&close", "count=x&close", "raw=0", "raw=000", "raw=0g", "raw=0x00", "raw=%00", "raw=" + "00" * 513,
-        "close=65536", "close=-1", "close=1000.0", "close=EOF", "close=secret", "close=eof,reset", "close=1000%00", "close=1000+",
+        "close=65536", "close=-1", "close=1000.0", "close=EOF", "close=secret", "close=eof,reset", "close=1000%00",
+        "close=1000+",
         "close=1000&reason=" + "r" * 124, "close=1000&reason=%ff", "close=1000&reason=" + "%C3%A4" * 62,
-        "hello=%ff", "hello=%C3", "hello=%ed%a0%80", "hello=%c0%80", "hello=" + "x" * 1025, "hello=%4", "hello=%", "hello=%zz", "hello=a%4",
+        "hello=%ff", "hello=%C3", "hello=%ed%a0%80", "hello=%c0%80", "hello=" + "x" * 1025, "hello=%4", "hello=%",
+        "hello=%zz", "hello=a%4",
         "delay=%31%", "close=%",
     ]),
     "lab-status-not-alone": ("In the query, status goes with no other word but delay; the lab knows", [
-        "status=503&headers", "status=503&close", "status=503&hello=secret", "delay=0&bad=accept&status=200", "slice=1&status=200",
+        "status=503&headers", "status=503&close", "status=503&hello=secret", "delay=0&bad=accept&status=200",
+        "slice=1&status=200",
         "status=200&mute=echo", "status=200&after=1", "status=200&reason=x",
     ]),
     "lab-triggers-nothing": ("In the query, after and count need raw, stall or close; the lab knows", [
-        "after=1", "count=1", "after=1&count=2", "hello=secret&after=0", "repeat=1&after=10", "count=3&mute=echo", "after=1&reason=x",
+        "after=1", "count=1", "after=1&count=2", "hello=secret&after=0", "repeat=1&after=10", "count=3&mute=echo",
+        "after=1&reason=x",
     ]),
     "lab-reason-without-code": ("In the query, reason needs close=CODE; the lab knows", [
-        "reason=secret", "close&reason=secret", "close=eof&reason=", "close=eof&reason=x", "raw=00&reason=secret", "close=reset&reason=x",
+        "reason=secret", "close&reason=secret", "close=eof&reason=", "close=eof&reason=x", "raw=00&reason=secret",
+        "close=reset&reason=x",
     ]),
     "lab-reset-without-tcp": ("In the query, close=reset needs a TCP connection, which this is not; the lab knows", [
         "close=reset", "close=reset&after=2", "raw=00&count=1&close=reset",
@@ -176,9 +188,12 @@ def test_a_reset_of_a_unix_socket_is_refused_and_of_tcp_not():
 
 
 @pytest.mark.parametrize("query", [
-    "delay=0", "delay=0.000000001", "latency=60", "after=3600&close", "repeat=3600", "repeat=0.1", "stall=0", "hello=", "hello=%00",
-    "close=1000&reason=&after=9", "close=1000&after=9&reason=" + "r" * 123, "raw=" + "00" * 512 + "&after=9", "fragment=1000000000",
-    "close=65535&after=9", "close=eof&count=1000000000", "mute=close,pong,ping,echo", "count=1&raw=aAbB", "mute=%65cho", "delay=%30",
+    "delay=0", "delay=0.000000001", "latency=60", "after=3600&close", "repeat=3600", "repeat=0.1", "stall=0", "hello=",
+    "hello=%00",
+    "close=1000&reason=&after=9", "close=1000&after=9&reason=" + "r" * 123, "raw=" + "00" * 512 + "&after=9",
+    "fragment=1000000000",
+    "close=65535&after=9", "close=eof&count=1000000000", "mute=close,pong,ping,echo", "count=1&raw=aAbB", "mute=%65cho",
+    "delay=%30",
     "hello=" + "%C3%A4" * 512, "hello=a=b=c", "hello=a%26b",
 ])
 def test_values_at_their_limits_are_accepted(query):
@@ -186,7 +201,8 @@ def test_values_at_their_limits_are_accepted(query):
 
 
 @pytest.mark.parametrize("timeout, given, accepted", [
-    ("2", "1.999999", True), ("2", "2", False), ("60", "59.9", True), ("60", "60", False), ("61", "60", True), ("0", "60", True),
+    ("2", "1.999999", True), ("2", "2", False), ("60", "59.9", True), ("60", "60", False), ("61", "60", True),
+    ("0", "60", True),
 ])
 def test_no_wait_is_as_long_as_the_timeout(timeout, given, accepted):
     for word in ("latency", "stall", "delay"):
@@ -194,7 +210,7 @@ def test_no_wait_is_as_long_as_the_timeout(timeout, given, accepted):
             served.peer.send(lab(f"{word}={given}"))
             if word == "delay" and accepted:
                 served.peer.close()
-                served.stop()  # it need not be waited for
+                served.stop()  # the test need not wait for it
             elif accepted:
                 assert served.peer.receive(len(wire.switching())) == wire.switching()
                 served.stop()
@@ -243,7 +259,7 @@ def test_a_stop_in_the_delay_lets_the_status_go_out(pair):
         assert wire.record(served.finish())["end_id"] == "lab"
 
 
-def test_a_peer_that_is_gone_after_the_delay_is_an_ordinary_end():
+def test_a_peer_that_is_gone_after_the_delay_ends_the_connection_as_elsewhere():
     with wire.Served(LAB) as served:
         served.peer.send(lab("delay=0.3"))
         served.peer.reset()
@@ -260,7 +276,7 @@ SENTENCE = "The query asked the lab for this status.\n"
 
 
 def lab_answer(status, path="/lab"):
-    """All that is sent for a status, without its date."""
+    """The answer with a status, without its Date field."""
     lines = [f"HTTP/1.1 {status} {PHRASES.get(status, '')}", "Connection: " + "Upgrade, " * (status == 426) + "close"]
     lines += [FIELDS[status]] if status in FIELDS else []
     lines += [f"Location: {path}"] * (300 <= status < 400 and status != 304)
@@ -318,7 +334,8 @@ GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
     ("bad=subprotocol", [f"Sec-WebSocket-Extensions: {INVENTED}"], [], {"subprotocol": INVENTED}),
     ("bad=extension", [], [], {"extension": INVENTED}),
     ("bad=extension", ["Sec-WebSocket-Extensions: permessage-deflate"], ["--deflate"], {"extension": INVENTED}),
-    ("bad=extension", [f"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover, {INVENTED}; a=b"], ["--deflate"],
+    ("bad=extension", [f"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover, {INVENTED}; a=b"],
+     ["--deflate"],
      {"extension": f"{INVENTED}-2"}),
     ("bad=extension", [f"Sec-WebSocket-Extensions: {INVENTED}-2, {INVENTED}"], [], {"extension": f"{INVENTED}-3"}),
     ("bad=extension", ["Sec-WebSocket-Protocol: chat"], [], {"extension": INVENTED, "subprotocol": "chat"}),
@@ -357,7 +374,8 @@ def shown(address, request):
 
 
 @pytest.mark.parametrize("request_head", [
-    lab("headers"), lab("headers", "Cookie: a=b", "X:  spaces kept\t ", "x: \u00e4".encode().decode("latin-1")), b"\r\n" + lab("headers"),
+    lab("headers"), lab("headers", "Cookie: a=b", "X:  spaces kept\t ", "x: \u00e4".encode().decode("latin-1")),
+    b"\r\n" + lab("headers"),
     lab("headers", "X: " + "x" * 20000), lab("headers", version="HTTP/1.9"), lab("headers", host=""),
 ])
 def test_headers_is_a_message_of_the_head_as_it_arrived(request_head):
@@ -388,7 +406,8 @@ def test_headers_begins_with_the_peers_address(bind, connect, peer):
         assert served.peer.receive(len(expected)) == expected
 
 
-@pytest.mark.parametrize("address, peer", [("192.0.2.1 192.0.2.2 5 6", "192.0.2.1:5"), ("2001:db8::1 2001:db8::2 5 6", "[2001:db8::1]:5")])
+@pytest.mark.parametrize("address, peer",
+                         [("192.0.2.1 192.0.2.2 5 6", "192.0.2.1:5"), ("2001:db8::1 2001:db8::2 5 6", "[2001:db8::1]:5")])
 def test_headers_shows_the_address_of_a_proxy_header_but_not_the_header(address, peer):
     family = "TCP6" if ":" in address else "TCP4"
     request = lab("headers")
@@ -406,11 +425,12 @@ def test_headers_shows_an_address_without_a_port_where_none_is_known(address):
 @pytest.mark.parametrize("origin, options, status", [
     ("http://foreign", [], 403), ("null", [], 403), ("", [], 403), ("http://localhost:8888", [], 403),
     ("http://foreign", ["--origin=any"], 403), ("http://named", ["--origin=http://named"], 101),
-    ("http://named", ["--origin=http://other", "--origin=http://named"], 101), ("http://foreign", ["--origin=http://named"], 403),
+    ("http://named", ["--origin=http://other", "--origin=http://named"], 101),
+    ("http://foreign", ["--origin=http://named"], 403),
     (None, [], 101), (None, ["--origin=http://named"], 101), ("null", ["--origin=null"], 101),
 ])
 def test_a_page_gets_the_headers_only_where_its_origin_is_named(origin, options, status):
-    """Else a foreign page could read the cookies of the lab's host."""
+    """Otherwise a page of another origin could read the cookies of the lab's host."""
     request = lab("hello=x&headers", *([] if origin is None else [f"Origin: {origin}"]), "Cookie: secret")
     answer, record = answered(request, *options)
     assert record["status"] == str(status)
@@ -430,7 +450,8 @@ def test_without_headers_a_page_of_any_origin_may_use_the_lab():
 # hello.
 
 @pytest.mark.parametrize("query, text", [
-    ("hello=hi", "hi"), ("hello=", ""), ("hello=a+b%20c%2Bd", "a b c+d"), ("hello=%00", "\0"), ("hello=%C3%A4", "ä"), ("hello=a=b", "a=b"),
+    ("hello=hi", "hi"), ("hello=", ""), ("hello=a+b%20c%2Bd", "a b c+d"), ("hello=%00", "\0"), ("hello=%C3%A4", "ä"),
+    ("hello=a=b", "a=b"),
     ("hello=" + "x" * 1024, "x" * 1024),
 ])
 def test_hello_comes_unasked_and_without_the_prefix(query, text):
@@ -463,7 +484,7 @@ def test_the_longest_words_are_cut_in_the_record_as_other_values_are():
     assert answered(lab(query))[1]["lab"] == shown_words[:256] + "..."
 
 
-def test_verbose_tells_the_head_after_the_answer_of_the_lab():
+def test_verbose_logs_the_fields_of_a_request_that_gets_a_status():
     result = wire.run(lab("status=418"), LAB, "--verbose")
     lines = [re.sub(r"^ws-echo\[\d+\]: ", "", line) for line in result.stderr.decode().splitlines()]
     assert lines[0] == 'field Host: "localhost:8888"' and "end_id=lab" in lines[-1]

@@ -1,5 +1,7 @@
-"""What the lab does at its trigger: when that is, and raw, stall and close. No test measures how long something takes; what must
-not come before a time is compared with that time."""
+"""The trigger of the lab: when it is pulled, and the words raw, stall and close.
+
+No test asserts that something comes in time; some assert that it does not come before its time.
+"""
 
 import contextlib
 import re
@@ -22,11 +24,12 @@ every_connection = pytest.mark.parametrize("pair", PAIRS)
 
 
 def lab(query):
+    """A request head for the lab with this query."""
     return wire.head(path=f"/lab?{query}")
 
 
 def answered(query, frames=b"", *options):
-    """What is sent behind the 101 where `frames` come through a pipe, and the record."""
+    """Returns what follows the 101 when `frames` come through a pipe, and the record."""
     result = wire.run(lab(query) + frames, LAB, *options)
     assert result.returncode == 0, result
     assert result.stdout.startswith(wire.switching()), result
@@ -35,23 +38,26 @@ def answered(query, frames=b"", *options):
 
 @contextlib.contextmanager
 def opened(query, *options, **served):
+    """The program, connected to the lab with this query; the 101 has been received."""
     with wire.Served(LAB, *options, **served) as program:
         program.peer.open(path=f"/lab?{query}")
         yield program
 
 
 def let_pass(seconds):
-    """Wait until a timer that is set now has run out."""
+    """Waits until a timer set now expires. Timers set earlier for a shorter time have then expired too."""
     with wire.Clock(seconds) as clock:
         wire.wait_until(clock.over, "the clock is over")
 
 
 def recorded(served):
+    """Closes the connection and returns the record."""
     served.peer.close()
     return wire.record(served.finish())
 
 
 def lab_close(code=None, reason=b""):
+    """The Close frame that the lab sends; without a code its body is empty."""
     return wire.reply(CLOSE, b"" if code is None else wire.close_body(code, reason))
 
 
@@ -97,7 +103,7 @@ def test_after_is_not_before_its_time_and_a_busy_client_does_not_postpone_it(pai
 
 @pytest.mark.parametrize("pair", SOCKETS)
 def test_after_comes_while_the_client_floods_and_does_not_read(pair):
-    """It sends more than what the buffers hold only of what has no answer."""
+    """It floods with Pongs, which have no answer."""
     with opened("after=0.3&close=4000", pair=pair) as served:
         answer = b""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -109,7 +115,8 @@ def test_after_comes_while_the_client_floods_and_does_not_read(pair):
 
 
 @every_connection
-@pytest.mark.parametrize("begun", [wire.text("half")[:7], wire.text("half", fin=False), wire.frame(BINARY, bytes(1000))[:500], b"\x81"])
+@pytest.mark.parametrize("begun",
+                         [wire.text("half")[:7], wire.text("half", fin=False), wire.frame(BINARY, bytes(1000))[:500], b"\x81"])
 def test_after_comes_inside_a_message_of_the_client_too(pair, begun):
     with opened("after=0.2&close=4000", pair=pair) as served:
         served.peer.send(begun)
@@ -117,7 +124,7 @@ def test_after_comes_inside_a_message_of_the_client_too(pair, begun):
         assert recorded(served)["end_id"] == "lab"
 
 
-def test_where_the_client_goes_on_inside_its_message_its_close_is_found_behind_it():
+def test_a_client_may_finish_its_message_after_the_close_of_the_lab_and_then_answer():
     data = wire.frame(BINARY, wire.close(1000) * 100)
     with opened("after=0.2&close=4000") as served:
         served.peer.send(data[:300])
@@ -129,7 +136,7 @@ def test_where_the_client_goes_on_inside_its_message_its_close_is_found_behind_i
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("mute", [False, True], ids=["echoed", "muted"])
-def test_count_is_of_complete_messages_and_what_comes_behind_is_not_echoed(count, mute):
+def test_count_counts_complete_messages_and_those_after_the_last_are_not_echoed(count, mute):
     messages = [(wire.text("a") + wire.frame(PING, b"p"), wire.echo("a") * (not mute) + wire.reply(PONG, b"p")),
                 (wire.frame(BINARY, b"b", fin=False) + wire.frame(PING) + wire.frame(CONTINUATION, b"c"),
                  wire.reply(PONG) + wire.reply(BINARY, b"bc") * (not mute)),
@@ -137,7 +144,7 @@ def test_count_is_of_complete_messages_and_what_comes_behind_is_not_echoed(count
     answer, record = answered(f"close=4000&count={count}" + "&mute=echo" * mute, b"".join(sent for sent, _ in messages))
     expected = b"".join(echo for _, echo in messages[:count])
     if count == 1:
-        expected = expected[:-3]  # the Ping stands behind the message
+        expected = expected[:-3]  # the Ping follows the message
     assert answer == expected + lab_close(4000)
     assert (record["end_id"], record["messages"]) == ("lab", "0" if mute else str(count))
 
@@ -151,7 +158,7 @@ def test_count_counts_compressed_messages():
     assert answer.startswith(b"\xc2") and wire.record(result.stderr.decode())["messages"] == "2"
 
 
-def test_frames_behind_the_count_are_echoed_where_nothing_ends_the_connection_and_the_trigger_is_pulled_once():
+def test_after_a_trigger_that_does_not_end_the_connection_the_echo_goes_on_and_the_trigger_is_not_pulled_again():
     frames = wire.text("a") + wire.text("b") + wire.text("c")
     assert answered("count=2&raw=ff", frames)[0] == wire.echo("a") + wire.echo("b") + b"\xff" + wire.echo("c")
 
@@ -175,7 +182,7 @@ def test_of_after_and_count_the_first_pulls_the_trigger_and_the_other_not_again(
         assert served.peer.rest() == wire.echo("a") + lab_close(1000)
 
 
-def test_after_0_comes_behind_what_came_with_the_head():
+def test_after_0_comes_after_the_replies_to_what_came_with_the_head():
     with wire.Served(LAB, pair=wire.holding(lab("after=0&close=4000") + wire.text("a"))) as served:
         expected = wire.switching() + wire.echo("a") + lab_close(4000)
         assert served.peer.receive(len(expected)) == expected
@@ -201,7 +208,7 @@ def test_half_a_frame_and_the_end():
 # stall.
 
 @every_connection
-def test_a_stall_neither_reads_nor_writes_and_what_is_due_goes_out_before(pair):
+def test_a_stall_neither_reads_nor_writes_and_what_is_due_is_written_before(pair):
     with opened("count=1&raw=817e000161&stall=60&close=4000", "--timeout=0", pair=pair, watched=True) as served:
         served.peer.send(wire.text("a"))
         expected = wire.echo("a") + RAW
@@ -211,7 +218,7 @@ def test_a_stall_neither_reads_nor_writes_and_what_is_due_goes_out_before(pair):
         let_pass(0.2)
         assert wire.queued(served.watched, termios.FIONREAD) == len(more)
         served.stop()
-        assert served.peer.answer_close() == wire.our_close("stopped"), "a stop ends it at once, and the Close is that of the stop"
+        assert served.peer.answer_close() == wire.our_close("stopped"), "a stop ends it at once, with the Close of the stop"
         record = recorded(served)
         assert (record["end_id"], record["close"]) == ("stopped", "1001")
 
@@ -242,7 +249,7 @@ def test_raw_stall_and_close_come_in_this_order(pair, trigger):
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_stall_without_a_time_is_as_long_as_is_allowed_and_a_peer_that_is_idle_meanwhile_is_pinged_first(pair):
-    """The timeout was over in the stall, all but a microsecond of it; the silence was ours."""
+    """Such a stall is one microsecond shorter than the timeout. The peer's silence in it does not count."""
     with wire.Served(LAB, "--timeout=1", "--ping-interval=0.3", pair=pair) as served:
         begun = time.monotonic()
         served.peer.open(path="/lab?stall")
@@ -271,11 +278,13 @@ def test_a_peer_that_is_gone_after_a_stall_is_an_ordinary_end():
 # close.
 
 CLOSES = {
-    "empty": ("close", lab_close(), "1005", None), "0": ("close=0", lab_close(0), "0", None), "1": ("close=1", lab_close(1), "1", None),
+    "empty": ("close", lab_close(), "1005", None), "0": ("close=0", lab_close(0), "0", None),
+    "1": ("close=1", lab_close(1), "1", None),
     **{str(code): (f"close={code}", lab_close(code), str(code), None)
        for code in (999, 1000, 1001, 1002, 1004, 1005, 1006, 1007, 1009, 1011, 1013, 1015, 2999, 4999, 5000, 65535)},
     "zeros": ("close=0001000", lab_close(1000), "1000", None),
-    "reason": ("close=1013&reason=try+again%20l%C3%A4ter", lab_close(1013, "try again läter".encode()), "1013", r"try again l\xc3\xa4ter"),
+    "reason": ("close=1013&reason=try+again%20l%C3%A4ter", lab_close(1013, "try again läter".encode()), "1013",
+               r"try again l\xc3\xa4ter"),
     "empty-reason": ("close=1000&reason=", lab_close(1000), "1000", None),
     "long-reason": ("reason=" + "r" * 123 + "&close=65535", lab_close(65535, b"r" * 123), "65535", "r" * 123),
     "quotes": ("close=1006&reason=%22%00%5C", lab_close(1006, b'"\0\\'), "1006", r'\"\x00\\'),
@@ -299,7 +308,7 @@ def test_the_close_is_sent_and_recorded_as_asked(pair, query, expected, code, re
 @pytest.mark.parametrize("pair", SOCKETS)
 @pytest.mark.parametrize("query", ["close=4000", "close", "close=1002", "close=1007&count=1"])
 def test_after_the_close_of_the_lab_the_peers_close_is_awaited_and_the_end_follows_at_once(tmp_path, pair, query):
-    """As after 1001, also for codes after which we wait otherwise where they are our own."""
+    """As after 1001, also with codes after which the program reads no Close where it chose them itself."""
     trace = tmp_path / "trace"
     strace = [require("strace", "strace"), "-D", "-o", str(trace)]
     late = wire.text("late") + wire.frame(PING) + wire.text(b"\xff")
@@ -315,7 +324,8 @@ def test_after_the_close_of_the_lab_the_peers_close_is_awaited_and_the_end_follo
     assert "received close fin=1 length=2 code=1000\n" in log and "received text fin=1 length=4" not in log
     wire.wait_until(lambda: "+++ exited" in trace.read_text(), "strace has written all")
     calls = trace.read_text()
-    assert "SIGALRM" not in calls[calls.rindex("\nwrite(1,"):calls.index("SHUT_WR")], "no timer expires before the end of the stream"
+    awaited = calls[calls.rindex("\nwrite(1,"):calls.index("SHUT_WR")]
+    assert "SIGALRM" not in awaited, "a timer expired before the end of the stream"
 
 
 @pytest.mark.parametrize("query", ["mute=close&close=4000", "mute=echo,ping,pong,close&close=4000&count=1"])
@@ -338,8 +348,8 @@ def test_after_eof_what_comes_is_read_so_that_no_reset_destroys_what_was_sent(pa
     ("close=reset&after=0.1", b"", b""), ("close=reset&raw=817e000161&stall=0.1", b"", RAW),
     ("close=reset&after=0.2", wire.text("half")[:7], b""), ("close=reset&slice=40&hello=x", b"", wire.reply(TEXT, b"x")),
 ])
-def test_a_reset_is_what_the_peer_gets_behind_all_that_was_sent(query, sent, expected):
-    """No end of the stream comes before it."""
+def test_the_peer_gets_a_reset_after_all_that_was_sent(query, sent, expected):
+    """Not the end of the stream."""
     with opened(query) as served:
         if sent:
             served.peer.send(sent)
@@ -351,7 +361,7 @@ def test_a_reset_is_what_the_peer_gets_behind_all_that_was_sent(query, sent, exp
 
 
 @pytest.mark.usefixtures("dumpable")
-def test_for_a_reset_the_socket_lingers_for_no_time_and_is_neither_shut_down_nor_drained(tmp_path):
+def test_for_a_reset_the_linger_time_is_zero_and_the_socket_is_neither_shut_down_nor_read(tmp_path):
     trace = tmp_path / "trace"
     with opened("close=reset", wrapper=[require("strace", "strace"), "-o", str(trace)]) as served:
         with pytest.raises(ConnectionResetError):
@@ -374,7 +384,7 @@ def test_a_stop_before_the_trigger_is_an_ordinary_one(pair, query):
         assert recorded(served)["end_id"] == "stopped"
 
 
-def test_a_signal_behind_the_close_of_the_lab_changes_nothing():
+def test_a_signal_after_the_close_of_the_lab_changes_nothing():
     with opened("close=4000") as served:
         assert served.peer.frame() == (True, CLOSE, wire.close_body(4000))
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
