@@ -21,6 +21,7 @@ LAB = "--lab=/lab"
 PAIRS = [wire.tcp_pair, wire.unix_pair, wire.pipe_pair]
 SILENT = "--ping-interval=0"
 MIB = 1 << 20
+LARGE_FRAME = wire.frame(BINARY, bytes(16 * MIB))
 DEFLATE = "permessage-deflate"
 CLOSE_1000 = wire.reply(CLOSE, wire.close_body(1000))
 every_connection = pytest.mark.parametrize("pair", PAIRS)
@@ -357,7 +358,7 @@ def test_slices_are_progress_and_the_timeout_does_not_end_them():
 @pytest.mark.parametrize("query", ["slice=100000", "latency=0.1", "fragment=100000", "slice=100000&latency=0.1&fragment=70000"])
 def test_a_peer_that_does_not_read_is_given_up_all_the_same(query):
     with opened(query, SILENT, "--timeout=0.5", pair=wire.narrow_pair) as served:
-        served.peer.send(wire.frame(BINARY, bytes(16 * MIB)))
+        served.peer.send(LARGE_FRAME)
         assert wire.record(served.finish())["end_id"] == "not-read"
 
 
