@@ -495,11 +495,15 @@ def test_a_reset_after_a_muted_close_changes_nothing():
       "sent text fin=1 length=9"]),
     ("slice=40&hello=", b"", ["lab slice length=40", "lab hello length=0", "sent text fin=1 length=0"]),
     ("delay=0.125", b"", ["lab delay seconds=0.125"]),
-    ("bad=extension,accept", b"", None), ("bad=subprotocol", b"", ["lab bad subprotocol"]),
+    ("bad=extension,accept", b"", ["lab bad accept extension"]),
+    ("bad=accept,subprotocol,extension", b"", ["lab bad accept subprotocol extension"]),
+    ("headers", b"", [f"lab headers length={3 + len(lab('headers'))}", f"sent text fin=1 length={3 + len(lab('headers'))}"]),
+    ("bad=subprotocol", b"", ["lab bad subprotocol"]),
 ])
 def test_verbose_names_each_fault_as_it_is_made(query, data, lines):
     result = wire.run(lab(query) + data, LAB, "--verbose")
-    assert verbose_lines(result.stderr) == (lines if lines is not None else ["lab bad accept extension"])
+    assert verbose_lines(result.stderr) == lines
+    assert wire.run(lab(query) + data, LAB).stderr.count(b"\n") == 1, "without --verbose there is the record alone"
 
 
 def test_verbose_names_each_repetition_and_each_muted_ping():

@@ -337,6 +337,7 @@ GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
     ("bad=extension", [f"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover, {INVENTED}; a=b"],
      ["--deflate"],
      {"extension": f"{INVENTED}-2"}),
+    ("bad=extension", [f"Sec-WebSocket-Extensions: x,\t{INVENTED} ;a"], [], {"extension": f"{INVENTED}-2"}),
     ("bad=extension", [f"Sec-WebSocket-Extensions: {INVENTED}-2, {INVENTED}"], [], {"extension": f"{INVENTED}-3"}),
     ("bad=extension", ["Sec-WebSocket-Protocol: chat"], [], {"extension": INVENTED, "subprotocol": "chat"}),
     ("bad=extension,accept,subprotocol", ["Sec-WebSocket-Protocol: chat"], ["--deflate"],

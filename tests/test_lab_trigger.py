@@ -427,14 +427,16 @@ def test_quiet_leaves_the_record_out_and_nothing_else(query):
     ("raw=00&count=2", ["received binary fin=1 length=1", "sent binary fin=1 length=1"]),
 ])
 def test_verbose_names_each_fault_as_it_is_made(query, lines):
-    result = wire.run(lab(query) + wire.frame(BINARY, b"a") * ("count" in query), LAB, "--verbose")
+    data = lab(query) + wire.frame(BINARY, b"a") * ("count" in query)
+    result = wire.run(data, LAB, "--verbose")
     said = [line.partition(": ")[2] for line in result.stderr.decode().splitlines()]
     assert [line for line in said if not line.startswith(("field ", "peer="))] == lines
+    assert wire.run(data, LAB).stderr.count(b"\n") == 1, "without --verbose there is the record alone"
 
 
-def test_verbose_names_a_reset_and_quiet_does_not():
-    for option, expected in (("--verbose", 1), ("--quiet", 0)):
-        with wire.Served(LAB, option) as served:
+def test_verbose_names_a_reset():
+    for options, expected in (["--verbose"], 1), ([], 0):
+        with wire.Served(LAB, *options) as served:
             served.peer.send(lab("close=reset"))
             with pytest.raises(ConnectionResetError):
                 served.peer.rest()
