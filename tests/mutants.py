@@ -80,7 +80,7 @@ NOTICED_BY = {
     "frame": "whole-unit frames conformance record",
     "handshake": "unit handshake page_served head proxy_protocol record texts compression",
     "head": "unit head",
-    "lab": "lab_handshake lab_trigger lab",
+    "lab": "unit lab_handshake lab_trigger lab",
     "log": "unit texts system/channels record options",
     "memory": "unit frames compression system_calls faults",
     "message": "unit frames compression record system_calls faults",
