@@ -3,11 +3,12 @@
  * it go on.  A signal that arrives in this gap is handled, and does not end the gap.
  *
  * The program and the test map the file that GAP names.  Its bytes are: the call (r: read from standard
- * input, w: write to standard output, s: setitimer; 0: none); the number of such calls up to the gap; and 1
- * while the program is in the gap: the test sets it to 0 to end the gap.
+ * input, w: write to standard output, s: setitimer, n: clock_nanosleep; 0: none); the number of such calls up
+ * to the gap; and 1 while the program is in the gap: the test sets it to 0 to end the gap.
  */
 #define _GNU_SOURCE
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -15,11 +16,13 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { CALL, LEFT, INSIDE, SIZE };
 
 static volatile unsigned char *gap;
+static __typeof__(clock_nanosleep) *sleep_until;
 
 __attribute__((constructor)) static void share(void)
 {
@@ -29,6 +32,7 @@ __attribute__((constructor)) static void share(void)
         abort();
     close(file);
     gap = memory;
+    sleep_until = (__typeof__(clock_nanosleep) *)dlsym(RTLD_NEXT, "clock_nanosleep");
 }
 
 static void wait_before(char call)
@@ -73,4 +77,10 @@ int setitimer(__itimer_which_t which, const struct itimerval *value, struct itim
 {
     wait_before('s');
     return (int)syscall(SYS_setitimer, which, value, old);
+}
+
+int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *rest)
+{
+    wait_before('n');
+    return sleep_until(clock, flags, time, rest);
 }

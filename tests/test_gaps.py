@@ -20,7 +20,7 @@ from wire import BINARY, CLOSE, PING
 MIB = 1 << 20
 SOCKETS = [wire.tcp_pair, wire.unix_pair]
 CALL, LEFT, INSIDE = range(3)  # as in gap.c
-READ, WRITE, SET_TIMER = b"rws"
+READ, WRITE, SET_TIMER, SLEEP = b"rwsn"
 
 # No deadline expires except those that a test sets.
 UNHURRIED = ["--handshake-timeout=1000", "--timeout=0", "--ping-interval=0"]
@@ -235,6 +235,18 @@ def test_a_signal_just_before_the_timer_is_set_for_frames_is_not_lost(gaps, pair
         assert served.peer.receive(len(wire.switching())) == wire.switching()
         served.stopped_in_the_gap()
         assert served.peer.frame()[:2] == (True, CLOSE)
+
+
+# In front of the sleep of the lab.
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("query", ["delay=60", "latency=60", "stall=60&close=4000"])
+def test_a_signal_just_before_the_lab_sleeps_is_not_lost(gaps, pair, query):
+    data = wire.head(path=f"/lab?{query}") + wire.frame(BINARY, b"a")
+    with Gapped(gaps, SLEEP, 1, "--lab=/lab", pair=wire.holding(data, pair)) as served:
+        served.stopped_in_the_gap()
+        assert served.peer.receive(len(wire.switching())) == wire.switching()
+        assert served.peer.answer_close() == wire.reply(BINARY, b"a") + wire.our_close("stopped")
 
 
 # While closing.
