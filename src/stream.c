@@ -197,14 +197,20 @@ static bool wait_for_pace(struct stream *stream)
     return stream_sleep_until(stream, begin);
 }
 
-/* Writes one slice of the first part, or all of it after PAUSES_MAX or a stop.  Returns as write(2) does. */
-static ssize_t write_slice(struct stream *stream, const struct iovec *part)
+/*
+ * Writes one slice of the first part, or all of it after PAUSES_MAX or a stop.  Sets `*waited` if the peer
+ * did not take all of that at once.  Returns as write(2) does.
+ */
+static ssize_t write_slice(struct stream *stream, const struct iovec *part, bool *waited)
 {
     struct pace *pace = &stream->pace;
     bool sliced = pace->slice > 0 && pace->pauses < PAUSES_MAX && !stopping;
+    size_t length = sliced ? smaller(part->iov_len, pace->slice) : part->iov_len;
     if (sliced)
         pace->next_slice = stream->cached_now + PAUSE;
-    return write(STDOUT_FILENO, part->iov_base, sliced ? smaller(part->iov_len, pace->slice) : part->iov_len);
+    ssize_t result = write(STDOUT_FILENO, part->iov_base, length);
+    *waited = *waited || result < (ssize_t)length;
+    return result;
 }
 
 /*
@@ -216,6 +222,7 @@ static void write_all(struct stream *stream, struct iovec *parts, int count)
     int64_t last_progress = NEVER;
     size_t written = 0;
     unsigned writes = 0;
+    bool waited = false; /* where writes are paced; elsewhere one that is continued has waited */
     while (skip_written(&parts, &count, written)) {
         if (writes++ > 0 && !may_continue(stream, written, &last_progress)) {
             stream_give_up(stream);
@@ -225,7 +232,7 @@ static void write_all(struct stream *stream, struct iovec *parts, int count)
             return;
         if (!arm_for_write(stream))
             return;
-        ssize_t result = stream->paced ? write_slice(stream, parts)
+        ssize_t result = stream->paced ? write_slice(stream, parts, &waited)
                          : count == 1  ? write(STDOUT_FILENO, parts->iov_base, parts->iov_len)
                                        : writev(STDOUT_FILENO, parts, count);
         if (result < 0 && !may_try_again(STDOUT_FILENO, stream->output_flags)) {
@@ -235,7 +242,7 @@ static void write_all(struct stream *stream, struct iovec *parts, int count)
         written = result > 0 ? (size_t)result : 0;
         stream->bytes_out += written;
     }
-    if (writes > 1)
+    if (stream->paced ? waited : writes > 1)
         stream->cached_now = stream->last_activity = clock_now();
 }
 
