@@ -234,8 +234,11 @@ static void log_connection(struct connection *c, enum outcome outcome, int prior
 static enum outcome say_goodbye(struct connection *c, enum outcome outcome)
 {
     bool withheld = outcome == CLOSED_BY_PEER && is_muted(c, CLOSE);
-    if (withheld)
+    if (withheld) {
+        stream_flush(&c->stream);
+        withheld = !c->stream.lost;
         outcome = withhold_close(c);
+    }
     if (outcomes[outcome].code >= 1000) {
         put_close(c, outcome);
     } else if (outcome != LAB) {

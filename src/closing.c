@@ -107,7 +107,6 @@ static void skip_to_close(struct connection *c)
 enum outcome withhold_close(struct connection *c)
 {
     enum arrival arrival = BYTES;
-    stream_flush(&c->stream);
     if (c->log.verbose)
         log_frame(c, "muted", FIN | CLOSE, c->close_code == NO_STATUS ? 0 : 2 + c->close_reason.length, NULL);
     c->stream.cached_now = clock_now();

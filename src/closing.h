@@ -25,8 +25,9 @@ void put_close(struct connection *c, enum outcome outcome);
 bool expects_close(const struct connection *c);
 
 /*
- * Leaves the peer's Close without an answer, as the lab was asked to: discards what the peer sends until it
- * ends the stream, for at most --timeout.  Returns CLOSED_BY_PEER, or STOPPED after a stop signal.
+ * Leaves the peer's Close without an answer, as the lab was asked to, once the output is written: discards
+ * what the peer sends until it ends the stream, for at most --timeout.  Returns CLOSED_BY_PEER, or STOPPED
+ * after a stop signal.
  */
 enum outcome withhold_close(struct connection *c);
 
