@@ -145,8 +145,8 @@ static void put_lab_close(struct connection *c)
 }
 
 /*
- * Makes the faults that wait for the trigger: raw, stall, close.  After a stop the connection is not ended
- * here, but by the stop.  Returns DONE or how the connection ends.
+ * Makes the faults that wait for the trigger: raw, stall, close.  Returns DONE or how the connection ends:
+ * STOPPED if a stop signal came before or during the stall.
  */
 static enum outcome pull_trigger(struct connection *c)
 {
@@ -163,7 +163,9 @@ static enum outcome pull_trigger(struct connection *c)
         sleep_for(c, "stall", words->stall);
     if (c->stream.lost)
         return c->stream.lost_how;
-    if (words->ending == NO_ENDING || stopping)
+    if (stopping)
+        return STOPPED;
+    if (words->ending == NO_ENDING)
         return DONE;
     if (words->ending == EMPTY_CLOSE || words->ending == CODED_CLOSE)
         put_lab_close(c);
@@ -199,8 +201,8 @@ enum outcome lab_begin(struct connection *c)
     if (words->hello)
         put_hello(c, "hello");
     bool at_once = has_fault && !words->has_after && words->count == 0;
-    enum outcome outcome = at_once && !stopping ? pull_trigger(c) : DONE;
-    if (lab->latency > 0) /* the first reply is held, but not what goes out with the 101 */
+    enum outcome outcome = at_once ? pull_trigger(c) : DONE;
+    if (lab->latency > 0) /* frames may have come with the request; the 101 does not wait for their replies */
         stream_flush(&c->stream);
     return outcome;
 }
