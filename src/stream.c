@@ -138,10 +138,9 @@ static void stream_give_up(struct stream *stream)
 
 bool stream_reset(struct stream *stream)
 {
-    stream->reset = true;
-    bool set = set_linger_of_zero();
-    stream_lose(stream, set ? RESET : LINGER_FAILED);
-    return set;
+    stream->reset = set_linger_of_zero();
+    stream_lose(stream, stream->reset ? RESET : LINGER_FAILED);
+    return stream->reset;
 }
 
 /* Removes `written` bytes, and empty parts, from the front of the parts.  Returns false when none is left. */
