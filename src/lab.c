@@ -202,7 +202,8 @@ enum outcome lab_begin(struct connection *c)
         put_hello(c, "hello");
     bool at_once = has_fault && !words->has_after && words->count == 0;
     enum outcome outcome = at_once ? pull_trigger(c) : DONE;
-    if (lab->latency > 0) /* frames may have come with the request; the 101 does not wait for their replies */
+    /* Frames may have come with the request; the 101 does not wait for their replies. */
+    if (lab->latency > 0)
         stream_flush(&c->stream);
     return outcome;
 }

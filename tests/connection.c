@@ -7,8 +7,9 @@
  * the program except limits and names, derives from what the peer sent what the answer must be and how the
  * connection must end; functions named check_* compare.
  *
- * An input is a struct setting, the bytes that the peer sends, and the steps: one byte for each read or
- * write, see enum step.  After the last step every call succeeds, and the peer ends or stays silent.
+ * An input is a struct setting, the bytes that the peer sends, and the steps: one byte for each read, write
+ * or sleep, see enum step.  After the last step every call succeeds, and the peer ends or stays silent.  With
+ * the switch WITH_LAB the bytes begin with words of the lab and a space.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +34,8 @@ static ssize_t world_write(int descriptor, const void *bytes, size_t length);
 static ssize_t world_writev(int descriptor, const struct iovec *parts, int count);
 static int world_setitimer(int which, const struct itimerval *timer, void *old);
 static int world_clock_gettime(clockid_t which, struct timespec *time);
+static int world_clock_nanosleep(clockid_t which, int flags, const struct timespec *until,
+                                 struct timespec *left);
 static int world_fcntl(int descriptor, int command, ...);
 static int world_shutdown(int descriptor, int how);
 static int world_close(int descriptor);
@@ -48,6 +51,7 @@ static _Noreturn void world_exit(int status);
 #define writev(...) world_writev(__VA_ARGS__)
 #define setitimer(...) world_setitimer(__VA_ARGS__)
 #define clock_gettime(...) world_clock_gettime(__VA_ARGS__)
+#define clock_nanosleep(...) world_clock_nanosleep(__VA_ARGS__)
 #define fcntl(...) world_fcntl(__VA_ARGS__)
 #define shutdown(...) world_shutdown(__VA_ARGS__)
 #define close(...) world_close(__VA_ARGS__)
@@ -92,7 +96,14 @@ enum switch_bit {
     SILENT = 64,
     BLOCKED_LOG = 128
 };
-enum more_switch_bit { CHANNEL = 3, UNDER_SYSTEMD = 4, SANDBOXED = 8, VERSION_4 = 16 };
+enum more_switch_bit {
+    CHANNEL = 3,
+    UNDER_SYSTEMD = 4,
+    SANDBOXED = 8,
+    VERSION_4 = 16,
+    WITH_LAB = 32,
+    TCP = 64
+};
 
 enum fault {
     NO_FAULT,
@@ -102,6 +113,7 @@ enum fault {
     LINGER_FAULT,
     SHUTDOWN_FAULT,
     ADVICE_FAULT,
+    SLEEP_FAULT,
     FAULTS,
 };
 
@@ -122,7 +134,9 @@ enum step {
     END,         /* the peer has ended its stream */
 };
 
-#define GET "GET /socket HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+#define LAB_TARGET "GET /lab?"
+#define SOCKET_TARGET "GET /socket"
+#define GET SOCKET_TARGET " HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 #define REST "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 #define EXTENSION "Sec-WebSocket-Extensions: permessage-deflate"
 #define ACCEPT "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" /* section 1.3 */
@@ -201,12 +215,15 @@ static struct world {
     int64_t shut_at;        /* when the program ended its output */
     int64_t last_read;      /* when the last bytes came */
     int64_t write_deadline; /* after SIGTERM */
+    int64_t write_called;   /* when a write was last called */
+    int64_t lost_at_write;  /* `lost_time` then */
 
     /* What the program does. */
     unsigned calls; /* since bytes moved or time passed */
     unsigned all_calls, waits, short_waits, silent_waits, write_calls, pings, maps, blocked_logs, records;
     size_t sent, sent_before_goodbye; /* bytes that the program has read */
     size_t received;                  /* bytes that the program has written */
+    unsigned pauses;                  /* sleeps between slices, and others */
     bool write_unfinished;            /* a write moved only a part, and must be continued */
     bool stream_ended;                /* the program read the end of the stream before its goodbye */
     bool peer_gone;                   /* the same at any time, or a read failed */
@@ -252,6 +269,9 @@ static _Noreturn void ignore(void)
 }
 
 static void check_so_far(void);
+static void check_write(size_t length);
+static bool is_withheld(void);
+static const struct words *words_of_request(void);
 static void check_end_of_output(void);
 static void check_record(const char *line);
 static bool answer_is_forbidden(void);
@@ -400,6 +420,8 @@ static int64_t latest_return(void)
         return w.time + CLOSING_QUIET;
     if (w.goodbye_at != NEVER)
         return w.goodbye_at + CLOSING_TIME;
+    if (is_withheld())
+        return options.timeout > 0 ? w.time + options.timeout : NEVER;
     HOLDS(w.terminated_at == NEVER || w.expiry <= w.time + TICK);
     if (w.received == 0)
         return w.began + options.handshake_timeout;
@@ -546,6 +568,7 @@ static ssize_t world_writev(int descriptor, const struct iovec *parts, int count
         whole += parts[i].iov_len;
     HOLDS(whole > 0);
     pass();
+    check_write(whole);
     w.write_calls = w.write_unfinished ? w.write_calls + 1 : 1;
     w.write_unfinished = true;
     if (w.write_began == NEVER)
@@ -652,6 +675,41 @@ static int world_clock_gettime(clockid_t which, struct timespec *time)
     pass();
     *time = (struct timespec){.tv_sec = (time_t)(w.time / SECOND), .tv_nsec = (long)(w.time % SECOND * 1000)};
     HOLDS(which == CLOCK_MONOTONIC || which == CLOCK_REALTIME);
+    return 0;
+}
+
+/* Sleeps for the lab until a time, or until a stop signal interrupts it; then the timer is running. */
+static int world_clock_nanosleep(clockid_t which, int flags, const struct timespec *until,
+                                 struct timespec *left)
+{
+    const struct words *words = words_of_request();
+    int64_t end = until->tv_sec * SECOND + until->tv_nsec / 1000;
+    HOLDS(which == CLOCK_MONOTONIC && flags == TIMER_ABSTIME && !left && !w.lost && w.shut_at == NEVER);
+    HOLDS(until->tv_nsec >= 0 && until->tv_nsec < 1000 * SECOND);
+    HOLDS(words->delay > 0 || words->latency > 0 || words->stall > 0 || words->slice > 0);
+    HOLDS(w.expiry == NEVER || stopping);
+    HOLDS(end <= w.time + 60 * SECOND && (options.timeout == 0 || end < w.time + options.timeout));
+    pass();
+    w.pauses++;
+    if (fails(SLEEP_FAULT)) {
+        w.lost = w.local_fault = true;
+        return EINVAL;
+    }
+    uint8_t step = next_step();
+    switch (step % 16) {
+    case TERMINATE: terminate(); break;
+    case INTERRUPT: return EINTR;
+    case JUMP: jump(step >> 4); break;
+    default: break;
+    }
+    if (stopping)
+        return EINTR;
+    w.calls = 0;
+    if (end > w.time) {
+        if (end - w.time > SLACK)
+            w.blamed_since = end;
+        lose_time(end - w.time); /* does not count as silence of the peer */
+    }
     return 0;
 }
 
@@ -806,7 +864,23 @@ static struct model {
     uint8_t control[CONTROL_PAYLOAD_MAX];
 
     size_t reply_count, replies_checked;
+
+    /* What the words of the lab ask for. */
+    struct words words;
+    bool has_words;      /* `words` is set */
+    uint64_t count_left; /* messages until the trigger; 0: it does not wait for them */
+    bool headers_due, hello_due, raw_due;
+    size_t raw_after;    /* replies */
+    size_t head_begin;   /* in `sent` */
+    bool triggered;      /* since the last read */
+    size_t trigger_at;   /* in `sent` */
+    uint64_t fragments;  /* of the message that the peer is receiving */
+    uint8_t first;       /* byte of that message's first frame */
+    size_t message_size; /* bytes of that message in `message_bytes` */
+    unsigned hellos;     /* that were repeated */
 } m;
+
+static uint8_t message_bytes[RECEIVED_MAX];
 
 static uint8_t expected[EXPECTED_MAX];
 static struct due_frame replies[REPLIES_MAX];
@@ -986,6 +1060,19 @@ static enum outcome take_payload_byte(uint8_t byte)
     return take_character(&m.character, byte) ? NEED_MORE : CLOSE_NOT_UTF8;
 }
 
+/*
+ * Expects what the lab does at its trigger, which comes when the program has consumed so many bytes.  Returns
+ * LAB if it ends the connection, or NEED_MORE.
+ */
+static enum outcome trigger(size_t consumed)
+{
+    m.triggered = true;
+    m.trigger_at = consumed;
+    m.raw_due = m.words.raw_length > 0;
+    m.raw_after = m.reply_count;
+    return m.words.ending != NO_ENDING ? LAB : NEED_MORE;
+}
+
 /* Checks a complete message, and expects its echo. */
 static enum outcome end_message(void)
 {
@@ -994,9 +1081,10 @@ static enum outcome end_message(void)
         return wrong;
     if (m.opcode == TEXT && m.character.needed > 0)
         return TEXT_NOT_UTF8;
-    expect(m.opcode, m.compressed, m.begin, m.end - m.begin);
+    if (!(m.words.mute & MUTE_ECHO))
+        expect(m.opcode, m.compressed, m.begin, m.end - m.begin);
     m.in_message = false;
-    return NEED_MORE;
+    return m.count_left > 0 && --m.count_left == 0 ? trigger(m.parsed + 1) : NEED_MORE;
 }
 
 /* Ends a frame, whose payload is complete. */
@@ -1013,7 +1101,8 @@ static enum outcome end_frame(void)
         memcpy(expected + at, m.control, length);
         m.begin += m.in_message ? length : 0;
         m.end += length;
-        expect(PONG, false, at, length);
+        if (!(m.words.mute & MUTE_PONG))
+            expect(PONG, false, at, length);
     }
     if (opcode == CLOSE)
         return m.character.needed > 0 ? CLOSE_NOT_UTF8 : CLOSED_BY_PEER;
@@ -1053,6 +1142,23 @@ static void skip(size_t until)
 
 /* ---- Checks ----------------------------------------------------------------------------------------- */
 
+/* Reads the words of a request for the lab.  Returns the outcome that refuses them, LAB for `status`, or
+ * DONE. */
+static enum outcome lab_request_end(const struct head *head)
+{
+    struct slice origin;
+    memset(&m.words, 0, sizeof m.words);
+    enum outcome end = words_parse(head->query, options.timeout, connection.stream.tcp, &m.words);
+    if (end != DONE) {
+        memset(&m.words, 0, sizeof m.words);
+        return end;
+    }
+    if (m.words.headers && head_find_field(head, "Origin", &origin) > 0 &&
+        (options.origins.any || !choices_include(&options.origins, origin)))
+        return LAB_HEADERS_FORBIDDEN;
+    return m.words.status > 0 ? LAB : DONE;
+}
+
 /*
  * Returns the outcome and the length of the request according to the program's own parsers, if they get it in
  * one piece.
@@ -1072,7 +1178,18 @@ static enum outcome request_end(struct head *head, size_t *length)
     }
     enum outcome end = head_parse(head, (const char *)sent + proxy, w.sent_before_goodbye - (size_t)proxy);
     *length = (size_t)proxy + head->scanned;
-    return end == DONE ? check_request(head, &options, &agreed) : end;
+    end = end == DONE ? check_request(head, &options, &agreed) : end;
+    return end == DONE && choices_include(&options.labs, head->path) ? lab_request_end(head) : end;
+}
+
+/* Returns the words of the request, all zeros if it has none, or is none yet. */
+static const struct words *words_of_request(void)
+{
+    static struct head head;
+    size_t length;
+    if (!m.has_words && request_end(&head, &length) != NEED_MORE)
+        m.has_words = true;
+    return &m.words;
 }
 
 /*
@@ -1107,8 +1224,13 @@ static void check_answer(void)
         request = sent[0] == 'P' ? (size_t)((uint8_t *)memchr(sent, '\n', w.sent) - sent) + 1
                                  : 16u + (unsigned)(sent[14] << 8 | sent[15]);
     m.parsed = request + end_of_head(sent + request, w.sent - request);
-    if (strstr(beginnings[w.setting.beginning % COUNT_OF(beginnings)], REST) && !options.proxy_protocol)
+    m.head_begin = request;
+    const struct words *words = words_of_request();
+    bool sample_key = strstr(beginnings[w.setting.beginning % COUNT_OF(beginnings)], REST);
+    if (sample_key && !options.proxy_protocol && !(w.setting.more_switches & WITH_LAB))
         HOLDS(find_in_head(length, ACCEPT));
+    if (words->bad & BAD_ACCEPT)
+        HOLDS(!find_in_head(length, ACCEPT));
     const char *bits = find_in_head(length, "server_max_window_bits=");
     m.deflate = find_in_head(length, EXTENSION);
     m.server_resets = find_in_head(length, "server_no_context_takeover");
@@ -1118,6 +1240,14 @@ static void check_answer(void)
         inflateReset2(&peer_inflater, bits ? -atoi(bits + strlen("server_max_window_bits=")) : -15);
         inflateReset(&model_inflater);
     }
+    if (words->has_after && words->raw_length > 0)
+        ignore(); /* the model does not know where among the frames the raw bytes are */
+    m.headers_due = words->headers;
+    m.hello_due = words->hello;
+    m.count_left = words->count;
+    if (!words->has_after && words->count == 0 &&
+        (words->raw_length > 0 || words->stall > 0 || words->ending != NO_ENDING))
+        m.verdict = trigger(m.parsed);
 }
 
 /* Inflates the payload of a reply.  Returns its length. */
@@ -1158,12 +1288,106 @@ static void check_reply(uint8_t first, const uint8_t *payload, size_t length)
         w.owes_memory = true;
 }
 
+/* Checks the message of the lab that shows the request: the peer's address, CRLF, and the head as it came. */
+static void check_headers(uint8_t first, const uint8_t *payload, size_t length)
+{
+    size_t head = end_of_head(sent + m.head_begin, w.sent - m.head_begin);
+    struct character character = {0};
+    bool text = true;
+    for (size_t i = 0; i < length; i++)
+        text = text && take_character(&character, payload[i]);
+    HOLDS(first == (FIN | (text && character.needed == 0 ? TEXT : BINARY)));
+    HOLDS(length > head + 2 && memcmp(payload + length - head, sent + m.head_begin, head) == 0);
+    HOLDS(memmem(payload, length, "\r\n", 2) == payload + length - head - 2);
+}
+
+/* Tells whether a message is the lab's hello. */
+static bool is_hello(uint8_t first, const uint8_t *payload, size_t length)
+{
+    return first == (FIN | TEXT) && length == m.words.hello_length &&
+           memcmp(payload, m.words.hello_text, length) == 0;
+}
+
+/* Tells whether a message is the next reply, unless that is compressed. */
+static bool is_reply(uint8_t first, const uint8_t *payload, size_t length)
+{
+    if (m.replies_checked == m.reply_count)
+        return false;
+    const struct due_frame *reply = &replies[m.replies_checked];
+    size_t prefix = reply->opcode == TEXT ? options.prefix.length : 0;
+    return reply->compressed || (first == (FIN | reply->opcode) && length == prefix + reply->length &&
+                                 memcmp(payload + prefix, expected + reply->begin, reply->length) == 0);
+}
+
+/* Checks a complete message or Pong that the peer has received. */
+static void check_message(uint8_t first, const uint8_t *payload, size_t length)
+{
+    if (m.headers_due && first != (FIN | PONG)) {
+        m.headers_due = false;
+        check_headers(first, payload, length);
+    } else if (m.hello_due && first != (FIN | PONG)) {
+        m.hello_due = false;
+        HOLDS(is_hello(first, payload, length));
+    } else if (m.words.repeat > 0 && is_hello(first, payload, length) && !is_reply(first, payload, length)) {
+        HOLDS(++m.hellos <= 1000 && w.time >= w.began + m.hellos * m.words.repeat);
+    } else {
+        check_reply(first, payload, length);
+    }
+}
+
+/* Adds a fragment to the message that the peer is receiving; the lab may ask for them. */
+static void check_fragment(uint8_t first, const uint8_t *payload, size_t length)
+{
+    bool begins = m.fragments++ == 0;
+    HOLDS(m.words.fragment > 0 && begins == ((first & 15) != CONTINUATION) && (begins || !(first & RSV1)));
+    HOLDS(length <= m.words.fragment || m.fragments > 1000);
+    HOLDS(first & FIN || length == m.words.fragment);
+    if (begins) {
+        m.first = first | FIN;
+        m.message_size = 0;
+    }
+    memcpy(message_bytes + m.message_size, payload, length);
+    m.message_size += length;
+    if (!(first & FIN))
+        return;
+    HOLDS(m.fragments <= 1001);
+    m.fragments = 0;
+    check_message(m.first, message_bytes, m.message_size);
+}
+
+/* Tells whether the lab may have ended the connection by now. */
+static bool may_lab_end(void)
+{
+    return m.words.ending != NO_ENDING &&
+           (m.verdict == LAB || (m.words.has_after && w.time >= w.began + m.words.after));
+}
+
+/* Tells whether a Close is the one that the lab was asked for. */
+static bool is_lab_close(const uint8_t *payload, size_t length)
+{
+    const struct words *words = &m.words;
+    if (words->ending == EMPTY_CLOSE)
+        return length == 0;
+    return words->ending == CODED_CLOSE && length == 2 + (size_t)words->reason_length &&
+           (payload[0] << 8 | payload[1]) == words->close_code &&
+           memcmp(payload + 2, words->reason, words->reason_length) == 0;
+}
+
+/* Tells whether the peer's Close has come and the lab was asked not to answer it. */
+static bool is_withheld(void)
+{
+    return m.words.mute & MUTE_CLOSE && m.verdict == CLOSED_BY_PEER;
+}
+
 /*
  * Checks the program's Close: it must name what the peer's frames did wrong, or what happened in the world.
  */
 static void check_close(const uint8_t *payload, size_t length)
 {
-    if (m.verdict == CLOSED_BY_PEER && length == m.length && memcmp(payload, m.control, length) == 0)
+    if (may_lab_end() && (m.verdict == LAB || m.verdict == NEED_MORE) && is_lab_close(payload, length))
+        m.close_outcome = LAB;
+    if (m.verdict == CLOSED_BY_PEER && !is_withheld() && length == m.length &&
+        memcmp(payload, m.control, length) == 0)
         m.close_outcome = CLOSED_BY_PEER;
     for (enum outcome end = DONE + 1; end < OUTCOME_COUNT && m.close_outcome == NEED_MORE && length > 2;
          end++)
@@ -1172,13 +1396,21 @@ static void check_close(const uint8_t *payload, size_t length)
             memcmp(outcomes[end].sentence, payload + 2, length - 2) == 0)
             m.close_outcome = end;
     HOLDS(m.close_outcome != NEED_MORE);
+    if (m.close_outcome == STOPPED && m.triggered) { /* the program has not parsed what came later */
+        m.parsed = m.trigger_at;
+        m.in_payload = m.ended_by_close = false;
+        m.header_length = 0;
+        m.verdict = NEED_MORE;
+        m.reply_count = m.replies_checked;
+    }
     HOLDS((m.close_outcome == NO_MEMORY) == w.refused);
     HOLDS(m.close_outcome != IDLE || (options.timeout > 0 && w.time - w.last_activity >= options.timeout));
-    HOLDS(m.close_outcome != IDLE || options.ping_interval == 0 || w.pings > 0);
+    HOLDS(m.close_outcome != IDLE || options.ping_interval == 0 || w.pings > 0 || m.words.mute & MUTE_PING);
     HOLDS(m.close_outcome != STOPPED || w.terminated_at != NEVER);
-    HOLDS(m.close_outcome == NO_MEMORY || m.close_outcome == (m.verdict != NEED_MORE    ? m.verdict
-                                                              : m.close_outcome == IDLE ? IDLE
-                                                                                        : STOPPED));
+    if (m.close_outcome == STOPPED || m.close_outcome == IDLE || m.close_outcome == LAB)
+        HOLDS(m.verdict == NEED_MORE || m.verdict == LAB || is_withheld());
+    else
+        HOLDS(m.close_outcome == NO_MEMORY || m.close_outcome == m.verdict);
     HOLDS(m.close_outcome == NO_MEMORY || m.replies_checked == m.reply_count);
 }
 
@@ -1188,10 +1420,18 @@ static void check_frames(void)
     for (;;) {
         const uint8_t *frame = received + m.checked;
         size_t available = w.received - m.checked, header = 2;
+        if (m.raw_due && !m.headers_due && !m.hello_due && m.replies_checked == m.raw_after) {
+            if (available < m.words.raw_length)
+                return;
+            HOLDS(m.fragments == 0 && memcmp(frame, m.words.raw, m.words.raw_length) == 0);
+            m.checked += m.words.raw_length;
+            m.raw_due = false;
+            continue;
+        }
         if (available < 2)
             return;
         uint64_t length = frame[1];
-        HOLDS(frame[0] & FIN && !(frame[0] & 0x30) && length < 0x80 && m.close_outcome == NEED_MORE);
+        HOLDS(!(frame[0] & 0x30) && length < 0x80 && m.close_outcome == NEED_MORE);
         if (length > 125)
             header += length == 126 ? 2 : 8;
         if (available < header)
@@ -1204,13 +1444,15 @@ static void check_frames(void)
         if (available - header < length)
             return;
         m.checked += header + (size_t)length;
-        if (frame[0] == (FIN | PING))
-            HOLDS(length == 0 && options.ping_interval > 0 &&
+        if (m.fragments > 0 || !(frame[0] & FIN))
+            check_fragment(frame[0], frame + header, (size_t)length);
+        else if (frame[0] == (FIN | PING))
+            HOLDS(length == 0 && !(m.words.mute & MUTE_PING) && options.ping_interval > 0 &&
                   w.time - w.last_activity >= ++w.pings * options.ping_interval);
         else if (frame[0] == (FIN | CLOSE))
             check_close(frame + header, (size_t)length);
         else
-            check_reply(frame[0], frame + header, (size_t)length);
+            check_message(frame[0], frame + header, (size_t)length);
     }
 }
 
@@ -1224,7 +1466,7 @@ static bool answer_is_forbidden(void)
 /* Tells whether the program has sent a Close that the peer must answer. */
 static bool awaits_close(void)
 {
-    return w.setting.switches & SOCKETS && m.close_outcome != NEED_MORE &&
+    return w.setting.switches & SOCKETS && m.close_outcome != NEED_MORE && !is_withheld() &&
            !(m.close_outcome == m.verdict && m.ended_by_close);
 }
 
@@ -1266,6 +1508,34 @@ static void check_end_of_output(void)
           w.time + w.lost_time + SLACK >= w.goodbye_at + CLOSING_TIME);
 }
 
+/* Checks, before the program reads, that it has waited for the latency and the stall. */
+static void check_waits(void)
+{
+    bool replied = false;
+    for (size_t i = 0; i < m.reply_count; i++)
+        replied = replied || replies[i].opcode != PONG;
+    if (w.terminated_at != NEVER || w.goodbye_at != NEVER || m.words.has_after)
+        return;
+    HOLDS(!replied || w.time >= w.last_read + m.words.latency);
+    HOLDS(!m.triggered || w.time >= w.last_read + m.words.stall);
+    m.triggered = false;
+}
+
+/* Checks that a write is no longer than the slice, and comes after a pause and the delay of the answer. */
+static void check_write(size_t length)
+{
+    const struct words *words = words_of_request();
+    int64_t since = w.time - w.write_called;
+    bool was_suspended = w.lost_time > w.lost_at_write; /* or slept */
+    w.write_called = w.time;
+    w.lost_at_write = w.lost_time;
+    if (w.terminated_at != NEVER)
+        return;
+    HOLDS(w.received > 0 || w.time >= w.last_read + words->delay);
+    HOLDS(words->slice == 0 || w.pauses >= 1000 || words->slice >= length);
+    HOLDS(words->slice == 0 || w.pauses >= 1000 || was_suspended || since >= SECOND / 100);
+}
+
 /* Checks the answer before the program reads more: everything that was sent must be answered. */
 static void check_so_far(void)
 {
@@ -1277,11 +1547,13 @@ static void check_so_far(void)
         feed(w.sent);
         check_frames();
     }
+    check_waits();
     if (m.close_outcome != NEED_MORE) {
         check_wait_for_close();
         return;
     }
-    HOLDS(m.verdict == NEED_MORE && m.close_outcome == NEED_MORE && w.failure == NEED_MORE && !w.refused);
+    HOLDS((m.verdict == NEED_MORE || is_withheld()) && m.close_outcome == NEED_MORE &&
+          w.failure == NEED_MORE && !w.refused);
     HOLDS(m.checked == w.received && m.replies_checked == m.reply_count);
     size_t unfinished = m.in_message ? m.end - m.begin : 0;
     memmove(expected, expected + m.begin, unfinished);
@@ -1343,10 +1615,11 @@ static void check_refusal(const struct head *head, size_t end, enum outcome requ
     bool without_content = whole_line ? slice_is(head->method, "HEAD") : begins;
     const char *length = find_in_head(m.checked, "Content-Length: ");
     HOLDS(find_in_head(m.checked, "\r\nDate: ") && find_in_head(m.checked, "close\r\n"));
-    HOLDS((m.status == 204) == !length);
+    HOLDS((m.status == 204 || m.status == 304) == !length);
+    without_content = without_content || m.status == 304;
     HOLDS(w.received - m.checked == (length && !without_content ? strtoul(length + 16, NULL, 10) : 0));
     if (request != NEED_MORE)
-        HOLDS(m.status == outcomes[request].code);
+        HOLDS(m.status == (request == LAB ? m.words.status : outcomes[request].code));
     else
         HOLDS(m.status == (w.stream_ended ? 400 : 408));
 }
@@ -1355,8 +1628,10 @@ static void check_refusal(const struct head *head, size_t end, enum outcome requ
 static bool may_be_given_up(void)
 {
     int64_t since = w.write_began > w.blamed_since ? w.write_began : w.blamed_since;
-    return w.write_unfinished && ((options.timeout > 0 && w.time - since >= options.timeout) ||
-                                  (w.terminated_at != NEVER && w.time - w.terminated_at >= STOP_TIME));
+    bool paced = m.words.slice > 0 || m.words.latency > 0; /* what it writes next is not known */
+    return (w.write_unfinished || paced) &&
+           ((options.timeout > 0 && w.time - since >= options.timeout) ||
+            (w.terminated_at != NEVER && w.time - w.terminated_at >= STOP_TIME));
 }
 
 /* Tells whether the world or the peer has caused an outcome. */
@@ -1372,7 +1647,9 @@ static bool is_caused(enum outcome end, enum outcome request)
     case END_OF_INPUT: return m.status == 101 && m.verdict == NEED_MORE && w.stream_ended;
     case NOT_READ: return may_be_given_up() && (w.lingering || !(w.setting.switches & SOCKETS));
     case LINGER_FAILED: return w.lingering && w.local_fault;
-    case CLOCK_FAILED: return w.faults[TIMER_FAULT] > 0 && w.local_fault;
+    case CLOCK_FAILED: return (w.faults[TIMER_FAULT] > 0 || w.faults[SLEEP_FAULT] > 0) && w.local_fault;
+    case CLOSED_BY_PEER: return is_withheld() || m.close_outcome == end || w.lost || w.write_unfinished;
+    case LAB: return request == LAB || may_lab_end();
     case RESET:
     case NETWORK_LOST:
     case READ_FAILED:
@@ -1389,7 +1666,7 @@ static void check_end(void)
     static struct head head;
     size_t length = 0;
     enum outcome request = request_end(&head, &length);
-    bool cut = w.lost || (w.write_unfinished && may_be_given_up());
+    bool cut = w.lost || may_be_given_up();
     HOLDS(w.exit_status == (w.local_fault ? EX_OSERR : EXIT_SUCCESS));
     HOLDS(cut || !w.write_unfinished);
     check_answer();
@@ -1399,9 +1676,10 @@ static void check_end(void)
         feed(w.sent_before_goodbye);
         check_frames();
         HOLDS(cut || m.checked == w.received);
-        HOLDS(cut || m.close_outcome != NEED_MORE ||
-              (m.verdict == NEED_MORE && m.replies_checked == m.reply_count));
-        HOLDS(cut || m.close_outcome != NEED_MORE || w.stream_ended || w.failure != NEED_MORE);
+        bool without_close = is_withheld() || (may_lab_end() && m.words.ending >= STREAM_END);
+        HOLDS(cut || m.close_outcome != NEED_MORE || m.replies_checked == m.reply_count);
+        HOLDS(cut || m.close_outcome != NEED_MORE || without_close ||
+              (m.verdict == NEED_MORE && (w.stream_ended || w.failure != NEED_MORE)));
     } else if (m.status > 0 && !cut) {
         check_refusal(&head, length, request);
     } else if (!cut) {
@@ -1447,6 +1725,8 @@ static void begin_options(const struct setting *setting)
         .quiet = setting->switches & QUIET,
         .verbose = setting->switches & VERBOSE && !(setting->switches & QUIET),
     };
+    if (setting->more_switches & WITH_LAB)
+        HOLDS(choices_add(&options.labs, "/lab", false));
     choose_names(&options.paths, paths[setting->names & 3]);
     choose_names(&options.origins, origins[setting->names >> 2 & 3]);
     choose_names(&options.subprotocols, subprotocols[setting->names >> 4 & 3]);
@@ -1488,6 +1768,7 @@ static void begin_world(const uint8_t *input, size_t length, size_t beginning)
     c->log.journal_sendv = world_journal;
     c->log.notify = world_notify;
     c->stream.sockets = w.setting.switches & SOCKETS;
+    c->stream.tcp = c->stream.sockets && w.setting.more_switches & TCP;
     c->sandboxed = w.setting.more_switches & SANDBOXED;
     c->stream.input_flags = c->stream.output_flags = O_RDWR;
     c->peer = w.setting.more_switches & VERSION_4 ? (struct address){"192.0.2.1", "7"}
@@ -1499,15 +1780,24 @@ static void fuzz_connection(const uint8_t *input, size_t length)
     static uint8_t completed[INPUT_SIZE];
     if (length < sizeof(struct setting) || length > sizeof completed - 1024)
         return;
-    const char *beginning = beginnings[input[offsetof(struct setting, beginning)] % COUNT_OF(beginnings)];
-    size_t beginning_length = strlen(beginning);
-    memcpy(completed, input, sizeof(struct setting));
-    memcpy(completed + sizeof(struct setting), beginning, beginning_length);
-    memcpy(completed + sizeof(struct setting) + beginning_length, input + sizeof(struct setting),
-           length - sizeof(struct setting));
+    const struct setting *setting = (const struct setting *)input;
+    const char *beginning = beginnings[setting->beginning % COUNT_OF(beginnings)];
+    const uint8_t *bytes = input + sizeof *setting, *end = input + length, *frames = bytes;
+    uint8_t *next = mempcpy(completed, input, sizeof *setting);
+    if (setting->more_switches & WITH_LAB && *beginning) { /* the words are put into the request */
+        const uint8_t *space = memchr(bytes, ' ', (size_t)(end - bytes));
+        frames = space ? space + 1 : end;
+        next = mempcpy(next, LAB_TARGET, strlen(LAB_TARGET));
+        next = mempcpy(next, bytes, (size_t)((space ? space : end) - bytes));
+        beginning += strlen(SOCKET_TARGET);
+    }
+    next = mempcpy(next, beginning, strlen(beginning));
+    size_t beginning_length = (size_t)(next - completed) - sizeof *setting;
+    next = mempcpy(next, frames, (size_t)(end - frames));
+    length = (size_t)(next - completed);
     if (!peer_inflater.state)
         HOLDS(inflateInit2(&peer_inflater, -15) == Z_OK && inflateInit2(&model_inflater, -15) == Z_OK);
-    begin_world(completed, length + beginning_length, beginning_length);
+    begin_world(completed, length, beginning_length);
     int over = setjmp(w.over);
     if (over == 0)
         serve(&connection);
