@@ -237,16 +237,19 @@ def test_a_signal_just_before_the_timer_is_set_for_frames_is_not_lost(gaps, pair
         assert served.peer.frame()[:2] == (True, CLOSE)
 
 
-# In front of the sleep of the lab.
+# Before a sleep of the lab, and before the timer is disarmed for it.
 
 @pytest.mark.parametrize("pair", PAIRS)
-@pytest.mark.parametrize("query", ["delay=60", "latency=60", "stall=60&close=4000"])
-def test_a_signal_just_before_the_lab_sleeps_is_not_lost(gaps, pair, query):
-    data = wire.head(path=f"/lab?{query}") + wire.frame(BINARY, b"a")
-    with Gapped(gaps, SLEEP, 1, "--lab=/lab", pair=wire.holding(data, pair)) as served:
+@pytest.mark.parametrize("call, number", [(SLEEP, 1), (SET_TIMER, 3)], ids=["sleep", "timer"])
+@pytest.mark.parametrize("words", ["delay=60", "latency=60", "stall=60", "slice=1"])
+def test_a_signal_just_before_a_sleep_of_the_lab_ends_it(gaps, pair, call, number, words):
+    """The answer goes out, and what was due; then the Close 1001."""
+    request = wire.head(path=f"/lab?{words}") + (wire.text("hi") if "latency" in words else b"")
+    with Gapped(gaps, call, number, "--lab=/lab", pair=wire.holding(request, pair)) as served:
         served.stopped_in_the_gap()
         assert served.peer.receive(len(wire.switching())) == wire.switching()
-        assert served.peer.answer_close() == wire.reply(BINARY, b"a") + wire.our_close("stopped")
+        reply = wire.echo("hi") if "latency" in words else b""
+        assert served.peer.answer_close() == reply + wire.our_close("stopped")
 
 
 # While closing.
