@@ -205,9 +205,9 @@ static ssize_t write_slice(struct stream *stream, const struct iovec *part, bool
     struct pace *pace = &stream->pace;
     bool sliced = pace->slice > 0 && pace->pauses < PAUSES_MAX && !stopping;
     size_t length = sliced ? smaller(part->iov_len, pace->slice) : part->iov_len;
-    if (sliced)
-        pace->next_slice = stream->cached_now + PAUSE;
     ssize_t result = write(STDOUT_FILENO, part->iov_base, length);
+    if (sliced)
+        pace->next_slice = clock_now() + PAUSE;
     *waited = *waited || result < (ssize_t)length;
     return result;
 }
