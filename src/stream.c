@@ -183,17 +183,24 @@ bool stream_sleep_until(struct stream *stream, int64_t time)
     return !stream->lost;
 }
 
-/* Waits until the lab lets the next write begin.  Returns false if the connection is lost. */
-static bool wait_for_pace(struct stream *stream)
+/*
+ * Waits until the lab lets the next write begin.  Moves `*last_progress` by the time that this takes, which
+ * does not count against the peer.  Returns false if the connection is lost.
+ */
+static bool wait_for_pace(struct stream *stream, int64_t *last_progress)
 {
     struct pace *pace = &stream->pace;
+    int64_t previous = stream->cached_now;
     bool slice_waits = pace->next_slice > pace->hold_until;
     int64_t begin = slice_waits ? pace->next_slice : pace->hold_until;
     stream->cached_now = clock_now();
-    if (stream->cached_now >= begin)
-        return true;
-    pace->pauses += slice_waits;
-    return stream_sleep_until(stream, begin);
+    if (stream->cached_now < begin) {
+        pace->pauses += slice_waits;
+        stream_sleep_until(stream, begin);
+    }
+    if (*last_progress != NEVER)
+        *last_progress += stream->cached_now - previous;
+    return !stream->lost;
 }
 
 /*
@@ -227,7 +234,7 @@ static void write_all(struct stream *stream, struct iovec *parts, int count)
             stream_give_up(stream);
             return;
         }
-        if (stream->paced && !wait_for_pace(stream))
+        if (stream->paced && !wait_for_pace(stream, &last_progress))
             return;
         if (!arm_for_write(stream))
             return;
