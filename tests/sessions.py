@@ -6,6 +6,7 @@ SEED=N SESSIONS=1. SESSIONS=100000 takes a night.
 
 import os
 import random
+import urllib.parse
 from typing import NamedTuple
 
 import wire
@@ -67,15 +68,20 @@ def message(chosen, before):
     return text.encode() if chosen.random() < 0.4 else text
 
 
+SHOWN = object()  # stands for the message that shows the request
+
+
 class Session:
     """`steps` are what the client sends. `expected` is what it must receive: (opcode, text or bytes), and last
     (wire.CLOSE, (code, reason)) if there is a Close. `end` is the end_id of the record. `parameters` are those of an
-    offer of permessage-deflate, or None. `options` are those of the program."""
+    offer of permessage-deflate, or None. `options` are those of the program. `target` is that of the request, and
+    `words` are the faults that it asks the lab for. `echoed` is the number of messages that are answered."""
 
     def __init__(self, seed):
         self.seed = seed
+        self.target, self.words = "/socket", {}
         self.chosen = chosen = random.Random(seed)
-        self.steps, self.expected, before = [], [], []
+        self.steps, self.expected, before, self.raw = [], [], [], None
         prefix = chosen.choice(list(PREFIXES))
         self.options = UNHURRIED + PREFIXES[prefix]
         self.parameters = None
@@ -98,7 +104,64 @@ class Session:
                 self.steps.insert(chosen.randrange(between, len(self.steps)), kind(payload))
             self.expected += [(wire.PONG, step.payload) for step in self.steps[between:] if isinstance(step, Ping)]
             self.expected.append((TEXT, prefix + content) if isinstance(content, str) else (BINARY, content))
+        self.echoed = len(before)
         self.end_it()
+        if chosen.random() < 0.4:
+            self.options += ("--lab=/lab",)
+            self.ask_the_lab(prefix)
+
+    def ask_the_lab(self, prefix):
+        """Choose words, and change what is expected: `expected` has the replies and Pongs of each message together."""
+        chosen, words = self.chosen, self.words
+        likely = lambda: chosen.random() < 0.3
+        messages = [number for number, (opcode, _) in enumerate(self.expected) if opcode in (TEXT, BINARY)]
+        if messages and likely():
+            words["count"] = chosen.randrange(1, len(messages) + 1)
+            self.pull(messages[words["count"] - 1] + 1)
+        muted = [name for name in ("echo", "ping", "pong", "close") if likely()]
+        if muted:
+            words["mute"] = ",".join(muted)
+            self.expected = [answer for answer in self.expected if not (
+                (answer[0] in (TEXT, BINARY) and "echo" in muted)
+                or (answer[0] == wire.PONG and "pong" in muted and answer is not self.raw)
+                or (answer[0] == wire.CLOSE and "close" in muted and self.end == "closed-by-peer"))]
+        self.echoed = sum(opcode in (TEXT, BINARY) for opcode, _ in self.expected)
+        if likely():
+            words["hello"] = chosen.choice(["", "hi & bye+1", "€ 😀" * 20])
+            self.expected.insert(0, (TEXT, words["hello"]))
+        if likely():
+            words["headers"] = None
+            self.expected.insert(0, SHOWN)
+        if likely():
+            words["fragment"] = chosen.choice([1, 2, 125, 126, 1000, 40_000])
+        if likely():
+            words["slice"] = chosen.choice([3000, 65_536])
+        for name in ("delay", "latency"):
+            if likely():
+                words[name] = chosen.choice(["0", "0.001", "0.01"])
+        given = list(words)
+        chosen.shuffle(given)
+        self.target = "/lab?" + "&".join(
+            name if words[name] is None else f"{name}={urllib.parse.quote_plus(str(words[name]), safe=',')}" for name in given)
+
+    def pull(self, answered):
+        """Choose what comes behind so many answers: raw bytes that are an unasked Pong, a stall and an end."""
+        chosen, words = self.chosen, self.words
+        end = chosen.choice([None, "", "4000", "1013", "eof"])
+        later = self.expected[answered:]
+        if chosen.random() < 0.5 or end is None:
+            words["raw"] = "8A0172"
+            self.raw = (wire.PONG, b"r")
+            later.insert(0, self.raw)
+        if chosen.random() < 0.5:
+            words["stall"] = "0.01"
+        if end is not None:
+            words["close"], self.end = end or None, "lab"
+            later = later[:1] if "raw" in words else []
+        if end is not None and end != "eof":
+            words |= {"reason": chosen.choice(["", "genug €"])} if end else {}
+            later.append((wire.CLOSE, (int(end or 1005), words.get("reason", ""))))
+        self.expected[answered:] = later
 
     def fragments(self, content, compress):
         """Splits a message into random fragments."""
@@ -131,8 +194,10 @@ class Session:
     def hold(self, client):
         """Runs the session with a client implementation. `request()` and `send(step)` return the bytes to send,
         `feed(bytes)` gives it received bytes, and `received` is what it decoded. Asserts the answer and the record."""
+        request = client.request()
+        self.expected = [(TEXT, "-\r\n" + request.decode()) if answer is SHOWN else answer for answer in self.expected]
         with wire.Served(*self.options, pair=wire.unix_pair) as served:
-            served.peer.send(client.request())
+            served.peer.send(request)
             answer = b""
             while not answer.endswith(b"\r\n\r\n"):
                 assert (byte := served.peer.receive(1)), f"seed {self.seed}: no handshake: {answer}"
@@ -146,9 +211,8 @@ class Session:
         for at in range(0, len(data), size):
             self.feed(client, data[at : at + size])
         self.judge(client.received)
-        messages = sum(opcode in (TEXT, BINARY) for opcode, _ in self.expected)
         assert (record["end_id"], record["messages"], record["bytes_out"]) == (
-            self.end, str(messages), str(len(answer + data))), f"seed {self.seed}: {record}"
+            self.end, str(self.echoed), str(len(answer + data))), f"seed {self.seed}: {record}"
 
     def feed(self, client, data):
         try:
