@@ -147,6 +147,17 @@ def test_options_come_from_the_settings(crowd, line, path, prefix):
     leave(peer)
 
 
+def test_the_lab_acts_in_the_unit(crowd):
+    crowd.start(["--lab=/lab"])
+    peer = connect(crowd).open(path="/lab?delay=0.01&hello=hi&slice=100&count=1&close=reset")
+    assert peer.receive(4) == wire.reply(wire.TEXT, b"hi")
+    peer.send(wire.text("Hello"))
+    assert peer.receive(len(wire.echo("Hello"))) == wire.echo("Hello")
+    with pytest.raises(ConnectionResetError):
+        peer.rest()
+    peer.close()
+
+
 def test_the_record_has_its_fields_and_its_unit(started):
     cursor = started.machine.cursor()
     peer = connect(started).open()

@@ -330,6 +330,23 @@ def test_one_source_gets_no_more_than_its_share_and_others_theirs(listening):
         leave(peer)
 
 
+def test_stalled_connections_of_one_source_leave_the_others_served(listening):
+    """As many as one source may have, which neither read nor write."""
+    share = int(listening.show("ws-echo.socket", "MaxConnectionsPerSource"))
+    with options(listening, "--lab=/lab"):
+        stalled = [connect(listening, source="127.0.2.1") for _ in range(share)]
+        for peer in stalled:
+            peer.open(path="/lab?stall")
+            peer.send(text("unread"))
+        assert is_refused(listening, source="127.0.2.1")
+        other = connect(listening, source="127.0.2.2").open()
+        echoes(other)
+        leave(other)
+        for peer in stalled:
+            peer.reset()
+        listening.systemctl("stop", INSTANCES)
+
+
 def test_there_are_no_more_than_the_cap_in_total(listening):
     cursor = listening.cursor()
     with listening.drop_in("ws-echo.socket", "[Socket]\nMaxConnections=3\n"):
@@ -393,7 +410,8 @@ def it_starts_and_serves(machine):
     ("--no-such-option", "no-such-option"),
     ("--path=echo", "--path"),
     ("--timeout=5 --ping-interval=9", "--ping-interval"),
-], ids=["option", "value", "combination"])
+    ("--lab=any", "--lab"),
+], ids=["option", "value", "combination", "lab"])
 def test_a_wrong_option_fails_the_start_and_the_journal_names_it_each_time(machine, line, named):
     """Searches by the program's name: journald may miss the unit of a line whose process has already ended."""
     def reasons():
@@ -712,6 +730,34 @@ def test_options_come_from_the_settings(listening, line, path, prefix):
         assert peer.receive(len(wire.switching())) == wire.switching()
         echoes(peer, prefix=prefix)
         leave(peer)
+
+
+def test_the_lab_acts_in_the_sandbox_of_the_unit(listening):
+    cursor, words = listening.cursor(), "delay=0.01&hello=hi&latency=0.01&slice=100&count=1&stall=0.01&close=4000"
+    with options(listening, "--lab=/lab"):
+        peer = connect(listening).open(path=f"/lab?{words}")
+        port = peer.socket.getsockname()[1]
+        peer.send(text("Hello"))
+        answer = reply(wire.TEXT, b"hi") + echo("Hello") + reply(CLOSE, close_body(4000))
+        assert peer.answer_close() == answer
+        peer.close()
+        entry = record_of(listening, cursor, port)
+    expected = {"WS_LAB": words.replace("hello=hi", "hello=2"), "WS_END_ID": "lab", "WS_CLOSE_CODE": "4000"}
+    assert {name: entry.get(name) for name in expected} == expected
+
+
+def test_a_reset_of_the_lab_reaches_the_peer(listening):
+    """Although systemd holds the connection until the instance has ended."""
+    cursor = listening.cursor()
+    with options(listening, "--lab=/lab"):
+        peer = connect(listening).open(path="/lab?count=1&close=reset")
+        port = peer.socket.getsockname()[1]
+        peer.send(text("Hello"))
+        assert peer.receive(len(echo("Hello"))) == echo("Hello")
+        with pytest.raises(ConnectionResetError):
+            peer.rest()
+        peer.close()
+        assert record_of(listening, cursor, port)["WS_END_ID"] == "lab"
 
 
 # Memory; measure.py prints the time
