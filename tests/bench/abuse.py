@@ -148,6 +148,29 @@ KINDS = {name: ([], attack, True) for name, attack in SILENT} | \
     {name: (options, attack, False) for name, options, attack in FLOODS}
 
 
+def ask_the_lab(words, data, reads=True):
+    """Take words and frames; return what asks the lab for the words, sends the frames, and may read the answers."""
+    def attack(peer):
+        with contextlib.suppress(OSError):
+            peer.send(wire.head(path=f"/lab?{words}") + data)
+        if reads:
+            discard(peer)
+    return attack
+
+
+# What the words of the lab add to that; each ends by itself.
+MESSAGE = frame(BINARY, bytes(LARGEST))
+LAB = {name: (["--lab=/lab"], attack, True) for name, attack in [
+    ("lab: slice=1 of 16 MiB", ask_the_lab("slice=1", MESSAGE + wire.close(1000))),
+    ("lab: fragment=1 of 16 MiB", ask_the_lab("fragment=1", MESSAGE + wire.close(1000))),
+    ("lab: fragment=1&slice=1 of 16 MiB, answers unread",
+     ask_the_lab("fragment=1&slice=1", MESSAGE + wire.close(1000), reads=False)),
+    ("lab: latency of 59 s before 16 MiB", ask_the_lab("latency=59", MESSAGE + wire.close(1000))),
+    ("lab: stall between messages of 16 MiB", ask_the_lab("count=1&stall&close", 2 * MESSAGE)),
+    ("lab: repeat=0.1 of 1 KiB, unread", ask_the_lab(f"repeat=0.1&hello={'x' * 1024}", b"", reads=False)),
+]}
+
+
 # ---- Measuring -----------------------------------------------------------------------------------------
 
 
@@ -161,7 +184,7 @@ def private(process):
 
 def measured(name):
     """Take the name of a kind; return its cost."""
-    options, attack, by_itself = KINDS[name]
+    options, attack, by_itself = (KINDS | LAB)[name]
     cost = Cost(by_itself)
     with wire.Served(*options) as served:
         began = time.monotonic()
@@ -194,9 +217,10 @@ def row(name, cost):
 
 def main():
     """Measure the kinds that the command line names, or all."""
-    chosen = [name for name in KINDS if not sys.argv[1:] or name.startswith(tuple(sys.argv[1:]))]
-    silent = [name for name in chosen if KINDS[name][2]]
-    with concurrent.futures.ThreadPoolExecutor(len(KINDS)) as pool:
+    kinds = KINDS | LAB
+    chosen = [name for name in kinds if not sys.argv[1:] or name.startswith(tuple(sys.argv[1:]))]
+    silent = [name for name in chosen if kinds[name][2]]
+    with concurrent.futures.ThreadPoolExecutor(len(kinds)) as pool:
         waiting = pool.map(measured, silent)
         floods = [(name, measured(name)) for name in chosen if name not in silent]
         print("| what the peer sends | memory | processor | ends after |\n|---|---:|---:|---:|")

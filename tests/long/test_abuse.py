@@ -28,3 +28,12 @@ def test_the_tables_name_each_kind():
 def test_it_takes_no_more_memory_than_the_table_says(costs, name):
     print(abuse.row(name, costs[name]))
     assert costs[name].memory <= STATED[name] * SPARE * abuse.MIB + ROUNDED
+
+
+@pytest.mark.slow("a wait of the lab takes a minute")
+def test_the_words_of_the_lab_take_no_more_memory_than_the_largest_message_and_end():
+    largest = max(STATED[name] for name, (options, _, _) in abuse.KINDS.items() if not options)
+    with concurrent.futures.ThreadPoolExecutor(len(abuse.LAB)) as pool:
+        for name, cost in zip(abuse.LAB, pool.map(abuse.measured, abuse.LAB)):
+            print(abuse.row(name, cost))
+            assert cost.memory <= largest * SPARE * abuse.MIB + ROUNDED, name
