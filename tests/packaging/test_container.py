@@ -153,6 +153,17 @@ def test_options_come_after_the_name_of_the_image(image):
         leave(peer)
 
 
+def test_the_lab_acts_in_the_container(image):
+    with Container(image, "--lab=/lab") as container:
+        peer = Peer(container.connect()).open(path="/lab?delay=0.01&hello=hi&slice=100&count=1&close=reset")
+        assert peer.receive(4) == wire.reply(wire.TEXT, b"hi")
+        peer.send(wire.text("Hello"))
+        assert peer.receive(len(wire.echo("Hello"))) == wire.echo("Hello")
+        with pytest.raises(ConnectionResetError):
+            peer.rest()
+        peer.close()
+
+
 def test_one_address_gets_no_more_than_its_share_which_is_that_of_the_socket_unit(image):
     unit = (wire.TOP / "ws-echo.socket").read_text(encoding="utf-8")
     for option, limit in ("-c", "MaxConnections"), ("-C", "MaxConnectionsPerSource"):
