@@ -493,3 +493,25 @@ def test_single_bytes_do_not_extend_the_wait_for_the_peers_end(pair, data):
                 select.select([], [], [], 0.001)
         assert clock.outlasts(served.process)
         assert int(wire.record(served.finish())["bytes_in"]) > len(data)
+
+
+# The lab.
+
+@every_connection
+def test_a_ping_that_the_lab_writes_in_slices_does_not_move_the_end_of_the_timeout(pair):
+    """If the pause in it were a wait for the peer, silence would begin again with every Ping."""
+    with wire.Served("--lab=/lab", "--timeout=1", "--ping-interval=0.4", pair=pair) as served:
+        received = wire.frames(served.peer.open(path="/lab?slice=1").answer_close())
+        assert [opcode for _, opcode, _ in received] in ([PING, CLOSE], [PING, PING, CLOSE]), received
+
+
+@every_connection
+def test_the_101_does_not_wait_with_the_reply_to_a_message_that_came_with_the_request(pair):
+    request = wire.head(path="/lab?latency=60&hello=hi") + wire.text("held")
+    early = wire.switching() + wire.reply(TEXT, b"hi")
+    with wire.Clock(20) as clock, wire.Served("--lab=/lab", "--timeout=0", pair=wire.holding(request, pair)) as served:
+        assert served.peer.receive(len(early)) == early
+        assert not clock.over()
+        assert not readable(served.peer)
+        served.stop()
+        assert served.peer.answer_close() == wire.echo("held") + wire.our_close("stopped")
