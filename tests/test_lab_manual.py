@@ -1,0 +1,104 @@
+"""What ws-echo-lab(7) says is true, and its examples show what it says."""
+
+import json
+import os
+import re
+import subprocess
+
+import lab_examples
+import malformed
+import parts
+import pytest
+import wire
+from serving import listening
+
+PAGE = lab_examples.PAGE
+MANUAL = PAGE.read_text(encoding="utf-8")
+SOURCE = wire.source()
+
+
+def constant(name):
+    """The value of a named number of the source."""
+    return int(re.search(rf"\b{name} =? ?\(?(\d+)", SOURCE)[1])
+
+
+def plain(name):
+    """A section of the page in one line, without macros."""
+    text = re.sub(r"^\.[A-Z]\w (?:Ns )?|^\.[A-Z]\w$", "", malformed.section(name), flags=re.M)
+    return " ".join(text.replace(" ,", ",").split())
+
+
+def words():
+    """The words with their values, in the order of the program."""
+    answer = wire.run(wire.head(path="/lab?unknown"), "--lab=/lab").stdout.decode()
+    return re.search(r"the lab knows (.*)\.\n", answer)[1].split()
+
+
+def test_mandoc_has_nothing_to_say_against_the_page():
+    result = subprocess.run([parts.require("mandoc", "mandoc"), "-Tlint", "-Wstyle", PAGE], capture_output=True, check=False,
+                            timeout=wire.LIMIT)
+    found = [line for line in result.stdout.decode().splitlines() if "referenced manual not found" not in line]
+    assert found == []
+
+
+def test_the_page_and_its_source_fit_80_columns():
+    page = subprocess.run([parts.require("mandoc", "mandoc"), "-Tascii", "-Owidth=80", PAGE], capture_output=True, check=True,
+                          timeout=wire.LIMIT).stdout.decode()
+    assert [line for line in re.sub(".\b", "", page).splitlines() if len(line) > 80] == []
+    assert [line for line in MANUAL.splitlines() if len(line) > 80] == []
+
+
+def test_every_word_stands_in_the_page_with_its_value_and_an_example():
+    items = re.findall(r"^\.It Cm (.+)", malformed.section("WORDS"), re.M)
+    stand = [re.sub(r" Ns Op = Ns Ar (\w+)", r"[=\1]", item) for item in items]
+    stand = [re.sub(r" Ns (?:Ar|Cm) | Ns ", "", item) for item in stand]
+    assert [item for item in stand if item not in ("close=eof", "close=reset")] == words()
+    typed = [re.split("[&=]", example.words) for example in lab_examples.blocks()[1]]
+    assert len(typed) == len(items)
+    for item, example in zip(stand, typed):
+        assert re.split(r"[\[=]", item)[0] in example, item
+
+
+@pytest.mark.slow(reason="some examples take two seconds")
+def test_the_examples_show_in_node_what_the_page_says():
+    node = parts.require("node", "nodejs")
+    parts.require_file(f"{malformed.NODE_MODULES}/ws", "node-ws")
+    with listening(*lab_examples.OPTIONS) as listener:
+        before = "globalThis.WebSocket = class extends require('ws') {\n" \
+                 "  constructor(url) { super(url); this.onerror = () => {} } }\n"
+        after = ".then(shown => { process.stdout.write(JSON.stringify(shown), () => process.exit()) })"
+        result = subprocess.run([node, "-e", before + lab_examples.script(listener.port) + after], capture_output=True,
+                                check=True, timeout=wire.LIMIT, env={**os.environ, "NODE_PATH": malformed.NODE_MODULES})
+        lab_examples.check(json.loads(result.stdout))
+
+
+@pytest.mark.slow(reason="some of them delay the answer")
+def test_every_query_of_the_page_is_understood():
+    queries = set(re.findall(r"/lab\?([^\s\"]+)", MANUAL)) | {row.words for row in malformed.rows()} | {
+        example.words for example in lab_examples.blocks()[1]}
+    assert len(queries) > 60
+    for query in sorted(queries - {"headers\\&"}):
+        query = re.sub(r"delay=[0-9]+", "delay=0.1", query).replace("stall=1&", "stall=0.1&")
+        if query.startswith("stall"):
+            continue  # the examples run it
+        answer = wire.run(wire.head(path=f"/lab?{query}"), "--lab=/lab", timeout=wire.LIMIT).stdout
+        status = re.search(r"status=(\d+)", query)
+        if "close=reset" in query:  # a pipe cannot be reset
+            assert b"close=reset needs a TCP connection" in answer, query
+        else:
+            assert answer.startswith(f"HTTP/1.1 {status[1] if status else 101} ".encode()), (query, answer)
+
+
+@pytest.mark.parametrize("section, sentence", [
+    ("WORDS", "It has at most {HELLO_MAX} bytes, and may be empty."),
+    ("WORDS", "at most {REASON_MAX} bytes."),
+    ("WORDS", "Send bytes as they are, at most {RAW_MAX}, written"),
+    ("WORDS", "and at most {REPEATS_MAX} times."),
+    ("WORDS", "{STATUS_MIN} to {STATUS_MAX}, instead of 101."),
+    ("WORDS", "are at most {WAIT_MAX} seconds, and less than"),
+    ("WORDS", "are at most {SCHEDULE_MAX} seconds."),
+    ("THE QUERY", "is a whole number from 1 to {NUMBER_MAX}."),
+])
+def test_every_limit_in_these_sentences_is_that_of_the_source(section, sentence):
+    expected = re.sub(r"\{(\w+)\}", lambda found: str(constant(found[1])), sentence)
+    assert expected in plain(section)
