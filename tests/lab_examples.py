@@ -31,19 +31,24 @@ def blocks():
     return "\n".join(function), [Example(typed, shown) for typed, *shown in rest]
 
 
-def script(port):
-    """JavaScript whose value is what each example has shown, all of them at the same time, on a server at this port."""
+def script(port, together):
+    """JavaScript whose value is what each example has shown on a server at this port, one after the other or all together:
+    a browser has one handshake with a host at a time, so that one that is delayed would delay the others."""
     function, examples = blocks()
     function = function.replace("localhost:8888", f"localhost:{port}")
-    return "Promise.all([" + ",".join(f"""new Promise(resolve => {{
+    runs = ",".join(f"""() => new Promise(resolve => {{
         const shown = [], give_up = setTimeout(() => resolve(shown), {PATIENCE * 1000})
         const console = {{ log: (...parts) => {{
-            if (shown.push(parts.join(' ')) === {len(pieces(example.shown))}) {{ clearTimeout(give_up); resolve(shown) }}
+            shown.push(parts.join(' '))
+            if (shown.length === {len(pieces(example.shown))}) {{ clearTimeout(give_up); resolve([...shown]) }}
         }} }}
         let lab
         {function}
         {example.typed}
-    }})""" for example in examples) + "])"
+    }})""" for example in examples)
+    if together:
+        return f"Promise.all([{runs}].map(run => run()))"
+    return f"(async () => {{ const shown = []; for (const run of [{runs}]) shown.push(await run()); return shown }})()"
 
 
 def pieces(shown):
