@@ -24,11 +24,12 @@ class Example(NamedTuple):
 
 
 def blocks():
-    """The function that is pasted first, and the examples."""
+    """The function that is pasted first, and the examples: a block may have several, with an empty line between."""
     words = PAGE.read_text(encoding="utf-8").split("\n.Sh WORDS\n")[1].split("\n.Sh ")[0]
-    function, *rest = [block.replace("\\&", "").splitlines() for block in
-                       re.findall(r"^\.Bd -literal\n((?:(?!\.Ed).*\n)+)", words, re.M)]
-    return "\n".join(function), [Example(typed, shown) for typed, *shown in rest]
+    function, *rest = [block.replace("\\&", "") for block in
+                       re.findall(r"^\.Bd -literal.*\n((?:(?!\.Ed).*\n)+)", words, re.M)]
+    examples = [example.splitlines() for block in rest for example in block.split("\n\n")]
+    return function, [Example(typed, shown) for typed, *shown in examples]
 
 
 def script(port, together):

@@ -15,11 +15,13 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 LEAST = 300
-SECTION = re.compile(r"RFC [0-9]+ section [0-9.]*[0-9]|PROXY protocol section [0-9.]*[0-9]|ws-echo\(8\) [A-Z ]+")
+SECTION = re.compile(r"RFC [0-9]+ section [0-9.]*[0-9]|PROXY protocol section [0-9.]*[0-9]|"
+                     r"(ws-echo[a-z-]*)\(([1-8])\) ([A-Z ]+)")
 
 # The files of which each test must belong to a rule.
 COMPLETE = {"closing", "compression", "compression_clients", "conformance", "cuts", "frames", "gaps", "handshake", "head",
-            "head_oracles", "lab", "lab_handshake", "lab_trigger", "oracles", "proxy_protocol", "utf8"}
+            "head_oracles", "lab", "lab_frames", "lab_handshake", "lab_manual", "lab_trigger", "oracles", "proxy_protocol",
+            "utf8"}
 
 
 def rules():
@@ -66,13 +68,14 @@ def matching(test, names):
 
 def main():
     names, table, problems = collected(), rules(), []
-    manual = (HERE.parent / "man/ws-echo.8").read_text(encoding="utf-8")
+    pages = {path.name: path.read_text(encoding="utf-8") for path in (HERE.parent / "man").glob("*.[1-8]")}
     of_a_rule = set()
     for section, sentence, tests in table:
-        if not section or not SECTION.fullmatch(section):
+        place = SECTION.fullmatch(section or "")
+        if not place:
             problems.append(f"not a section: {section}")
-        elif section.startswith("ws-echo(8)") and f"\n.Sh {section[11:]}\n" not in manual:
-            problems.append(f"the manual has no {section[11:]}")
+        elif place[1] and f"\n.Sh {place[3]}\n" not in pages.get(f"{place[1]}.{place[2]}", ""):
+            problems.append(f"the manual has no {section}")
         if not tests:
             problems.append(f"a rule without a test: {section}: {sentence}")
         cases = {}
