@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import threading
+import warnings
 from typing import NamedTuple
 
 import parts
@@ -293,16 +294,17 @@ def meet(client, table):
 
 def compare(client):
     """Fails if the program did not send the bytes of each row to this client, or if the client did not do what the
-    page says of its version.  Of another version it prints what differs."""
+    page says of its version.  What another version does differently is a warning."""
     table, (version, expected) = rows(), outcomes()[client.name]
     did, sent = meet(client, table)
     for row in table:
         after = sent[row.number].partition(b"\r\n\r\n")[2]
         assert after.startswith(row.raw), f"row {row.number}: {row.raw.hex()} has to be sent, {after.hex()} was"
-    differing = [f"row {row.number}: {client.name} {version} {expected[row.number]}, {client.version} {did[row.number]}"
-                 for row in table if did[row.number] != expected[row.number]]
-    print(*differing, sep="\n")
-    assert version != client.version or not differing, "\n".join(differing)
+    differing = "; ".join(f"row {row.number}: {client.name} {version} {expected[row.number]}, {client.version} "
+                          f"{did[row.number]}" for row in table if did[row.number] != expected[row.number])
+    assert version != client.version or not differing, differing
+    if differing:
+        warnings.warn(differing)
 
 
 def write(clients):
