@@ -192,8 +192,9 @@ def test_every_part_of_the_record_stands_there_with_its_journal_field():
 
 def test_a_real_record_has_the_parts_of_the_page_in_its_order():
     request = wire.head("Origin: null", "Sec-WebSocket-Protocol: chat", "User-Agent: me", "Forwarded: for=me",
-                        "Sec-WebSocket-Extensions: permessage-deflate")
-    log = wire.run(request + wire.close(1000, b"bye"), "--deflate", env={"REMOTE_ADDR": "::1", "REMOTE_PORT": "1"}).stderr
+                        "Sec-WebSocket-Extensions: permessage-deflate", path="/lab?mute=pong")
+    log = wire.run(request + wire.close(1000, b"bye"), "--deflate", "--lab=/lab",
+                   env={"REMOTE_ADDR": "::1", "REMOTE_PORT": "1"}).stderr
     parts_of_the_page = re.findall(r"^\.It Cm (\w+)", section("LOGGING"), re.M)
     assert list(wire.record(log.decode()) | {"sandbox": "partial"}) == parts_of_the_page
 
