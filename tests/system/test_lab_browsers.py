@@ -24,3 +24,23 @@ def test_the_examples_show_in_a_console_what_the_page_says(browser):
 
 def test_a_browser_of_the_pages_version_does_what_the_page_says(browser):
     malformed.compare(malformed.InBrowser(browser))
+
+
+def test_a_server_that_stops_reading_fills_the_browsers_buffer(browser):
+    """The recipe of back-pressure, with a shorter stall."""
+    with listening("--lab=/lab") as listener:
+        browser.open(f"http://localhost:{listener.port}/")
+        during, after = browser.evaluate(f"""new Promise((resolve, reject) => {{
+            const socket = new WebSocket('ws://localhost:{listener.port}/lab?count=1&stall=2'), count = 32
+            let received = 0, during
+            socket.onopen = () => socket.send('first')
+            socket.onmessage = () => {{
+                if (received++ === 0) {{
+                    for (let i = 0; i < count; i++) socket.send('x'.repeat(1 << 20))
+                    setTimeout(() => during = socket.bufferedAmount, 1000)
+                }}
+                if (received === 1 + count) resolve([during, socket.bufferedAmount])
+            }}
+            socket.onclose = reject
+        }})""")
+    assert during > 1 << 20 and after == 0
