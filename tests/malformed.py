@@ -269,8 +269,6 @@ class InBrowser:
         self.version = re.search(r"\d[\w.]*", said)[0]
 
     def meet(self, urls):
-        if not urls:
-            return []
         self.browser.open(re.match(r"ws(://[^/]+/)", urls[0]).expand(r"http\1"))
         return self.browser.evaluate(f"({MEET})({json.dumps(urls)})")
 
@@ -283,6 +281,8 @@ def meet(client, table):
     did, sent = {}, {}
     for compressed in (False, True):
         chosen = [row for row in table if row.compressed == compressed]
+        if not chosen:
+            continue
         with Relay("--lab=/lab", *["--deflate"] * compressed) as relay:
             verdicts = client.meet([f"ws://localhost:{relay.port}{row.path}" for row in chosen])
             for row, verdict in zip(chosen, verdicts):
@@ -300,11 +300,17 @@ def compare(client):
     for row in table:
         after = sent[row.number].partition(b"\r\n\r\n")[2]
         assert after.startswith(row.raw), f"row {row.number}: {row.raw.hex()} has to be sent, {after.hex()} was"
-    differing = "; ".join(f"row {row.number}: {client.name} {version} {expected[row.number]}, {client.version} "
-                          f"{did[row.number]}" for row in table if did[row.number] != expected[row.number])
-    assert version != client.version or not differing, differing
-    if differing:
-        warnings.warn(differing)
+
+    def differing():
+        return [row for row in table if did[row.number] != expected[row.number]]
+
+    if version == client.version:  # on a busy machine a stream may end before the client has read what came first
+        did.update(meet(client, differing())[0])
+    found = "; ".join(f"row {row.number}: {client.name} {version} {expected[row.number]}, {client.version} {did[row.number]}"
+                      for row in differing())
+    assert version != client.version or not found, found
+    if found:
+        warnings.warn(found)
 
 
 def write(clients):
