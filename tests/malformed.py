@@ -68,7 +68,7 @@ def outcomes():
     """What the page says that the clients did: {client: (version, {number: outcome})}."""
     names, versions, *lines = [[cell.strip() for cell in line.split(" Ta ")] for line in
                                re.findall(r"^\.It (.+ Ta .+)", section("WHAT CLIENTS DO"), re.M)]
-    return {name.removeprefix("Em "): (versions[column], {int(line[0]): line[column] for line in lines})
+    return {name: (versions[column], {int(line[0]): line[column] for line in lines})
             for column, name in enumerate(names) if column > 0}
 
 
@@ -318,7 +318,7 @@ def write(clients):
     table, known = rows(), outcomes()
     for client in clients:
         known[client.name] = client.version, meet(client, table)[0]
-    lines = [["Em row", *(f"Em {name}" for name in known)], ["", *(version for version, _ in known.values())]]
+    lines = [["row", *known], ["", *(version for version, _ in known.values())]]
     lines += [[str(row.number), *(did.get(row.number, "-") for _, did in known.values())] for row in table]
     text = PAGE.read_text(encoding="utf-8")
     before, rest = text.split("\n.Sh WHAT CLIENTS DO\n")
