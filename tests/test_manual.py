@@ -175,7 +175,7 @@ def test_every_variable_that_is_read_stands_under_environment():
     assert variables and addresses
     missing = [name for name in sorted(variables) if not re.search(rf"\b{name}\b", section("ENVIRONMENT"))]
     assert missing == []
-    order = re.findall(r"^\.It\n\.Ev (\w+) , (\w+)$", section("ENVIRONMENT"), re.M)
+    order = re.findall(r"^\.Ev (\w+) , (\w+)\n\(", section("ENVIRONMENT"), re.M)
     assert order == addresses, "the order in which the peer's address is looked for"
 
 
