@@ -80,7 +80,7 @@ CHECK_NEEDS = $(STATIC_NEEDS) pytest.py:python3-pytest xdist.py:python3-pytest-x
 
 .PHONY: all help static run install uninstall deb rpm container dist manual-md clean
 .PHONY: deps check deps-system check-system deps-packages check-packages deps-elsewhere check-elsewhere
-.PHONY: deps-long check-long coverage fuzz mutants deps-bench bench
+.PHONY: deps-long check-long coverage fuzz corpora mutants deps-bench bench
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -101,8 +101,8 @@ help:
 	@echo 'make deps-long, make check-long'
 	@echo '                run the tests that take minutes: every fault, sanitizers, valgrind, static analysers, load'
 	@echo 'make coverage   print which lines and branches no test reaches'
-	@echo 'make fuzz       search for inputs that break a rule, TIME= seconds (60) for each target in tests/corpora;'
-	@echo '                new inputs go to build/corpora'
+	@echo 'make fuzz       search for inputs that break a rule, TIME= seconds (60) for each target in tests/fuzz/corpora;'
+	@echo '                new inputs go to build/corpora; make corpora adds those that reach more to tests/fuzz/corpora'
 	@echo 'make deps-system, make check-system'
 	@echo '                run the tests with real launchers, a real systemd and real browsers; as root'
 	@echo 'make deps-elsewhere, make check-elsewhere'
@@ -182,12 +182,16 @@ check: check-needs ws-echo ws-echo-static $(DUMPABLE)
 
 TIME ?= 60
 SANITIZERS = -O1 -U_FORTIFY_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
-build/fuzz build/connection: build/%: tests/%.c tests/fuzz.h $(UNIT)
+FUZZERS = build/fuzz-functions build/fuzz-connections
+$(FUZZERS): build/fuzz-%: tests/fuzz/%.c tests/fuzz/driver.h $(UNIT)
 	$(call need,clang:clang)
 	clang $(OURS) $(SANITIZERS) -g -pie -o $@ $< -lnettle -lz
 
-fuzz: build/fuzz build/connection
-	@tests/run-fuzzers $(TIME)
+fuzz: $(FUZZERS)
+	@tests/fuzz/run $(TIME)
+
+corpora: $(FUZZERS)
+	@tests/fuzz/corpus.py pack build/corpora
 
 deps-long: deps
 	@packaging/install-deps long

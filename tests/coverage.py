@@ -16,15 +16,17 @@ import tempfile
 import wire
 from wire import TOP
 
-CORPORA = TOP / "tests" / "corpora"
+UNIT = TOP / "tests" / "unit"
+FUZZ = TOP / "tests" / "fuzz"
+COUNTING = ["-O0", "-U_FORTIFY_SOURCE", "--coverage", "-DWITHOUT_FILTER"]
 
 
 def compiled(source, folder, *more):
     """Compiles a source with gcov, in the folder that will contain the counts, and returns the program."""
     program = folder / pathlib.Path(source).stem
     subprocess.run(["make", "-s", wire.UNIT], cwd=TOP, check=True)
-    subprocess.run(["gcc", *wire.compiler_flags(), "-O0", "-U_FORTIFY_SOURCE", "--coverage", "-DWITHOUT_FILTER", *more, "-c",
-                    TOP / source, "-o", f"{program}.o", f"-I{TOP / 'src'}", f"-I{TOP / 'build'}"], cwd=folder, check=True)
+    subprocess.run(["gcc", *wire.compiler_flags(), *COUNTING, *more, "-c", TOP / source, "-o", f"{program}.o",
+                    f"-I{TOP / 'src'}", f"-I{TOP / 'build'}"], cwd=folder, check=True)
     subprocess.run(["gcc", "--coverage", "-pie", "-o", program, f"{program}.o", "-lnettle", "-lz", "-ldl"], cwd=folder,
                    check=True)
     return program
@@ -37,8 +39,9 @@ def counts(folder):
     for data in folder.glob("*.gcda"):
         said = subprocess.run(["gcov", "--json-format", "--branch-probabilities", "--stdout", data], cwd=folder,
                               capture_output=True, check=True)
-        for file in json.loads(said.stdout)["files"]:
-            path = pathlib.Path(folder, file["file"]).resolve()
+        counted = json.loads(said.stdout)
+        for file in counted["files"]:
+            path = pathlib.Path(counted["current_working_directory"], file["file"]).resolve()
             if path in found:
                 lines, branches = found[path]
                 for line in file["lines"]:
@@ -82,16 +85,27 @@ def ranges(numbers):
 
 def corpus(folder):
     """Runs the fuzzers with their corpora."""
-    for source in ("fuzz", "connection"):
-        program = compiled(f"tests/{source}.c", folder, "-DSTANDALONE")
-        for target in sorted(CORPORA.iterdir()):
-            if (target.name == "connection") == (source == "connection"):
-                subprocess.run([program, target], env={**os.environ, "TARGET": target.name}, stdout=subprocess.DEVNULL,
-                               check=True)
+    for fuzzer in ("functions", "connections"):
+        program = compiled(f"tests/fuzz/{fuzzer}.c", folder, "-DSTANDALONE")
+        for target in printed(FUZZ / "corpus.py", "targets", fuzzer).split():
+            inputs = folder / "corpora" / target
+            subprocess.run([FUZZ / "corpus.py", "unpack", target, inputs], check=True)
+            subprocess.run([program, inputs], env={**os.environ, "TARGET": target}, stdout=subprocess.DEVNULL, check=True)
+
+
+def unit(folder):
+    """Runs the tests of each room's functions."""
+    for room in printed(UNIT / "build.py").split():
+        program = printed(UNIT / "build.py", folder, room, "gcc", *wire.compiler_flags(), *COUNTING).strip()
+        subprocess.run([program], stdout=subprocess.DEVNULL, check=True)
+
+
+def printed(*command):
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def tests(folder):
-    """Runs the tests that start the program, and those in C that include it."""
+    """Runs the tests that start the program, and those in C."""
     folder.chmod(0o777)
     os.umask(0)  # the program changes its user, who writes the same files of counts
     program, script = compiled(wire.UNIT, folder), folder / "start"
@@ -106,7 +120,7 @@ def tests(folder):
         subprocess.run([sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider",
                         f"--numprocesses={os.cpu_count()}", *[f"tests/{name}" for name in sorted(files)]],
                        cwd=TOP, env={**os.environ, "WS_ECHO": str(start)}, check=False)
-    subprocess.run([compiled("tests/unit.c", folder)], stdout=subprocess.DEVNULL, check=True)
+    unit(folder)
     corpus(folder)
 
 

@@ -65,8 +65,8 @@ LIMIT = 20  # seconds until a test gives up waiting; replaces wire.LIMIT
 STAGE_LIMIT = 600  # seconds for all tests of one stage
 WANTED = 0.97
 
-# The tests that notice most mutants of a room, quick ones first. "unit" is unit.c without its slow tests,
-# "whole-unit" all of unit.c. Tests of system/ need root and are otherwise left out.
+# The tests that notice most mutants of a room, quick ones first. "unit" is the tests in C of the room, then those of the
+# others without the slow ones. Tests of system/ need root and are otherwise left out.
 NOTICED_BY = {
     "address": "unit record",
     "answer": "unit handshake page_served head proxy_protocol texts lab_handshake",
@@ -77,7 +77,7 @@ NOTICED_BY = {
     "deflate": "unit compression record",
     "echo": "unit frames compression record system_calls faults",
     "extension": "unit compression handshake head",
-    "frame": "whole-unit frames conformance record",
+    "frame": "unit frames conformance record",
     "handshake": "unit handshake page_served head proxy_protocol record texts compression",
     "head": "unit head",
     "lab": "unit lab_handshake lab_trigger lab",
@@ -92,7 +92,7 @@ NOTICED_BY = {
     "start": "texts options system/users system/channels record privileges",
     "stream": "unit frames system/channels cuts system_calls faults closing lab lab_trigger",
     "text": "unit head options proxy_protocol record",
-    "utf8": "whole-unit frames",
+    "utf8": "unit frames",
     "words": "unit",
     "ws-echo": "handshake head record texts proxy_protocol closing system/channels options system/users privileges faults",
 }
@@ -564,16 +564,22 @@ class Tree:
         """Links the object that was compiled last."""
         return self.run(["build/mutant.o" if word == UNIT else word for word in self.commands[program]])[0] == 0
 
-    def unit(self, whole):
-        """Compiles unit.c with the mutant and runs it; returns the first test that fails, or None."""
+    def unit(self, mutated=None):
+        """Compiles and runs the tests in C with the mutant of a room; returns the first test that fails, or None."""
         command = self.commands["ws-echo"]
-        words = command[: command.index("-o")] + ["-O1"] * whole + ["-o", "build/unit", "tests/unit.c", "-lnettle", "-lz"]
-        if self.run(words)[0] != 0:
-            return "unit.c does not compile"
-        names = re.findall(r"^    X\((\w+)\)", (self.path / "tests/unit.c").read_text("utf-8"), re.M)
-        status, said = self.run(["build/unit", *[name for name in names if whole or not name.startswith(SLOW_UNITS)]], 60)
-        failed = re.search(r"^unit.c:\d+: (\w+)", said, re.M)
-        return None if status == 0 else f"unit.c: {failed.group(1) if failed else f'status {status}'}"
+        compiler = [word for word in command[: command.index("-o")] if word != "-fwhole-program"]
+        rooms = self.run(["tests/unit/build.py"])[1].split()
+        for room in sorted(rooms, key=lambda room: room != mutated):
+            file = f"unit/test_{room}.c"
+            if self.run(["tests/unit/build.py", "build/unit", room, *compiler, "-O1"])[0] != 0:
+                return f"{file} does not compile"
+            names = re.findall(r"^TEST\((\w+)\)", (self.path / "tests" / file).read_text("utf-8"), re.M)
+            chosen = [name for name in names if room == mutated or not name.startswith(SLOW_UNITS)]
+            status, said = self.run([f"build/unit/{room}", *chosen], 60) if chosen else (0, "")
+            failed = re.search(r"^tests/\S+:\d+: (\w+)", said, re.M)
+            if status != 0:
+                return f"{file}: {failed.group(1) if failed else f'status {status}'}"
+        return None
 
     def pytest(self, files, program, *more):
         """Runs test files; returns the first test that fails twice, or None.
@@ -606,9 +612,8 @@ class Tree:
     def noticed(self, mutant, program, system, only_first):
         """The test that notices the compiled mutant, or None; True if the mutant is equivalent."""
         first = NOTICED_BY[mutant.room].split()
-        for is_unit, names in itertools.groupby(first, lambda name: name.endswith("unit")):
-            failed = (self.unit(next(names) == "whole-unit") if is_unit else
-                      self.pytest(names, program, "-p", "no:xdist"))
+        for is_unit, names in itertools.groupby(first, lambda name: name == "unit"):
+            failed = self.unit(mutant.room) if is_unit else self.pytest(names, program, "-p", "no:xdist")
             if failed:
                 return failed
         # If the optimised code is the same too, the mutant is equivalent, and no test need run.
@@ -695,7 +700,7 @@ def run_all(mutants, jobs, seconds, **how):
     trees, lock = queue.Queue(), threading.Lock()
     for number in range(jobs):
         tree = Tree(number)
-        if number == 0 and (failed := tree.unit(whole=False)):
+        if number == 0 and (failed := tree.unit()):
             sys.exit(f"mutants.py: fails without a mutant: {failed}")
         trees.put(tree)
 

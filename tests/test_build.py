@@ -549,7 +549,7 @@ def test_make_run_listens_on_the_address_that_is_given_and_says_so(tree, address
 
 @pytest.mark.parametrize("name, value, target, expected", [
     ("ARGS", "--path=/echo", "run", "packaging/serve '8888' '' --path=/echo"),
-    ("TIME", "7", "fuzz", "tests/run-fuzzers 7\n"),
+    ("TIME", "7", "fuzz", "tests/fuzz/run 7\n"),
     ("ONLY", "arm64", "check-elsewhere", "-k 'arm64'"),
 ])
 def test_a_variable_may_come_from_the_environment(name, value, target, expected):

@@ -132,7 +132,7 @@ def opened(served, offer=DEFLATE):
     return served.peer.open(f"Sec-WebSocket-Extensions: {offer}", extension=offer)
 
 
-# Accepted offers; unit.c tests every rule of an offer.
+# Accepted offers; unit/test_extension.c tests every rule of an offer.
 
 @pytest.mark.parametrize("offer, agreed", [
     ("permessage-deflate", "permessage-deflate"),

@@ -1,6 +1,6 @@
 """The request head: the answer to each kind of head, the limits, and which heads are accepted.
 
-The table REFUSED contains whole requests, with status, sentence and end_id. unit.c tests the parser alone, with cases
+The table REFUSED contains whole requests, with status, sentence and end_id. unit/test_head.c tests the parser alone, with cases
 that would take too many processes: every cut, every byte.
 """
 
@@ -614,7 +614,7 @@ def test_a_wrong_head_gets_the_answer_of_its_row(data, end):
 
 
 def test_every_refusal_of_a_head_has_rows():
-    """Of a query that is read as words, unit.c has them."""
+    """Of a query that is read as words, unit/test_words.c has them."""
     known = {name.lower().replace("_", "-"): int(status)
              for name, status in re.findall(r"^    X\((?!LAB_)(\w+), ([45]\d\d),", wire.source(), re.MULTILINE)}
     assert STATUS == {name: status for name, status in known.items() if name not in ("head-timeout", "proxy-malformed")}

@@ -1,5 +1,6 @@
-"""Runs the tests in C, which include the program to call its functions: unit.c, fuzz.c and connection.c."""
+"""Runs the tests in C: those of the functions of each room in unit/, and the fuzzers in fuzz/ with their corpora."""
 
+import functools
 import os
 import re
 import subprocess
@@ -9,27 +10,52 @@ import wire
 from parts import require
 
 BUILD = wire.TOP / "build"
-SANITIZED = ["-O1", "-U_FORTIFY_SOURCE", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+SANITIZED = ["-g1", "-U_FORTIFY_SOURCE", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 FORMATTER = 14  # Debian 12's
-CORPORA = wire.TOP / "tests" / "corpora"  # a folder for each target of a fuzzer
+UNIT = wire.TOP / "tests" / "unit"
+CORPUS = wire.TOP / "tests" / "fuzz" / "corpus.py"
+ROOMS = sorted(path.stem.removeprefix("test_") for path in UNIT.glob("test_*.c"))
+FUZZERS = ["functions", "connections"]
 
 
-def targets_of(source):
-    """The targets of a fuzzer."""
-    return sorted(folder.name for folder in CORPORA.iterdir() if (folder.name == "connection") == (source != "fuzz.c"))
+def targets_of(fuzzer):
+    said = subprocess.run([CORPUS, "targets", fuzzer], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert said.split()
+    return said.split()
 
 
-def compile_test(compiler, source, name, *more):
-    """Compiles a file of this folder into build/ and returns the program."""
-    program = BUILD / name
+def unpacked(target, folder):
+    """Writes the inputs of a target to files in a new folder; returns how many they are."""
+    subprocess.run([CORPUS, "unpack", target, folder], check=True)
+    return len(list(folder.iterdir()))
+
+
+@functools.cache
+def flags():
+    """Makes what the program is compiled from; returns the flags."""
     subprocess.run(["make", "-s", wire.UNIT], cwd=wire.TOP, timeout=wire.LIMIT, check=True)
-    command = [compiler, *wire.compiler_flags(), *more, "-g", "-pie", "-o", program, f"tests/{source}", "-lnettle", "-lz"]
-    made = subprocess.run(command, cwd=wire.TOP, capture_output=True, text=True, timeout=2 * wire.LIMIT,
-                          check=False)
+    return wire.compiler_flags()
+
+
+def compile_test(command):
+    """Runs the command that compiles a program of tests, which must not complain; returns its output."""
+    made = subprocess.run(command, cwd=wire.TOP, capture_output=True, text=True, timeout=2 * wire.LIMIT, check=False)
     if made.returncode and "libclang_rt" in made.stderr:
         require("libclang_rt", "libclang-rt-dev")  # a library that the sanitizers need
     assert made.returncode == 0 and not made.stderr, made.stderr
-    return program
+    return made.stdout
+
+
+def compile_room(room, folder, compiler, *more):
+    """Compiles the tests of a room in a folder of build/unit/ and returns the program."""
+    return compile_test([UNIT / "build.py", BUILD / "unit" / folder, room, compiler, *flags(), *more]).strip()
+
+
+def compile_fuzzer(compiler, fuzzer, name, *more):
+    """Compiles a fuzzer into build/ and returns the program."""
+    compile_test([compiler, *flags(), *more, "-pie", "-o", BUILD / name, f"tests/fuzz/{fuzzer}.c",
+                  "-lnettle", "-lz"])
+    return BUILD / name
 
 
 def passes(program, *arguments, **variables):
@@ -41,55 +67,61 @@ def passes(program, *arguments, **variables):
     return said
 
 
-@pytest.mark.slow("some functions are tested with all arguments there are")
-def test_unit():
-    assert passes(compile_test("cc", "unit.c", "unit", "-O2")).endswith(" passed, 0 failed\n")
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_functions_of_a_room(room):
+    program = compile_room(room, "plain", "cc", "-O1")
+    assert passes(program).endswith(" passed, 0 failed\n")
 
 
-@pytest.mark.slow("some functions are tested with all arguments there are")
-def test_unit_with_sanitizers():
-    clang = require("clang", "clang")
-    program = compile_test(clang, "unit.c", "unit-sanitized", *SANITIZED)
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_functions_of_a_room_with_sanitizers(room):
+    program = compile_room(room, "sanitized", require("clang", "clang"), "-O1", *SANITIZED)
     assert passes(program).endswith(" passed, 0 failed\n")
 
 
 @pytest.mark.slow("every input is tried with many changes")
-@pytest.mark.parametrize("source", ["fuzz.c", "connection.c"])
-def test_inputs_of_the_corpora_and_changed_copies_hold(source):
-    program = compile_test("cc", source, f"{source[:-2]}-plain", "-O1", "-DSTANDALONE")
-    for target in targets_of(source):
-        count = len(list((CORPORA / target).iterdir()))
-        assert passes(program, CORPORA / target, TARGET=target, CHANGES="30") == f"{count} inputs\n"
+@pytest.mark.parametrize("fuzzer", FUZZERS)
+def test_inputs_of_the_corpora_and_changed_copies_hold(fuzzer, tmp_path):
+    program = compile_fuzzer("cc", fuzzer, f"fuzz-{fuzzer}-plain", "-O1", "-DSTANDALONE")
+    for target in targets_of(fuzzer):
+        count = unpacked(target, tmp_path / target)
+        assert passes(program, tmp_path / target, TARGET=target, CHANGES="30") == f"{count} inputs\n"
 
 
 @pytest.mark.slow("clang compiles the fuzzers with sanitizers")
-@pytest.mark.parametrize("source", ["fuzz.c", "connection.c"])
-def test_inputs_of_the_corpora_hold_under_sanitizers(source, tmp_path):
+@pytest.mark.parametrize("fuzzer", FUZZERS)
+def test_inputs_of_the_corpora_hold_under_sanitizers(fuzzer, tmp_path):
     """`make fuzz` searches for new inputs."""
-    program = compile_test(require("clang", "clang"), source, source[:-2], *SANITIZED, "-fsanitize=fuzzer")
-    for target in targets_of(source):
-        said = passes(program, "-seed=1", "-runs=2000", tmp_path, CORPORA / target, TARGET=target)
+    options = ["-O0", *SANITIZED, "-fsanitize=fuzzer"]  # optimising takes longer than it saves
+    program = compile_fuzzer(require("clang", "clang"), fuzzer, f"fuzz-{fuzzer}-sanitized", *options)
+    for target in targets_of(fuzzer):
+        unpacked(target, tmp_path / target)
+        said = passes(program, "-seed=1", "-runs=2000", tmp_path / target, TARGET=target)
         assert re.search(r"^Done \d+ runs", said, re.M), said
 
 
 def test_clang_compiles_it_without_libsystemd_and_without_a_warning(tmp_path):
     """test_build.py cannot build this with clang, because musl-gcc uses gcc."""
     path = require("clang", "clang")
-    subprocess.run(["make", "-s", wire.UNIT], cwd=wire.TOP, timeout=wire.LIMIT, check=True)
-    made = subprocess.run([path, *wire.compiler_flags(), "-Werror", "-O2", "-DWITHOUT_LIBSYSTEMD", "-c", "-o", tmp_path / "ws-echo.o",
+    made = subprocess.run([path, *flags(), "-Werror", "-O2", "-DWITHOUT_LIBSYSTEMD", "-c", "-o", tmp_path / "ws-echo.o",
                            wire.UNIT], cwd=wire.TOP, capture_output=True, text=True, timeout=2 * wire.LIMIT,
                           check=False)
     assert made.returncode == 0 and not made.stderr, made.stderr
 
 
-@pytest.mark.parametrize("source", [wire.UNIT, "tests/unit.c", "tests/fuzz.c", "tests/connection.c",
-                                    "tests/sandbox.c"])
-def test_no_string_fills_its_array_without_the_byte_that_ends_it(source):
+@pytest.mark.parametrize("sources", [wire.UNIT, "tests/unit/*.c", "tests/fuzz/*.c", "tests/sandbox.c"])
+def test_no_string_fills_its_array_without_the_byte_that_ends_it(sources):
     """gcc 15 and clang 21 warn about this by default, older versions of gcc with -Wc++-compat."""
-    subprocess.run(["make", "-s", wire.UNIT], cwd=wire.TOP, timeout=wire.LIMIT, check=True)
-    made = subprocess.run([require("gcc", "gcc"), *wire.compiler_flags(), "-Wc++-compat", "-fsyntax-only", source], cwd=wire.TOP,
-                          capture_output=True, text=True, timeout=wire.LIMIT, check=False)
+    command = [require("gcc", "gcc"), *flags(), "-Wc++-compat", "-fsyntax-only"]
+    made = subprocess.run([*command, *wire.TOP.glob(sources)], cwd=wire.TOP, capture_output=True, text=True,
+                          timeout=wire.LIMIT, check=False)
+    assert made.returncode == 0, made.stderr
     assert not re.findall(r".*initializer-string.*", made.stderr), made.stderr
+
+
+@functools.cache
+def version_of(formatter):
+    return subprocess.run([formatter, "--version"], capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize("source", [str(path.relative_to(wire.TOP)) for path in [
@@ -97,7 +129,7 @@ def test_no_string_fills_its_array_without_the_byte_that_ends_it(source):
 def test_it_is_formatted(source):
     """Checked with one version of clang-format, because versions differ."""
     formatter = require("clang-format", "clang-format")
-    version = subprocess.run([formatter, "--version"], capture_output=True, text=True, check=True).stdout
+    version = version_of(formatter)
     if f" version {FORMATTER}." not in version:
         pytest.skip(f"clang-format {FORMATTER} judges the format; here is {version.strip()}")
     result = subprocess.run([formatter, "--dry-run", "-Werror", source], cwd=wire.TOP, capture_output=True, text=True,

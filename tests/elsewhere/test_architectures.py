@@ -66,7 +66,7 @@ LEFT_OUT = {
 }
 # The tests of tests/system that need no booted system.
 AS_ROOT = ["system/test_channels.py", "system/test_users.py"]
-# Tests of unit.c that fail on an architecture, and why.
+# Tests in C that fail on an architecture, and why.
 HUGE_PAGES = {"the_first_four_mebibytes_at_most_are_small_pages_and_what_follows_huge_ones": "the emulator has none"}
 BUT_FOR = dict.fromkeys(ARCHITECTURES, HUGE_PAGES) | {
     "ppc64el": {"a_host_or_a_target_is_not_read_beyond_its_end": "strncasecmp reads on to the next 16 bytes",
@@ -98,14 +98,21 @@ class Foreign:
         assert result.returncode == 0 and "warning:" not in result.stdout, result.stdout
         return result.stdout
 
-    def compiled(self, source):
-        """Compiles a program of tests/ that includes the source."""
+    def compile(self, *command):
+        """Runs a command that compiles a program of tests/; returns its output."""
         self.make(wire.UNIT)
-        program = self.tree / "build" / source.removesuffix(".c")
-        made = subprocess.run([*self.compiler, *wire.compiler_flags(), "-O2", "-pie", "-DSTANDALONE", "-o", program,
-                               f"tests/{source}", "-lnettle", "-lz"], cwd=self.tree, text=True, capture_output=True,
-                              timeout=roots.TESTING, check=False)
+        made = subprocess.run(command, cwd=self.tree, text=True, capture_output=True, timeout=roots.TESTING, check=False)
         assert made.returncode == 0 and not made.stderr, made.stderr
+        return made.stdout
+
+    def compiled_room(self, room):
+        """Compiles the tests of a room."""
+        return self.compile("tests/unit/build.py", "build/unit", room, *self.compiler, *wire.compiler_flags(), "-O2").strip()
+
+    def compiled_fuzzer(self, fuzzer):
+        program = self.tree / "build" / fuzzer
+        self.compile(*self.compiler, *wire.compiler_flags(), "-O2", "-pie", "-DSTANDALONE", "-o", program,
+                     f"tests/fuzz/{fuzzer}.c", "-lnettle", "-lz")
         return program
 
     def run(self, program, *arguments, **environment):
@@ -129,20 +136,22 @@ def foreign_root(request):
 
 
 def test_the_unit_tests_pass(foreign):
-    names = set(re.findall(r"^    X\((\w+)\)", (roots.TESTS / "unit.c").read_text(), re.M))
-    left_out = BUT_FOR[foreign.name].keys()
-    assert left_out < names
-    said = foreign.run(foreign.compiled("unit.c"), *sorted(names - left_out))
-    assert said.endswith(" passed, 0 failed\n"), said
-    print(foreign.name, said.splitlines()[-1])
+    left_out = set(BUT_FOR[foreign.name])
+    for room in test_unit.ROOMS:
+        names = set(re.findall(r"^TEST\((\w+)\)", (roots.TESTS / f"unit/test_{room}.c").read_text(), re.M))
+        said = foreign.run(foreign.compiled_room(room), *sorted(names - left_out))
+        assert said.endswith(" passed, 0 failed\n"), said
+        print(foreign.name, room, said.splitlines()[-1])
+        left_out -= names
+    assert not left_out
 
 
-@pytest.mark.parametrize("source", ["fuzz.c", "connection.c"])
-def test_the_inputs_of_the_corpora_hold(foreign, source):
-    program = foreign.compiled(source)
-    for target in test_unit.targets_of(source):
-        inputs = test_unit.CORPORA / target
-        assert foreign.run(program, inputs, TARGET=target) == f"{len(list(inputs.iterdir()))} inputs\n"
+@pytest.mark.parametrize("fuzzer", test_unit.FUZZERS)
+def test_the_inputs_of_the_corpora_hold(foreign, fuzzer, tmp_path):
+    program = foreign.compiled_fuzzer(fuzzer)
+    for target in test_unit.targets_of(fuzzer):
+        count = test_unit.unpacked(target, tmp_path / target)
+        assert foreign.run(program, tmp_path / target, TARGET=target) == f"{count} inputs\n"
 
 
 def test_the_answers_of_the_program_are_the_same(foreign):

@@ -1,14 +1,14 @@
 /*
- * A fuzzer of the pure functions of the rooms: see fuzz.h
+ * A fuzzer of the pure functions of the rooms: see driver.h
  *
  * The result of a function must be consistent.  It must depend neither on how its bytes are split nor on what
  * follows them.
  */
 #define main ws_echo_main
-#include "../build/ws-echo.c"
+#include "../../build/ws-echo.c"
 #undef main
 
-#include "fuzz.h"
+#include "driver.h"
 
 /* Takes the first two bytes as the offset at which the other bytes are split. */
 static size_t take_place(const uint8_t **bytes, size_t *length)

@@ -2,7 +2,7 @@
  * Shared by the fuzzers
  *
  * A fuzzer includes the program to call its functions, and lists its targets at the end with TARGETS.  The
- * environment variable TARGET selects a target; its inputs are in corpora/TARGET.
+ * environment variable TARGET selects a target; its inputs are in corpora/TARGET.txt.
  *
  *     clang -fsanitize=fuzzer,address,undefined    libFuzzer searches for inputs until it is stopped
  *     cc -DSTANDALONE                              runs all files in the directory named by the argument,

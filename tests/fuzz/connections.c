@@ -1,5 +1,5 @@
 /*
- * A fuzzer of a whole connection: see fuzz.h
+ * A fuzzer of a whole connection: see driver.h
  *
  * The program is included, and its system calls are replaced by functions here, called the world.  The input
  * decides what the world does: the options, what the peer sends, how many bytes each read and write moves,
@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fuzz.h"
+#include "driver.h"
 
 static ssize_t world_read(int descriptor, void *buffer, size_t size);
 static ssize_t world_write(int descriptor, const void *bytes, size_t length);
@@ -61,7 +61,7 @@ static _Noreturn void world_exit(int status);
 #undef syslog /* a macro already, in some libraries */
 #define syslog(...) world_syslog(__VA_ARGS__)
 #define exit(...) world_exit(__VA_ARGS__)
-#include "../build/ws-echo.c"
+#include "../../build/ws-echo.c"
 /* The rest only checks the program; libFuzzer need not seek to cover it. */
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((no_sanitize("coverage"))), apply_to = function)
