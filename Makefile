@@ -178,7 +178,7 @@ deps:
 # Four tests for each processor at a time, because tests mostly wait.  -rfEs lists skipped tests with the reason.
 PYTEST = $(PYTHON) -m pytest -q -rfEs
 check: check-needs ws-echo ws-echo-static $(DUMPABLE)
-	$(PYTEST) --numprocesses=$$(($$(nproc) * 4)) --durations=10 --durations-min=3 tests/test_*.py
+	$(PYTEST) --numprocesses=$$(($$(nproc) * 4)) --durations=10 --durations-min=3 $(addprefix tests/,protocol process clients documents unit)
 
 TIME ?= 60
 SANITIZERS = -O1 -U_FORTIFY_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
@@ -200,7 +200,7 @@ check-long: ws-echo ws-echo-static $(DUMPABLE)
 	$(PYTEST) --numprocesses=$$(nproc) --durations=10 tests/long
 
 coverage: ws-echo
-	$(PYTHON) tests/coverage.py all
+	$(PYTHON) tests/tools/coverage.py all
 
 deps-system: deps
 	@packaging/install-deps system
@@ -239,7 +239,7 @@ bench: ws-echo ws-echo-static
 	[ $$(id -u) != 0 ] || $(PYTHON) tests/system/measure.py
 
 mutants:
-	nice -n 15 $(PYTHON) tests/mutants.py $(N:%=--number=%) $(ROOM:%=--only=%)
+	nice -n 15 $(PYTHON) tests/tools/mutants.py $(N:%=--number=%) $(ROOM:%=--only=%)
 
 # The files in the tree have the paths of PREFIX=/usr.  $(call here,FILE) prints one with the paths of this
 # installation, $(call put,FILE,TARGET) installs it so.

@@ -7,34 +7,24 @@ for tests that trace a process or read its /proc (default: PROGRAM). Slow tests 
 import itertools
 import os
 import pathlib
-import sys
 
-import parts
+import launch
+import project
 import pytest
-import wire
+from require import require_file
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path += [str(HERE / "system"), str(HERE / "bench")]  # other folders of tests import modules from these
-DEFAULT = wire.PROGRAM
-PROGRAMS = {"ordinary": wire.TOP / "ws-echo", "static": wire.TOP / "ws-echo-static"}
-DUMPABLE = wire.TOP / "build/dumpable"  # the folder of the same programs, built with -DDUMPABLE
-
-# The tests of tests/system that need root but no booted system: they run with both programs too.
-AS_ROOT = {"test_channels.py", "test_fault_logs.py", "test_users.py"}
-
-# Tests of the source, the Makefile or a document: these need no second run with the other program.
-ONCE = {"test_build.py", "test_completion.py", "test_house.py", "test_instructions.py", "test_manual.py", "test_page.py",
-        "test_readme.py", "test_rules.py", "test_unit.py", "test_units.py", "test_versions.py"}
+DEFAULT = launch.PROGRAM
+DUMPABLE = project.TOP / "build/dumpable"  # the folder of the same programs, built with -DDUMPABLE
 
 # Tests that use LD_PRELOAD, which needs a dynamic program.
-DYNAMIC = {"test_gaps.py"}
+DYNAMIC = {"test_signal_races.py"}
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow(reason): takes seconds, for this reason")
     config.addinivalue_line("markers", "of_the_filter: needs the filter of system calls")
     config.addinivalue_line("markers", "with_libsystemd: uses the journal, which the static program does not support")
-    config.addinivalue_line("markers", "compiles: compiles its own program, so one run is enough")
+    config.addinivalue_line("markers", "compiles: compiles or chooses what it tests, so one run is enough")
 
 
 def is_dynamic(item):
@@ -44,10 +34,9 @@ def is_dynamic(item):
 
 def pytest_generate_tests(metafunc):
     file = pathlib.Path(metafunc.module.__file__)
-    once = file.name in ONCE or metafunc.definition.get_closest_marker("compiles")
-    of_the_program = file.parent == HERE or file.name in AS_ROOT
-    if of_the_program and not once and "WS_ECHO" not in os.environ:
-        programs = ["ordinary"] if is_dynamic(metafunc.definition) else PROGRAMS
+    of_the_program = file.parent.name in project.WITH_EACH_PROGRAM or f"system/{file.name}" in project.AS_ROOT
+    if of_the_program and not metafunc.definition.get_closest_marker("compiles") and "WS_ECHO" not in os.environ:
+        programs = ["ordinary"] if is_dynamic(metafunc.definition) else project.PROGRAMS
         metafunc.parametrize("program", programs, indirect=True, scope="session")
 
 
@@ -73,18 +62,18 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session", autouse=True)
 def program(request):
-    """The program that wire starts: the ordinary one unless the test is parametrized."""
-    wire.PROGRAM = DEFAULT
+    """The program that launch starts: the ordinary one unless the test is parametrized."""
+    launch.PROGRAM = DEFAULT
     if hasattr(request, "param"):
-        path = PROGRAMS[request.param]
-        parts.require_file(path, f"make ({path.name})")
-        wire.PROGRAM = str(path)
-    return wire.PROGRAM
+        path = project.PROGRAMS[request.param]
+        require_file(path, f"make ({path.name})")
+        launch.PROGRAM = str(path)
+    return launch.PROGRAM
 
 
 @pytest.fixture
 def dumpable(program, monkeypatch):
-    """For tests that use strace, or read the files of the process in /proc: wire starts the variant that permits this.
+    """For tests that use strace, or read the files of the process in /proc: launch starts the variant that permits this.
 
     Of the installed program only root may do so. The variant differs in nothing else, and root uses it too.
     """
@@ -92,5 +81,5 @@ def dumpable(program, monkeypatch):
         path = os.environ.get("WS_ECHO_DUMPABLE", program)
     else:
         path = DUMPABLE / pathlib.Path(program).name
-        parts.require_file(path, f"make {path.relative_to(wire.TOP)}")
-    monkeypatch.setattr(wire, "PROGRAM", str(path))
+        require_file(path, f"make {path.relative_to(project.TOP)}")
+    monkeypatch.setattr(launch, "PROGRAM", str(path))

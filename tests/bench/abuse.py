@@ -21,10 +21,12 @@ import threading
 import time
 import zlib
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
-import wire
-from wire import BINARY, CONTINUATION, PING, TEXT, frame
+import framing
+import heads
+import launch
+from framing import BINARY, CONTINUATION, PING, TEXT, frame
 
 MIB = 1 << 20
 LARGEST = 16 * MIB  # the default of --max-message
@@ -42,7 +44,7 @@ class Cost:
 # ---- What peers do -------------------------------------------------------------------------------------
 
 
-class Sender(wire.Peer):
+class Sender(launch.Peer):
     """A peer that counts what it sends."""
 
     def __init__(self, connected):
@@ -62,7 +64,7 @@ def say_nothing(peer):
 def trickle_a_head(peer):
     """Sends a byte each half second."""
     with contextlib.suppress(OSError):
-        for byte in wire.head():
+        for byte in heads.head():
             peer.send(bytes([byte]))
             time.sleep(0.5)
 
@@ -105,7 +107,7 @@ def flood(data, mebibytes, first=b"", extension=None):
         peer.send(first)
         for _ in range(max(1, round(mebibytes * MIB / len(data)))):
             peer.send(data)
-        peer.send(wire.close(1000))
+        peer.send(framing.close(1000))
         reader.join()
     return attack
 
@@ -152,7 +154,7 @@ def ask_the_lab(words, data, reads=True):
     """Take words and frames; return what asks the lab for the words, sends the frames, and may read the answers."""
     def attack(peer):
         with contextlib.suppress(OSError):
-            peer.send(wire.head(path=f"/lab?{words}") + data)
+            peer.send(heads.head(path=f"/lab?{words}") + data)
         if reads:
             discard(peer)
     return attack
@@ -161,11 +163,11 @@ def ask_the_lab(words, data, reads=True):
 # What the words of the lab add to that; each ends by itself.
 MESSAGE = frame(BINARY, bytes(LARGEST))
 LAB = {name: (["--lab=/lab"], attack, True) for name, attack in [
-    ("lab: slice=1 of 16 MiB", ask_the_lab("slice=1", MESSAGE + wire.close(1000))),
-    ("lab: fragment=1 of 16 MiB", ask_the_lab("fragment=1", MESSAGE + wire.close(1000))),
+    ("lab: slice=1 of 16 MiB", ask_the_lab("slice=1", MESSAGE + framing.close(1000))),
+    ("lab: fragment=1 of 16 MiB", ask_the_lab("fragment=1", MESSAGE + framing.close(1000))),
     ("lab: fragment=1&slice=1 of 16 MiB, answers unread",
-     ask_the_lab("fragment=1&slice=1", MESSAGE + wire.close(1000), reads=False)),
-    ("lab: latency of 59 s before 16 MiB", ask_the_lab("latency=59", MESSAGE + wire.close(1000))),
+     ask_the_lab("fragment=1&slice=1", MESSAGE + framing.close(1000), reads=False)),
+    ("lab: latency of 59 s before 16 MiB", ask_the_lab("latency=59", MESSAGE + framing.close(1000))),
     ("lab: stall between messages of 16 MiB", ask_the_lab("count=1&stall&close", 2 * MESSAGE)),
     ("lab: repeat=0.1 of 1 KiB, unread", ask_the_lab(f"repeat=0.1&hello={'x' * 1024}", b"", reads=False)),
 ]}
@@ -186,7 +188,7 @@ def measured(name):
     """Take the name of a kind; return its cost."""
     options, attack, by_itself = (KINDS | LAB)[name]
     cost = Cost(by_itself)
-    with wire.Served(*options) as served:
+    with launch.Served(*options) as served:
         began = time.monotonic()
         served.peer = peer = Sender(served.peer.socket)
         attacker = threading.Thread(target=attack, args=[peer])

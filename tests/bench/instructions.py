@@ -41,8 +41,11 @@ import termios
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-import wire  # noqa: E402: found by the line above
+sys.path.insert(0, str(HERE.parent / "lib"))
+import framing  # noqa: E402: found by the line above
+import heads  # noqa: E402: found by the line above
+import launch  # noqa: E402: found by the line above
+import project  # noqa: E402: found by the line above
 
 BASELINE = HERE / "instructions.txt"
 ALLOWED_RISE = 0.03
@@ -83,7 +86,7 @@ def pretend_filters():
 
 def prepare():
     """Run in the child process before it executes callgrind."""
-    wire.become_nobody()  # otherwise the program would read /etc/passwd, which would be counted
+    launch.become_nobody()  # otherwise the program would read /etc/passwd, which would be counted
     pretend_filters()
 
 
@@ -95,7 +98,7 @@ def take(connection, expected):
         if not piece:
             break
         received += piece
-    wire.same(bytes(received), expected)
+    framing.same(bytes(received), expected)
 
 
 def wait_until_taken(connection):
@@ -110,7 +113,7 @@ def count(program, before, talk):
     return the number of instructions from exec to exit."""
     ours, theirs = socket.socketpair()
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MIB)
-    ours.settimeout(wire.LIMIT)
+    ours.settimeout(project.LIMIT)
     if ours.send(before) != len(before):
         sys.exit("instructions: the socket pair does not hold what a pipeline sends: raise net.core.wmem_max")
     with tempfile.TemporaryFile() as log:
@@ -124,7 +127,7 @@ def count(program, before, talk):
         try:
             talk(ours)
             ours.close()
-            wrong = process.wait(wire.LIMIT) or None
+            wrong = process.wait(project.LIMIT) or None
         except (OSError, AssertionError, subprocess.TimeoutExpired) as error:
             wrong = error
         finally:
@@ -179,12 +182,12 @@ def message(kind, size):
     """Take a kind and a size; return the frame to send and the frame that has to come back."""
     data = payload(kind, size)
     if kind == "binary":
-        return wire.frame(wire.BINARY, data), wire.reply(wire.BINARY, data)
-    return wire.text(data), wire.echo(data)
+        return framing.frame(framing.BINARY, data), framing.reply(framing.BINARY, data)
+    return framing.text(data), framing.echo(data)
 
 
-HEAD, SWITCHING = wire.head(), wire.switching()
-CLOSE, CLOSED = wire.close(1000), wire.reply(wire.CLOSE, wire.close_body(1000))
+HEAD, SWITCHING = heads.head(), heads.switching()
+CLOSE, CLOSED = framing.close(1000), framing.reply(framing.CLOSE, framing.close_body(1000))
 
 
 def pingpong(program, kind, size, messages):
@@ -302,7 +305,7 @@ def compare(counts, baseline):
 def main():
     """Count, then compare or update; the exit status is 1 if a count rose too far."""
     parser = argparse.ArgumentParser(description="Counts the instructions of ws-echo.")
-    parser.add_argument("--program", default=wire.PROGRAM, help="the program to count")
+    parser.add_argument("--program", default=launch.PROGRAM, help="the program to count")
     parser.add_argument("--update", metavar="REASON", help="take today's counts for the committed ones")
     options = parser.parse_args()
     if not os.access(options.program, os.X_OK):

@@ -1,10 +1,10 @@
 """Requirements of the tests in other roots."""
 
-import parts
 import pytest
+from require import require, require_root
 
 
 @pytest.fixture(scope="session", autouse=True)
 def privileges():
-    parts.require_root()
-    parts.require("mmdebstrap", "mmdebstrap")
+    require_root()
+    require("mmdebstrap", "mmdebstrap")

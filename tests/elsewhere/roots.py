@@ -16,10 +16,10 @@ import sys
 import tempfile
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(TESTS), str(TESTS / "system")]
+sys.path[:0] = [str(TESTS / "lib"), str(TESTS / "system")]
 
 import machine
-import wire
+import project
 
 INSTALLING = 900  # seconds until a hanging installation is given up
 TESTING = 1800
@@ -65,7 +65,7 @@ def fresh(suite, *options):
 @contextlib.contextmanager
 def alone():
     """A lock for tasks that use all processors: one worker at a time is in such a body."""
-    with open(wire.TOP / "build/elsewhere.lock", "w", encoding="ascii") as lock:
+    with open(project.TOP / "build/elsewhere.lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -74,9 +74,9 @@ def copy_source(tree):
     """Copies the files under version control or, if the tree is an unpacked archive, all except built files."""
     tree.mkdir()
     archive = tree.with_suffix(".tar.gz")
-    subprocess.run([wire.TOP / "packaging/archive", archive], check=True, timeout=wire.LIMIT)
+    subprocess.run([project.TOP / "packaging/archive", archive], check=True, timeout=project.LIMIT)
     subprocess.run(["tar", "--extract", "--file", archive, "--directory", tree, "--strip-components=1"], check=True,
-                   timeout=wire.LIMIT)
+                   timeout=project.LIMIT)
 
 
 def command(root, *words):

@@ -6,11 +6,12 @@ import shlex
 import subprocess
 import sys
 
-import parts
+import corpora
+import project
 import pytest
 import roots
 import test_unit
-import wire
+from require import require
 
 LIBRARIES = ["--variant=extract", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
              "--include=libc6-dev,libnettle8,nettle-dev,libsystemd-dev,zlib1g-dev"]
@@ -25,18 +26,10 @@ ARCHITECTURES = {
 
 # Test files and tests that make no sense in an emulator, and why.
 LEFT_OUT = {
-    "test_build.py": "tests the Makefile",
-    "test_completion.py": "tests bash's completion",
-    "test_gaps.py": "a library would be preloaded into the emulator",
-    "test_house.py": "tests the source",
-    "test_instructions.py": "valgrind would count the emulator's instructions",
-    "test_manual.py": "tests a document",
-    "test_page.py": "tests the source of the page",
-    "test_readme.py": "tests a document",
-    "test_system_calls.py": "strace would count the emulator's calls",
-    "test_unit.py": "compiled below",
-    "test_versions.py": "tests documents",
-    **{f"test_compression.py::{test}": "would measure the emulator's memory and calls" for test in [
+    "process/test_signal_races.py": "a library would be preloaded into the emulator",
+    "process/test_instruction_counts.py": "valgrind would count the emulator's instructions",
+    "process/test_system_calls.py": "strace would count the emulator's calls",
+    **{f"protocol/test_compression.py::{test}": "would measure the emulator's memory and calls" for test in [
         "test_a_bomb_costs_no_more_than_the_limit",
         "test_the_largest_message_fits_the_memory_of_the_shipped_unit_also_where_it_does_not_compress",
         "test_the_largest_message_fits_the_address_space_of_the_shipped_entry_for_xinetd",
@@ -45,23 +38,21 @@ LEFT_OUT = {
         "test_a_quiet_connection_gives_back_all_but_the_windows_that_are_taken_over",
         "test_compressed_messages_cost_one_read_and_one_write_each",
     ]},
-    "test_compression.py::test_a_reply_is_as_short_as_zlib_makes_it_of_the_whole_message": "Python's zlib may differ",
-    **{f"test_faults.py::{test}": "strace would count the emulator's calls" for test in [
+    "protocol/test_compression.py::test_a_reply_is_as_short_as_zlib_makes_it_of_the_whole_message": "Python's zlib may differ",
+    **{f"process/test_faults.py::{test}": "strace would count the emulator's calls" for test in [
         "test_it_does_not_serve_without_its_protections",
         "test_a_connection_that_cannot_be_made_to_block_is_a_local_fault",
     ]},
-    "test_fault_classes.py": "faults would be injected into the emulator's calls",
-    **{f"test_lab.py::{test}": "strace would count the emulator's calls" for test in [
+    "process/test_fault_classes.py": "faults would be injected into the emulator's calls",
+    **{f"protocol/test_lab.py::{test}": "strace would count the emulator's calls" for test in [
         "test_all_that_one_read_brought_is_answered_together_and_the_101_before_it",
         "test_each_write_takes_so_many_bytes_at_most_with_pauses_between",
         "test_after_1000_pauses_writes_are_normal_again_so_that_a_large_message_ends",
         "test_a_lab_adds_no_system_call_to_a_connection_without_words",
         "test_only_delay_latency_stall_and_slice_sleep",
     ]},
-    "test_record.py::test_it_serves_although_standard_error_is_closed": "it uses the foreign root's /dev/null",
-    "test_rules.py": "tests a document",
-    "test_texts.py": "the program would be called by the emulator's name",
-    "test_units.py": "tests documents",
+    "process/test_record.py::test_it_serves_although_standard_error_is_closed": "it uses the foreign root's /dev/null",
+    "process/test_texts.py": "the program would be called by the emulator's name",
     "system/test_channels.py::test_where_there_is_no_libsystemd_standard_error_gets_the_record": "the foreign root has it",
 }
 # The tests of tests/system that need no booted system.
@@ -80,8 +71,8 @@ class Foreign:
     def __init__(self, name, root):
         self.machine, emulator, _ = ARCHITECTURES[name]
         self.name, self.root, self.tree = name, root, root / roots.TREE
-        self.emulator = parts.require(f"qemu-{emulator}", "qemu-user")
-        compiler = parts.require(f"{self.machine}-gcc", f"gcc-{self.machine}")
+        self.emulator = require(f"qemu-{emulator}", "qemu-user")
+        compiler = require(f"{self.machine}-gcc", f"gcc-{self.machine}")
         self.compiler = [compiler, f"--sysroot={root}"]
 
     def command(self, program):
@@ -94,24 +85,24 @@ class Foreign:
                    "PKG_CONFIG_SYSROOT_DIR": str(self.root)}
         result = subprocess.run(["make", f"CC={shlex.join(self.compiler)}", *arguments], cwd=self.tree, text=True,
                                 env={**roots.environment(), **folders}, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, timeout=wire.LIMIT, check=False)
+                                stderr=subprocess.STDOUT, timeout=project.LIMIT, check=False)
         assert result.returncode == 0 and "warning:" not in result.stdout, result.stdout
         return result.stdout
 
     def compile(self, *command):
         """Runs a command that compiles a program of tests/; returns its output."""
-        self.make(wire.UNIT)
+        self.make(project.UNIT)
         made = subprocess.run(command, cwd=self.tree, text=True, capture_output=True, timeout=roots.TESTING, check=False)
         assert made.returncode == 0 and not made.stderr, made.stderr
         return made.stdout
 
     def compiled_room(self, room):
         """Compiles the tests of a room."""
-        return self.compile("tests/unit/build.py", "build/unit", room, *self.compiler, *wire.compiler_flags(), "-O2").strip()
+        return self.compile("tests/unit/build.py", "build/unit", room, *self.compiler, *project.compiler_flags(), "-O2").strip()
 
     def compiled_fuzzer(self, fuzzer):
         program = self.tree / "build" / fuzzer
-        self.compile(*self.compiler, *wire.compiler_flags(), "-O2", "-pie", "-DSTANDALONE", "-o", program,
+        self.compile(*self.compiler, *project.compiler_flags(), "-O2", "-pie", "-DSTANDALONE", "-o", program,
                      f"tests/fuzz/{fuzzer}.c", "-lnettle", "-lz")
         return program
 
@@ -149,7 +140,7 @@ def test_the_unit_tests_pass(foreign):
 @pytest.mark.parametrize("fuzzer", test_unit.FUZZERS)
 def test_the_inputs_of_the_corpora_hold(foreign, fuzzer, tmp_path):
     program = foreign.compiled_fuzzer(fuzzer)
-    for target in test_unit.targets_of(fuzzer):
+    for target in corpora.targets_of(fuzzer):
         count = test_unit.unpacked(target, tmp_path / target)
         assert foreign.run(program, tmp_path / target, TARGET=target) == f"{count} inputs\n"
 
@@ -162,7 +153,7 @@ def test_the_answers_of_the_program_are_the_same(foreign):
     program.write_text(f'#!/bin/sh -p\nexec {shlex.join([foreign.emulator, "-0"])} "$0" '
                        f'{shlex.join(foreign.command(foreign.tree / "ws-echo")[1:])} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
-    files = sorted({path.name for path in roots.TESTS.glob("test_*.py")} - set(LEFT_OUT)) + AS_ROOT
+    files = sorted(set(project.tests_in(project.WITH_EACH_PROGRAM)) - set(LEFT_OUT)) + AS_ROOT
     with roots.alone():
         result = subprocess.run([sys.executable, "-m", "pytest", "-q", f"--numprocesses={2 * os.cpu_count()}", *files,
                                  *(f"--deselect={test}" for test in LEFT_OUT if "::" in test)],

@@ -6,14 +6,17 @@ import signal
 import socket
 import subprocess
 
+import framing
+import heads
+import launch
+import project
 import pytest
 import roots
-import wire
+from builds import free_port
 from terminal import CTRL_C, Terminal
-from test_build import free_port
 
 MINIMAL = ["--variant=apt", "--include=ca-certificates,passwd"]
-FIRST = re.search(r"^```sh\n(.*?)^```$", (wire.TOP / "README.md").read_text(encoding="utf-8"), re.M | re.S)[1]
+FIRST = re.search(r"^```sh\n(.*?)^```$", (project.TOP / "README.md").read_text(encoding="utf-8"), re.M | re.S)[1]
 DEBIANS = {
     "debian-11": ["bullseye"],
     "debian-12": ["bookworm"],
@@ -40,11 +43,11 @@ def test_make_deps_run_serves(debian):
     port = free_port()
     with Terminal(roots.command(root, "make", "deps", "run", f"PORT={port}"), env=roots.environment()) as terminal:
         terminal.until(b"console.\n", limit=roots.INSTALLING)
-        peer = wire.Peer(socket.create_connection(("127.0.0.1", port))).open()
-        peer.send(wire.text("Hello world"))
-        assert peer.frame() == (True, wire.TEXT, b"server: Hello world")
+        peer = launch.Peer(socket.create_connection(("127.0.0.1", port))).open()
+        peer.send(framing.text("Hello world"))
+        assert peer.frame() == (True, framing.TEXT, b"server: Hello world")
         terminal.type(CTRL_C)
-        assert wire.close_code(peer.answer_close()) == 1001
+        assert framing.close_code(peer.answer_close()) == 1001
         peer.close()
         assert terminal.finish() == 128 + signal.SIGINT, terminal.shown
     said = terminal.shown.decode()
@@ -56,9 +59,9 @@ def test_make_deps_install_installs_what_serves(debian):
     roots.run(root, "make", "clean")
     said = roots.run(root, "make", "deps", "install")
     assert "warning:" not in said, said
-    answer = subprocess.run(roots.command(root, "/usr/local/sbin/ws-echo"), input=wire.head() + wire.text("Hello"),
-                            capture_output=True, check=True, timeout=wire.LIMIT).stdout
-    assert answer == wire.switching() + wire.echo("Hello")
+    answer = subprocess.run(roots.command(root, "/usr/local/sbin/ws-echo"), input=heads.head() + framing.text("Hello"),
+                            capture_output=True, check=True, timeout=project.LIMIT).stdout
+    assert answer == heads.switching() + framing.echo("Hello")
     roots.run(root, "make", "uninstall")
     assert [*root.glob("usr/local/**/*ws-echo*")] == []
 

@@ -4,11 +4,11 @@ import concurrent.futures
 import re
 
 import abuse
+import project
 import pytest
-import wire
 
 ROW = re.compile(r"^\| (.+?) \| ([\d.]+) MiB \| [\d.,]+ ms \| (?:–|\d+ s) \|$", re.M)
-TABLES = (wire.TOP / "tests/bench/README.md").read_text(encoding="utf-8")
+TABLES = (project.TOP / "tests/bench/README.md").read_text(encoding="utf-8")
 STATED = {name: float(memory) for name, memory in ROW.findall(TABLES)}
 SPARE = 1.1  # other versions of libraries may take more
 ROUNDED = abuse.MIB // 10

@@ -1,7 +1,7 @@
 """Both compilers compile without warnings, with all flags that builders use."""
 
 import pytest
-from test_build import BUILDERS, built_by, packagers, tree  # `tree` is a fixture
+from builds import BUILDERS, built_by, packagers, tree  # `tree` is a fixture
 
 COMPILERS = ["gcc", "clang"]
 MORE = {

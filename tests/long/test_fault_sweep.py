@@ -4,11 +4,10 @@ import gzip
 import pathlib
 import re
 
-import conftest
 import faults
+import project
 import pytest
-import wire
-from parts import require_file, require_root
+from require import require_file, require_root
 
 
 @pytest.fixture(name="injector", scope="module")
@@ -19,7 +18,7 @@ def that_injects_faults(tmp_path_factory, program):
 
 
 @pytest.mark.usefixtures("dumpable")
-@pytest.mark.parametrize("program", conftest.PROGRAMS, indirect=True, scope="module")
+@pytest.mark.parametrize("program", project.PROGRAMS, indirect=True, scope="module")
 @pytest.mark.parametrize("scenario", faults.SCENARIOS, ids=str)
 @pytest.mark.parametrize("kind", faults.KINDS)
 def test_whatever_fails_the_connection_ends_as_documented(injector, scenario, kind):

@@ -15,10 +15,13 @@ import time
 
 import abuse
 import machine as machines
-import parts
+from require import require, require_root
 import pytest
-import wire
-from wire import BINARY, CLOSE, close_body, echo, frame, reply, text
+import framing
+import heads
+import launch
+import project
+from framing import BINARY, CLOSE, close_body, echo, frame, reply, text
 
 LASTING = float(os.environ.get("WS_ECHO_LOAD", "60"))  # seconds that an endless load lasts
 AT_ONCE = 1000
@@ -29,7 +32,7 @@ GOODBYE = reply(CLOSE, close_body(1000))
 @contextlib.contextmanager
 def served_by_tcpserver(log, program):
     """tcpserver, which starts the program for each connection; yields its port and its process."""
-    command = [parts.require("tcpserver", "ucspi-tcp"), "-1", "-RHl0", f"-c{AT_ONCE}", f"-b{AT_ONCE}", "127.0.0.1", "0",
+    command = [require("tcpserver", "ucspi-tcp"), "-1", "-RHl0", f"-c{AT_ONCE}", f"-b{AT_ONCE}", "127.0.0.1", "0",
                program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as server:
         try:
@@ -65,16 +68,16 @@ def messages(seed):
 async def converse(port, number, all_are_there):
     """One of many clients that begin together; returns how many messages were echoed to it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(wire.head())
-    assert await reader.readexactly(len(wire.switching())) == wire.switching()
+    writer.write(heads.head())
+    assert await reader.readexactly(len(heads.switching())) == heads.switching()
     await all_are_there.wait()
     end = time.monotonic() + LASTING
     for count, (sent, expected) in enumerate(messages(number), 1):
         writer.write(sent)
-        wire.same(await reader.readexactly(len(expected)), expected, f"client {number}, message {count}")
+        framing.same(await reader.readexactly(len(expected)), expected, f"client {number}, message {count}")
         if time.monotonic() > end:
             break
-    writer.write(wire.close(1000))
+    writer.write(framing.close(1000))
     assert await reader.read() == GOODBYE
     writer.close()
     return count
@@ -89,18 +92,18 @@ def test_a_thousand_connections_at_once_get_their_echoes(program, log):
     with served_by_tcpserver(log, program) as (port, server):
         counts = asyncio.run(all_converse(port))
         print(f"{sum(counts):,} messages, {min(counts)} to {max(counts)} of each client")
-        wire.wait_until(lambda: not children(server), "all processes are gone")
+        launch.wait_until(lambda: not children(server), "all processes are gone")
     assert closes(log) == {"1000": AT_ONCE}
 
 
 def one_after_the_other(port, count, wrong):
     """Connects, gets an echo and closes, `count` times; adds wrong answers to `wrong`."""
-    data = wire.head() + text("Hello") + wire.close(1000)
-    expected = wire.switching() + echo("Hello") + GOODBYE
+    data = heads.head() + text("Hello") + framing.close(1000)
+    expected = heads.switching() + echo("Hello") + GOODBYE
     for _ in range(count):
-        with socket.create_connection(("127.0.0.1", port), wire.LIMIT) as client:
+        with socket.create_connection(("127.0.0.1", port), project.LIMIT) as client:
             client.sendall(data)
-            answer = wire.Peer(client).rest()
+            answer = launch.Peer(client).rest()
         if answer != expected:
             wrong.append(answer)
 
@@ -114,7 +117,7 @@ def test_of_a_hundred_thousand_connections_in_a_row_none_is_lost(program, log):
             thread.start()
         for thread in threads:
             thread.join()
-        wire.wait_until(lambda: not children(server), "all processes are gone")
+        launch.wait_until(lambda: not children(server), "all processes are gone")
     assert not wrong, wrong[:3]
     assert closes(log) == {"1000": IN_A_ROW // clients * clients}
 
@@ -129,7 +132,7 @@ SLICE = r"system-ws\x2decho.slice"
 
 @pytest.fixture(name="machine", scope="module")
 def booted_machine():
-    parts.require_root()
+    require_root()
     with machines.Machine() as machine:
         machine.install()
         machine.systemctl("start", "ws-echo.socket")
@@ -180,8 +183,8 @@ def behaves(peer, numbers):
     peer.open()
     for sent, expected in itertools.islice(messages(numbers.random()), numbers.randrange(1, 200)):
         peer.send(sent)
-        wire.same(peer.receive(len(expected)), expected)
-    peer.send(wire.close(1000))
+        framing.same(peer.receive(len(expected)), expected)
+    peer.send(framing.close(1000))
     assert peer.rest() == GOODBYE
 
 
@@ -202,7 +205,7 @@ def test_honest_peers_get_their_echoes_beside_abusive_ones(machine):
         crowd.add("greedy", abuse.open_and_say_nothing, "127.0.3.1")
     for number in range(1, 9):
         crowd.add("honest", behaves, f"127.0.4.{number}", random.Random(number))
-    wire.wait_until(lambda: sources(machine)["127.0.3.1"] == share, "the greedy source has its share")
+    launch.wait_until(lambda: sources(machine)["127.0.3.1"] == share, "the greedy source has its share")
     end = time.monotonic() + LASTING
     while time.monotonic() < end:
         most |= sources(machine)
@@ -214,9 +217,9 @@ def test_honest_peers_get_their_echoes_beside_abusive_ones(machine):
     assert max(most.values()) == most["127.0.3.1"] == share and sum(most.values()) <= total
     refused = [entry for entry in machine.journal(cursor, UNIT="ws-echo.socket") if "Too many" in entry["MESSAGE"]]
     assert refused and all("127.0.3.1" in entry["MESSAGE"] for entry in refused)
-    wire.wait_until(lambda: not machine.units(INSTANCES), "the instances are gone")
+    launch.wait_until(lambda: not machine.units(INSTANCES), "the instances are gone")
     assert machine.processes("ws-echo") == []
     assert machine.units("ws-echo*", "failed") == []
     assert machine.show("ws-echo.socket", "SubState", "NConnections") == ["listening", "0"]
-    wire.wait_until(lambda: len(os.listdir(manager)) <= before, "the manager has closed what it opened")
+    launch.wait_until(lambda: len(os.listdir(manager)) <= before, "the manager has closed what it opened")
     assert int(machine.show(SLICE, "MemoryCurrent")) < abuse.MIB

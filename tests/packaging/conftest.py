@@ -1,9 +1,9 @@
 """Requirements of the tests of the packages."""
 
-import parts
 import pytest
+from require import require_root
 
 
 @pytest.fixture(scope="session", autouse=True)
 def privileges():
-    parts.require_root()
+    require_root()

@@ -3,9 +3,11 @@
 import os
 import subprocess
 
+import framing
+import launch
 import machine
-import parts
-import wire
+import project
+from require import require, require_file
 
 BUILDING = 600  # seconds until a hanging build is given up
 
@@ -14,10 +16,10 @@ ADDRESS, HOME = "Jane Doe <jane@example.org>", "https://example.org/ws-echo"
 PUBLISH = f"printf '%s\\n' 'address={ADDRESS}' 'home={HOME}' | tee ws-echo-*/packaging/publisher"
 
 
-def made(target, *needed, tree=wire.TOP, **environment):
+def made(target, *needed, tree=project.TOP, **environment):
     """Runs `make` for a target that needs these commands of these packages; returns its output."""
     for command, package in needed:
-        parts.require(command, package)
+        require(command, package)
     result = subprocess.run(["make", "--no-print-directory", target], cwd=tree, text=True, check=False,
                             env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             timeout=BUILDING)
@@ -27,24 +29,24 @@ def made(target, *needed, tree=wire.TOP, **environment):
 
 def debian(suite):
     """A booted machine with a fresh Debian, without a network; at the end, it and all changes are removed."""
-    root = wire.TOP / "build/roots" / suite
-    parts.require_file(f"{root}.made", "mmdebstrap, then run 'make deps-packages'")
+    root = project.TOP / "build/roots" / suite
+    require_file(f"{root}.made", "mmdebstrap, then run 'make deps-packages'")
     return machine.Machine(lower=root)
 
 
-def echoes(peer, prefix=wire.PREFIX):
-    peer.send(wire.text("Hello"))
-    assert peer.frame() == (True, wire.TEXT, prefix + b"Hello")
+def echoes(peer, prefix=framing.PREFIX):
+    peer.send(framing.text("Hello"))
+    assert peer.frame() == (True, framing.TEXT, prefix + b"Hello")
 
 
 def leave(peer):
-    peer.send(wire.close(1000))
-    assert peer.frame() == (True, wire.CLOSE, wire.close_body(1000))
+    peer.send(framing.close(1000))
+    assert peer.frame() == (True, framing.CLOSE, framing.close_body(1000))
     assert peer.ended()
     peer.close()
 
 
 def recorded(booted, cursor, port):
     """Waits for the journal's entry about the connection from this port."""
-    wire.wait_until(lambda: booted.journal(cursor, SYSLOG_IDENTIFIER="ws-echo", REMOTE_PORT=str(port)),
+    launch.wait_until(lambda: booted.journal(cursor, SYSLOG_IDENTIFIER="ws-echo", REMOTE_PORT=str(port)),
                     f"the record of port {port} is in the journal")

@@ -9,12 +9,15 @@ import signal
 import subprocess
 
 import pytest
-import wire
+import framing
+import heads
+import launch
+import project
 from debians import BUILDING, echoes, leave, made
-from wire import Peer
+from launch import Peer
 
 import machine as machines
-import parts
+from require import require
 
 NOBODY = 65534
 SIZE_MAX = 2 << 20  # bytes
@@ -30,7 +33,7 @@ class Image:
     """The image `ws-echo` in the container storage that the environment names."""
 
     def __init__(self):
-        parts.require("unshare", "util-linux")
+        require("unshare", "util-linux")
         made("container", ("buildah", "buildah"), ("musl-gcc", "musl-tools"))
         self.container = self.buildah("from", "ws-echo").strip()
         self.config = json.loads(self.buildah("inspect", self.container))["Docker"]["config"]
@@ -82,12 +85,12 @@ class Container(machines.Machine):
             self.leader = next(iter(children(self.outer.pid)), None)
             return self.leader and 8888 in self.listening()
 
-        wire.wait_until(serves, "the container serves")
+        launch.wait_until(serves, "the container serves")
         return self
 
     def __exit__(self, *_):
         self.outer.kill()
-        self.outer.wait(wire.LIMIT)
+        self.outer.wait(project.LIMIT)
         self.outer.stdout.close()
 
     def processes(self, name):
@@ -112,7 +115,7 @@ def test_it_is_small_and_has_nothing_but_static_programs(image):
     programs = {path for path in files if os.access(path, os.X_OK)}
     assert {path.relative_to(image.root).as_posix() for path in programs} == {"bin/tcpsvd", "bin/ws-echo"}
     for path in programs:
-        headers = subprocess.run([parts.require("readelf", "binutils"), "-lW", path], capture_output=True, text=True,
+        headers = subprocess.run([require("readelf", "binutils"), "-lW", path], capture_output=True, text=True,
                                  check=True)
         assert "INTERP" not in headers.stdout, path
     others = {path.relative_to(image.root).parts[0] for path in set(files) - programs}
@@ -148,24 +151,24 @@ def test_its_log_has_a_line_for_each_connection(image):
 def test_options_come_after_the_name_of_the_image(image):
     with Container(image, "--path=/echo") as container:
         peer = Peer(container.connect())
-        peer.send(wire.head(path="/echo"))
-        assert peer.receive(len(wire.switching())) == wire.switching()
+        peer.send(heads.head(path="/echo"))
+        assert peer.receive(len(heads.switching())) == heads.switching()
         leave(peer)
 
 
 def test_the_lab_acts_in_the_container(image):
     with Container(image, "--lab=/lab") as container:
         peer = Peer(container.connect()).open(path="/lab?delay=0.01&hello=hi&slice=100&count=1&close=reset")
-        assert peer.receive(4) == wire.reply(wire.TEXT, b"hi")
-        peer.send(wire.text("Hello"))
-        assert peer.receive(len(wire.echo("Hello"))) == wire.echo("Hello")
+        assert peer.receive(4) == framing.reply(framing.TEXT, b"hi")
+        peer.send(framing.text("Hello"))
+        assert peer.receive(len(framing.echo("Hello"))) == framing.echo("Hello")
         with pytest.raises(ConnectionResetError):
             peer.rest()
         peer.close()
 
 
 def test_one_address_gets_no_more_than_its_share_which_is_that_of_the_socket_unit(image):
-    unit = (wire.TOP / "ws-echo.socket").read_text(encoding="utf-8")
+    unit = (project.TOP / "ws-echo.socket").read_text(encoding="utf-8")
     for option, limit in ("-c", "MaxConnections"), ("-C", "MaxConnectionsPerSource"):
         (value,) = re.findall(rf"^{limit}=(.*)$", unit, re.M)
         assert f"{option} {value} " in " ".join(image.config["Entrypoint"])
@@ -174,7 +177,7 @@ def test_one_address_gets_no_more_than_its_share_which_is_that_of_the_socket_uni
         peers = [Peer(container.connect()).open() for _ in range(share)]
         refused = Peer(container.connect())
         with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-            refused.send(wire.head())
+            refused.send(heads.head())
             assert refused.ended()
         refused.close()
         other = Peer(container.connect("::1")).open()
@@ -188,7 +191,7 @@ def test_it_is_healthy_while_it_serves(image):
     with Container(image) as container:
         assert container.run(*check, check=False).returncode == 0
     nothing = subprocess.run([*NAMESPACES, *image.command(*check)], capture_output=True, check=False,
-                             timeout=wire.LIMIT)
+                             timeout=project.LIMIT)
     assert nothing.returncode == 1, nothing
 
 
@@ -201,9 +204,9 @@ def test_it_ends_when_it_is_told_to(image):
                 (first,) = children(outer.pid) or [None]
                 return first and ":22B8 " in pathlib.Path(f"/proc/{first}/net/tcp6").read_text()
 
-            wire.wait_until(listens, "it listens")
+            launch.wait_until(listens, "it listens")
             os.kill(children(outer.pid)[0], signal.SIGTERM)
-            outer.wait(wire.LIMIT)
+            outer.wait(project.LIMIT)
         finally:
             for first in children(outer.pid) if outer.poll() is None else []:
                 os.kill(first, signal.SIGKILL)  # --kill-child has no effect after a change of user

@@ -6,18 +6,21 @@ import re
 import socket
 import subprocess
 
-import parts
+import framing
+import heads
+import launch
+import project
 import pytest
-import wire
 from debians import ADDRESS, BUILDING, HOME, PUBLISH, debian, echoes, leave, made, recorded
-from wire import Peer
+from launch import Peer
+from require import require
 
-DEBIAN = wire.TOP / "packaging/debian"
+DEBIAN = project.TOP / "packaging/debian"
 README = (DEBIAN / "ws-echo.README.Debian").read_text(encoding="utf-8")
 CONFFILES = {"/etc/default/ws-echo", "/etc/xinetd.d/ws-echo"}
 
 # The units that can be enabled instead of the socket.
-OTHERS = [unit.name for unit in wire.TOP.glob("packaging/*.service") if "\n[Install]\n" in unit.read_text()]
+OTHERS = [unit.name for unit in project.TOP.glob("packaging/*.service") if "\n[Install]\n" in unit.read_text()]
 assert OTHERS, "units that are enabled in place of the socket"
 
 # How it is built
@@ -35,7 +38,7 @@ def folder_of(tree):
 
 def test_two_builds_are_the_same_to_the_bit(built, tmp_path):
     """The second build uses the source archive of the first, another folder, umask, time zone and language."""
-    first = folder_of(wire.TOP)
+    first = folder_of(project.TOP)
     archive = next(first.glob("*.orig.tar.gz"))
     other = f"""umask 077; cd {tmp_path}; tar -x --no-same-permissions --touch -f {archive}; cd ws-echo-*
         packaging/make-deb"""
@@ -46,13 +49,13 @@ def test_two_builds_are_the_same_to_the_bit(built, tmp_path):
     names = {path.name for path in first.iterdir() if path.suffix in (".deb", ".gz", ".xz", ".dsc")}
     assert len(names) == 5, "program, debugging symbols, and three files of the source"
     for name in names:
-        wire.same((folder_of(tree) / name).read_bytes(), (first / name).read_bytes(), name)
+        framing.same((folder_of(tree) / name).read_bytes(), (first / name).read_bytes(), name)
 
 
 def test_lintian_has_nothing_to_say(built):
     """No tags except those of the overrides; unused overrides are reported too."""
-    changes = next(folder_of(wire.TOP).glob("*.changes"))
-    result = subprocess.run([parts.require("lintian", "lintian"), "--pedantic", "--display-info", "--allow-root",
+    changes = next(folder_of(project.TOP).glob("*.changes"))
+    result = subprocess.run([require("lintian", "lintian"), "--pedantic", "--display-info", "--allow-root",
                              "--tag-display-limit=0", "--fail-on=error,warning,info,pedantic", changes],
                             capture_output=True, text=True, check=False, timeout=BUILDING)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
@@ -61,8 +64,8 @@ def test_lintian_has_nothing_to_say(built):
 def test_every_flag_of_hardening_is_used(built, tmp_path):
     log = tmp_path / "log"
     log.write_text(built, encoding="utf-8")
-    result = subprocess.run([parts.require("blhc", "blhc"), "--all", log], capture_output=True, text=True, check=False,
-                            timeout=wire.LIMIT)
+    result = subprocess.run([require("blhc", "blhc"), "--all", log], capture_output=True, text=True, check=False,
+                            timeout=project.LIMIT)
     assert (result.returncode, result.stdout) == (0, "")
 
 
@@ -72,13 +75,13 @@ def commit(tree, day):
     who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
            for what, value in {"NAME": "A", "EMAIL": "a@localhost", "DATE": when}.items()}
     for command in ["init", "-q"], ["add", "--all"], ["commit", "-q", "--allow-empty", "-m", str(day)]:
-        subprocess.run([parts.require("git", "git"), *command], cwd=tree, check=True, timeout=wire.LIMIT,
+        subprocess.run([require("git", "git"), *command], cwd=tree, check=True, timeout=project.LIMIT,
                        env={**os.environ, **who, "GIT_CONFIG_GLOBAL": "/dev/null"})
 
 
 def test_the_package_of_a_later_commit_upgrades_that_of_an_earlier_one(built, tmp_path):
-    archive = next(folder_of(wire.TOP).glob("*.orig.tar.gz"))
-    subprocess.run(["tar", "-xf", archive], cwd=tmp_path, check=True, timeout=wire.LIMIT)
+    archive = next(folder_of(project.TOP).glob("*.orig.tar.gz"))
+    subprocess.run(["tar", "-xf", archive], cwd=tmp_path, check=True, timeout=project.LIMIT)
     (tree,) = tmp_path.iterdir()
     (tree / "VERSION").unlink()
     with debian("bookworm") as machine:
@@ -115,7 +118,7 @@ class Package:
 
 @pytest.fixture(scope="module", params=["bookworm", "trixie"])
 def package(request, built):
-    return Package(request.param, next(folder_of(wire.TOP).glob("*.orig.tar.gz")).read_bytes())
+    return Package(request.param, next(folder_of(project.TOP).glob("*.orig.tar.gz")).read_bytes())
 
 
 @pytest.fixture
@@ -222,8 +225,8 @@ def test_the_settings_hold_from_the_next_connection_on(package, machine):
     assert all(option in example for option in ("--path=/echo", '--prefix="echo: "'))
     machine.path("/etc/default/ws-echo").write_text(example)
     peer = Peer(machine.connect())
-    peer.send(wire.head(path="/echo"))
-    assert peer.receive(len(wire.switching())) == wire.switching()
+    peer.send(heads.head(path="/echo"))
+    assert peer.receive(len(heads.switching())) == heads.switching()
     echoes(peer, prefix=b"echo: ")
     leave(peer)
 
@@ -234,7 +237,7 @@ def test_the_entry_of_xinetd_serves_once_it_is_enabled(package, machine):
     entry = machine.path("/etc/xinetd.d/ws-echo")
     entry.write_text(re.sub(r"(disable\s*=) yes", r"\1 no", entry.read_text(encoding="utf-8")), encoding="utf-8")
     machine.systemctl("start", "xinetd.service")
-    wire.wait_until(lambda: 8888 in machine.listening(), "xinetd listens")
+    launch.wait_until(lambda: 8888 in machine.listening(), "xinetd listens")
     peer = connect(machine)
     echoes(peer)
     leave(peer)
@@ -365,7 +368,7 @@ def test_removal_keeps_connections_and_closes_the_port(package, machine):
     assert machine.listening() == set()
     echoes(peer)
     leave(peer)
-    wire.wait_until(lambda: not machine.processes("ws-echo"), "the process has ended")
+    launch.wait_until(lambda: not machine.processes("ws-echo"), "the process has ended")
     assert machine.units("ws-echo*", "active", "failed") == []
 
 
@@ -374,7 +377,7 @@ def test_an_upgrade_keeps_units_that_run_instead_of_the_socket_with_their_connec
     install(machine, package.this)
     machine.systemctl("disable", "--now", "ws-echo.socket")
     machine.systemctl("enable", "--now", unit)
-    wire.wait_until(lambda: 8888 in machine.listening(), f"{unit} listens")
+    launch.wait_until(lambda: 8888 in machine.listening(), f"{unit} listens")
     process = machine.show(unit, "MainPID")
     peer = connect(machine)
     echoes(peer)
@@ -390,7 +393,7 @@ def test_removal_stops_units_that_run_instead_of_the_socket(package, machine, un
     """Their connections end too, because they are processes of the same unit."""
     install(machine, package.this)
     machine.systemctl("enable", "--now", unit)
-    wire.wait_until(lambda: 8888 in machine.listening(), f"{unit} listens")
+    launch.wait_until(lambda: 8888 in machine.listening(), f"{unit} listens")
     assert machine.show("ws-echo.socket", "ActiveState") == "inactive"
     machine.run("dpkg", "--remove", "ws-echo")
     assert machine.listening() == set()
@@ -426,7 +429,7 @@ def test_purging_leaves_only_the_user_whichever_units_were_enabled(package, mach
     assert everything(machine) != (files, users, units_before)
     machine.run("dpkg", "--purge", "ws-echo")
     assert machine.listening() == set()
-    wire.wait_until(lambda: not machine.units("*ws*echo*"), "the units are gone")
+    launch.wait_until(lambda: not machine.units("*ws*echo*"), "the units are gone")
     files_after, users_after, units_after = everything(machine)
     assert files_after ^ files == set()
     assert units_after == units_before
@@ -448,5 +451,5 @@ def test_purging_keeps_connections_too(package, machine):
     machine.run("dpkg", "--purge", "ws-echo")
     echoes(peer)
     leave(peer)
-    wire.wait_until(lambda: not machine.units("ws-echo*"), "the instance is gone")
+    launch.wait_until(lambda: not machine.units("ws-echo*"), "the instance is gone")
     assert machine.run("find", "/tmp", "/var/tmp", "-name", "*ws-echo*").stdout == ""

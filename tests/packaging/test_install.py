@@ -5,10 +5,10 @@ import pathlib
 import subprocess
 import tempfile
 
-import parts
+import project
 import pytest
-import wire
 from debians import BUILDING
+from require import require
 
 NOBODY = 65534
 QUICK = "CFLAGS=-O0"
@@ -20,8 +20,8 @@ def tree():
     with tempfile.TemporaryDirectory(prefix="ws-echo-install-") as folder:
         os.chmod(folder, 0o755)
         archive = pathlib.Path(folder) / "archive.tar.gz"
-        subprocess.run([wire.TOP / "packaging/archive", archive], check=True, timeout=wire.LIMIT)
-        subprocess.run(["tar", "-xf", archive, "-C", folder], check=True, timeout=wire.LIMIT)
+        subprocess.run([project.TOP / "packaging/archive", archive], check=True, timeout=project.LIMIT)
+        subprocess.run(["tar", "-xf", archive, "-C", folder], check=True, timeout=project.LIMIT)
         (found,) = pathlib.Path(folder).glob("ws-echo-*")
         for path in [found, *found.rglob("*")]:
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
@@ -44,7 +44,7 @@ def as_root(tree, *targets):
 
 
 def as_owner(tree, *targets):
-    become = [parts.require("setpriv", "util-linux"), f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    become = [require("setpriv", "util-linux"), f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     return made([*become, "make", "-C", tree, QUICK, *targets])
 
 
@@ -68,7 +68,7 @@ def test_root_builds_nothing_that_is_up_to_date(tree, tmp_path):
 
 
 def test_a_package_that_root_builds_can_be_built_again_by_the_owner_of_the_tree(tree):
-    parts.require("rpmbuild", "rpm")
+    require("rpmbuild", "rpm")
     as_root(tree, "rpm")
     assert owners(tree) == {NOBODY}
     as_owner(tree, "rpm")

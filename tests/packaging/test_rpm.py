@@ -4,10 +4,11 @@ import pathlib
 import re
 import subprocess
 
+import launch
+import project
 import pytest
-import wire
 from debians import ADDRESS, BUILDING, HOME, PUBLISH, debian, echoes, leave, recorded
-from wire import Peer
+from launch import Peer
 
 # rpm of Debian 12 refuses to run without --force-debian, and no Debian's rpm knows the packages installed by dpkg.
 RPM = "sh", "-c", 'rpm $(! grep -q ^12 /etc/debian_version || echo --force-debian) --nodeps "$@"', "rpm"
@@ -28,7 +29,7 @@ class Package:
 @pytest.fixture(scope="module", params=["bookworm", "trixie"])
 def package(request, tmp_path_factory):
     archive = tmp_path_factory.mktemp("source") / "archive.tar.gz"
-    subprocess.run([wire.TOP / "packaging/archive", archive], check=True, timeout=wire.LIMIT)
+    subprocess.run([project.TOP / "packaging/archive", archive], check=True, timeout=project.LIMIT)
     return Package(request.param, archive)
 
 
@@ -57,7 +58,7 @@ def units(machine):
 
 
 def test_it_has_the_version_that_was_built(package, machine):
-    version = subprocess.run([wire.TOP / "packaging/version"], check=True, capture_output=True, text=True).stdout.strip()
+    version = subprocess.run([project.TOP / "packaging/version"], check=True, capture_output=True, text=True).stdout.strip()
     assert package.name.startswith(f"ws-echo-{version}-1")
     install(machine)
     assert machine.run("ws-echo", "--version").stdout == f"ws-echo {version}\n"
@@ -85,7 +86,7 @@ def test_it_binds_no_directory_that_only_this_distribution_has(machine):
 
 def test_it_has_what_make_install_installs(machine, tmp_path):
     install(machine)
-    subprocess.run(["make", "--directory", wire.TOP, "install", f"DESTDIR={tmp_path}", "PREFIX=/usr", "LOADERDIR=",
+    subprocess.run(["make", "--directory", project.TOP, "install", f"DESTDIR={tmp_path}", "PREFIX=/usr", "LOADERDIR=",
                     "UNITDIR=/usr/lib/systemd/system"], check=True, capture_output=True)
     expected = {"/" + str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")
                 if path.is_symlink() or path.is_file() or path.is_dir() and not any(path.iterdir())}
@@ -135,7 +136,7 @@ def test_removal_keeps_connections_closes_the_port_and_leaves_nothing_of_it(mach
     assert machine.listening() == set()
     echoes(peer)
     leave(peer)
-    wire.wait_until(lambda: not machine.units("ws-echo*"), "the units are gone")
+    launch.wait_until(lambda: not machine.units("ws-echo*"), "the units are gone")
     assert machine.run("find", "/tmp", "/var/tmp", "-name", "*ws-echo*").stdout == ""
     assert [name for name in files if "ws-echo" in name and machine.path(name).exists()] == []
     assert list(machine.path("/etc/systemd/system").rglob("ws-echo*")) == []
@@ -145,6 +146,6 @@ def test_removal_leaves_no_unit(machine):
     install(machine)
     start(machine)
     leave(Peer(machine.connect()).open())
-    wire.wait_until(lambda: not machine.processes("ws-echo"), "the process has ended")
+    launch.wait_until(lambda: not machine.processes("ws-echo"), "the process has ended")
     machine.run(*RPM, "--erase", "ws-echo")
     assert machine.units("*ws*echo*") == []

@@ -1,13 +1,13 @@
 """Shared by the tests of whole systems: they need root, and a machine with a real systemd."""
 
 import machine as machines
-import parts
+from require import require_root
 import pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
 def privileges():
-    parts.require_root()
+    require_root()
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,14 @@ import shutil
 import ssl
 import subprocess
 
-import parts
-import wire
+import launch
+import project
+from require import missing, require
 
 PORT = 8888
 SETTINGS = "/etc/default/ws-echo"
 ENTRY = "/etc/xinetd.d/ws-echo"
-MANUAL = (wire.TOP / "man/ws-echo-launchers.7").read_text(encoding="utf-8")
+MANUAL = (project.TOP / "man/ws-echo-launchers.7").read_text(encoding="utf-8")
 STANDARD_ERROR = "/run/launcher.log"
 LAUNCHERS = "/opt/launchers"  # the place of build/launchers in the machine
 
@@ -51,7 +52,7 @@ class Launcher:
         self.begin()
         self.machine.run("systemd-run", "--quiet", "--unit=launcher", "--collect",
                          f"--property=StandardError=append:{STANDARD_ERROR}", *self.command(options))
-        wire.wait_until(self.begins_to_listen, f"{self.name} listens")
+        launch.wait_until(self.begins_to_listen, f"{self.name} listens")
         return self
 
     def begin(self):
@@ -61,8 +62,8 @@ class Launcher:
 
     def stop(self):
         self.machine.systemctl("stop", "launcher.service", check=False)
-        wire.wait_until(lambda: not self.listens(), f"{self.name} listens no more")
-        wire.wait_until(lambda: not self.machine.processes("ws-echo"), "its connections are gone")
+        launch.wait_until(lambda: not self.listens(), f"{self.name} listens no more")
+        launch.wait_until(lambda: not self.machine.processes("ws-echo"), "its connections are gone")
 
     def begins_to_listen(self):
         """Whether it listens already; fails if it has ended."""
@@ -75,7 +76,7 @@ class Launcher:
 
     def connect(self, host=hosts[0]):
         """Returns a new connection, and the address that its record must show."""
-        peer = wire.Peer(self.machine.connect(host, PORT))
+        peer = launch.Peer(self.machine.connect(host, PORT))
         port = peer.socket.getsockname()[1]
         return peer, (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
@@ -107,7 +108,7 @@ class Launcher:
             found.extend(line for line in self.lines() if fields(line).get("peer") == address)
             return found
 
-        wire.wait_until(written, f"the record of {address} is on {self.channel}")
+        launch.wait_until(written, f"the record of {address} is on {self.channel}")
         assert len(found) == 1, found
         return fields(found[0])
 
@@ -129,7 +130,7 @@ class Systemd(Launcher):
         self.machine.systemctl("stop", "ws-echo.socket")
         self.machine.systemctl("stop", "ws-echo@*")
         self.machine.path(SETTINGS).unlink()
-        wire.wait_until(lambda: not self.machine.processes("ws-echo"), "the instances are gone")
+        launch.wait_until(lambda: not self.machine.processes("ws-echo"), "the instances are gone")
 
     def lines(self):
         return self.journal("journal")
@@ -137,9 +138,9 @@ class Systemd(Launcher):
 
 def unpacked(machine, package):
     """Copies the programs of fetch-launchers into the machine, unless there; returns the environment to start them."""
-    fetched = wire.TOP / "build/launchers"
+    fetched = project.TOP / "build/launchers"
     if not (fetched / "usr/sbin").is_dir():
-        parts.missing(package, f"{package} under build/launchers by tests/system/fetch-launchers")
+        missing(package, f"{package} under build/launchers by tests/system/fetch-launchers")
     if not machine.path(LAUNCHERS).exists():
         shutil.copytree(fetched, machine.path(LAUNCHERS), symlinks=True)
     libraries = ":".join(f"{LAUNCHERS}/usr/lib/{directory.name}"
@@ -228,14 +229,14 @@ class Tcpserver(Launcher):
     name = "tcpserver"
 
     def command(self, options):
-        return [parts.require("tcpserver", "ucspi-tcp"), "-HRl0", "0", PORT, self.program, *options]
+        return [require("tcpserver", "ucspi-tcp"), "-HRl0", "0", PORT, self.program, *options]
 
 
 class Tcpsvd(Launcher):
     name = "tcpsvd"
 
     def command(self, options):
-        return [parts.require("tcpsvd", "ipsvd"), "-l", "0", "0", PORT, self.program, *options]
+        return [require("tcpsvd", "ipsvd"), "-l", "0", "0", PORT, self.program, *options]
 
 
 class SocketActivate(Launcher):
@@ -246,7 +247,7 @@ class SocketActivate(Launcher):
     inetd = ()
 
     def command(self, options):
-        activate = parts.require("systemd-socket-activate", "systemd")
+        activate = require("systemd-socket-activate", "systemd")
         return [activate, "--accept", *self.inetd, f"--listen={PORT}", self.program, *options]
 
 
@@ -266,7 +267,7 @@ class Socat(Launcher):
 
     def command(self, options):
         program = " ".join([self.program, *options]).replace(":", "\\:")
-        return [parts.require("socat", "socat"), f"TCP6-LISTEN:{PORT},fork,reuseaddr,ipv6-v6only=0",
+        return [require("socat", "socat"), f"TCP6-LISTEN:{PORT},fork,reuseaddr,ipv6-v6only=0",
                 f"EXEC:{program}{self.how}"]
 
 
@@ -284,7 +285,7 @@ class Stunnel(Launcher):
     hosts = ("127.0.0.1", "::1")
 
     def command(self, options):
-        stunnel, openssl = parts.require("stunnel", "stunnel4"), parts.require("openssl", "openssl")
+        stunnel, openssl = require("stunnel", "stunnel4"), require("openssl", "openssl")
         (configuration, _) = re.findall(r"^\[wss\]\n(?:.+ = .+\n)+", MANUAL, re.MULTILINE)
         settings = dict(re.findall(r"^(\w+) = (.*)$", configuration, re.MULTILINE))
         settings |= {"accept": settings["accept"].replace("8889", str(PORT)), "exec": self.program,
@@ -318,14 +319,14 @@ class Pipes(Launcher):
 
     def stop(self):
         for process in self.processes:
-            process.wait(wire.LIMIT)
+            process.wait(project.LIMIT)
             process.stderr.close()
 
     def connect(self, host=None):
         process = subprocess.Popen(self.machine.command(self.program, *self.options), stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.processes.append(process)
-        return wire.Peer(PipeEnds(process.stdin, process.stdout)), "-"
+        return launch.Peer(PipeEnds(process.stdin, process.stdout)), "-"
 
     def record(self, address):
         log = self.processes[-1].stderr.read().decode()
@@ -335,7 +336,7 @@ class Pipes(Launcher):
 
 
 class PipeEnds:
-    """The test's ends of two pipes, with the part of a socket's interface that `wire.Peer` needs."""
+    """The test's ends of two pipes, with the part of a socket's interface that `launch.Peer` needs."""
 
     def __init__(self, to, back):
         self.to = to

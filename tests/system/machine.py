@@ -22,9 +22,10 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
-import wire
+import launch
+import project
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
@@ -154,11 +155,11 @@ class Machine:
         self.leader = None
 
     def __enter__(self):
-        import parts  # not at the top: process 1 also imports this module, without pytest
+        from require import require  # not at the top: process 1 also imports this module, without pytest
 
         for command, package in {"unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2",
                                  "systemctl": "systemd"}.items():
-            parts.require(command, package)
+            require(command, package)
         self.remove_groups(groups_left_over())
         for directory in left_over(pathlib.Path(tempfile.gettempdir()).glob(f"{NAME}-*")):
             shutil.rmtree(directory, ignore_errors=True)  # another run may remove it at the same time
@@ -184,7 +185,7 @@ class Machine:
             self.leader = int((children.read_text(encoding="ascii").split() or [0])[0])
             return self.leader and self.path("/run/systemd/private").is_socket()
 
-        wire.wait_until(ready, "systemd starts")
+        launch.wait_until(ready, "systemd starts")
         # "degraded" is no failure: some units of the outer machine cannot run here.
         state = self.run("systemctl", "is-system-running", "--wait", check=False)
         assert state.stdout.strip() in ("running", "degraded"), (state, self.said())
@@ -195,7 +196,7 @@ class Machine:
                 os.kill(self.leader, signal.SIGKILL)  # ends all processes of the namespace
         if self.outer:
             self.outer.kill()
-            self.outer.wait(wire.LIMIT)
+            self.outer.wait(project.LIMIT)
         self.remove_groups(self.groups)
         self.console.close()
         os.unlink(self.console.name)
@@ -245,7 +246,7 @@ class Machine:
             return True
 
         for group in groups:
-            wire.wait_until(lambda: removed(group), f"{group} is empty")
+            launch.wait_until(lambda: removed(group), f"{group} is empty")
 
     # Interface for tests
 
@@ -258,7 +259,7 @@ class Machine:
         enter = f"nsenter --target {self.leader} --mount --pid --net --uts --ipc --cgroup --".split()
         return [*enter, *map(str, command)]
 
-    def run(self, *command, check=True, timeout=wire.LIMIT, **more):
+    def run(self, *command, check=True, timeout=project.LIMIT, **more):
         result = subprocess.run(self.command(*command), capture_output=True, text=True, timeout=timeout,
                                 check=False, **more)
         assert result.returncode == 0 or not check, result
@@ -292,7 +293,7 @@ class Machine:
     def connect(self, host="127.0.0.1", port=8888, source=None):
         with self.network():
             made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        made.settimeout(wire.LIMIT)
+        made.settimeout(project.LIMIT)
         if source:
             made.bind((source, 0))
         made.connect((host, port))
@@ -360,7 +361,7 @@ class Machine:
 
     def install(self):
         """Runs `make install` as an administrator does after `make`."""
-        subprocess.run(["make", "--directory", wire.TOP, "install", f"DESTDIR={self.path('')}"], check=True,
+        subprocess.run(["make", "--directory", project.TOP, "install", f"DESTDIR={self.path('')}"], check=True,
                        capture_output=True)
         self.systemctl("daemon-reload")
 

@@ -29,9 +29,12 @@ import statistics
 import sys
 import time
 
-from machine import UNITDIR, Machine  # also adds the folder of wire to the path
+from machine import UNITDIR, Machine  # also adds the folder of tests/lib to the path
 from launchers import Crowd
-import wire
+import framing
+import heads
+import launch
+import project
 
 CAT = 7001
 UNITS = {
@@ -41,7 +44,7 @@ UNITS = {
                     "[Service]\nExecStart=cat\nStandardInput=socket\nStandardError=journal\n",
 }
 # The bytes to send to each port to get an answer.
-PORTS = {CAT: b"x", 8888: wire.head()}
+PORTS = {CAT: b"x", 8888: heads.head()}
 
 
 def add_cat(machine):
@@ -62,7 +65,7 @@ def listening(machine):
 
 
 def is_quiet(machine):
-    wire.wait_until(lambda: not machine.units("cat@*") + machine.units("ws-echo@*"), "all connections have ended")
+    launch.wait_until(lambda: not machine.units("cat@*") + machine.units("ws-echo@*"), "all connections have ended")
 
 
 @contextlib.contextmanager
@@ -81,7 +84,7 @@ def answered(machine, port, source="127.0.0.1"):
     """Connects; returns the socket and the seconds until the first byte of the answer."""
     with machine.network():
         client = socket.socket()
-    client.settimeout(wire.LIMIT)
+    client.settimeout(project.LIMIT)
     client.bind((source, 0))
     start = time.perf_counter()
     client.connect(("127.0.0.1", port))
@@ -140,8 +143,8 @@ KEPT = ("Environment ExecStart StandardInput StandardError SystemCallErrorNumber
         "RootDirectory BindPaths User").split()
 LEFT_OUT = "ProtectClock=yes", "ProtectHostname=yes", "RemoveIPC=yes", "DynamicUser=yes"
 FIRST = 9000
-WHOLE = wire.head() + wire.text("Hello") + wire.close(1000)
-GOODBYE = wire.reply(wire.CLOSE, wire.close_body(1000))
+WHOLE = heads.head() + framing.text("Hello") + framing.close(1000)
+GOODBYE = framing.reply(framing.CLOSE, framing.close_body(1000))
 
 
 def variants(machine):
@@ -169,19 +172,19 @@ def served(machine, port, count, width=16, last=GOODBYE):
     with machine.network():
         while started < count or clients:
             while started < count and len(clients) < width:
-                client = socket.create_connection(("127.0.0.1", port), wire.LIMIT)
+                client = socket.create_connection(("127.0.0.1", port), project.LIMIT)
                 client.sendall(WHOLE)
                 if last == WHOLE:  # cat ends with the stream
                     client.shutdown(socket.SHUT_WR)
                 clients[client.fileno()] = client
                 poll.register(client, select.POLLIN)
                 started += 1
-            for descriptor, _ in poll.poll(wire.LIMIT * 1000):
+            for descriptor, _ in poll.poll(project.LIMIT * 1000):
                 client = clients.pop(descriptor)
                 poll.unregister(descriptor)
                 received = b""
                 with client, contextlib.suppress(ConnectionResetError):
-                    received = wire.Peer(client).rest()
+                    received = launch.Peer(client).rest()
                 failed += not received.endswith(last)
     return failed
 
@@ -211,7 +214,7 @@ def directives(rounds, lower="/"):
                 before = {part: used(group) for part, group in own.items()}
                 failed = served(machine, FIRST + number, 24)
                 assert not failed, f"{name}: {failed} connections failed"
-                wire.wait_until(lambda: not machine.units(f"v{number}@*"), "all connections have ended")
+                launch.wait_until(lambda: not machine.units(f"v{number}@*"), "all connections have ended")
                 if turn:  # the first round warms up
                     samples.append({part: (used(group) - before[part]) / 24 / 1000
                                     for part, group in own.items()})

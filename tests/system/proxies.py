@@ -11,8 +11,9 @@ import pathlib
 import socket
 import subprocess
 
-import parts
-import wire
+import launch
+import project
+from require import require
 
 
 class Proxy:
@@ -24,7 +25,7 @@ class Proxy:
     def __init__(self, configuration, folder):
         self.folder = pathlib.Path(folder)
         self.file, self.log = self.folder / "configuration", self.folder / "log"
-        self.executable = parts.require(self.program, self.package)
+        self.executable = require(self.program, self.package)
         # A bound socket reserves the port: only a proxy that sets SO_REUSEADDR can listen on it.
         self.reserved = socket.socket()
         self.reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -39,7 +40,7 @@ class Proxy:
     def accepts(self):
         """Whether it accepts a connection, on which nothing is sent."""
         try:
-            socket.create_connection(("127.0.0.1", self.port), wire.LIMIT).close()
+            socket.create_connection(("127.0.0.1", self.port), project.LIMIT).close()
         except ConnectionRefusedError:
             return False
         return True
@@ -49,7 +50,7 @@ class Proxy:
             self.process = subprocess.Popen([self.executable, *map(str, self.command())], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
         try:
-            wire.wait_until(lambda: self.process.poll() is not None or self.accepts(), f"{self.program} accepts")
+            launch.wait_until(lambda: self.process.poll() is not None or self.accepts(), f"{self.program} accepts")
             assert self.process.poll() is None, self.log.read_text()
         except BaseException:
             self.__exit__()
@@ -58,7 +59,7 @@ class Proxy:
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.wait(wire.LIMIT)
+        self.process.wait(project.LIMIT)
         self.reserved.close()
 
 

@@ -8,7 +8,8 @@ import subprocess
 import tempfile
 import threading
 
-import wire
+import launch
+import project
 
 
 class Instance:
@@ -37,7 +38,7 @@ class Listener(socketserver.TCPServer):
 
     def finish_request(self, request, _):
         options = [option.replace("PORT", str(self.port)) for option in self.options]
-        self.instances.append(Instance([*self.wrapper, wire.PROGRAM, *options], request))
+        self.instances.append(Instance([*self.wrapper, launch.PROGRAM, *options], request))
 
     def shutdown_request(self, request):
         self.close_request(request)  # closes this process's copy
@@ -47,7 +48,7 @@ class Listener(socketserver.TCPServer):
         for instance in self.instances:
             instance.process.terminate()
         for instance in self.instances:
-            status = instance.process.wait(wire.LIMIT)
+            status = instance.process.wait(project.LIMIT)
             assert status in (0, -signal.SIGTERM), (status, instance.log())  # before it has a handler
             instance.output.close()
         self.instances.clear()

@@ -12,16 +12,18 @@ import socket
 import subprocess
 import threading
 
-import parts
+import framing
+import launch
+import project
 import proxies
 import pytest
-import wire
+from require import require, require_module
 from serving import serving
 
-parts.require_module("websocket", "python3-websocket")
+require_module("websocket", "python3-websocket")
 from browsers import DOWN, ENTER, SHIFT, TAB, UP, Chromium, Firefox  # noqa: E402
 
-SCREENSHOTS = wire.TOP / "build/screenshots"
+SCREENSHOTS = project.TOP / "build/screenshots"
 PAGE = "http://localhost:8888/"
 OPEN = "document.getElementById('status').dataset.state === 'open'"
 MAX_MESSAGE = 16 << 20  # the default of --max-message
@@ -50,7 +52,7 @@ TALK = """
 def listening(port=8888):
     """Whether a process listens on this port."""
     try:
-        socket.create_connection(("localhost", port), wire.LIMIT).close()
+        socket.create_connection(("localhost", port), project.LIMIT).close()
     except ConnectionRefusedError:
         return False
     return True
@@ -59,17 +61,17 @@ def listening(port=8888):
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
     """`make run`, as a person starts it."""
-    make = parts.require("make", "make")
-    parts.require("systemd-socket-activate", "systemd")
+    make = require("make", "make")
+    require("systemd-socket-activate", "systemd")
     if listening():
         pytest.fail("port 8888 is in use: end what listens there", pytrace=False)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     said = tmp_path_factory.mktemp("run") / "output"
     with said.open("w") as output:
-        process = subprocess.Popen([make, "run"], cwd=wire.TOP, env=environment, start_new_session=True,
+        process = subprocess.Popen([make, "run"], cwd=project.TOP, env=environment, start_new_session=True,
                                    stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
-        wire.wait_until(lambda: listening() or process.poll() is not None, "make run listens")
+        launch.wait_until(lambda: listening() or process.poll() is not None, "make run listens")
         assert process.poll() is None, said.read_text()
         yield
     finally:
@@ -77,8 +79,8 @@ def service(tmp_path_factory):
             os.killpg(process.pid, signal.SIGTERM)  # the process group: make, the listener, the instances
         except ProcessLookupError:
             pass
-        process.wait(wire.LIMIT)
-    wire.wait_until(lambda: not listening(), "make run has ended")
+        process.wait(project.LIMIT)
+    launch.wait_until(lambda: not listening(), "make run has ended")
 
 
 class Elsewhere(http.server.BaseHTTPRequestHandler):
@@ -185,7 +187,7 @@ def test_a_websocket_typed_into_the_console_gets_its_echo(browser, elsewhere, se
 
 def test_the_lines_of_the_readme_get_their_echo_on_the_page_that_it_says_to_open(browser, service):
     """README.md also says that they fail on the same page under another host name, and in an empty tab of Chromium."""
-    text = (wire.TOP / "README.md").read_text(encoding="utf-8").split("\n## Try it\n")[1]
+    text = (project.TOP / "README.md").read_text(encoding="utf-8").split("\n## Try it\n")[1]
     before, code = re.search(r"^(.*?)^```js\n(.*?)^```$", text, re.M | re.S).groups()
     (page,) = re.findall(r"<(http://[^ ]*)>", before)
     browser.open(page)
@@ -326,7 +328,7 @@ def line_by_line(page, example):
 @pytest.fixture(scope="module")
 def example():
     """README.md's example for the console of a browser."""
-    (found,) = re.findall(r"\n## Try it\n.*?```js\n(.+?)```", (wire.TOP / "README.md").read_text(), re.S)
+    (found,) = re.findall(r"\n## Try it\n.*?```js\n(.+?)```", (project.TOP / "README.md").read_text(), re.S)
     return found
 
 
@@ -630,7 +632,7 @@ def test_the_page_says_that_nobody_answers(browser):
 
 def test_the_page_shows_the_reason_of_the_servers_close(browser, picture):
     option = "--max-message=10"
-    ((_, _, body),) = wire.frames(wire.exchange(wire.text("x" * 11), option))
+    ((_, _, body),) = framing.frames(launch.exchange(framing.text("x" * 11), option))
     reason = body[2:].decode()
     with serving(option) as address:
         browser.open(address)

@@ -12,9 +12,12 @@ import struct
 import subprocess
 import time
 
-import parts
+import framing
+import heads
+import launch
+import project
 import pytest
-import wire
+from require import require
 
 STATIC = "-static"  # it has no libsystemd
 
@@ -37,8 +40,8 @@ class Sockets:
 
     def started(self, script=":"):
         """A wrapper that runs a script, then starts the program with these sockets, as systemd does."""
-        parts.require("mount", "mount")
-        return [parts.require("unshare", "util-linux"), "-m", "/bin/sh", "-c",
+        require("mount", "mount")
+        return [require("unshare", "util-linux"), "-m", "/bin/sh", "-c",
                 f"mount --bind {self.folder}/run /run && mount --bind {self.folder}/dev /dev || exit 99\n"
                 f'export NOTIFY_SOCKET=/run/notify SYSTEMD_EXEC_PID=$$; {script}; exec "$@"', "sh"]
 
@@ -63,14 +66,14 @@ def sockets(tmp_path, monkeypatch):
 
 def served(sockets, data, *options, status=0, script=":", pass_fds=(), **env):
     """Runs the program with `data` as its input; returns its standard error."""
-    with wire.Served(*options, wrapper=sockets.started(script), pair=wire.holding(data), env=env,
+    with launch.Served(*options, wrapper=sockets.started(script), pair=launch.holding(data), env=env,
                      pass_fds=pass_fds) as program:
         answer = b""
         with contextlib.suppress(OSError) if status else contextlib.nullcontext():  # the program may have ended already
             program.peer.end()
             answer = program.peer.rest()
         program.peer.close()
-        log = program.process.communicate(timeout=wire.LIMIT)[1].decode("ascii")
+        log = program.process.communicate(timeout=project.LIMIT)[1].decode("ascii")
         assert program.process.returncode == status, (program.process.returncode, log)
     return answer, log
 
@@ -87,21 +90,21 @@ def tracer_that_ends():
             yield writing
         finally:
             os.close(writing)
-        assert select.select([reading], [], [], wire.LIMIT)[0], "strace goes on"
+        assert select.select([reading], [], [], project.LIMIT)[0], "strace goes on"
         assert os.read(reading, 1) == b""
     finally:
         os.close(reading)
 
 
-REQUEST = wire.head("Origin: http://x", "Sec-WebSocket-Protocol: chat", "User-Agent: a", "Forwarded: for=b",
+REQUEST = heads.head("Origin: http://x", "Sec-WebSocket-Protocol: chat", "User-Agent: a", "Forwarded: for=b",
                     "Sec-WebSocket-Extensions: permessage-deflate")
-FRAMES = wire.text("hi") + wire.close(3000, b"bye")
+FRAMES = framing.text("hi") + framing.close(3000, b"bye")
 PEER = {"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "5"}
 
 
 def test_the_journal_gets_the_record_as_fields_and_as_a_line(sockets):
     answer, log = served(sockets, REQUEST + FRAMES, "--deflate", **PEER)
-    if wire.PROGRAM.endswith(STATIC):
+    if launch.PROGRAM.endswith(STATIC):
         assert sockets.received("journal") == [] and log.startswith("<5>peer=192.0.2.1:5 "), log
         return
     (entry,), said = sockets.received("journal"), len(answer)
@@ -114,17 +117,17 @@ def test_the_journal_gets_the_record_as_fields_and_as_a_line(sockets):
         "WS_MESSAGES": "1", "WS_BYTES_IN": str(len(REQUEST + FRAMES)), "WS_BYTES_OUT": str(said), "WS_ORIGIN": "http://x",
         "WS_SUBPROTOCOL": "chat", "WS_EXTENSIONS": "permessage-deflate", "WS_USER_AGENT": "a", "WS_FORWARDED": "for=b",
         "SYSLOG_IDENTIFIER": "ws-echo", "PRIORITY": "5",
-        **{f"WS_{name.upper()}": value for name, value in wire.unfiltered_fields().items()},
+        **{f"WS_{name.upper()}": value for name, value in launch.unfiltered_fields().items()},
         "MESSAGE": 'peer=192.0.2.1:5 path="/socket" status=101 close=3000 reason="bye" end="closed by the peer" '
                    f"end_id=closed-by-peer messages=1 bytes_in={len(REQUEST + FRAMES)} bytes_out={said} - "
                    'origin="http://x" subprotocol="chat" extension="permessage-deflate" agent="a" forwarded="for=b"'
-                   + "".join(f" {name}={value}" for name, value in wire.unfiltered_fields().items()),
+                   + "".join(f" {name}={value}" for name, value in launch.unfiltered_fields().items()),
     }
 
 
 def test_the_journal_gets_the_words_of_the_lab_as_a_field(sockets):
-    log = served(sockets, wire.head(path="/lab?hello=hello&close=0&raw=817e000161&reason=bye"), "--lab=/lab", **PEER)[1]
-    if wire.PROGRAM.endswith(STATIC):
+    log = served(sockets, heads.head(path="/lab?hello=hello&close=0&raw=817e000161&reason=bye"), "--lab=/lab", **PEER)[1]
+    if launch.PROGRAM.endswith(STATIC):
         assert ' lab="hello=5&close=0&raw=5&reason=3"' in log and sockets.received("journal") == [], log
         return
     (entry,) = sockets.received("journal")
@@ -136,22 +139,22 @@ def test_the_journal_gets_the_words_of_the_lab_as_a_field(sockets):
 
 @pytest.mark.parametrize("status", ["200", "204"])
 def test_a_status_that_the_lab_was_asked_for_is_a_notice_and_no_health_check(sockets, status):
-    log = served(sockets, wire.head(path=f"/lab?status={status}"), "--lab=/lab")[1]
+    log = served(sockets, heads.head(path=f"/lab?status={status}"), "--lab=/lab")[1]
     (entry,) = sockets.received("journal") or [log]
     assert ("\nPRIORITY=5\n" in entry and f"\nWS_STATUS={status}\n" in entry) or log.startswith("<5>peer="), (entry, log)
 
 
 def test_the_manager_is_told_what_the_connection_does(sockets):
     served(sockets, REQUEST + FRAMES, **PEER)
-    expected = [] if wire.PROGRAM.endswith(STATIC) else [
+    expected = [] if launch.PROGRAM.endswith(STATIC) else [
         "STATUS=192.0.2.1 /socket: echoing", "STATUS=192.0.2.1 /socket: closing"]
     assert sockets.received("manager") == expected
 
 
 def test_the_path_that_the_manager_is_told_is_escaped_and_cut(sockets):
-    served(sockets, wire.head(path='/"\\' + "p" * 300) + FRAMES, "--path=any", **PEER)
+    served(sockets, heads.head(path='/"\\' + "p" * 300) + FRAMES, "--path=any", **PEER)
     shown = r"/\"\\" + "p" * 253 + "..."
-    expected = [] if wire.PROGRAM.endswith(STATIC) else [f"STATUS=192.0.2.1 {shown}: {doing}" for doing in ("echoing", "closing")]
+    expected = [] if launch.PROGRAM.endswith(STATIC) else [f"STATUS=192.0.2.1 {shown}: {doing}" for doing in ("echoing", "closing")]
     assert sockets.received("manager") == expected
 
 
@@ -162,73 +165,73 @@ def test_a_manager_that_does_not_read_is_told_once_and_the_peer_has_its_answer_b
         other.setblocking(False)
         while True:
             other.sendto(b"X=", str(tmp_path / Sockets.PLACES["manager"]))
-    traced = [parts.require("strace", "strace"), "-D", "-o", str(trace), "-e", "trace=write,sendmsg"]
-    with tracer_that_ends() as held, wire.Served("--handshake-timeout=1000", pair=wire.holding(REQUEST + FRAMES),
+    traced = [require("strace", "strace"), "-D", "-o", str(trace), "-e", "trace=write,sendmsg"]
+    with tracer_that_ends() as held, launch.Served("--handshake-timeout=1000", pair=launch.holding(REQUEST + FRAMES),
                                                  wrapper=[*sockets.started(), *traced], pass_fds=[held]) as program:
-        assert program.peer.rest().endswith(wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(3000, b"bye")))
+        assert program.peer.rest().endswith(framing.echo("hi") + framing.reply(framing.CLOSE, framing.close_body(3000, b"bye")))
         program.peer.close()
         program.finish()
     assert "+++ exited" in trace.read_text(), "strace has written all"
     order = re.findall(r'^(?:write.1, "|sendmsg.*")(HTTP|STATUS)', trace.read_text(), re.MULTILINE)
-    assert order == ["HTTP"] + ["STATUS"] * (not wire.PROGRAM.endswith(STATIC)), trace.read_text()
+    assert order == ["HTTP"] + ["STATUS"] * (not launch.PROGRAM.endswith(STATIC)), trace.read_text()
 
 
 @pytest.mark.slow("a manager that does not read has two seconds")
 def test_a_manager_that_does_not_read_does_not_shorten_the_wait_for_the_peers_close(sockets, tmp_path):
     """The two seconds begin after the message to the manager, so the peer's Close is read although that message took
     two seconds."""
-    trace, answer = tmp_path / "trace", wire.close(1009)
-    script = f'set -- {parts.require("strace", "strace")} -D -o {trace} -e trace=read,shutdown "$@"'
-    with wire.Served("--max-message=10", wrapper=sockets.started(script)) as program:
+    trace, answer = tmp_path / "trace", framing.close(1009)
+    script = f'set -- {require("strace", "strace")} -D -o {trace} -e trace=read,shutdown "$@"'
+    with launch.Served("--max-message=10", wrapper=sockets.started(script)) as program:
         peer = program.peer.open()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other, contextlib.suppress(BlockingIOError):
             other.setblocking(False)
             while True:
                 other.sendto(b"X=", str(tmp_path / Sockets.PLACES["manager"]))
-        peer.send(wire.frame(wire.BINARY, bytes(11)))
-        assert peer.frame()[1] == wire.CLOSE
+        peer.send(framing.frame(framing.BINARY, bytes(11)))
+        assert peer.frame()[1] == framing.CLOSE
         peer.send(answer)
         assert peer.rest() == b""
         peer.close()
         program.finish()
-    wire.wait_until(lambda: "+++ exited" in trace.read_text(), "strace has written all")
+    launch.wait_until(lambda: "+++ exited" in trace.read_text(), "strace has written all")
     assert re.search(rf"^read\(0, .* = {len(answer)}\nshutdown\(1, SHUT_WR\)", trace.read_text(), re.MULTILINE), trace.read_text()
 
 
 def test_the_end_of_the_stream_goes_out_before_the_manager_is_told(sockets, tmp_path):
     """Sending to the manager may block."""
-    strace, trace = parts.require("strace", "strace"), tmp_path / "trace"
+    strace, trace = require("strace", "strace"), tmp_path / "trace"
     traced = f'set -- {strace} -D -s 99 -o {trace} -e trace=network "$@"'  # -D: the program keeps its process number
     with tracer_that_ends() as held:
         served(sockets, REQUEST + FRAMES, script=traced, pass_fds=[held])
     assert "+++ exited" in trace.read_text(), "strace has written all"
     told = sockets.received("manager")
-    assert len(told) == (0 if wire.PROGRAM.endswith(STATIC) else 2), told
+    assert len(told) == (0 if launch.PROGRAM.endswith(STATIC) else 2), told
     assert not told or 0 < trace.read_text().index("SHUT_WR") < trace.read_text().index(": closing"), trace.read_text()
 
 
 def test_the_manager_is_told_nothing_of_what_opens_no_websocket(sockets):
-    served(sockets, wire.head(path="/other"))
+    served(sockets, heads.head(path="/other"))
     assert sockets.received("manager") == []
 
 
 @pytest.mark.parametrize("data, options, status, priority", [
-    (wire.head(), [], 0, "5"),
-    (wire.head(path="/other"), [], 0, "5"),
+    (heads.head(), [], 0, "5"),
+    (heads.head(path="/other"), [], 0, "5"),
     (b"OPTIONS / HTTP/1.0\r\n\r\n", ["--verbose"], 0, "7"),
     (b"", ["--bogus"], 64, "3"),
 ])
 def test_the_priority_is_that_of_a_notice_a_debug_message_or_an_error(sockets, data, options, status, priority):
     log = served(sockets, data, *options, status=status)[1]
     entries = sockets.received("journal")
-    if wire.PROGRAM.endswith(STATIC):
+    if launch.PROGRAM.endswith(STATIC):
         assert log.splitlines()[-1].startswith(f"<{priority}>"), log
     else:
         assert f"\nPRIORITY={priority}\n" in entries[-1] and log == "", (entries, log)
 
 
 def test_fields_and_frames_of_verbose_have_priority_debug_and_the_record_notice(sockets):
-    compressed = wire.frame(wire.TEXT, b"\0", rsv=4)
+    compressed = framing.frame(framing.TEXT, b"\0", rsv=4)
     log = served(sockets, REQUEST + compressed + FRAMES, "--deflate", "--verbose", "--log=stderr")[1]
     said = re.findall(r"^<([0-7])>(field|received|inflated|deflated|sent|peer=)", log, re.MULTILINE)
     assert said[-1] == ("5", "peer=") and {priority for priority, _ in said[:-1]} == {"7"}, log
@@ -236,10 +239,10 @@ def test_fields_and_frames_of_verbose_have_priority_debug_and_the_record_notice(
 
 
 def test_a_local_fault_is_an_error_and_the_record_after_it_a_notice(sockets):
-    data = wire.head() + wire.frame(wire.BINARY, b"begun", fin=False)
+    data = heads.head() + framing.frame(framing.BINARY, b"begun", fin=False)
     log = served(sockets, data, "--max-message=1G", status=71, script="ulimit -v 524288")[1]
     entries = sockets.received("journal")
-    if wire.PROGRAM.endswith(STATIC):
+    if launch.PROGRAM.endswith(STATIC):
         assert re.fullmatch(r"<3>no memory for the message: .*\n<5>peer=.* end_id=no-memory .*\n", log), log
     else:
         assert ["\nPRIORITY=3\n" in entries[0], "\nPRIORITY=5\n" in entries[1]] == [True, True], entries
@@ -249,13 +252,13 @@ def test_a_local_fault_is_an_error_and_the_record_after_it_a_notice(sockets):
 @pytest.mark.parametrize("script", ["SYSTEMD_EXEC_PID=1", "unset SYSTEMD_EXEC_PID", "SYSTEMD_EXEC_PID=1$$"])
 def test_variables_that_systemd_set_for_another_process_are_ignored(sockets, script):
     """For example, children of an xinetd that runs as a service inherit its variables."""
-    log = served(sockets, wire.head() + FRAMES, script=script)[1]
+    log = served(sockets, heads.head() + FRAMES, script=script)[1]
     assert re.match(r"ws-echo\[\d+\]: peer=", log), log
     assert sockets.received("journal") == sockets.received("manager") == []
 
 
 def test_standard_error_has_priorities_where_systemd_reads_it_and_the_manager_is_told_nothing(sockets):
-    log = served(sockets, wire.head() + FRAMES, "--log=stderr")[1]
+    log = served(sockets, heads.head() + FRAMES, "--log=stderr")[1]
     assert re.fullmatch(r"<5>peer=[ -~]+\n", log), log
     assert sockets.received("journal") == sockets.received("manager") == []
 
@@ -267,16 +270,16 @@ def test_a_check_says_what_is_wrong_on_standard_error(sockets):
 
 
 def test_an_address_of_ipv6_is_in_brackets_in_the_line_and_without_them_in_the_field(sockets):
-    log = served(sockets, wire.head(), REMOTE_ADDR="2001:db8::1", REMOTE_PORT="5")[1]
+    log = served(sockets, heads.head(), REMOTE_ADDR="2001:db8::1", REMOTE_PORT="5")[1]
     (entry,) = sockets.received("journal") or [log]
     assert "peer=[2001:db8::1]:5 " in entry and entry.startswith(("REMOTE_ADDR=2001:db8::1\nREMOTE_PORT=5\n", "<5>")), entry
 
 
 def test_the_journal_gets_the_record_also_where_standard_error_is_the_connection(sockets):
-    answer, log = served(sockets, wire.head() + FRAMES, script="exec 2>&0")
-    assert answer == wire.switching() + wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(3000, b"bye")) and log == ""
+    answer, log = served(sockets, heads.head() + FRAMES, script="exec 2>&0")
+    assert answer == heads.switching() + framing.echo("hi") + framing.reply(framing.CLOSE, framing.close_body(3000, b"bye")) and log == ""
     assert (len(sockets.received("journal")), len(sockets.received("syslog"))) == (
-        (0, 1) if wire.PROGRAM.endswith(STATIC) else (1, 0))
+        (0, 1) if launch.PROGRAM.endswith(STATIC) else (1, 0))
 
 
 @pytest.mark.parametrize("options, script", [
@@ -285,8 +288,8 @@ def test_the_journal_gets_the_record_also_where_standard_error_is_the_connection
     (["--log=syslog"], "unset SYSTEMD_EXEC_PID"),
 ], ids=["where-standard-error-is-the-connection", "under-systemd", "elsewhere"])
 def test_syslog_gets_the_record_as_a_notice_of_a_daemon(sockets, options, script):
-    answer, log = served(sockets, wire.head() + FRAMES, *options, script=script, TZ="UTC")
-    assert answer.startswith(wire.switching()) and log == ""
+    answer, log = served(sockets, heads.head() + FRAMES, *options, script=script, TZ="UTC")
+    assert answer.startswith(heads.switching()) and log == ""
     (line,) = sockets.received("syslog")
     assert re.fullmatch(r"<29>[A-Z][a-z]{2} [ 1-3]\d \d\d:\d\d:\d\d ws-echo\[\d+\]: peer=[ -~]+\n?", line), line
     assert sockets.received("journal") == []
@@ -294,11 +297,11 @@ def test_syslog_gets_the_record_as_a_notice_of_a_daemon(sockets, options, script
 
 def test_a_line_in_syslog_has_the_time_of_day_of_this_place(sockets, tmp_path):
     """The program reads the time zone before the sandbox forbids that. With musl, the line has UTC."""
-    east = 0 if wire.PROGRAM.endswith(STATIC) else 45000
+    east = 0 if launch.PROGRAM.endswith(STATIC) else 45000
     counts, kind = struct.pack(">6I", 0, 0, 0, 0, 1, 4), struct.pack(">iBB", 45000, 0, 0)
     (tmp_path / "zone").write_bytes(b"TZif" + bytes(16) + counts + kind + b"+12\0")  # RFC 8536 section 3
     before = int(time.time())
-    served(sockets, wire.head(), "--log=syslog", TZ=f":{tmp_path}/zone")
+    served(sockets, heads.head(), "--log=syslog", TZ=f":{tmp_path}/zone")
     after = time.time()
     (line,) = sockets.received("syslog")
     assert line[4:19] in [time.strftime("%b %e %T", time.gmtime(at + east)) for at in range(before, int(after) + 1)], line
@@ -317,9 +320,9 @@ def test_standard_error_as_the_log_is_refused_in_syslog_where_it_is_the_connecti
 
 
 def test_the_journal_as_the_log_gets_the_record_whoever_started_it(sockets):
-    log = served(sockets, wire.head() + FRAMES, "--log=journal", script="unset SYSTEMD_EXEC_PID",
-                 status=71 if wire.PROGRAM.endswith(STATIC) else 0)[1]
-    if wire.PROGRAM.endswith(STATIC):
+    log = served(sockets, heads.head() + FRAMES, "--log=journal", script="unset SYSTEMD_EXEC_PID",
+                 status=71 if launch.PROGRAM.endswith(STATIC) else 0)[1]
+    if launch.PROGRAM.endswith(STATIC):
         assert re.fullmatch(r"ws-echo\[\d+\]: --log=journal: there is no libsystemd; use syslog or stderr\n", log), log
         return
     (entry,) = sockets.received("journal")
@@ -334,5 +337,5 @@ def test_where_there_is_no_libsystemd_standard_error_gets_the_record(sockets, op
     listed = subprocess.run(["/sbin/ldconfig", "-p"], check=True, capture_output=True, text=True).stdout
     hidden = re.findall(r"libsystemd\.so\.0 .*=> (\S+)", listed)
     script = "; ".join(["mount --bind /dev/log " + path for path in hidden] + [":"])
-    assert re.fullmatch(said, served(sockets, wire.head() + FRAMES, *options, status=status, script=script)[1])
+    assert re.fullmatch(said, served(sockets, heads.head() + FRAMES, *options, status=status, script=script)[1])
     assert sockets.received("journal") == sockets.received("manager") == []

@@ -14,12 +14,15 @@ import subprocess
 import sys
 import threading
 
-import parts
+import framing
+import heads
+import launch
+import project
 import proxies
 import pytest
-import wire
+from framing import BINARY, TEXT
+from require import require, require_file, require_module
 from serving import listening
-from wire import BINARY, TEXT
 
 HERE = pathlib.Path(__file__).resolve().parent
 TALK = (HERE / "talk.js").read_text(encoding="utf-8").rstrip()
@@ -68,7 +71,7 @@ class Server:
 
     def options(self, *options, memory=None):
         self.listener.options = ["--verbose", "--no-page", *options]
-        self.listener.wrapper = [parts.require("prlimit", "util-linux"), f"--as={memory}"] if memory else ()
+        self.listener.wrapper = [require("prlimit", "util-linux"), f"--as={memory}"] if memory else ()
 
     def connected(self):
         """Waits until a client has connected and sent its first message."""
@@ -78,15 +81,15 @@ class Server:
                     self.instance = instance
             return self.instance
 
-        wire.wait_until(found, "a client has sent a message")
+        launch.wait_until(found, "a client has sent a message")
 
     def finish(self):
         """Waits until the program has ended; returns its lines without their prefix, and its record."""
         self.connected()
-        self.instance.process.wait(wire.LIMIT)
+        self.instance.process.wait(project.LIMIT)
         self.listener.instances.remove(self.instance)
         log = self.instance.log()
-        return [line.partition(": ")[2] for line in log.splitlines()], wire.record(log)
+        return [line.partition(": ")[2] for line in log.splitlines()], launch.record(log)
 
 
 @pytest.fixture
@@ -117,7 +120,7 @@ class Library:
 
     def result(self):
         with self.process as process:
-            output, _ = process.communicate(timeout=wire.LIMIT)
+            output, _ = process.communicate(timeout=project.LIMIT)
         assert process.returncode == 0, output
         return json.loads(output)
 
@@ -129,7 +132,7 @@ class InBrowser:
         self.name = name
 
     def __enter__(self):
-        parts.require_module("websocket", "python3-websocket")
+        require_module("websocket", "python3-websocket")
         import browsers
 
         self.browser = getattr(browsers, self.name)()
@@ -149,15 +152,15 @@ class InBrowser:
 def of_node(name):
     """A library of Debian's package node-NAME, which another node can load too."""
     def require():
-        parts.require("node", "nodejs")
-        parts.require_file(f"/usr/share/nodejs/{name}", f"node-{name}")
+        require("node", "nodejs")
+        require_file(f"/usr/share/nodejs/{name}", f"node-{name}")
 
     return Library("node", HERE / "closing.js", name, require=require)
 
 
 def of_python(name):
     return Library(sys.executable, HERE / "closing.py", name,
-                   require=lambda: parts.require_module(name, f"python3-{name}"))
+                   require=lambda: require_module(name, f"python3-{name}"))
 
 
 CLIENTS = {
@@ -199,7 +202,7 @@ class Between:
         return self
 
     def __exit__(self, *_):
-        self.accepting.join(wire.LIMIT)
+        self.accepting.join(project.LIMIT)
         self.listener.close()
 
     def _accept(self):
@@ -229,8 +232,8 @@ def seen(code, reason, clean=True):
 
 CAUSES = {
     "stopped": {"signal": signal.SIGTERM},
-    "opcode-reserved": {"raw": wire.frame(3)},
-    "text-not-utf8": {"raw": wire.text(b"\xff")},
+    "opcode-reserved": {"raw": framing.frame(3)},
+    "text-not-utf8": {"raw": framing.text(b"\xff")},
     "message-too-big": {"options": [TEN_BYTES], "plan": {"send": 11}},
     "message-too-big-by-a-byte": {"plan": {"send": MAX_MESSAGE + 1}},
     "no-memory": {"options": ["--max-message=1G"], "memory": 512 << 20, "plan": {"send": 1 << 20}},
@@ -266,7 +269,7 @@ def closed_by(client, way, server, cause):
 @pytest.mark.parametrize("cause", CAUSES)
 def test_a_close_of_the_servers_arrives_and_its_answer_too(client, way, server, cause):
     end = cause.partition("-by-")[0].partition("-in-")[0]
-    code, reason = wire.CLOSES[end]
+    code, reason = framing.CLOSES[end]
     # After 1002 and 1007 the server ends the stream after a tenth of a second without a byte. On a busy machine, a
     # browser's Close may take longer, so the test is repeated.
     for _ in range(3 if isinstance(client, InBrowser) and code in (1002, 1007) else 1):
@@ -292,24 +295,24 @@ def test_a_close_of_the_clients_comes_back_with_its_code_and_its_reason(client, 
     lines, record = server.finish()
     assert told == seen(*OWN)
     assert (record["close"], record["end_id"]) == ("4000", "closed-by-peer")
-    length = len(wire.close_body(OWN[0], OWN[1].encode()))
+    length = len(framing.close_body(OWN[0], OWN[1].encode()))
     assert lines[-2] == f"sent close fin=1 length={length} code=4000", lines[-3:]
 
 
 # A peer that sends a whole frame of the largest size before it reads.
 
 @pytest.mark.parametrize("frame, end", [
-    (wire.frame(BINARY, bytes(MAX_MESSAGE), rsv=4), "rsv-set"),
-    (wire.frame(TEXT, b"\xff" * MAX_MESSAGE), "text-not-utf8"),
+    (framing.frame(BINARY, bytes(MAX_MESSAGE), rsv=4), "rsv-set"),
+    (framing.frame(TEXT, b"\xff" * MAX_MESSAGE), "text-not-utf8"),
 ], ids=["rsv-set", "text-not-utf8"])
 def test_a_close_arrives_although_16_mib_are_on_their_way(way, server, frame, end):
     server.options()
-    peer = wire.Peer(socket.create_connection(("127.0.0.1", way.port)))
-    peer.send(wire.head())
+    peer = launch.Peer(socket.create_connection(("127.0.0.1", way.port)))
+    peer.send(heads.head())
     answer = b""
     while not answer.endswith(b"\r\n\r\n"):  # skipped, because a proxy may change the head
         answer += peer.receive(1) or b"\r\n\r\n"
     assert answer.startswith(b"HTTP/1.1 101 "), answer
-    assert peer.talk(wire.text("ready") + frame) == wire.echo("ready") + wire.our_close(end)
+    assert peer.talk(framing.text("ready") + frame) == framing.echo("ready") + framing.our_close(end)
     peer.close()
     assert server.finish()[1]["end_id"] == end

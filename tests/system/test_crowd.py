@@ -5,11 +5,15 @@ import re
 import socket
 import subprocess
 
-import parts
+import framing
+import heads
+import launch
+import project
 import pytest
-import wire
+from framing import BINARY, CLOSE, TEXT, close_body, echo, frame, reply, text
+from launch import Peer
 from launchers import ENTRY, SETTINGS, Crowd
-from wire import BINARY, CLOSE, TEXT, Peer, close_body, echo, frame, reply, text
+from require import require
 
 UNIT = "ws-echo-crowd.service"
 
@@ -34,13 +38,13 @@ def connect(crowd, source=None, host="127.0.0.1"):
     return Peer(crowd.machine.connect(host, source=source))
 
 
-def echoes(peer, string="Hello", prefix=wire.PREFIX):
+def echoes(peer, string="Hello", prefix=framing.PREFIX):
     peer.send(text(string))
     assert peer.receive(len(echo(string, prefix))) == echo(string, prefix)
 
 
 def leave(peer):
-    peer.send(wire.close(1000))
+    peer.send(framing.close(1000))
     assert peer.receive(4) == reply(CLOSE, close_body(1000))
     assert peer.ended()
     peer.close()
@@ -49,7 +53,7 @@ def leave(peer):
 def is_refused(crowd, **more):
     peer = connect(crowd, **more)
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-        peer.send(wire.head())
+        peer.send(heads.head())
         assert peer.ended()
     peer.close()
 
@@ -71,9 +75,9 @@ def entry(crowd, name, value):
 
 def test_the_exposure_is_as_low_as_listening_allows():
     """Use of the machine's network accounts for 1.0, the needs of xinetd for 0.3."""
-    parts.require("systemd-analyze", "systemd")
+    require("systemd-analyze", "systemd")
     rated = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=13", "--no-pager",
-                            wire.TOP / "packaging" / UNIT], capture_output=True, text=True, check=False)
+                            project.TOP / "packaging" / UNIT], capture_output=True, text=True, check=False)
     print(rated.stdout.splitlines()[-1])
     assert rated.returncode == 0, rated.stdout + rated.stderr
 
@@ -141,8 +145,8 @@ def test_a_machine_without_xinetd_fails_the_start(crowd):
 def test_options_come_from_the_settings(crowd, line, path, prefix):
     crowd.start([line])
     peer = connect(crowd)
-    peer.send(wire.head(path=path))
-    assert peer.receive(len(wire.switching())) == wire.switching()
+    peer.send(heads.head(path=path))
+    assert peer.receive(len(heads.switching())) == heads.switching()
     echoes(peer, prefix=prefix)
     leave(peer)
 
@@ -150,9 +154,9 @@ def test_options_come_from_the_settings(crowd, line, path, prefix):
 def test_the_lab_acts_in_the_unit(crowd):
     crowd.start(["--lab=/lab"])
     peer = connect(crowd).open(path="/lab?delay=0.01&hello=hi&slice=100&count=1&close=reset")
-    assert peer.receive(4) == wire.reply(wire.TEXT, b"hi")
-    peer.send(wire.text("Hello"))
-    assert peer.receive(len(wire.echo("Hello"))) == wire.echo("Hello")
+    assert peer.receive(4) == framing.reply(framing.TEXT, b"hi")
+    peer.send(framing.text("Hello"))
+    assert peer.receive(len(framing.echo("Hello"))) == framing.echo("Hello")
     with pytest.raises(ConnectionResetError):
         peer.rest()
     peer.close()
@@ -163,7 +167,7 @@ def test_the_record_has_its_fields_and_its_unit(started):
     peer = connect(started).open()
     port = peer.socket.getsockname()[1]
     echoes(peer)
-    peer.send(wire.close(3000, b"done"))
+    peer.send(framing.close(3000, b"done"))
     peer.rest()
     peer.close()
     found = []
@@ -172,7 +176,7 @@ def test_the_record_has_its_fields_and_its_unit(started):
         found.extend(started.machine.journal(cursor, SYSLOG_IDENTIFIER="ws-echo", REMOTE_PORT=str(port)))
         return found
 
-    wire.wait_until(written, "the record is in the journal")
+    launch.wait_until(written, "the record is in the journal")
     expected = {"PRIORITY": "5", "REMOTE_ADDR": "127.0.0.1", "WS_STATUS": "101", "WS_CLOSE_CODE": "3000",
                 "WS_MESSAGES": "1", "_TRANSPORT": "journal"}
     assert {name: found[0].get(name) for name in expected} == expected
@@ -202,7 +206,7 @@ def test_the_largest_message_fits_the_address_space(started):
     peer = connect(started).open()
     payload = b"x" * (16 << 20)
     peer.send(frame(TEXT, payload))
-    expected = reply(TEXT, wire.PREFIX + payload)
+    expected = reply(TEXT, framing.PREFIX + payload)
     assert peer.receive(len(expected)) == expected
     leave(peer)
 
@@ -236,7 +240,7 @@ def test_a_connection_that_the_kernel_kills_takes_no_other_along(crowd):
             said = peer.rest()
         peer.close()
         assert said == b""  # no Close: the process was killed
-        wire.wait_until(lambda: crowd.machine.processes("ws-echo") == [kept], "it is gone")
+        launch.wait_until(lambda: crowd.machine.processes("ws-echo") == [kept], "it is gone")
         echoes(other)
         leave(other)
         leave(connect(crowd).open())
@@ -248,6 +252,6 @@ def test_stopping_says_going_away_to_each_peer(started):
     for peer in peers:
         final, opcode, body = peer.frame()
         assert (final, opcode, body[:2]) == (True, CLOSE, close_body(1001))
-        peer.send(wire.close(1001))
+        peer.send(framing.close(1001))
         assert peer.ended()
         peer.close()

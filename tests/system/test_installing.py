@@ -2,11 +2,13 @@
 
 import re
 
+import heads
+import launch
+import project
 import pytest
-import wire
-from wire import Peer
+from launch import Peer
 
-README = (wire.TOP / "README.md").read_text(encoding="utf-8")
+README = (project.TOP / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(section):
@@ -36,7 +38,7 @@ def started(machine):
 def answer(machine, *fields, path="/socket", port=8888):
     """The status of the answer to a handshake."""
     with machine.connect(port=port) as connection:
-        connection.sendall(wire.head(*fields, path=path))
+        connection.sendall(heads.head(*fields, path=path))
         return connection.recv(12)[9:]
 
 
@@ -51,7 +53,7 @@ def test_the_options_hold_from_the_next_connection_on_and_the_journal_tells_who_
     assert answer(started, "Origin: https://example.org", path="/echo") == b"101"
     assert answer(started, "Origin: https://example.com", path="/echo") == b"403"
     every, refused, wrong = JOURNAL.splitlines()
-    wire.wait_until(lambda: "https://example.com" in typed(started, refused).stdout, "the record is in the journal")
+    launch.wait_until(lambda: "https://example.com" in typed(started, refused).stdout, "the record is in the journal")
     assert "https://example.com" in typed(started, every).stdout
     assert "https://example.com" not in typed(started, f"{wrong} || :").stdout
 

@@ -2,11 +2,11 @@
 
 import lab_examples
 import malformed
-import parts
 import pytest
+from require import require_module
 from serving import listening
 
-parts.require_module("websocket", "python3-websocket")
+require_module("websocket", "python3-websocket")
 from browsers import Chromium, Firefox  # noqa: E402
 
 

@@ -4,10 +4,12 @@ import re
 import socket
 import time
 
+import framing
+import heads
 import malformed
+import project
 import proxies
 import pytest
-import wire
 from serving import listening
 
 IDLE = 2  # seconds of HAProxy's timeout, after which it ends a silent connection
@@ -26,8 +28,8 @@ def haproxy(tmp_path_factory):
 
 def lasting(balancer, query):
     """Connect and send nothing: how long the connection lasts, three times the timeout at most, and what comes."""
-    with socket.create_connection(("127.0.0.1", balancer.port), wire.LIMIT) as client:
-        client.sendall(wire.head(path=f"/lab?{query}"))
+    with socket.create_connection(("127.0.0.1", balancer.port), project.LIMIT) as client:
+        client.sendall(heads.head(path=f"/lab?{query}"))
         start, came = time.monotonic(), b""
         while (left := start + 3 * IDLE - time.monotonic()) > 0:
             client.settimeout(left)
@@ -53,6 +55,6 @@ def test_a_silent_connection_ends_by_the_timeout_of_the_balancer(balancer):
 @pytest.mark.slow(reason="the balancer has to have had the time")
 def test_messages_or_pings_in_between_prevent_that(balancer):
     assert re.search(r"/lab\?mute=ping&repeat=\d+\n", RECIPES)
-    for query, sent in (("mute=ping&repeat=0.5", wire.reply(wire.TEXT)), ("mute=pong", wire.reply(wire.PING))):
+    for query, sent in (("mute=ping&repeat=0.5", framing.reply(framing.TEXT)), ("mute=pong", framing.reply(framing.PING))):
         seconds, came = lasting(balancer, query)
         assert seconds >= 3 * IDLE - 0.1 and came.startswith(sent * 3), (query, seconds, came)

@@ -2,10 +2,12 @@
 
 import contextlib
 
+import heads
+import launch
+import project
 import pytest
-import wire
+from framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, close_body, echo, frame, reply, text
 from launchers import ALL, Xinetd
-from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, close_body, echo, frame, reply, text
 
 # No Pings, so that the bytes do not depend on the speed of the machine.
 OPTIONS = ("--max-message=64K", "--ping-interval=0", "--timeout=2")
@@ -61,7 +63,7 @@ def fragments_are_joined(peer, _):
 
 
 def another_path_is_refused(peer, _):
-    peer.send(wire.head(path="/elsewhere"))
+    peer.send(heads.head(path="/elsewhere"))
     answer = peer.rest()
     body = answer.partition(b"\r\n\r\n")[2]
     assert answer.startswith(b"HTTP/1.1 404 "), answer
@@ -107,7 +109,7 @@ def test_exchange(launcher, exchange):
     expected = exchange(peer, launcher.machine)
     record = launcher.record(address)
     assert {name: record.get(name) for name in expected} == expected, record
-    wire.wait_until(lambda: not launcher.machine.processes("ws-echo"), "the process is gone")
+    launch.wait_until(lambda: not launcher.machine.processes("ws-echo"), "the process is gone")
 
 
 def test_the_record_shows_the_address_of_every_family_that_the_launcher_serves(launcher):
@@ -137,7 +139,7 @@ def xinetd(machine):
 
 
 def test_the_xinetd_entry_is_disabled_as_shipped():
-    assert "\n\tdisable         = yes\n" in (wire.TOP / "packaging/ws-echo.xinetd").read_text(encoding="utf-8")
+    assert "\n\tdisable         = yes\n" in (project.TOP / "packaging/ws-echo.xinetd").read_text(encoding="utf-8")
 
 
 def test_the_xinetd_entry_takes_more_connections_than_xinetd_does_by_default(xinetd):
@@ -151,7 +153,7 @@ def test_the_xinetd_entry_caps_the_connections_of_one_source(xinetd):
     peers = [xinetd.connect()[0].open() for _ in range(64)]
     refused, _ = xinetd.connect()
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-        refused.send(wire.head())
+        refused.send(heads.head())
         assert refused.ended()
     refused.close()
     for peer in peers:

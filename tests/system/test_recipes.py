@@ -6,14 +6,17 @@ import re
 import socket
 import subprocess
 
-import parts
+import framing
+import heads
+import launch
+import project
 import proxies
 import pytest
-import wire
-from wire import Peer
+from launch import Peer
+from require import require
 
-MANUAL = (wire.TOP / "man/ws-echo-launchers.7").read_text(encoding="utf-8")
-EXAMPLE = wire.TOP / "packaging/examples/ws-echo.nft"
+MANUAL = (project.TOP / "man/ws-echo-launchers.7").read_text(encoding="utf-8")
+EXAMPLE = project.TOP / "packaging/examples/ws-echo.nft"
 
 IPV6_FREEBIND = 78  # linux/in6.h; Python does not name it
 
@@ -41,8 +44,8 @@ def serves(machine, port, path="/socket"):
 
 
 def leave(peer):
-    peer.send(wire.close(1000))
-    assert peer.receive(4) == wire.reply(wire.CLOSE, wire.close_body(1000))
+    peer.send(framing.close(1000))
+    assert peer.receive(4) == framing.reply(framing.CLOSE, framing.close_body(1000))
     assert peer.ended()
     peer.close()
 
@@ -115,19 +118,19 @@ def test_nginx_as_the_manual_configures_it_passes_on_the_client_and_serves_the_p
             proxies.nginx(tmp_path, location) as proxy:
 
         def answer(request):
-            peer = Peer(socket.create_connection(("127.0.0.1", proxy.port), wire.LIMIT))
+            peer = Peer(socket.create_connection(("127.0.0.1", proxy.port), project.LIMIT))
             peer.send(request)
             received = peer.rest()
             peer.close()
             return received
 
-        echoed = answer(wire.head(path="/ws/socket") + wire.text("hi") + wire.close(1000))
+        echoed = answer(heads.head(path="/ws/socket") + framing.text("hi") + framing.close(1000))
         assert echoed.startswith(b"HTTP/1.1 101 ")
-        assert echoed.endswith(wire.echo("hi") + wire.reply(wire.CLOSE, wire.close_body(1000)))
+        assert echoed.endswith(framing.echo("hi") + framing.reply(framing.CLOSE, framing.close_body(1000)))
         page = answer(b"GET /ws/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert page.startswith(b"HTTP/1.1 200 ") and b"<html" in page
         machine.systemctl("stop", "ws-echo.socket")
-    wire.wait_until(lambda: machine.journal(cursor, SYSLOG_IDENTIFIER="ws-echo", WS_FORWARDED="127.0.0.1"),
+    launch.wait_until(lambda: machine.journal(cursor, SYSLOG_IDENTIFIER="ws-echo", WS_FORWARDED="127.0.0.1"),
                     "the record is in the journal")
 
 
@@ -151,7 +154,7 @@ def test_a_drop_in_makes_it_a_unix_socket(machine):
         assert 8888 not in machine.listening()
         cursor = machine.cursor()
         with socket.socket(socket.AF_UNIX) as made:
-            made.settimeout(wire.LIMIT)
+            made.settimeout(project.LIMIT)
             made.connect(str(path))
             leave(Peer(made).open())
         found = []
@@ -160,7 +163,7 @@ def test_a_drop_in_makes_it_a_unix_socket(machine):
             found.extend(machine.journal(cursor, SYSLOG_IDENTIFIER="ws-echo", WS_STATUS="101"))
             return found
 
-        wire.wait_until(written, "the record is in the journal")
+        launch.wait_until(written, "the record is in the journal")
         assert found[0]["MESSAGE"].startswith("peer=- "), found
         machine.systemctl("stop", "ws-echo.socket")
         assert not path.exists()
@@ -179,7 +182,7 @@ def test_nothing_is_left_of_it_once_it_is_removed(machine):
     settings, entry = machine.path("/etc/default/ws-echo"), machine.path("/etc/xinetd.d/ws-echo")
     settings.write_text("WS_ECHO_OPTS=--path=/a\n")
     entry.write_text(entry.read_text(encoding="utf-8").replace("= yes", "= no"))
-    uninstall = ["make", "--directory", wire.TOP, "uninstall", f"DESTDIR={machine.path('')}"]
+    uninstall = ["make", "--directory", project.TOP, "uninstall", f"DESTDIR={machine.path('')}"]
     machine.systemctl("enable", "--now", "ws-echo.socket")
     served = Peer(machine.connect()).open(path="/a")
     installed = files(machine)
@@ -188,7 +191,7 @@ def test_nothing_is_left_of_it_once_it_is_removed(machine):
         typed(machine, before)
         subprocess.run(uninstall, check=True, capture_output=True)
         typed(machine, after)
-        assert wire.close_code(served.rest()) == 1001
+        assert framing.close_code(served.rest()) == 1001
         served.close()
         assert files(machine) == {"/etc/default/ws-echo", "/etc/xinetd.d/ws-echo"} < installed
         assert machine.units("*ws*echo*") == []
@@ -222,7 +225,7 @@ def connect(machine, source):
     """Connects from an address of a network whose addresses all belong to the machine."""
     with machine.network():
         made = socket.socket(socket.AF_INET6)
-    made.settimeout(wire.LIMIT)
+    made.settimeout(project.LIMIT)
     made.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
     made.bind((source, 0))
     made.connect(("::1", 8888))
@@ -233,7 +236,7 @@ def connect(machine, source):
                          ids=["example", "manual"])
 def test_the_rules_limit_each_network_of_ipv6(machine, text):
     """One host can use 65 addresses, so that a limit for each address has no effect."""
-    parts.require("nft", "nftables")
+    require("nft", "nftables")
     networks = "2001:db8:0:a::", "2001:db8:0:b::"
     for network in networks:
         machine.run("ip", "-6", "route", "add", "local", f"{network}/64", "dev", "lo")

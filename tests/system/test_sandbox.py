@@ -11,17 +11,18 @@ import platform
 import re
 import subprocess
 
-import parts
+import launch
+import project
 import pytest
-import wire
 from machine import UNITDIR
+from require import require
 
 
 def test_the_exposure_is_at_most_0_4():
     """The argument of `--threshold` is ten times the displayed level; the output lists what raises it."""
-    parts.require("systemd-analyze", "systemd")
+    require("systemd-analyze", "systemd")
     rated = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=4", "--no-pager",
-                            wire.TOP / "ws-echo@.service"], capture_output=True, text=True, check=False)
+                            project.TOP / "ws-echo@.service"], capture_output=True, text=True, check=False)
     print(rated.stdout.splitlines()[-1])
     assert rated.returncode == 0, rated.stdout + rated.stderr
 
@@ -119,7 +120,7 @@ def probed(machine, tmp_path_factory):
     """The machine with the probe instead of the program, and with files that some rows look for."""
     compiled = tmp_path_factory.mktemp("probe") / "probe"
     source = pathlib.Path(__file__).with_name("probe.c")
-    compile_statically = [parts.require("gcc", "gcc"), "-static", "-O2", "-Wall", "-Wextra", "-Werror"]
+    compile_statically = [require("gcc", "gcc"), "-static", "-O2", "-Wall", "-Wextra", "-Werror"]
     subprocess.run([*compile_statically, "-o", compiled, source], check=True)
     for path in "/dev/probe", "/tmp/probe", "/usr/lib/modules/probe":
         machine.path(path).parent.mkdir(exist_ok=True)
@@ -133,7 +134,7 @@ def probed(machine, tmp_path_factory):
 def probe(machine, what):
     with contextlib.closing(machine.connect()) as connected:
         connected.sendall(what.encode() + b"\n")
-        return wire.Peer(connected).rest().decode().strip()
+        return launch.Peer(connected).rest().decode().strip()
 
 
 def is_answer(answer, expected, other):
@@ -170,7 +171,7 @@ def test_every_directive_of_the_sandbox_has_a_probe():
     """Directives without a probe are tested by other tests in this file."""
     elsewhere = {"BindPaths", "Environment", "EnvironmentFile", "ExecStart", "LogLevelMax", "NotifyAccess",
                  "StandardInput", "TimeoutStopSec"}
-    unit = (wire.TOP / "ws-echo@.service").read_text(encoding="utf-8").partition("[Service]\n")[2]
+    unit = (project.TOP / "ws-echo@.service").read_text(encoding="utf-8").partition("[Service]\n")[2]
     directives = set(re.findall(r"^(\w+)=", unit, re.MULTILINE)) - elsewhere
     if platform.machine() != "x86_64":
         directives.discard("SystemCallArchitectures")

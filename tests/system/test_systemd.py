@@ -12,13 +12,17 @@ import socket
 import subprocess
 import zlib
 
+import framing
+import heads
+import launch
+import measure
+import project
 import pytest
-import wire
+from framing import BINARY, CLOSE, TEXT, close_body, echo, frame, reply, text
+from heads import head
+from launch import Peer
 from launchers import SETTINGS
 from machine import UNITDIR
-from wire import BINARY, CLOSE, TEXT, Peer, close_body, echo, frame, head, reply, text
-
-import measure
 
 UNITS = "ws-echo.socket", "ws-echo@.service", "ws-echo-sandbox.service"
 INSTANCES = "ws-echo@*"
@@ -40,7 +44,7 @@ def listening(machine):
 
 
 def nothing_is_left(machine):
-    wire.wait_until(lambda: not machine.units(INSTANCES), "the instances are gone")
+    launch.wait_until(lambda: not machine.units(INSTANCES), "the instances are gone")
     assert machine.processes("ws-echo") == []
     assert machine.units("ws-echo*", "failed") == []
     assert machine.show("ws-echo.socket", "SubState", "NConnections") == ["listening", "0"]
@@ -60,7 +64,7 @@ def connect(machine, **more):
     return Peer(machine.connect(**more))
 
 
-def echoes(peer, string="Hello", prefix=wire.PREFIX):
+def echoes(peer, string="Hello", prefix=framing.PREFIX):
     expected = echo(string, prefix)
     peer.send(text(string))
     received = peer.receive(len(expected))
@@ -69,7 +73,7 @@ def echoes(peer, string="Hello", prefix=wire.PREFIX):
 
 def leave(peer):
     """Closes like an ordinary client."""
-    peer.send(wire.close(1000))
+    peer.send(framing.close(1000))
     assert peer.receive(4) == reply(CLOSE, close_body(1000))
     assert peer.ended()
     peer.close()
@@ -90,7 +94,7 @@ def record_of(machine, cursor, port):
         found.extend(machine.journal(cursor, SYSLOG_IDENTIFIER="ws-echo", REMOTE_PORT=str(port)))
         return found
 
-    wire.wait_until(written, f"the record of port {port} is in the journal")
+    launch.wait_until(written, f"the record of port {port} is in the journal")
     assert len(found) == 1, found
     return found[0]
 
@@ -115,7 +119,7 @@ def test_the_socket_waits_for_what_its_instances_share_without_an_ordering_cycle
 # The sandbox allows what the program needs
 
 
-@pytest.mark.parametrize("opcode, prefix", [(BINARY, b""), (TEXT, wire.PREFIX)], ids=["binary", "text"])
+@pytest.mark.parametrize("opcode, prefix", [(BINARY, b""), (TEXT, framing.PREFIX)], ids=["binary", "text"])
 def test_the_largest_message_fits_the_memory_limit(listening, opcode, prefix):
     peer = connect(listening).open()
     payload = b"x" * (16 << 20)
@@ -156,7 +160,7 @@ def test_nothing_is_ever_made_in_the_root_directory_of_the_instances(listening, 
     """The installed directory must be complete, because it may be on a read-only file system."""
     peer = connect(listening).open()
     leave(peer)
-    subprocess.run(["make", "--directory", wire.TOP, "install", f"DESTDIR={tmp_path}"], check=True,
+    subprocess.run(["make", "--directory", project.TOP, "install", f"DESTDIR={tmp_path}"], check=True,
                    capture_output=True)
     root = re.search(r"^RootDirectory=(.*)", listening.path(f"{UNITDIR}/ws-echo@.service").read_text(
         encoding="utf-8"), re.MULTILINE)[1]
@@ -200,7 +204,7 @@ def ends(machine, count, data):
     for descriptor in waiting:
         poll.register(descriptor, select.POLLOUT)
     while waiting:
-        events = poll.poll(wire.LIMIT * 1000)
+        events = poll.poll(project.LIMIT * 1000)
         assert events, f"{len(waiting)} clients wait in vain"
         for descriptor, event in events:
             client = waiting[descriptor]
@@ -219,8 +223,8 @@ def ends(machine, count, data):
     return list(received.values())
 
 
-WHOLE = head() + text("Hello") + wire.close(1000)
-ANSWER = wire.switching() + echo("Hello") + reply(CLOSE, close_body(1000))
+WHOLE = head() + text("Hello") + framing.close(1000)
+ANSWER = heads.switching() + echo("Hello") + reply(CLOSE, close_body(1000))
 
 
 def test_two_thousand_connections_at_once_do_not_stop_the_socket(listening, many_files):
@@ -246,7 +250,7 @@ def test_with_the_limit_that_is_the_default_they_would(listening, many_files):
         listening.systemctl("restart", "ws-echo.socket")
         received = ends(listening, 400, WHOLE)
         assert received.count(ANSWER) < 400
-        wire.wait_until(lambda: listening.show("ws-echo.socket", "ActiveState") == "failed", "it fails")
+        launch.wait_until(lambda: listening.show("ws-echo.socket", "ActiveState") == "failed", "it fails")
     listening.systemctl("reset-failed", "ws-echo.socket")
     listening.systemctl("start", "ws-echo.socket")
 
@@ -259,7 +263,7 @@ def test_three_hundred_at_the_same_time_are_all_served(listening):
     for peer in peers:
         echoes(peer)
     for peer in peers:
-        peer.send(wire.close(1000))
+        peer.send(framing.close(1000))
     for peer in peers:
         assert peer.rest() == reply(CLOSE, close_body(1000))
         peer.close()
@@ -323,7 +327,7 @@ def test_one_source_gets_no_more_than_its_share_and_others_theirs(listening):
     share = int(listening.show("ws-echo.socket", "MaxConnectionsPerSource"))
     greedy = [connect(listening, source="127.0.2.1").open() for _ in range(share)]
     assert is_refused(listening, source="127.0.2.1")
-    wire.wait_until(lambda: refusals(listening, cursor), "the refusal is in the journal")
+    launch.wait_until(lambda: refusals(listening, cursor), "the refusal is in the journal")
     assert "127.0.2.1" in refusals(listening, cursor)[0]
     other = connect(listening, source="127.0.2.2").open()
     for peer in [*greedy, other]:
@@ -353,9 +357,9 @@ def test_there_are_no_more_than_the_cap_in_total(listening):
         listening.systemctl("restart", "ws-echo.socket")
         peers = [connect(listening, source=f"127.0.3.{number}").open() for number in range(1, 4)]
         assert is_refused(listening, source="127.0.3.9")
-        wire.wait_until(lambda: refusals(listening, cursor), "the refusal is in the journal")
+        launch.wait_until(lambda: refusals(listening, cursor), "the refusal is in the journal")
         leave(peers.pop())
-        wire.wait_until(lambda: listening.show("ws-echo.socket", "NConnections") == "2", "one has left")
+        launch.wait_until(lambda: listening.show("ws-echo.socket", "NConnections") == "2", "one has left")
         peers.append(connect(listening, source="127.0.3.9").open())
         for peer in peers:
             leave(peer)
@@ -384,7 +388,7 @@ def test_the_socket_admits_only_allowed_addresses(listening):
 
 # The command of the manual that always finds the reason of a failed start.
 JOURNAL = re.search(r"It is always in the journal.*\n(?:.*\n)?# journalctl (.*)$",
-                    (wire.TOP / "man/ws-echo-launchers.7").read_text(encoding="utf-8"), re.M)[1].split()
+                    (project.TOP / "man/ws-echo-launchers.7").read_text(encoding="utf-8"), re.M)[1].split()
 
 
 def the_start_fails(machine):
@@ -496,7 +500,7 @@ def test_a_wrong_option_is_a_failed_unit_for_the_log_only(listening):
         entries = listening.journal(cursor, SYSLOG_IDENTIFIER=identifier)
         return any(string in entry["MESSAGE"] for entry in entries)
 
-    wire.wait_until(lambda: says("ws-echo", "no-such-option"), "the log names it")
+    launch.wait_until(lambda: says("ws-echo", "no-such-option"), "the log names it")
     assert says("systemd", "status=64")
 
 
@@ -508,7 +512,7 @@ def test_without_its_collect_mode_a_failed_instance_would_stay(listening):
         with contextlib.suppress(ConnectionResetError):
             assert peer.ended()
         peer.close()
-        wire.wait_until(lambda: listening.units(INSTANCES, "failed"), "there is a failed unit")
+        launch.wait_until(lambda: listening.units(INSTANCES, "failed"), "there is a failed unit")
         listening.systemctl("reset-failed", INSTANCES)
 
 
@@ -520,21 +524,21 @@ def test_the_journal_has_every_field(listening):
     peer = connect(listening)
     port = peer.socket.getsockname()[1]
     peer.send(head("Origin: https://example.org", "Sec-WebSocket-Protocol: chat", "User-Agent: probe/1"))
-    assert peer.receive(len(wire.switching(subprotocol="chat"))) == wire.switching(subprotocol="chat")
+    assert peer.receive(len(heads.switching(subprotocol="chat"))) == heads.switching(subprotocol="chat")
     echoes(peer)
     closing = reply(CLOSE, close_body(3000, b"done"))
-    peer.send(wire.close(3000, b"done"))
+    peer.send(framing.close(3000, b"done"))
     assert peer.rest() == closing
     peer.close()
     entry = record_of(listening, cursor, port)
     sent = head("Origin: https://example.org", "Sec-WebSocket-Protocol: chat", "User-Agent: probe/1")
-    answered = wire.switching(subprotocol="chat")
+    answered = heads.switching(subprotocol="chat")
     expected = {
         "PRIORITY": "5", "SYSLOG_IDENTIFIER": "ws-echo", "_TRANSPORT": "journal", "REMOTE_ADDR": "127.0.0.1",
         "REMOTE_PORT": str(port), "WS_PATH": "/socket", "WS_STATUS": "101", "WS_CLOSE_CODE": "3000",
         "WS_CLOSE_REASON": "done", "WS_MESSAGES": "1", "WS_ORIGIN": "https://example.org",
         "WS_SUBPROTOCOL": "chat", "WS_USER_AGENT": "probe/1",
-        "WS_BYTES_IN": str(len(sent + text("Hello") + wire.close(3000, b"done"))),
+        "WS_BYTES_IN": str(len(sent + text("Hello") + framing.close(3000, b"done"))),
         "WS_BYTES_OUT": str(len(answered + echo("Hello") + closing)),
     }
     assert {name: entry.get(name) for name in expected} == expected
@@ -596,7 +600,7 @@ def test_the_journal_has_what_a_request_claims_of_the_client(listening, field, v
     cursor = listening.cursor()
     peer = connect(listening)
     port = peer.socket.getsockname()[1]
-    peer.send(head(f"{field}: {value}") + wire.close(1000))
+    peer.send(head(f"{field}: {value}") + framing.close(1000))
     peer.rest()
     peer.close()
     entry = record_of(listening, cursor, port)
@@ -617,7 +621,7 @@ def test_the_journal_answers_questions(listening):
         found = listening.run("journalctl", "--output=json", "WS_CLOSE_CODE=1002", check=False).stdout
         return [json.loads(line)["REMOTE_PORT"] for line in found.splitlines()]
 
-    wire.wait_until(lambda: str(port) in answer(), "the journal has it")
+    launch.wait_until(lambda: str(port) in answer(), "the journal has it")
     shown = listening.run("journalctl", "--identifier=ws-echo", f"REMOTE_PORT={port}", "--output=cat").stdout
     *_, record = shown.splitlines()  # earlier connections may have had the same port
     assert record.startswith(f"peer=127.0.0.1:{port} ") and " close=1002 " in record, shown
@@ -636,7 +640,7 @@ def test_no_peer_can_forge_a_line_of_the_log(listening, value):
         peer.send(head(f"Origin: {origin}", f"User-Agent: {agent}", path="/socket?" + path))
         with contextlib.suppress(ConnectionResetError):
             if peer.receive(12) == b"HTTP/1.1 101":
-                peer.send(wire.close(1000, value))
+                peer.send(framing.close(1000, value))
             peer.rest()
         peer.close()
         entry = record_of(listening, cursor, port)
@@ -650,7 +654,7 @@ def test_no_peer_can_forge_a_line_of_the_log(listening, value):
 def test_the_status_says_what_each_connection_is_doing(listening):
     peer = connect(listening).open()
     unit = instance_of(listening, peer)
-    wire.wait_until(lambda: listening.show(unit, "StatusText"), "the status is there")
+    launch.wait_until(lambda: listening.show(unit, "StatusText"), "the status is there")
     shown = listening.systemctl("status", INSTANCES).stdout
     assert unit in shown
     assert re.search(r'Status: "127\.0\.0\.1 /socket: echoing"', shown), shown
@@ -663,7 +667,7 @@ def test_the_status_says_what_each_connection_is_doing(listening):
 def is_going_away(peer):
     final, opcode, body = peer.frame()
     assert (final, opcode, body[:2]) == (True, CLOSE, close_body(1001))
-    peer.send(wire.close(1001))
+    peer.send(framing.close(1001))
     assert peer.ended()
     peer.close()
 
@@ -681,7 +685,7 @@ def test_stopping_tears_no_frame(listening):
     payload = os.urandom(1 << 20) * 6
     peer = connect(listening).open()
     peer.send(frame(BINARY, payload))
-    assert select.select([peer.socket], [], [], wire.LIMIT)[0]
+    assert select.select([peer.socket], [], [], project.LIMIT)[0]
     listening.systemctl("stop", "--no-block", INSTANCES)
     assert peer.frame() == (True, BINARY, payload)
     is_going_away(peer)
@@ -727,7 +731,7 @@ def test_options_come_from_the_settings(listening, line, path, prefix):
     with options(listening, line):
         peer = connect(listening)
         peer.send(head(path=path))
-        assert peer.receive(len(wire.switching())) == wire.switching()
+        assert peer.receive(len(heads.switching())) == heads.switching()
         echoes(peer, prefix=prefix)
         leave(peer)
 
@@ -738,7 +742,7 @@ def test_the_lab_acts_in_the_sandbox_of_the_unit(listening):
         peer = connect(listening).open(path=f"/lab?{words}")
         port = peer.socket.getsockname()[1]
         peer.send(text("Hello"))
-        answer = reply(wire.TEXT, b"hi") + echo("Hello") + reply(CLOSE, close_body(4000))
+        answer = reply(framing.TEXT, b"hi") + echo("Hello") + reply(CLOSE, close_body(4000))
         assert peer.answer_close() == answer
         peer.close()
         entry = record_of(listening, cursor, port)

@@ -9,11 +9,13 @@ import shutil
 import subprocess
 import tempfile
 
-import parts
+import heads
+import launch
+import project
 import pytest
-import wire
-from test_faults import Faulty, one_line
-from test_options import usage
+from refusals import usage
+from require import require
+from strace import Faulty, one_line
 
 DAEMON = pwd.getpwnam("daemon")
 AS_DAEMON = {"user": DAEMON.pw_uid, "group": DAEMON.pw_gid, "extra_groups": []}  # arguments of subprocess
@@ -24,7 +26,7 @@ def reachable_by_everybody(monkeypatch):
     """Copies the program to a folder that all users can enter: the tree may be in one for root only."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
-        monkeypatch.setattr(wire, "PROGRAM", shutil.copy(wire.PROGRAM, folder))
+        monkeypatch.setattr(launch, "PROGRAM", shutil.copy(launch.PROGRAM, folder))
         yield
 
 
@@ -72,7 +74,7 @@ def test_check_says_so_on_standard_error_whatever_channel_the_record_has():
 ])
 def test_started_as_root_it_becomes_another_user_with_that_users_groups_only(options, user):
     entry = pwd.getpwnam(user)
-    with wire.Served(*options, extra_groups=[0, 4, 27]) as served:
+    with launch.Served(*options, extra_groups=[0, 4, 27]) as served:
         served.peer.open()
         users, groups, supplementary = identity(served.process)
     assert (users, groups) == ({entry.pw_uid}, {entry.pw_gid})
@@ -81,7 +83,7 @@ def test_started_as_root_it_becomes_another_user_with_that_users_groups_only(opt
 
 
 def test_started_as_another_user_it_keeps_that_user(anybodys):
-    with wire.Served(**AS_DAEMON) as served:
+    with launch.Served(**AS_DAEMON) as served:
         served.peer.open()
         assert identity(served.process)[0] == {DAEMON.pw_uid}
 
@@ -91,29 +93,29 @@ def test_started_as_another_user_it_keeps_that_user(anybodys):
 def test_a_process_with_some_ids_of_root_changes_all_of_them_or_is_refused(anybodys, real, effective, user):
     """Real and effective user differ if a set-user-ID program started it."""
     entry = pwd.getpwnam(user)
-    request = wire.holding(wire.head(), wire.pipe_pair)
-    with wire.Served(f"--user={user}", pair=request,
+    request = launch.holding(heads.head(), launch.pipe_pair)
+    with launch.Served(f"--user={user}", pair=request,
                      preexec_fn=lambda: os.setresuid(real, effective, effective)) as served:
-        if served.peer.receive(len(wire.switching())) == wire.switching():
+        if served.peer.receive(len(heads.switching())) == heads.switching():
             assert identity(served.process)[:2] == [{entry.pw_uid}, {entry.pw_gid}]
             served.peer.close()
             served.finish()
         else:
             served.peer.close()
-            log = served.process.communicate(timeout=wire.LIMIT)[1].decode()
+            log = served.process.communicate(timeout=project.LIMIT)[1].decode()
             assert served.process.returncode == 71 and f"cannot become user {user}" in log, log
 
 
 def as_daemon(*capabilities):
     """A wrapper that changes to this user, with two supplementary groups, and keeps these capabilities."""
     kept = ",".join(["-all", *[f"+{name}" for name in capabilities]])
-    return [parts.require("setpriv", "util-linux"), "--reuid=daemon", "--regid=daemon", "--groups=4,27",
+    return [require("setpriv", "util-linux"), "--reuid=daemon", "--regid=daemon", "--groups=4,27",
             f"--inh-caps={kept}", f"--ambient-caps={kept}"]
 
 
 def test_supplementary_groups_are_dropped_where_that_is_possible(anybodys):
     """A service manager may leave CAP_SETGID to a user other than root."""
-    with wire.Served(wrapper=as_daemon("setgid")) as served:
+    with launch.Served(wrapper=as_daemon("setgid")) as served:
         served.peer.open()
         assert identity(served.process) == [{DAEMON.pw_uid}, {DAEMON.pw_gid}, set()]
         served.peer.close()
@@ -121,30 +123,30 @@ def test_supplementary_groups_are_dropped_where_that_is_possible(anybodys):
 
 
 def test_no_other_user_is_asked_for_where_it_was_not_started_as_root(anybodys):
-    result = subprocess.run([*as_daemon(), wire.PROGRAM, "--check", "--user=no-such-user"], capture_output=True,
-                            timeout=wire.LIMIT, check=False)
-    assert (result.returncode, wire.without_the_notice(result.stderr)) == (0, b""), result
+    result = subprocess.run([*as_daemon(), launch.PROGRAM, "--check", "--user=no-such-user"], capture_output=True,
+                            timeout=project.LIMIT, check=False)
+    assert (result.returncode, launch.without_the_notice(result.stderr)) == (0, b""), result
 
 
 def test_where_that_is_not_possible_it_serves_all_the_same_and_says_nothing_of_it(anybodys):
-    with wire.Served(wrapper=as_daemon()) as served:
+    with launch.Served(wrapper=as_daemon()) as served:
         served.peer.open()
         assert identity(served.process) == [{DAEMON.pw_uid}, {DAEMON.pw_gid}, {4, 27}]
         served.peer.close()
-        assert wire.record(log := served.finish())["status"] == "101" and log.count("\n") == 1, log
+        assert launch.record(log := served.finish())["status"] == "101" and log.count("\n") == 1, log
 
 
 def with_users(tmp_path):
     """A wrapper that replaces the user database: one user is in another group, and one is another name of root."""
     (tmp_path / "passwd").write_text("somebody:x:4711:4712::/:\ntoor:x:0:0::/:\n")
     (tmp_path / "group").write_text("some:x:4712:\nother:x:4713:somebody\n")
-    parts.require("mount", "mount")
+    require("mount", "mount")
     bound = "".join(f"mount --bind {tmp_path}/{name} /etc/{name} && " for name in ("passwd", "group"))
-    return [parts.require("unshare", "util-linux"), "-m", "/bin/sh", "-c", f'{bound}exec "$@"', "sh"]
+    return [require("unshare", "util-linux"), "-m", "/bin/sh", "-c", f'{bound}exec "$@"', "sh"]
 
 
 def test_of_the_users_groups_it_has_the_primary_one_and_no_other(tmp_path):
-    with wire.Served("--user=somebody", wrapper=with_users(tmp_path)) as served:
+    with launch.Served("--user=somebody", wrapper=with_users(tmp_path)) as served:
         served.peer.open()
         assert identity(served.process) == [{4711}, {4712}, set()]
         served.peer.close()
@@ -152,8 +154,8 @@ def test_of_the_users_groups_it_has_the_primary_one_and_no_other(tmp_path):
 
 
 def test_root_is_refused_by_any_name(tmp_path):
-    result = subprocess.run([*with_users(tmp_path), wire.PROGRAM, "--check", "--user=toor"], capture_output=True, text=True,
-                            timeout=wire.LIMIT, check=False)
+    result = subprocess.run([*with_users(tmp_path), launch.PROGRAM, "--check", "--user=toor"], capture_output=True, text=True,
+                            timeout=project.LIMIT, check=False)
     assert result.returncode == 64 and "--user=toor: this is root" in result.stderr, result
 
 
@@ -169,10 +171,10 @@ def test_it_does_not_serve_where_it_cannot_become_the_user(fault, tmp_path):
 
 def test_a_list_of_users_that_cannot_be_read_is_a_local_fault(tmp_path):
     """If the C library reports it: for an older glibc, an unreadable file contains no users."""
-    command = [parts.require("strace", "strace"), "-o", tmp_path / "trace", "-P", "/etc/passwd",
-               "-e", "inject=read,readv:error=EIO", wire.PROGRAM, "--check", "--user=daemon"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=wire.LIMIT, check=False)
-    told = wire.PROGRAM.endswith("-static") or result.returncode != 64
+    command = [require("strace", "strace"), "-o", tmp_path / "trace", "-P", "/etc/passwd",
+               "-e", "inject=read,readv:error=EIO", launch.PROGRAM, "--check", "--user=daemon"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=project.LIMIT, check=False)
+    told = launch.PROGRAM.endswith("-static") or result.returncode != 64
     status, said = (71, "cannot look up user") if told else (64, "no such user")
     assert result.returncode == status and said in result.stderr, result
 
@@ -180,19 +182,19 @@ def test_a_list_of_users_that_cannot_be_read_is_a_local_fault(tmp_path):
 @pytest.mark.parametrize("error", ["ENOENT", "ESRCH"])
 def test_where_there_is_no_list_of_users_there_is_no_such_user(error, tmp_path):
     """These errors mean that the user database does not exist."""
-    command = [parts.require("strace", "strace"), "-o", tmp_path / "trace", "-P", "/etc/passwd",
-               "-e", f"inject=?open,openat:error={error}", wire.PROGRAM, "--check", "--user=daemon"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=wire.LIMIT, check=False)
+    command = [require("strace", "strace"), "-o", tmp_path / "trace", "-P", "/etc/passwd",
+               "-e", f"inject=?open,openat:error={error}", launch.PROGRAM, "--check", "--user=daemon"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=project.LIMIT, check=False)
     assert "(INJECTED)" in (tmp_path / "trace").read_text(), "the fault did not happen"
     assert result.returncode == 64 and "no such user" in result.stderr, result
 
 
 @pytest.mark.parametrize("error, status", [("EPERM", 0), ("EIO", 71)])
 def test_failing_to_drop_groups_is_a_local_fault_unless_forbidden(error, status, anybodys):
-    command = [parts.require("setpriv", "util-linux"), "--reuid=daemon", "--regid=daemon", "--clear-groups",
-               parts.require("strace", "strace"), "-o", "/dev/null", "-e", f"inject=setgroups,?setgroups32:error={error}",
-               wire.PROGRAM, "--check"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=wire.LIMIT, check=False)
+    command = [require("setpriv", "util-linux"), "--reuid=daemon", "--regid=daemon", "--clear-groups",
+               require("strace", "strace"), "-o", "/dev/null", "-e", f"inject=setgroups,?setgroups32:error={error}",
+               launch.PROGRAM, "--check"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=project.LIMIT, check=False)
     assert result.returncode == status, result
     if status:
         one_line(result.stderr, "cannot drop supplementary groups: ")
@@ -206,7 +208,7 @@ def owner(process):
 
 
 def test_not_even_its_own_user_may_look_into_the_process(anybodys):
-    with wire.Served(**AS_DAEMON) as served:
+    with launch.Served(**AS_DAEMON) as served:
         served.peer.open()
         assert identity(served.process)[0] == {DAEMON.pw_uid} and owner(served.process) == 0
         served.peer.close()
@@ -215,13 +217,13 @@ def test_not_even_its_own_user_may_look_into_the_process(anybodys):
 @pytest.mark.compiles
 @pytest.mark.parametrize("flag", ["-DDEBUG", "-DDUMPABLE", "-fsanitize=address"])
 def test_in_builds_for_debuggers_tests_and_sanitizers_that_user_may(anybodys, flag, monkeypatch):
-    program = pathlib.Path(wire.PROGRAM).with_name("other")
-    subprocess.run([parts.require("cc", "gcc"), "-std=gnu17", "-O1", flag, "-D_GNU_SOURCE", '-DVERSION="0"', f"-I{wire.TOP}/src",
-                    f"-I{wire.TOP}/build",
-                    "-o", program, wire.TOP / wire.UNIT, "-lnettle", "-lz"], check=True, timeout=wire.LIMIT)
-    monkeypatch.setattr(wire, "PROGRAM", str(program))
+    program = pathlib.Path(launch.PROGRAM).with_name("other")
+    subprocess.run([require("cc", "gcc"), "-std=gnu17", "-O1", flag, "-D_GNU_SOURCE", '-DVERSION="0"', f"-I{project.TOP}/src",
+                    f"-I{project.TOP}/build",
+                    "-o", program, project.TOP / project.UNIT, "-lnettle", "-lz"], check=True, timeout=project.LIMIT)
+    monkeypatch.setattr(launch, "PROGRAM", str(program))
     monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")  # LeakSanitizer starts a process
-    with wire.Served(**AS_DAEMON) as served:
+    with launch.Served(**AS_DAEMON) as served:
         served.peer.open()
         assert owner(served.process) == DAEMON.pw_uid
         served.peer.close()

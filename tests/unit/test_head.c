@@ -5,7 +5,7 @@
 #define GET "GET /socket HTTP/1.1\r\n"
 #define HOST "Host: h\r\n"
 
-/* Heads of every kind, to be split; tests/test_head.py says how each one is answered. */
+/* Heads of every kind, to be split; tests/protocol/test_head.py says how each one is answered. */
 static const struct {
     const char *bytes;
     size_t length;

@@ -1,0 +1,131 @@
+"""Runs the tests in C: those of the functions of each room in unit/, and the fuzzers in fuzz/ with their corpora."""
+
+import functools
+import os
+import re
+import subprocess
+
+import project
+import pytest
+from corpora import CORPUS, targets_of
+from require import require
+
+BUILD = project.TOP / "build"
+SANITIZED = ["-g1", "-U_FORTIFY_SOURCE", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+FORMATTER = 14  # Debian 12's
+UNIT = project.TOP / "tests" / "unit"
+ROOMS = sorted(path.stem.removeprefix("test_") for path in UNIT.glob("test_*.c"))
+FUZZERS = ["functions", "connections"]
+
+
+def unpacked(target, folder):
+    """Writes the inputs of a target to files in a new folder; returns how many they are."""
+    subprocess.run([CORPUS, "unpack", target, folder], check=True)
+    return len(list(folder.iterdir()))
+
+
+@functools.cache
+def flags():
+    """Makes what the program is compiled from; returns the flags."""
+    subprocess.run(["make", "-s", project.UNIT], cwd=project.TOP, timeout=project.LIMIT, check=True)
+    return project.compiler_flags()
+
+
+def compile_test(command):
+    """Runs the command that compiles a program of tests, which must not complain; returns its output."""
+    made = subprocess.run(command, cwd=project.TOP, capture_output=True, text=True, timeout=2 * project.LIMIT, check=False)
+    if made.returncode and "libclang_rt" in made.stderr:
+        require("libclang_rt", "libclang-rt-dev")  # a library that the sanitizers need
+    assert made.returncode == 0 and not made.stderr, made.stderr
+    return made.stdout
+
+
+def compile_room(room, folder, compiler, *more):
+    """Compiles the tests of a room in a folder of build/unit/ and returns the program."""
+    return compile_test([UNIT / "build.py", BUILD / "unit" / folder, room, compiler, *flags(), *more]).strip()
+
+
+def compile_fuzzer(compiler, fuzzer, name, *more):
+    """Compiles a fuzzer into build/ and returns the program."""
+    compile_test([compiler, *flags(), *more, "-pie", "-o", BUILD / name, f"tests/fuzz/{fuzzer}.c",
+                  "-lnettle", "-lz"])
+    return BUILD / name
+
+
+def passes(program, *arguments, **variables):
+    """Runs a test program; asserts success without errors, and returns its output."""
+    result = subprocess.run([program, *arguments], cwd=BUILD, env={**os.environ, **variables}, capture_output=True,
+                            timeout=2 * project.LIMIT, check=False)
+    said = (result.stdout + result.stderr).decode(errors="replace")
+    assert result.returncode == 0, said
+    return said
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_functions_of_a_room(room):
+    program = compile_room(room, "plain", "cc", "-O1")
+    assert passes(program).endswith(" passed, 0 failed\n")
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_functions_of_a_room_with_sanitizers(room):
+    program = compile_room(room, "sanitized", require("clang", "clang"), "-O1", *SANITIZED)
+    assert passes(program).endswith(" passed, 0 failed\n")
+
+
+@pytest.mark.slow("every input is tried with many changes")
+@pytest.mark.parametrize("fuzzer", FUZZERS)
+def test_inputs_of_the_corpora_and_changed_copies_hold(fuzzer, tmp_path):
+    program = compile_fuzzer("cc", fuzzer, f"fuzz-{fuzzer}-plain", "-O1", "-DSTANDALONE")
+    for target in targets_of(fuzzer):
+        count = unpacked(target, tmp_path / target)
+        assert passes(program, tmp_path / target, TARGET=target, CHANGES="30") == f"{count} inputs\n"
+
+
+@pytest.mark.slow("clang compiles the fuzzers with sanitizers")
+@pytest.mark.parametrize("fuzzer", FUZZERS)
+def test_inputs_of_the_corpora_hold_under_sanitizers(fuzzer, tmp_path):
+    """`make fuzz` searches for new inputs."""
+    options = ["-O0", *SANITIZED, "-fsanitize=fuzzer"]  # optimising takes longer than it saves
+    program = compile_fuzzer(require("clang", "clang"), fuzzer, f"fuzz-{fuzzer}-sanitized", *options)
+    for target in targets_of(fuzzer):
+        unpacked(target, tmp_path / target)
+        said = passes(program, "-seed=1", "-runs=2000", tmp_path / target, TARGET=target)
+        assert re.search(r"^Done \d+ runs", said, re.M), said
+
+
+def test_clang_compiles_it_without_libsystemd_and_without_a_warning(tmp_path):
+    """test_build.py cannot build this with clang, because musl-gcc uses gcc."""
+    path = require("clang", "clang")
+    made = subprocess.run([path, *flags(), "-Werror", "-O2", "-DWITHOUT_LIBSYSTEMD", "-c", "-o", tmp_path / "ws-echo.o",
+                           project.UNIT], cwd=project.TOP, capture_output=True, text=True, timeout=2 * project.LIMIT,
+                          check=False)
+    assert made.returncode == 0 and not made.stderr, made.stderr
+
+
+@pytest.mark.parametrize("sources", [project.UNIT, "tests/unit/*.c", "tests/fuzz/*.c", "tests/process/sandbox.c"])
+def test_no_string_fills_its_array_without_the_byte_that_ends_it(sources):
+    """gcc 15 and clang 21 warn about this by default, older versions of gcc with -Wc++-compat."""
+    command = [require("gcc", "gcc"), *flags(), "-Wc++-compat", "-fsyntax-only"]
+    made = subprocess.run([*command, *project.TOP.glob(sources)], cwd=project.TOP, capture_output=True, text=True,
+                          timeout=project.LIMIT, check=False)
+    assert made.returncode == 0, made.stderr
+    assert not re.findall(r".*initializer-string.*", made.stderr), made.stderr
+
+
+@functools.cache
+def version_of(formatter):
+    return subprocess.run([formatter, "--version"], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("source", [str(path.relative_to(project.TOP)) for path in [
+    *project.files_of_the_program(), *sorted((project.TOP / "tests").rglob("*.[ch]"))]])
+def test_it_is_formatted(source):
+    """Checked with one version of clang-format, because versions differ."""
+    formatter = require("clang-format", "clang-format")
+    version = version_of(formatter)
+    if f" version {FORMATTER}." not in version:
+        pytest.skip(f"clang-format {FORMATTER} judges the format; here is {version.strip()}")
+    result = subprocess.run([formatter, "--dry-run", "-Werror", source], cwd=project.TOP, capture_output=True, text=True,
+                            timeout=project.LIMIT, check=False)
+    assert result.returncode == 0, result.stderr
