@@ -24,6 +24,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow(reason): takes seconds, for this reason")
     config.addinivalue_line("markers", "of_the_filter: needs the filter of system calls")
     config.addinivalue_line("markers", "with_libsystemd: uses the journal, which the static program does not support")
+    config.addinivalue_line("markers", "rule(section, sentence, rows): see lib/rule.py")
     config.addinivalue_line("markers", "compiles: compiles or chooses what it tests, so one run is enough")
 
 

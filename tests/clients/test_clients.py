@@ -11,6 +11,9 @@ import launch
 import project
 import pytest
 from require import require, require_file, require_module
+from rule import rule
+
+pytestmark = rule("ws-echo(8) STANDARDS", "Real clients and browsers exchange messages with the program.")
 
 LARGE = bytes(range(256)) * (1 << 16)
 OPTIONS = ["--subprotocol=chat", "--subprotocol=superchat"]
@@ -76,6 +79,7 @@ def test_python3_websockets_sees_a_refusal(url):
     asyncio.run(asyncio.wait_for(talk(), project.LIMIT))
 
 
+@rule("RFC 6455 5.4 (5)")
 def test_python3_websockets_sends_many_messages_at_once(url):
     require_module("websockets", "python3-websockets")
     import websockets
@@ -90,6 +94,7 @@ def test_python3_websockets_sends_many_messages_at_once(url):
     asyncio.run(asyncio.wait_for(talk(), project.LIMIT))
 
 
+@rule("RFC 6455 11.3 (3)")
 def test_python3_websockets_offers_an_empty_list_of_subprotocols(url):
     require_module("websockets", "python3-websockets")
     import websockets

@@ -6,6 +6,9 @@ import project
 import pytest
 from launch import listening
 from require import require_module
+from rule import rule
+
+pytestmark = rule("RFC 7692 5.1 (1)")
 
 
 @pytest.fixture(name="url", scope="module")

@@ -20,6 +20,9 @@ import heads
 import launch
 import pytest
 from require import require, require_module
+from rule import rule
+
+pytestmark = rule("RFC 9112 2.2 (4)", "Other parsers read heads in the same way, except for listed differences.")
 
 BLOCKS, USUAL, BATCH = range(4), 125, 1000
 

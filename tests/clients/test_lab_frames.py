@@ -7,10 +7,12 @@ import heads
 import launch
 import malformed
 import pytest
+from rule import rule
 
 ROWS = malformed.rows()
 
 
+@rule("ws-echo-lab(7) MALFORMED FRAMES", "The bytes of each row go out as they are.")
 def test_each_row_is_sent_to_the_byte():
     def run(row):
         offers = ["Sec-WebSocket-Extensions: permessage-deflate"] * row.compressed
@@ -23,11 +25,13 @@ def test_each_row_is_sent_to_the_byte():
         list(threads.map(run, ROWS))
 
 
+@rule("ws-echo-lab(7) WHAT CLIENTS DO")
 @pytest.mark.parametrize("client", malformed.LIBRARIES, ids=lambda client: client.name)
 def test_a_client_of_the_pages_version_does_what_the_page_says(client):
     malformed.compare(client())
 
 
+@rule("ws-echo-lab(7) WHAT CLIENTS DO", "Each client of the page's version does with each row what the page says.")
 def test_each_row_has_an_outcome_of_each_client():
     known = malformed.outcomes()
     assert list(known) == [*(library.name for library in malformed.LIBRARIES), "Chromium", "Firefox"]

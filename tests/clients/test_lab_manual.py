@@ -12,6 +12,7 @@ import malformed
 import project
 import pytest
 from require import require, require_file
+from rule import rule
 from serving import listening
 
 PAGE = lab_examples.PAGE
@@ -36,6 +37,7 @@ def words():
     return re.search(r"the lab knows (.*)\.\n", answer)[1].split()
 
 
+@rule("ws-echo-lab(7) WORDS (1)", "Each word has an example, which shows in node's ws and in browsers what the page says.")
 def test_every_word_stands_in_the_page_with_its_value_and_an_example():
     sections = re.findall(r"^\.Ss (.+)\n((?:(?!\.Ss ).*\n)+)", malformed.section("WORDS") + "\n", re.M)
     titles = [re.sub(r"^(\w+), \1=(\w+)$", r"\1[=\2]", title) for title, _ in sections]
@@ -46,6 +48,7 @@ def test_every_word_stands_in_the_page_with_its_value_and_an_example():
             assert re.search(rf'^lab\("(.*&)?{word}\b.*"\)$', text, re.M), term
 
 
+@rule("ws-echo-lab(7) WORDS (1)")
 @pytest.mark.slow(reason="some examples take two seconds")
 def test_the_examples_show_in_node_what_the_page_says():
     node = require("node", "nodejs")
@@ -60,6 +63,7 @@ def test_the_examples_show_in_node_what_the_page_says():
         lab_examples.check(json.loads(result.stdout))
 
 
+@rule("ws-echo-lab(7) RECIPES (1)", "The lab understands every query in the page.")
 @pytest.mark.slow(reason="some of them delay the answer")
 def test_every_query_of_the_page_is_understood():
     queries = {*re.findall(r"/lab\?([^\s\"]+)", MANUAL), *(row.words for row in malformed.rows()),
@@ -77,6 +81,7 @@ def test_every_query_of_the_page_is_understood():
             assert answer.startswith(f"HTTP/1.1 {status[1] if status else 101} ".encode()), (query, answer)
 
 
+@rule("ws-echo-lab(7) WORDS (2)", "Each limit in the page is that of the source.")
 @pytest.mark.parametrize("section, sentence", [
     ("WORDS", "It has at most {HELLO_MAX} bytes, and may be empty."),
     ("WORDS", "at most {REASON_MAX} bytes."),

@@ -17,6 +17,7 @@ from conversations import Close, Fragment, Ping, Session, Wrong
 from framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 from launch import listening
 from require import require, require_file, require_module
+from rule import rule
 
 BLOCKS, USUAL = range(4), 75  # sessions of each implementation
 
@@ -69,6 +70,11 @@ class Wsproto:
             assert event.subprotocol == "chat" and event.extensions == self.extensions, f"seed {self.session.seed}: {event}"
 
 
+@rule("RFC 6455 4.2.1 (8)")
+@rule("RFC 6455 4.2.2 (1)")
+@rule("RFC 6455 5.1 (2)", "Our own frames are not masked.")
+@rule("RFC 6455 5.4 (1)")
+@rule("RFC 7692 7.1.1")
 @pytest.mark.slow("a process for each of many connections")
 @pytest.mark.parametrize("block", BLOCKS)
 def test_random_sessions_as_wsproto_sees_them(block):
@@ -160,6 +166,12 @@ class Websockets:
         next(self.parser)
 
 
+@rule("RFC 6455 4.2.1 (8)")
+@rule("RFC 6455 4.2.2 (5)")
+@rule("RFC 6455 5.1 (2)")
+@rule("RFC 6455 5.4 (1)")
+@rule("RFC 7692 6 (1)")
+@rule("RFC 7692 7.1.1")
 @pytest.mark.slow("a process for each of many connections")
 @pytest.mark.parametrize("block", BLOCKS)
 def test_random_sessions_as_python3_websockets_sees_them(block):
@@ -175,6 +187,9 @@ def test_random_sessions_as_python3_websockets_sees_them(block):
 
 # Node's ws.
 
+@rule("RFC 6455 4.2.1 (8)")
+@rule("RFC 6455 5.1 (2)")
+@rule("RFC 6455 5.4 (1)")
 @pytest.mark.slow("a process for each of many connections")
 @pytest.mark.parametrize("options", [[], ["--deflate"]], ids=["plain", "deflate"])
 @pytest.mark.parametrize("block", BLOCKS)

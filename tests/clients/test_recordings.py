@@ -12,6 +12,7 @@ import heads
 import launch
 import project
 import pytest
+from rule import rule
 
 FILES = sorted(pathlib.Path(__file__).with_name("handshakes").glob("*.txt"))
 PAGE = (project.TOP / "src/page.html").read_bytes()
@@ -52,6 +53,7 @@ def filled_in(answer, received):
     return answer
 
 
+@rule("RFC 6455 4.2.1 (8)", "The requests of real clients are accepted.")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_recorded_client_gets_exactly_this_answer(path):
     recording = sections(path)
@@ -62,6 +64,7 @@ def test_a_recorded_client_gets_exactly_this_answer(path):
     assert result.returncode == 0, result
 
 
+@rule("RFC 6455 4.2.1 (8)")
 def test_every_client_is_recorded():
     """A missing file would otherwise go unnoticed."""
     assert {path.stem for path in FILES} >= {

@@ -10,6 +10,7 @@ import launch
 import project
 import pytest
 from require import require
+from rule import rule
 
 PAGES = sorted((project.TOP / "man").glob("*.[1-8]"))
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -130,10 +131,12 @@ def test_the_rendering_for_web_forges_is_that_of_the_page(page):
     assert page.with_name(f"{page.name}.md").read_bytes() == result.stdout, "make manual-md writes it anew"
 
 
+@rule("ws-echo(8) OPTIONS (2)")
 def test_the_options_are_those_of_help_in_its_order():
     assert [option[:3] for option in manual_options()] == [option[:3] for option in help_options()]
 
 
+@rule("ws-echo(8) OPTIONS (2)")
 def test_the_defaults_are_those_of_help():
     assert [option[1::2] for option in manual_options()] == [option[1::2] for option in help_options()]
 
@@ -147,6 +150,7 @@ def test_the_synopsis_has_every_short_option():
             assert re.search(rf"^\.Op Fl \w*{short}\w*$", synopsis, re.M), short
 
 
+@rule("ws-echo(8) HTTP ANSWERS (1)")
 def test_every_http_status_stands_in_the_table_and_no_other():
     statuses = {int(status) for status in re.findall(r"X\(\w+, ([0-9]+),", macro("OUTCOMES"))} - {0} | {101}
     assert {int(item) for item in items("HTTP ANSWERS") if item.isdigit()} == statuses
@@ -166,6 +170,7 @@ def test_every_close_code_stands_in_the_table_and_no_other():
     assert {int(item) for item in items("CLOSE CODES") if item.isdigit()} == codes
 
 
+@rule("ws-echo(8) EXIT STATUS (2)")
 def test_every_exit_status_stands_in_the_table_and_no_other():
     statuses = {getattr(os, name) for name in re.findall(r"\bEX_[A-Z]+\b", SOURCE)} | {os.EX_OK}
     assert {int(item) for item in items("EXIT STATUS")} == statuses

@@ -1,4 +1,4 @@
-"""Every rule has tests, and every test of the protocol belongs to a rule: see rules.txt. No test depends on the user."""
+"""Every rule has tests, and every test of the protocol belongs to a rule: see lib/rule.py. No test depends on the user."""
 
 import re
 import subprocess

@@ -18,6 +18,7 @@ import project
 import pytest
 from framing import BINARY, CLOSE, PING, PONG, TEXT
 from require import require
+from rule import rule
 
 SILENT = "--ping-interval=0"
 MIB = 1 << 20
@@ -34,6 +35,8 @@ def readable(peer):
 
 # The handshake's deadline.
 
+@rule("ws-echo(8) OPTIONS (8)",
+      "--handshake-timeout limits the time for the head and the PROXY header together; single bytes do not extend it.")
 @every_connection
 def test_a_head_that_is_not_complete_in_time_is_408(pair):
     with launch.Served("--handshake-timeout=0.3", pair=launch.holding(heads.head()[:-1], pair)) as served:
@@ -42,6 +45,7 @@ def test_a_head_that_is_not_complete_in_time_is_408(pair):
         served.finish()
 
 
+@rule("ws-echo(8) OPTIONS (8)")
 @every_connection
 def test_the_handshakes_deadline_is_not_extended_by_single_bytes(pair):
     """Otherwise the program would read byte after byte until the request line is too long, and answer 414."""
@@ -51,6 +55,7 @@ def test_the_handshakes_deadline_is_not_extended_by_single_bytes(pair):
         heads.refused(served.peer.rest(), 408)
 
 
+@rule("ws-echo(8) OPTIONS (8)")
 @every_connection
 def test_a_connection_without_a_byte_is_ended_silently(pair):
     with launch.Served("--handshake-timeout=0.3", pair=pair) as served:
@@ -59,6 +64,7 @@ def test_a_connection_without_a_byte_is_ended_silently(pair):
         assert served.finish() == ""
 
 
+@rule("ws-echo(8) OPTIONS (8)")
 @every_connection
 def test_a_proxy_header_counts_towards_the_handshakes_deadline(pair):
     data = b"PROXY TCP4 192.0.2.1 192.0.2.2 1024 8888\r\n" + heads.head()[:-1]
@@ -66,6 +72,7 @@ def test_a_proxy_header_counts_towards_the_handshakes_deadline(pair):
         heads.refused(served.peer.rest(), 408)
 
 
+@rule("ws-echo(8) OPTIONS (8)")
 @pytest.mark.slow("a deadline passes, or half as much again")
 def test_the_handshakes_deadline_comes_before_the_end_of_a_timeout_that_is_half_as_long_again():
     with launch.Served("--handshake-timeout=1", pair=launch.holding(b"G"), watched=True) as served:
@@ -76,6 +83,7 @@ def test_the_handshakes_deadline_comes_before_the_end_of_a_timeout_that_is_half_
             heads.refused(served.peer.rest(), 408)
 
 
+@rule("ws-echo(8) OPTIONS (8)")
 @every_connection
 def test_the_handshakes_deadline_ends_with_the_handshake(pair):
     """Pings at intervals show that time passes: altogether longer than the deadline."""
@@ -98,6 +106,8 @@ def last(peer):
     return frame
 
 
+@rule("ws-echo(8) OPTIONS (9)",
+      "With --ping-interval, the program sends a Ping after every silence of that time; with 0 never.")
 @every_connection
 def test_silence_is_answered_with_a_ping_and_again_after_every_interval(pair):
     with launch.Served("--ping-interval=0.02", pair=pair) as served:
@@ -107,6 +117,7 @@ def test_silence_is_answered_with_a_ping_and_again_after_every_interval(pair):
             assert (fin, opcode) == (True, PING) and len(payload) <= 125
 
 
+@rule("ws-echo(8) OPTIONS (9)")
 @every_connection
 def test_silence_inside_a_message_is_answered_with_a_ping_too(pair):
     with launch.Served("--ping-interval=0.02", pair=pair) as served:
@@ -118,6 +129,7 @@ def test_silence_inside_a_message_is_answered_with_a_ping_too(pair):
         assert last(peer) == (True, TEXT, framing.PREFIX + b"halfdone")
 
 
+@rule("ws-echo(8) OPTIONS (9)")
 @pytest.mark.slow("the timeout passes several times")
 @every_connection
 def test_a_peer_that_answers_pings_is_kept(pair):
@@ -134,6 +146,7 @@ def test_a_peer_that_answers_pings_is_kept(pair):
 
 # The idle timeout.
 
+@rule("ws-echo(8) OPTIONS (10)")
 @every_connection
 def test_without_any_byte_from_the_peer_it_ends_with_1001(pair):
     with launch.Served(SILENT, "--timeout=0.1", pair=pair) as served:
@@ -143,6 +156,8 @@ def test_without_any_byte_from_the_peer_it_ends_with_1001(pair):
         assert launch.record(served.finish())["close"] == "1001"
 
 
+@rule("ws-echo(8) OPTIONS (10)",
+      "--timeout ends a silent connection with 1001, and one whose peer does not read without a Close; 0 means no timeout.")
 @every_connection
 def test_a_peer_that_does_not_answer_pings_is_given_up_with_1001(pair):
     with launch.Served("--ping-interval=0.05", "--timeout=0.5", pair=pair) as served:
@@ -155,6 +170,7 @@ def test_a_peer_that_does_not_answer_pings_is_given_up_with_1001(pair):
         assert peer.ended()
 
 
+@rule("ws-echo(8) OPTIONS (10)")
 @every_connection
 def test_the_timeout_counts_inside_a_message_too(pair):
     with launch.Served(SILENT, "--timeout=0.1", pair=pair) as served:
@@ -162,6 +178,7 @@ def test_the_timeout_counts_inside_a_message_too(pair):
         assert framing.close_code(served.peer.end_at_close()) == 1001
 
 
+@rule("ws-echo(8) OPTIONS (10)")
 @every_connection
 def test_a_timeout_of_zero_is_none(pair):
     """Pings show that time passes. If zero were a timeout, the first wait would end the connection."""
@@ -178,6 +195,8 @@ def test_a_timeout_of_zero_is_none(pair):
 every_narrow_connection = pytest.mark.parametrize("pair", [launch.narrow_pair, launch.unix_pair, launch.pipe_pair])
 
 
+@rule("ws-echo(8) OPTIONS (10)")
+@rule("ws-echo(8) SECURITY (8)", "A peer that does not read is given up, and the kernel keeps no output for it.")
 @every_narrow_connection
 @pytest.mark.parametrize("ping", [SILENT, "--ping-interval=0.02"])
 def test_a_peer_that_never_reads_ends_by_the_write_timeout_and_the_record_says_so(pair, ping):
@@ -187,6 +206,7 @@ def test_a_peer_that_never_reads_ends_by_the_write_timeout_and_the_record_says_s
         assert "read" in record["end"] and int(record["bytes_out"]) < len(LARGE), record
 
 
+@rule("ws-echo(8) OPTIONS (10)")
 @every_narrow_connection
 def test_a_peer_that_sends_and_never_reads_ends_by_the_write_timeout(pair):
     """Unread echoes fill the buffers of both directions, so that the client's own writes block as well."""
@@ -198,6 +218,7 @@ def test_a_peer_that_sends_and_never_reads_ends_by_the_write_timeout(pair):
         assert "read" in launch.record(served.finish())["end"]
 
 
+@rule("ws-echo(8) OPTIONS (10)")
 @pytest.mark.slow("a short timeout is hard to tell from one and a half of it")
 @every_narrow_connection
 @pytest.mark.parametrize("read", [0, 1000, MIB // 16])
@@ -220,6 +241,7 @@ def sockets_between(local, remote):
             if [int(end.partition(":")[2], 16) for end in ends] == [local, remote]]
 
 
+@rule("ws-echo(8) SECURITY (8)")
 @pytest.mark.slow("the timeout passes")
 @pytest.mark.parametrize("stopped", [False, True], ids=["by-the-timeout", "after-a-signal"])
 def test_nothing_stays_in_the_kernel_for_a_peer_that_was_given_up(stopped):
@@ -235,6 +257,8 @@ def test_nothing_stays_in_the_kernel_for_a_peer_that_was_given_up(stopped):
         assert sockets_between(server, client) == []
 
 
+@rule("ws-echo(8) OPTIONS (10)")
+@rule("ws-echo(8) CLOSE CODES (8)")
 @pytest.mark.slow("the timeout passes, and passes again")
 def test_a_peer_that_reads_is_not_given_up_because_this_process_was_stopped():
     """After SIGCONT, the timer interrupts a write that has waited for longer than the timeout, before the write
@@ -256,6 +280,7 @@ def test_a_peer_that_reads_is_not_given_up_because_this_process_was_stopped():
         framing.same(received, expected)
 
 
+@rule("ws-echo(8) OPTIONS (10)")
 @pytest.mark.slow("the peer takes longer than the timeout")
 @every_narrow_connection
 def test_a_peer_that_reads_slowly_makes_progress_and_gets_its_echo(pair):
@@ -289,6 +314,7 @@ def stopped_before_a_ping(served):
     return not readable(served.peer)
 
 
+@rule("ws-echo(8) CLOSE CODES (8)", "A process that was suspended first sends its Ping before it gives the peer up.")
 @pytest.mark.slow("the timeout passes, and passes again")
 @every_connection
 def test_a_process_that_was_stopped_for_longer_than_the_timeout_sends_its_ping_before_it_gives_up(pair):
@@ -306,6 +332,7 @@ def test_a_process_that_was_stopped_for_longer_than_the_timeout_sends_its_ping_b
 
 # The log is bounded by the same timer.
 
+@rule("ws-echo(8) CLOSE CODES (7)")
 @every_connection
 def test_deadlines_hold_after_a_line_of_the_log(pair):
     with launch.Served(SILENT, "--timeout=0.2", "--verbose", pair=pair) as served:
@@ -402,6 +429,7 @@ def inherit_alarm(how, setting="0"):
             f"signal.setitimer(signal.ITIMER_REAL, {setting}); os.execv(sys.argv[1], sys.argv[1:])"]
 
 
+@rule("ws-echo(8) CLOSE CODES (7)")
 @every_connection
 @pytest.mark.parametrize("how", ["default", "ignored", "blocked"])
 def test_deadlines_hold_whatever_became_of_their_signal(pair, how):
@@ -409,6 +437,7 @@ def test_deadlines_hold_whatever_became_of_their_signal(pair, how):
         heads.refused(served.peer.rest(), 408)
 
 
+@rule("ws-echo(8) RUNNING (3)")
 @pytest.mark.parametrize("how", ["ignored", "blocked"])
 def test_an_inherited_timer_is_stopped_before_its_signal_counts(how, tmp_path):
     trace = tmp_path / "trace"
@@ -440,6 +469,7 @@ class Disturbed(launch.Served):
         return len(re.findall(rf"^{call}.* EAGAIN ", self.trace.read_text(), re.MULTILINE))
 
 
+@rule("ws-echo(8) RUNNING (3)")
 @pytest.mark.parametrize("pair", [launch.tcp_pair, launch.unix_pair])
 def test_o_nonblock_that_is_set_again_and_again_neither_ends_a_read_nor_makes_it_spin(pair, tmp_path):
     with Disturbed(tmp_path, "--ping-interval=0.05", pair=pair) as served:
@@ -454,6 +484,7 @@ def test_o_nonblock_that_is_set_again_and_again_neither_ends_a_read_nor_makes_it
         assert 0 < served.unfinished() <= served.times
 
 
+@rule("ws-echo(8) RUNNING (3)")
 @pytest.mark.parametrize("pair", [launch.narrow_pair, launch.unix_pair])
 def test_o_nonblock_that_is_set_again_and_again_neither_ends_a_write_nor_makes_it_spin(pair, tmp_path):
     """The write blocks, and is interrupted and repeated after each quarter of the timeout."""
@@ -476,6 +507,7 @@ def test_o_nonblock_that_is_set_again_and_again_neither_ends_a_write_nor_makes_i
 
 # The wait for the peer's end.
 
+@rule("ws-echo(8) CLOSE CODES (3)")
 @pytest.mark.slow("a peer has two seconds to end, and here it does not")
 @pytest.mark.parametrize("pair", [launch.tcp_pair, launch.unix_pair])
 @pytest.mark.parametrize("data", [heads.head() + framing.close(1000), heads.head(path="/other")], ids=["close", "refusal"])
@@ -493,6 +525,7 @@ def test_single_bytes_do_not_extend_the_wait_for_the_peers_end(pair, data):
 
 # The lab.
 
+@rule("ws-echo(8) OPTIONS (10)")
 @every_connection
 def test_a_ping_that_the_lab_writes_in_slices_does_not_move_the_end_of_the_timeout(pair):
     """If the pause in it were a wait for the peer, silence would begin again with every Ping."""
@@ -501,6 +534,7 @@ def test_a_ping_that_the_lab_writes_in_slices_does_not_move_the_end_of_the_timeo
         assert [opcode for _, opcode, _ in received] in ([PING, CLOSE], [PING, PING, CLOSE]), received
 
 
+@rule("RFC 6455 4.2.2 (1)")
 @every_connection
 def test_the_101_does_not_wait_with_the_reply_to_a_message_that_came_with_the_request(pair):
     request = heads.head(path="/lab?latency=60&hello=hi") + framing.text("held")

@@ -14,6 +14,7 @@ import project
 import pytest
 from framing import BINARY
 from require import require
+from rule import rule
 from strace import Faulty, one_line
 
 MIB = 1 << 20
@@ -27,6 +28,7 @@ def echo_asked(peer):
         peer.send(framing.text("hi"))
 
 
+@rule("ws-echo(8) EXIT STATUS (2)", "A local fault gives a line in the log and exit status 71.")
 @pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("pair", [launch.tcp_pair, launch.unix_pair, launch.pipe_pair])
 @pytest.mark.parametrize("calls, number", [(READS, 1), (READS, 2), (WRITES, 1), (WRITES, 2)],
@@ -39,6 +41,7 @@ def test_a_local_fault_of_the_connection_is_logged_and_71(pair, calls, number, e
         one_line(served.ended(71), "cannot read: " if calls == READS else "cannot write: ")
 
 
+@rule("ws-echo(8) EXIT STATUS (1)")
 @pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("calls", [READS, WRITES], ids=["read", "write"])
 @pytest.mark.parametrize("error, is_reset", [
@@ -54,6 +57,7 @@ def test_an_error_of_the_network_is_an_ordinary_end_and_recorded_as_such(calls, 
         assert ("reset" in end) == is_reset, end
 
 
+@rule("ws-echo(8) EXIT STATUS (2)")
 @pytest.mark.usefixtures("dumpable")
 def test_a_local_fault_before_the_first_byte_leaves_a_record_too(tmp_path):
     """The peer sent nothing, but this is not logged as a health check."""
@@ -61,6 +65,7 @@ def test_a_local_fault_before_the_first_byte_leaves_a_record_too(tmp_path):
         assert launch.record(served.ended(71))["end_id"] == "read-failed"
 
 
+@rule("ws-echo(8) EXIT STATUS (2)")
 @pytest.mark.usefixtures("dumpable")
 def test_a_local_fault_after_our_last_output_is_logged_and_71(tmp_path):
     with Faulty(tmp_path / "trace", f"{READS}:error=EIO:when=3", "--quiet") as served:
@@ -70,6 +75,7 @@ def test_a_local_fault_after_our_last_output_is_logged_and_71(tmp_path):
         one_line(served.ended(71), "cannot read: ")
 
 
+@rule("ws-echo(8) EXIT STATUS (2)")
 @pytest.mark.usefixtures("dumpable")
 def test_a_local_fault_is_logged_with_its_own_reason_and_not_that_of_what_fails_after_it(tmp_path):
     with Faulty(tmp_path / "trace", f"{WRITES}:error=EIO:when=2 shutdown:error=ENOTCONN", "--quiet") as served:
@@ -86,6 +92,7 @@ def limited(size):
     return lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 
+@rule("ws-echo(8) CLOSE CODES (5)", "A message for which there is no memory gets Close 1011.")
 @pytest.mark.parametrize("pair", [launch.tcp_pair, launch.pipe_pair])
 def test_a_message_for_which_there_is_no_memory_is_1011_and_a_local_fault(pair):
     with launch.Served("--quiet", "--max-message=1G", pair=pair, preexec_fn=limited(512 * MIB)) as served:
@@ -109,6 +116,7 @@ def test_a_peer_that_goes_without_waiting_for_the_1011_does_not_hide_the_fault(t
         assert "reset" not in log.lower(), log
 
 
+@rule("ws-echo(8) CLOSE CODES (5)")
 @pytest.mark.parametrize("pair", [launch.tcp_pair, launch.pipe_pair])
 def test_a_compressed_message_for_whose_reply_there_is_no_memory_is_1011_too(pair):
     options = "--quiet", "--max-message=1G", "--deflate"
@@ -147,6 +155,7 @@ def test_unread_output_that_cannot_be_discarded_is_a_local_fault(tmp_path):
 
 # Before the connection is served.
 
+@rule("ws-echo(8) EXIT STATUS (2)")
 @pytest.mark.parametrize("fault, words", [
     ("setsockopt:error=ENOBUFS:when=1", "cannot set TCP_NODELAY: "),
     ("prctl:error=EPERM:when=1", "cannot enter the sandbox: "),
@@ -240,6 +249,7 @@ def alarm(how):
         signal.signal(signal.SIGALRM, signal.SIG_IGN if how == "ignored" else signal.SIG_DFL)
 
 
+@rule("ws-echo(8) OPTIONS (1)")
 @pytest.mark.slow("a log has two seconds to take a line, and here it does not")
 @pytest.mark.parametrize("how", ["default", "ignored", "blocked"])
 def test_a_wrong_option_is_64_also_where_nobody_reads_the_log(full, how):
@@ -260,6 +270,7 @@ def sizes_of_files_are_limited():
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
+@rule("ws-echo(8) EXIT STATUS (2)")
 def test_a_file_that_may_not_grow_is_a_local_fault(tmp_path):
     with open(tmp_path / "answer", "wb") as answer:
         result = subprocess.run([launch.PROGRAM, "--quiet"], input=heads.head() + framing.text("hi"), stdout=answer,

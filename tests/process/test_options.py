@@ -18,6 +18,7 @@ import project
 import pytest
 from refusals import on_a_terminal, refusal_to_start, usage
 from require import require
+from rule import rule
 
 WRONG_VALUES = [
     ("--path", "socket"),
@@ -65,18 +66,22 @@ WRONG_VALUES = [
 ]
 
 
+@rule("ws-echo(8) OPTIONS (1)",
+      "A wrong option, value or combination gives one line that names it and what would be right, and exit status 64.")
 @pytest.mark.parametrize("option, value", WRONG_VALUES)
 def test_a_wrong_value_is_named_in_one_line_together_with_its_option(option, value):
     line = usage(f"{option}={value}")
     assert option in line and value[:40] in line, line
 
 
+@rule("ws-echo(8) OPTIONS (1)")
 @pytest.mark.parametrize("option", ["--path", "--origin", "--subprotocol", "--max-message",
                                     "--handshake-timeout", "--ping-interval", "--timeout", "--lab"])
 def test_an_empty_value_is_wrong_where_only_the_prefix_may_be_empty(option):
     assert option in usage(f"{option}=")
 
 
+@rule("ws-echo(8) OPTIONS (3)")
 def test_a_path_has_4095_bytes_at_most():
     """A request line can then contain it, and the page and the answer 404 have room for it."""
     assert "--path" in usage("--path=/" + "p" * 4095)
@@ -104,6 +109,7 @@ def test_the_path_of_a_lab_begins_with_one_slash(value):
     assert launch.run(b"", f"--lab={value}", "--check").returncode == 0
 
 
+@rule("ws-echo(8) OPTIONS (4)")
 @pytest.mark.parametrize("prefix", [b"x" * 257, b"%20" * 257, "ä".encode() * 128 + b"x"],
                          ids=["plain", "encoded", "of-two-byte-characters"])
 def test_a_prefix_of_more_than_256_bytes_is_wrong(prefix):
@@ -111,18 +117,21 @@ def test_a_prefix_of_more_than_256_bytes_is_wrong(prefix):
     assert "--prefix" in line and "256" in line, line
 
 
+@rule("ws-echo(8) OPTIONS (4)")
 @pytest.mark.parametrize("prefix", [b"\xff", b"a\xc3", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80"])
 def test_a_prefix_that_is_not_utf_8_is_wrong_and_does_not_reach_the_terminal_raw(prefix):
     line = usage(b"--prefix=" + prefix)
     assert "--prefix" in line and "UTF-8" in line, line
 
 
+@rule("ws-echo(8) OPTIONS (3)")
 @pytest.mark.parametrize("option", ["--path", "--lab"])
 @pytest.mark.parametrize("value", [b"/a\nb", b"/\x1b[2Jb", b"/\xc3\xa4", b"/\x7f"])
 def test_a_path_of_other_than_visible_ascii_is_wrong_and_does_not_reach_the_terminal_raw(option, value):
     assert option in usage(option.encode() + b"=" + value)
 
 
+@rule("ws-echo(8) OPTIONS (1)")
 @pytest.mark.parametrize("options, named", [
     (["--ping-interval=60"], ["--ping-interval", "--timeout", "60"]),
     (["--ping-interval=5", "--timeout=5"], ["--ping-interval", "--timeout", "5"]),
@@ -143,6 +152,7 @@ def test_a_wrong_combination_is_named_in_one_line(options, named):
         assert name in line, (name, line)
 
 
+@rule("ws-echo(8) OPTIONS (1)")
 @pytest.mark.parametrize("options, named", [
     (["--nope"], "--nope"),
     (["--nope=1"], "--nope"),
@@ -161,22 +171,26 @@ def test_an_option_that_does_not_exist_or_lacks_its_value_and_a_leftover_argumen
     assert named in usage(*options)
 
 
+@rule("ws-echo(8) OPTIONS (1)")
 @pytest.mark.parametrize("option", ["--nope", "--nope=1", "--path-to=/a"])
 def test_an_unknown_option_is_not_called_ambiguous(option):
     line = usage(option)
     assert "unknown" in line and "ambiguous" not in line and option.partition("=")[0] in line, line
 
 
+@rule("ws-echo(8) OPTIONS (1)")
 @pytest.mark.parametrize("option", ["--p=/a", "--ver", "--h", "--l=/a"])
 def test_an_abbreviation_of_several_options_is_called_ambiguous_and_not_unknown(option):
     line = usage(option)
     assert "ambiguous" in line and "unknown" not in line and option.partition("=")[0] in line, line
 
 
+@rule("ws-echo(8) OPTIONS (1)")
 def test_an_abbreviation_of_one_option_is_that_option():
     assert launch.exchange(framing.text("hi"), "--pre=>") == framing.echo("hi", b">")
 
 
+@rule("ws-echo(8) OPTIONS (18)", "--help and --version go to standard output.")
 @pytest.mark.parametrize("option", ["-h", "--help", "--version"])
 def test_help_and_version_go_to_standard_output(option):
     result = launch.run(b"", option)
@@ -184,11 +198,13 @@ def test_help_and_version_go_to_standard_output(option):
     assert b"ws-echo" in result.stdout and result.stdout.endswith(b"\n"), result
 
 
+@rule("ws-echo(8) OPTIONS (18)")
 def test_h_is_help():
     assert launch.run(b"", "-h").stdout == launch.run(b"", "--help").stdout
     assert b"-h, --help" in launch.run(b"", "--help").stdout
 
 
+@rule("ws-echo(8) OPTIONS (2)")
 def test_help_names_every_option():
     text = launch.run(b"", "--help").stdout.decode()
     for option in ("-p, --path", "-P, --prefix", "-o, --origin", "-s, --subprotocol", "-m, --max-message",
@@ -197,10 +213,12 @@ def test_help_names_every_option():
         assert option in text, option
 
 
+@rule("ws-echo(8) OPTIONS (18)")
 def test_version_is_one_line():
     assert re.fullmatch(rb"ws-echo [0-9][ -~]*\n", launch.run(b"", "--version").stdout)
 
 
+@rule("ws-echo(8) RUNNING (4)", "On a terminal, it explains in three lines how to start it.")
 def test_started_on_a_terminal_it_says_in_three_lines_what_it_is_and_how_to_start_it(tmp_path):
     """It uses argv[0], so that the command also works in the folder where it was built."""
     program = tmp_path / "echo"
@@ -212,12 +230,14 @@ def test_started_on_a_terminal_it_says_in_three_lines_what_it_is_and_how_to_star
     assert b"ws-echo" in result.stderr and b"WebSocket" in result.stderr, result
 
 
+@rule("ws-echo(8) OPTIONS (15)", "--check validates the options, reports what is wrong, and serves no connection.")
 @pytest.mark.parametrize("options", [[], ["--path=/echo", "--quiet"], ["--verbose", "--timeout=5"]])
 def test_check_finds_nothing_wrong_with_right_options_and_serves_nothing(options):
     result = launch.run(heads.head(), *options, "--check")
     assert (result.returncode, result.stdout, launch.without_the_notice(result.stderr)) == (0, b"", b"")
 
 
+@rule("ws-echo(8) OPTIONS (15)")
 @pytest.mark.parametrize("options", [["--path=socket"], ["--nope"], ["--quiet", "--verbose"], ["word"]])
 def test_check_says_what_is_wrong_as_always(options):
     said, said_without = usage(*options, "--check"), usage(*options)
@@ -231,6 +251,7 @@ def test_on_a_terminal_too_an_option_is_answered_first(option, expected):
     assert (result.returncode, len(result.stderr.splitlines())) == (status, bool(said)) and said in result.stderr, result
 
 
+@rule("ws-echo(8) OPTIONS (15)")
 def test_check_works_on_a_terminal():
     result = on_a_terminal(launch.PROGRAM, "--check")
     assert (result.returncode, result.stdout, launch.without_the_notice(result.stderr)) == (0, b"", b"")
@@ -244,6 +265,7 @@ def largest(options, size):
     assert framing.close_code(refused) == 1009, refused[:20]
 
 
+@rule("ws-echo(8) OPTIONS (7)")
 @pytest.mark.parametrize("value, size", [("1", 1), ("126", 126), ("1K", 1 << 10), ("2M", 2 << 20)])
 def test_a_size_is_bytes_or_takes_k_and_m(value, size):
     largest([f"--max-message={value}"], size)
@@ -254,16 +276,19 @@ def announced(length):
     return framing.frame_header(0x80 | framing.BINARY, 0x80, length) + framing.MASKING_KEY
 
 
+@rule("ws-echo(8) OPTIONS (7)")
 def test_a_size_takes_g_up_to_one():
     assert launch.exchange(announced(1 << 30), "--max-message=1G") == b""
     assert framing.close_code(launch.exchange(announced((1 << 30) + 1), "--max-message=1G")) == 1009
 
 
+@rule("ws-echo(8) OPTIONS (7)", "--max-message is 16 MiB by default, and takes K, M and G, at most 1G.")
 def test_the_largest_message_is_16_mib_by_default():
     assert launch.exchange(announced(16 << 20)) == b""
     assert framing.close_code(launch.exchange(announced((16 << 20) + 1))) == 1009
 
 
+@rule("ws-echo(8) OPTIONS (9)")
 @pytest.mark.parametrize("options", [
     ["--timeout=2.5", "--ping-interval=0.25", "--handshake-timeout=0.5"],
     ["--timeout=0", "--ping-interval=3600"],
@@ -275,6 +300,7 @@ def test_a_duration_takes_fractions_and_zero_is_no_timeout_and_no_ping(options):
     assert launch.exchange(framing.text("hi"), *options) == framing.echo("hi")
 
 
+@rule("ws-echo(8) OPTIONS (4)", "--prefix is put in front of text only, is percent-decoded UTF-8, and has at most 256 bytes.")
 @pytest.mark.parametrize("typed, prefix", [
     ("", b""),
     ("%20", b" "),
@@ -293,6 +319,7 @@ def test_the_prefix_is_put_before_every_text_reply_percent_decoded(typed, prefix
     assert launch.exchange(frames, f"--prefix={typed}") == expected
 
 
+@rule("ws-echo(8) OPTIONS (2)", "--help and the manual agree on long options, short options and defaults.")
 def test_every_short_option_does_what_its_long_one_does():
     request = heads.head("Origin: https://a.example", "Sec-WebSocket-Protocol: a, b", path="/short")
     frames = framing.text("four") + framing.frame(framing.BINARY, b"fives")
@@ -306,6 +333,7 @@ def test_every_short_option_does_what_its_long_one_does():
     assert len(launch.run(heads.head() + framing.text("hi"), "-v").stderr.splitlines()) > 1
 
 
+@rule("ws-echo(8) OPTIONS (3)", "--path is compared byte for byte and may be repeated; any accepts every path.")
 @pytest.mark.parametrize("option, values, wanted", [
     ("--path", ["/a", "/b"], {"path": "/b"}),
     ("--path", ["/a", "/b"], {"path": "/a"}),
@@ -316,6 +344,7 @@ def test_path_is_repeatable_and_any_takes_every_path(option, values, wanted):
     assert result.stdout == heads.switching(), result
 
 
+@rule("ws-echo(8) RUNNING (1)", "The connection is standard input and output, or descriptor 3 if LISTEN_FDS says so.")
 def test_listen_fds_of_this_process_means_that_descriptor_3_is_the_connection():
     wrapper = launch.shell("exec 3<&0 </dev/null >/dev/null; export LISTEN_FDS=1 LISTEN_PID=$$")
     with launch.Served(wrapper=wrapper) as served:
@@ -323,6 +352,7 @@ def test_listen_fds_of_this_process_means_that_descriptor_3_is_the_connection():
         assert served.peer.receive(len(framing.echo("three"))) == framing.echo("three")
 
 
+@rule("ws-echo(8) RUNNING (1)")
 @pytest.mark.parametrize("variables", [
     "export LISTEN_FDS=1 LISTEN_PID=1", "export LISTEN_FDS=1 LISTEN_PID=1$$", "export LISTEN_FDS=2 LISTEN_PID=1",
     "export LISTEN_FDS=0 LISTEN_PID=$$", "export LISTEN_FDS=1; unset LISTEN_PID", "export LISTEN_PID=$$; unset LISTEN_FDS",
@@ -334,6 +364,7 @@ def test_listen_fds_of_another_process_or_of_none_is_ignored(variables):
         assert served.peer.receive(len(framing.echo("zero"))) == framing.echo("zero")
 
 
+@rule("ws-echo(8) RUNNING (2)")
 def test_more_than_one_descriptor_is_refused():
     client, server = launch.tcp_pair()
     with client, server:
@@ -341,6 +372,7 @@ def test_more_than_one_descriptor_is_refused():
     assert "LISTEN_FDS" in line or "descriptor" in line or "socket" in line, line
 
 
+@rule("ws-echo(8) RUNNING (2)")
 @pytest.mark.parametrize("count", ["1x", "x", "", "-1"])
 def test_an_invalid_count_of_descriptors_is_refused(count):
     line = refusal_to_start(launch.shell(f"exec 3</dev/null; export LISTEN_FDS={count} LISTEN_PID=$$"), subprocess.DEVNULL)
@@ -386,17 +418,21 @@ def test_help_that_cannot_be_written_is_a_local_fault(option):
     assert result.returncode == 71 and b"cannot write: " in result.stderr, result
 
 
+@rule("ws-echo(8) RUNNING (1)")
 @pytest.mark.parametrize("script", ["exec 0<&-", "exec 1>&-", "exec 0<&- 1>&-"])
 def test_a_closed_standard_descriptor_is_no_connection(script):
     refusal_to_start(launch.shell(script), subprocess.DEVNULL)
 
 
+@rule("ws-echo(8) RUNNING (1)")
 @pytest.mark.parametrize("script", ["exec 0<&- 2>&-", "exec 1>&- 2>&-", "exec 0<&- 1>&- 2>&-"])
 def test_nothing_is_taken_for_the_connection_where_standard_error_is_closed_too(script):
     result = subprocess.run([*launch.shell(script), launch.PROGRAM], stdin=subprocess.DEVNULL, timeout=project.LIMIT, check=False)
     assert result.returncode == 64
 
 
+@rule("ws-echo(8) RUNNING (2)",
+      "A listening socket, or more than one descriptor, is refused, and the message says what to change.")
 @pytest.mark.parametrize("script", [
     pytest.param(":", id="standard-input"),
     pytest.param("exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$", id="descriptor-3"),
@@ -409,6 +445,7 @@ def test_a_listening_socket_is_refused_and_the_remedy_named(script, family):
     assert "listen" in line.lower() and "Accept=yes" in line, line
 
 
+@rule("ws-echo(8) RUNNING (1)")
 def test_two_files_may_be_the_connection(tmp_path):
     """A recorded handshake is answered into a file."""
     request, answer = tmp_path / "request", tmp_path / "answer"
@@ -452,6 +489,7 @@ def test_two_sockets_may_be_the_connection():
         assert launch.record(served.finish())["peer"] == address
 
 
+@rule("ws-echo(8) EXIT STATUS (2)")
 @pytest.mark.parametrize("stdin, stdout", [("request", "/dev/full"), ("/", "/dev/null")])
 def test_a_failing_system_call_is_71_and_named(tmp_path, stdin, stdout):
     """A peer can cause neither a full disk nor a directory instead of a file."""
@@ -469,6 +507,7 @@ def test_a_failing_system_call_is_71_and_named(tmp_path, stdin, stdout):
     assert re.search(rb" end_id=(read|write)-failed ", record), result
 
 
+@rule("ws-echo(8) RUNNING (3)", "Inherited descriptors, flags, signals and timers do no harm.")
 @pytest.mark.usefixtures("dumpable")
 def test_descriptors_that_are_not_ours_are_closed():
     reading, writing = os.pipe()
@@ -487,6 +526,7 @@ def test_a_reply_does_not_wait_for_the_acknowledgement_of_the_one_before():
         assert served.watched.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
+@rule("ws-echo(8) RUNNING (3)")
 @pytest.mark.parametrize("pair", [launch.tcp_pair, launch.unix_pair, launch.pipe_pair])
 def test_an_inherited_o_nonblock_is_cleared(pair):
     def nonblocking():
@@ -503,6 +543,7 @@ def test_an_inherited_o_nonblock_is_cleared(pair):
         assert served.peer.receive(len(expected)) == expected
 
 
+@rule("ws-echo(8) RUNNING (3)")
 @pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("pair", [launch.tcp_pair, launch.unix_pair, launch.pipe_pair])
 def test_an_o_nonblock_that_another_process_sets_later_makes_it_neither_end_nor_spin(pair, tmp_path):
@@ -544,6 +585,7 @@ def test_an_o_nonblock_that_another_process_sets_later_makes_it_neither_end_nor_
     assert len(calls[waiting:]) < 100, calls[-20:]
 
 
+@rule("ws-echo(8) RUNNING (3)")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("inherited", ["ignored", "blocked"])
 def test_signals_that_were_ignored_or_blocked_are_set_afresh(number, inherited):
@@ -588,6 +630,7 @@ def test_every_signal_has_a_known_state_whatever_was_inherited():
     assert found == {"SigBlk": mask([]), "SigIgn": mask(ignored), "SigCgt": mask(caught)}
 
 
+@rule("ws-echo(8) RUNNING (3)")
 def test_a_broken_pipe_is_no_signal_even_where_sigpipe_was_default():
     reading, writing = os.pipe()
     os.close(reading)

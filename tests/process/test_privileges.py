@@ -15,6 +15,7 @@ import launch
 import project
 import pytest
 from require import require
+from rule import rule
 
 FORBIDDEN = {"internet-socket", "execve", "fork", "open", "kill", "ptrace", "executable-memory",
              "making-memory-executable"}
@@ -27,6 +28,7 @@ def nothing_without_a_filter(request):
         pytest.skip("no filter of system calls on this architecture or in an emulator")
 
 
+@rule("ws-echo(8) SECURITY (2)")
 def test_a_connection_has_no_new_privileges_a_filter_and_no_room_for_processes_or_cores():
     with launch.Served() as served:
         served.peer.open()
@@ -47,6 +49,7 @@ def test_the_answer_may_go_into_a_file(tmp_path):
     assert (tmp_path / "answer").read_bytes() == heads.switching() + framing.echo("hi")
 
 
+@rule("ws-echo(8) SECURITY (2)", "Under every launcher, the program enters its sandbox before it reads the first byte.")
 @pytest.mark.of_the_filter
 def test_the_filter_is_on_before_the_first_read_from_the_connection(tmp_path):
     """Started as by xinetd: standard error is the connection as well."""
@@ -111,6 +114,7 @@ def numbers_of_calls():
     return {name: int(number) for name, number in re.findall(r"#define __NR_(\w+) (\d+)$", defined, re.M)}
 
 
+@rule("ws-echo(8) SECURITY (3)", "The filter allows only the system calls that an echo needs.")
 @pytest.mark.compiles
 @pytest.mark.of_the_filter
 @pytest.mark.parametrize("channel, allowed", [
@@ -132,6 +136,7 @@ def test_of_all_system_calls_the_filter_allows_these_and_no_other(asking, channe
     assert not wrong, f"{len(wrong)} calls with three arguments, of {sorted({name for name, *_ in wrong})}"
 
 
+@rule("ws-echo(8) SECURITY (3)")
 @pytest.mark.compiles
 @pytest.mark.of_the_filter
 def test_calls_of_another_architecture_are_forbidden(asking):
@@ -140,6 +145,7 @@ def test_calls_of_another_architecture_are_forbidden(asking):
     assert result.returncode in (0, -signal.SIGSEGV)
 
 
+@rule("ws-echo(8) SECURITY (3)")
 @pytest.mark.compiles
 @pytest.mark.of_the_filter
 @pytest.mark.parametrize("channel, more", [("standard-error", {"unix-socket"}), ("journal", set())])
@@ -160,6 +166,7 @@ def test_a_debug_build_names_the_forbidden_call(tmp_path):
     assert re.fullmatch(r"ws-echo: system call \d+ is forbidden\n", result.stderr), result
 
 
+@rule("ws-echo(8) SECURITY (2)")
 def test_nobody_but_root_may_look_into_the_process():
     """If a process is not dumpable, its files in /proc belong to root."""
     with launch.Served() as served:
@@ -187,6 +194,7 @@ def program_compiled_with(tmp_path, monkeypatch):
     return compiled
 
 
+@rule("ws-echo(8) SECURITY (4)", "If the kernel or the architecture has no filter, the program serves, and the record says so.")
 @pytest.mark.compiles
 def test_without_a_filter_it_serves_and_the_record_says_so(compiled):
     """As on architectures for which no filter is written. A field of the record is the only difference."""
@@ -199,6 +207,7 @@ def test_without_a_filter_it_serves_and_the_record_says_so(compiled):
     assert launch.record(log)["sandbox"] == "partial" and log.count("\n") == 1, log
 
 
+@rule("ws-echo(8) SECURITY (4)")
 @pytest.mark.compiles
 def test_without_a_filter_check_and_verbose_say_so_and_it_is_no_fault(compiled):
     compiled("-DWITHOUT_FILTER")

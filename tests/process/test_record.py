@@ -18,6 +18,7 @@ import project
 import pytest
 from framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 from require import require
+from rule import rule
 
 ADDRESSES = ("REMOTE_ADDR", "REMOTE_PORT", "TCPREMOTEIP", "TCPREMOTEPORT", "SOCAT_PEERADDR", "SOCAT_PEERPORT",
              "REMOTE_HOST")
@@ -46,6 +47,7 @@ def unescape(value):
 
 # What it says.
 
+@rule("ws-echo(8) LOGGING (1)", "Each connection is one record with all its fields in a fixed order.")
 def test_a_connection_is_one_line_of_all_its_fields():
     request = heads.head("Origin: http://x", "Sec-WebSocket-Protocol: chat", "User-Agent: probe/1.0")
     frames = framing.text("Hello") + framing.frame(BINARY, b"12345") + framing.close(1000, b"bye")
@@ -68,6 +70,7 @@ def test_a_connection_is_one_line_of_all_its_fields():
     }
 
 
+@rule("ws-echo(8) LOGGING (1)")
 def test_the_fields_come_in_their_order_and_texts_are_quoted():
     request = heads.head("Origin: http://x", "Sec-WebSocket-Protocol: chat", "User-Agent: a")
     log = launch.run(request + framing.close(1000, b"bye")).stderr.decode()
@@ -78,12 +81,14 @@ def test_the_fields_come_in_their_order_and_texts_are_quoted():
 
 
 
+@rule("ws-echo(8) LOGGING (1)")
 def test_fields_with_nothing_to_say_are_absent():
     record = recorded(heads.head() + framing.close(1000))
     for name in ("reason", "origin", "subprotocol", "agent"):
         assert name not in record, record
 
 
+@rule("RFC 6455 7.1.5", "The recorded code is that of the first Close; 1005 means a Close without code, 1006 no Close.")
 @pytest.mark.parametrize("frames, close, reason", [
     (framing.close(1000), "1000", None),
     (framing.close(4999, b"why not"), "4999", b"why not"),
@@ -121,6 +126,7 @@ def test_the_subprotocol_that_was_chosen_is_recorded_also_where_the_request_is_r
     assert recorded(heads.head("Sec-WebSocket-Protocol: a, b", sec_websocket_version="12"), "--subprotocol=b")["subprotocol"] == "b"
 
 
+@rule("RFC 6455 7.4.1 (2)")
 def test_a_signal_is_recorded_as_1001():
     with launch.Served() as served:
         peer = served.peer.open()
@@ -130,6 +136,7 @@ def test_a_signal_is_recorded_as_1001():
         assert launch.record(served.finish())["close"] == "1001"
 
 
+@rule("RFC 6455 7.1.5")
 def test_a_reset_is_recorded_as_1006():
     with launch.Served() as served:
         served.peer.open().reset()
@@ -166,6 +173,7 @@ def test_a_refusal_is_recorded_with_its_status_and_no_close_code(data, status, p
     assert record.get("path") == path, record
 
 
+@rule("ws-echo(8) LOGGING (1)")
 def test_every_end_is_named_differently():
     """The record therefore says what happened."""
     requests = [
@@ -190,6 +198,7 @@ def test_every_end_is_named_differently():
     assert len(set(ends)) == len(ends), sorted(end for end in ends if ends.count(end) > 1)
 
 
+@rule("ws-echo(8) LOGGING (1)")
 @pytest.mark.parametrize("data", [
     heads.head(path="/other"), heads.head() + framing.close(1000), heads.head() + framing.text("hi") * 100,
     heads.head() + framing.text("x", fin=False) + framing.frame(PING, b"y") + framing.frame(CONTINUATION, b"z"),
@@ -201,6 +210,7 @@ def test_bytes_are_counted_in_both_directions_from_the_first_of_the_head(data):
     assert (record["bytes_in"], record["bytes_out"]) == (str(len(data)), str(len(result.stdout))), record
 
 
+@rule("ws-echo(8) LOGGING (1)")
 def test_messages_are_counted_and_not_frames():
     fragments = [framing.frame(TEXT, b"a", fin=False), framing.frame(PING), framing.frame(CONTINUATION, b"b")]
     frames = [framing.text("1"), *fragments, framing.frame(PONG), framing.frame(BINARY), framing.close(1000)]
@@ -209,6 +219,8 @@ def test_messages_are_counted_and_not_frames():
 
 # Claims of the request about the client's address.
 
+@rule("ws-echo(8) LOGGING (4)")
+@rule("ws-echo(8) LOGGING (5)", "Addresses in Forwarded and X-Forwarded-For are recorded as claims.")
 @pytest.mark.parametrize("field, value", [
     ("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-For", "2001:db8::1, 192.0.2.1"), ("x-forwarded-for", "unknown"),
     ("Forwarded", "for=192.0.2.1;proto=https"), ("FORWARDED", 'for="[2001:db8::1]:4711", for=_hidden'),
@@ -220,6 +232,7 @@ def test_an_address_claimed_by_the_request_is_recorded_as_a_claim(field, value, 
     assert record["peer"] == "-", "the claim is not trusted"
 
 
+@rule("ws-echo(8) LOGGING (5)")
 @pytest.mark.parametrize("field", ["X-Forwarded-For", "Forwarded"])
 def test_a_claimed_address_is_escaped_and_cut_like_every_value(field):
     hostile = HOSTILE.replace(b"\x1b", b"").decode("latin-1")
@@ -256,6 +269,8 @@ LAUNCHERS = [("REMOTE_ADDR", "REMOTE_PORT"), ("TCPREMOTEIP", "TCPREMOTEPORT"),
              ("SOCAT_PEERADDR", "SOCAT_PEERPORT"), ("REMOTE_HOST", "REMOTE_PORT")]
 
 
+@rule("ws-echo(8) LOGGING (4)",
+      "The record contains the best known address of the peer, IPv4-mapped ones as IPv4, or - if there is none.")
 @pytest.mark.parametrize("without, peer", [
     ((), "192.0.2.1:1"),
     (("REMOTE_ADDR",), "192.0.2.2:2"),
@@ -267,12 +282,14 @@ def test_the_address_that_the_launcher_gives_is_taken_best_first(without, peer):
     assert recorded(heads.head(), env=env)["peer"] == peer
 
 
+@rule("ws-echo(8) LOGGING (4)")
 def test_the_launchers_address_goes_before_the_sockets():
     with launch.Served(env={"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "77"}) as served:
         served.peer.open().close()
         assert launch.record(served.finish())["peer"] == "192.0.2.1:77"
 
 
+@rule("ws-echo(8) LOGGING (4)")
 @pytest.mark.parametrize("address, shown", [
     ("::ffff:192.0.2.9", "192.0.2.9"),
     ("::FFFF:192.0.2.9", "192.0.2.9"),
@@ -287,6 +304,7 @@ def test_ipv4_mapped_addresses_are_shown_as_ipv4(names, address, shown):
     assert ("[" in peer) == (":" in shown), peer
 
 
+@rule("ws-echo(8) LOGGING (4)")
 @pytest.mark.parametrize("bind, connect, peer", [
     (("127.0.0.1", 0), "127.0.0.1", "127.0.0.1"),
     (("::1", 0), "::1", "[::1]"),
@@ -320,6 +338,7 @@ def test_of_a_unix_socket_that_has_a_name_this_is_shown(tmp_path):
         assert launch.record(served.finish())["peer"] == str(tmp_path / "client")
 
 
+@rule("ws-echo(8) LOGGING (4)")
 @pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "[::ffff:127.0.0.1]"])
 @pytest.mark.parametrize("name", [address for address, _ in LAUNCHERS])
 def test_a_launchers_address_without_a_port_gets_the_sockets_port_where_both_name_one_host(name, address):
@@ -330,6 +349,7 @@ def test_a_launchers_address_without_a_port_gets_the_sockets_port_where_both_nam
         assert launch.record(served.finish())["peer"] == f"127.0.0.1:{port}"
 
 
+@rule("ws-echo(8) LOGGING (4)")
 @pytest.mark.parametrize("address, shown", [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "[2001:db8::1]"),
                                             ("127.0.0.2", "127.0.0.2"), ("client.example", "client.example")])
 @pytest.mark.parametrize("name", [address for address, _ in LAUNCHERS])
@@ -347,6 +367,7 @@ def test_an_unknown_address_is_a_dash(pair):
         assert launch.record(served.finish())["peer"] == "-"
 
 
+@rule("ws-echo(8) LOGGING (4)")
 @pytest.mark.parametrize("value", [
     "x\ny", 'x" status=999 end="', "x y", "\x1b[2J", "\xff", "x" * 5000, "", " ",
 ], ids=["newline", "quotes", "blank", "escape", "above-0x7f", "long", "empty", "only-a-blank"])
@@ -394,6 +415,7 @@ def test_the_longest_line_is_written_atomically_without_the_values_that_would_ma
 HOSTILE = b"\x1b[2J\xff\x80\xc2\x9b\"\\\t'x"
 
 
+@rule("ws-echo(8) LOGGING (2)", "Bytes outside printable ASCII are escaped, long values are cut, and payload is never logged.")
 def test_bytes_outside_printable_ascii_quotes_and_backslashes_are_escaped():
     line = HOSTILE.replace(b"\x1b", b"").decode("latin-1")  # a field's value must not contain it
     reason = b"\x1b[2J\n\0\"\\\xc2\x9b"
@@ -406,6 +428,7 @@ def test_bytes_outside_printable_ascii_quotes_and_backslashes_are_escaped():
     assert unescape(record["path"]).startswith(b'/"\\x')
 
 
+@rule("ws-echo(8) LOGGING (2)")
 def test_long_values_are_cut_at_256_bytes():
     fields = ["Origin: http://" + "o" * 4000, "User-Agent: " + "a" * 4000,
               "Sec-WebSocket-Protocol: " + "s" * 2000]
@@ -419,6 +442,7 @@ def test_long_values_are_cut_at_256_bytes():
     assert unescape(record["reason"]) == b"\xc2\x9b" * 60, "this one is short enough"
 
 
+@rule("ws-echo(8) LOGGING (2)")
 @pytest.mark.parametrize("length", [255, 256, 257])
 def test_a_value_of_256_bytes_is_the_longest_that_is_logged_whole(length):
     fields = {"path": "/", "origin": "http://", "agent": "", "subprotocol": ""}
@@ -433,6 +457,7 @@ def test_a_value_of_256_bytes_is_the_longest_that_is_logged_whole(length):
     assert f'field X-Probe: "{shown}"\n' in log, log
 
 
+@rule("ws-echo(8) LOGGING (2)")
 def test_values_of_which_every_byte_is_escaped_are_cut_as_well():
     hostile = "\xff" * 4000
     result = launch.run(heads.head(f"Origin: {hostile}", f"User-Agent: {hostile}"))
@@ -440,6 +465,7 @@ def test_values_of_which_every_byte_is_escaped_are_cut_as_well():
     launch.record(result.stderr.decode())
 
 
+@rule("ws-echo(8) LOGGING (2)")
 def test_a_refused_head_full_of_hostile_bytes_leaves_one_printable_line():
     for data in (b"GET /\x1b[2J HTTP/1.1\r\n\r\n", b"\x1b]0;x\x07\r\n\r\n", HOSTILE * 1000, b"\n" * 100,
                  bytes(100), heads.head(HOSTILE.decode("latin-1") + ": x")):
@@ -451,6 +477,7 @@ def test_a_refused_head_full_of_hostile_bytes_leaves_one_printable_line():
 SECRET = "wombat-in-the-payload"
 
 
+@rule("ws-echo(8) LOGGING (2)")
 @pytest.mark.parametrize("option", ["--quiet", None, "--verbose"])
 def test_payload_is_never_logged(option):
     data = b"".join([heads.head(), framing.text(SECRET), framing.frame(BINARY, SECRET.encode()),
@@ -462,12 +489,14 @@ def test_payload_is_never_logged(option):
 
 # --quiet and --verbose.
 
+@rule("ws-echo(8) OPTIONS (17)", "--quiet logs only local faults, --verbose also every frame and field.")
 def test_quiet_is_silent_about_whatever_a_peer_does():
     for data in (b"", heads.head(), heads.head() + framing.text("hi") + framing.close(1000),
                  heads.head() + b"\x81\x00", heads.head(path="/other"), b"\x16\x03\x01", heads.head()[:-1]):
         assert launch.run(data, "--quiet").stderr == b"", data
 
 
+@rule("ws-echo(8) LOGGING (6)", "Health checks are logged with --verbose only.")
 @pytest.mark.parametrize("data", [
     b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n",
     b"OPTIONS / HTTP/1.0\r\n\r\n",
@@ -477,6 +506,7 @@ def test_health_checks_are_recorded_only_with_verbose(data):
     launch.record(launch.run(data, "--verbose").stderr.decode())
 
 
+@rule("ws-echo(8) LOGGING (6)")
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
 def test_health_checks_where_there_is_no_page_too(method):
     data = f"{method} / HTTP/1.0\r\n\r\n".encode()
@@ -484,6 +514,7 @@ def test_health_checks_where_there_is_no_page_too(method):
     launch.record(launch.run(data, "--no-page", "--verbose").stderr.decode())
 
 
+@rule("ws-echo(8) LOGGING (6)")
 def test_a_connection_reset_without_a_byte_is_a_health_check_too():
     with launch.Served() as served:
         served.peer.reset()
@@ -501,6 +532,7 @@ def test_the_peer_has_its_answer_before_verbose_names_the_fields(path, tmp_path)
     assert len(order) > 1 and order[0] == "HTTP", order
 
 
+@rule("ws-echo(8) OPTIONS (17)")
 @pytest.mark.parametrize("data", [b"", framing.text("half")[:-1], framing.frame(3), framing.close(1000)],
                          ids=["end-of-input", "in-a-frame", "violation", "close"])
 def test_verbose_names_every_field_once_however_it_ends(data):
@@ -508,6 +540,7 @@ def test_verbose_names_every_field_once_however_it_ends(data):
     assert log.count("field ") == 100 and log.count("X-Probe") == 1, log
 
 
+@rule("ws-echo(8) OPTIONS (17)")
 def test_verbose_says_that_frames_are_compressed_and_both_lengths():
     head = heads.head("Sec-WebSocket-Extensions: permessage-deflate")
     hello = bytes.fromhex("f248cdc9c90700")
@@ -524,6 +557,7 @@ def test_verbose_says_that_frames_are_compressed_and_both_lengths():
     ]
 
 
+@rule("ws-echo(8) OPTIONS (13)")
 def test_the_record_names_the_extension_as_it_was_agreed_to():
     agreed = ("permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=11"
               "; client_max_window_bits=12")
@@ -533,6 +567,7 @@ def test_the_record_names_the_extension_as_it_was_agreed_to():
         assert record.get("extension") == extension, record
 
 
+@rule("ws-echo(8) OPTIONS (17)")
 def test_verbose_names_every_frame_with_its_type_fin_length_and_close_code():
     data = b"".join([heads.head("X-Probe: seen"), framing.text("four"), framing.frame(BINARY, bytes(70000)),
                      framing.frame(TEXT, b"abc", fin=False), framing.frame(PING, b"12345"),
@@ -560,6 +595,7 @@ def test_verbose_names_every_frame_with_its_type_fin_length_and_close_code():
 
 # The channel of the log.
 
+@rule("ws-echo(8) LOGGING (3)", "No byte of the log reaches the peer.")
 @pytest.mark.parametrize("options", [[], ["--verbose"], ["--quiet"]])
 @pytest.mark.parametrize("pair", [launch.tcp_pair, launch.unix_pair])
 def test_where_standard_error_is_the_connection_not_one_byte_of_the_log_reaches_the_peer(pair, options):
@@ -621,6 +657,7 @@ def test_nor_where_it_is_the_connection_that_was_passed_as_descriptor_3():
         heads.refused(served.peer.rest(), 404)
 
 
+@rule("ws-echo(8) LOGGING (3)")
 def test_not_even_a_wrong_option_reaches_the_peer():
     wrapper = ["/bin/sh", "-c", 'exec "$@" 2>&0', "sh"]
     with launch.Served("--nope", wrapper=wrapper) as served:
@@ -644,6 +681,7 @@ def test_standard_error_is_the_connection_also_where_it_is_one_end_of_two(end):
         assert launch.Peer(client[0]).rest() == b""
 
 
+@rule("ws-echo(8) OPTIONS (14)")
 @pytest.mark.parametrize("end", [0, 1], ids=["input", "output"])
 def test_stderr_as_the_log_is_refused_where_it_is_the_connection(end):
     (client, server), (other, others) = launch.tcp_pair(), launch.tcp_pair()
@@ -656,6 +694,7 @@ def test_stderr_as_the_log_is_refused_where_it_is_the_connection(end):
     assert process.wait(project.LIMIT) == 64
 
 
+@rule("ws-echo(8) OPTIONS (14)", "--log selects where the program logs.")
 @pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("channel, place", [("syslog", "/dev/log"), ("journal", "/run/systemd/journal/socket")])
 def test_the_channel_that_is_named_gets_the_record(tmp_path, channel, place):
@@ -680,6 +719,7 @@ def test_it_serves_although_standard_error_is_closed():
         assert peer.rest() == framing.echo("hi") + framing.reply(CLOSE, framing.close_body(1000))
 
 
+@rule("ws-echo(8) LOGGING (7)")
 def test_it_ends_although_nobody_reads_standard_error():
     with launch.Served() as served:
         peer = served.peer.open()
@@ -699,6 +739,7 @@ def test_a_reset_inside_a_head_leaves_a_record():
         assert launch.record(served.finish())["bytes_in"] == "8"
 
 
+@rule("ws-echo(8) LOGGING (7)", "A log that blocks does not stop the connection.")
 @pytest.mark.slow("a log has two seconds to take a line, and here it does not")
 def test_a_log_that_blocks_is_not_asked_again_and_the_connection_goes_on():
     reading, writing = os.pipe()

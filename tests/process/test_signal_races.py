@@ -18,6 +18,9 @@ import pytest
 from framing import BINARY, CLOSE, PING
 from launch import PAIRS, let_pass, resident
 from require import require
+from rule import rule
+
+pytestmark = rule("ws-echo(8) CLOSE CODES (7)", "A deadline that expires just before a blocking call is not lost.")
 
 MIB = 1 << 20
 SOCKETS = [launch.tcp_pair, launch.unix_pair]
@@ -147,6 +150,7 @@ def test_the_time_to_give_memory_back_may_come_just_before_a_read(gaps, pair):
         launch.wait_until(lambda: resident(served.process) < before + MIB, "the memory is given back")
 
 
+@rule("ws-echo(8) CLOSE CODES (2)")
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("data, number", [(b"", 1), (b"G", 2), (heads.head()[:-1], 2)],
                          ids=["no-byte", "one-byte", "all-but-one"])
@@ -158,6 +162,7 @@ def test_a_signal_just_before_a_read_of_the_head_is_not_lost(gaps, pair, data, n
         assert launch.record(served.finish())["end_id"] == "stopped-in-head"
 
 
+@rule("ws-echo(8) CLOSE CODES (2)")
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("data", [b"", framing.text("half")[:8]], ids=["between-messages", "in-a-message"])
 def test_a_signal_just_before_a_read_of_frames_is_not_lost(gaps, pair, data):
@@ -196,6 +201,7 @@ def test_the_time_to_look_after_a_write_may_come_just_before_it(gaps, pair):
         assert launch.record(served.finish())["end_id"] == "not-read"
 
 
+@rule("ws-echo(8) CLOSE CODES (2)")
 @pytest.mark.slow("a peer has two seconds to end, and here it does not")
 @every_tight_connection
 @pytest.mark.parametrize("call, number, options", [
@@ -211,6 +217,7 @@ def test_a_signal_just_before_a_write_is_not_lost(gaps, pair, call, number, opti
         assert launch.record(served.finish())["end_id"] == "not-read"
 
 
+@rule("ws-echo(8) CLOSE CODES (2)")
 @pytest.mark.parametrize("pair", [launch.narrow_pair, launch.unix_pair, launch.pipe_pair])
 def test_a_signal_just_before_the_write_of_a_frame_leaves_it_whole(gaps, pair):
     message = bytes(range(256)) * (16 * MIB // 256)
@@ -224,6 +231,7 @@ def test_a_signal_just_before_the_write_of_a_frame_leaves_it_whole(gaps, pair):
 
 # In front of setitimer, which then sets the timer for a deadline that no longer applies.
 
+@rule("ws-echo(8) CLOSE CODES (2)")
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_signal_just_before_the_timer_is_set_for_the_head_is_not_lost(gaps, pair):
     with Gapped(gaps, SET_TIMER, 2, pair=pair) as served:
@@ -231,6 +239,7 @@ def test_a_signal_just_before_the_timer_is_set_for_the_head_is_not_lost(gaps, pa
         assert served.peer.rest() == b""
 
 
+@rule("ws-echo(8) CLOSE CODES (2)")
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_signal_just_before_the_timer_is_set_for_frames_is_not_lost(gaps, pair):
     with Gapped(gaps, SET_TIMER, 3, "--ping-interval=500", pair=launch.holding(heads.head(), pair)) as served:
@@ -241,6 +250,7 @@ def test_a_signal_just_before_the_timer_is_set_for_frames_is_not_lost(gaps, pair
 
 # Before a sleep of the lab, and before the timer is disarmed for it.
 
+@rule("ws-echo(8) CLOSE CODES (2)")
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("call, number", [(SLEEP, 1), (SET_TIMER, 3)], ids=["sleep", "timer"])
 @pytest.mark.parametrize("words", ["delay=60", "latency=60", "stall=60", "slice=1"])
@@ -256,6 +266,7 @@ def test_a_signal_just_before_a_sleep_of_the_lab_ends_it(gaps, pair, call, numbe
 
 # While closing.
 
+@rule("ws-echo(8) CLOSE CODES (2)")
 @pytest.mark.slow("a peer has two seconds to end, and here it does not")
 @pytest.mark.parametrize("pair", SOCKETS)
 @pytest.mark.parametrize("call, number", [(READ, 2), (SET_TIMER, 3)], ids=["read", "timer"])
@@ -267,6 +278,7 @@ def test_a_signal_just_before_a_wait_for_the_peers_end_does_not_move_its_bound(g
         assert launch.record(served.finish())["end_id"] == "closed-by-peer"
 
 
+@rule("ws-echo(8) CLOSE CODES (3)")
 @pytest.mark.slow("a peer has two seconds to end, and here it does not")
 @pytest.mark.parametrize("pair", SOCKETS)
 def test_the_bound_of_the_wait_for_the_peers_end_may_come_just_before_a_read(gaps, pair):

@@ -11,6 +11,7 @@ import launch
 import pytest
 from framing import BINARY, CLOSE, PING
 from require import require
+from rule import rule
 
 MESSAGES = 10_000
 MIB = 1 << 20
@@ -56,6 +57,7 @@ def one_at_a_time(peer):
     assert closing == (True, CLOSE, framing.close_body(1000)), closing
 
 
+@rule("ws-echo(8) SECURITY (6)", "A message costs one read and one write; all messages of one read are answered by one write.")
 @pytest.mark.slow("strace stops the program at each of thousands of calls")
 @pytest.mark.parametrize("pair", PAIRS)
 def test_messages_sent_one_at_a_time_cost_one_read_and_one_write_each(counted, pair):
@@ -66,6 +68,7 @@ def test_messages_sent_one_at_a_time_cost_one_read_and_one_write_each(counted, p
     assert not {"mmap", "mmap2", "brk"}.intersection(others), "what is not gathered takes no memory"
 
 
+@rule("ws-echo(8) SECURITY (6)")
 @pytest.mark.slow("strace stops the program at each of thousands of calls")
 @pytest.mark.parametrize("pair", PAIRS)
 def test_the_timer_is_set_anew_when_it_has_run_out_and_not_for_a_message(counted, pair):
@@ -97,6 +100,7 @@ def test_in_silence_each_expiry_sets_the_timer_once(tmp_path, pair):
     assert not [at for at in begun if events[at + 1] == "read(0"], events
 
 
+@rule("ws-echo(8) SECURITY (6)")
 def test_messages_sent_in_one_burst_cost_as_few_as_the_buffers_allow(counted):
     """The whole burst arrives before the program starts, so that each read finds as much as it can."""
     message = b"12345"
@@ -113,6 +117,7 @@ def test_messages_sent_in_one_burst_cost_as_few_as_the_buffers_allow(counted):
     assert len(others) <= 30, others[:100]
 
 
+@rule("ws-echo(8) SECURITY (6)")
 def test_the_whole_answer_to_one_read_is_one_write(counted):
     """For all kinds of frames."""
     sent = b"".join([framing.text("a"), framing.frame(framing.PING, b"b"), framing.frame(BINARY, b"c"), framing.text("d", fin=False),
@@ -130,6 +135,7 @@ def test_the_whole_answer_to_one_read_is_one_write(counted):
     assert others.count("madvise") <= 2, f"what was mapped has two kinds of pages, and nothing is given back: {others}"
 
 
+@rule("ws-echo(8) SECURITY (6)")
 def test_the_next_message_is_read_together_with_the_end_of_a_cut_one(counted):
     first, second = framing.text("cut"), framing.text("behind")
 
@@ -159,6 +165,7 @@ def test_a_large_reply_leaves_in_one_write_with_what_was_gathered_before_it(coun
     assert writes == 2, f"the answers and the record: {writes}"
 
 
+@rule("ws-echo(8) SECURITY (5)")
 def test_a_large_message_is_read_256_kib_at_once_at_most(tmp_path):
     """Each part is unmasked while it is in the cache of the processor."""
     trace, message = tmp_path / "trace", bytes(4 * MIB)
@@ -179,6 +186,7 @@ def warmed_up(served):
     return launch.resident(served.process)
 
 
+@rule("ws-echo(8) SECURITY (5)")
 @pytest.mark.parametrize("pair", [launch.tcp_pair, launch.unix_pair, launch.pipe_pair])
 @pytest.mark.parametrize("parts", [1, 16])
 def test_memory_goes_back_after_a_large_message(pair, parts):
@@ -194,6 +202,7 @@ def test_memory_goes_back_after_a_large_message(pair, parts):
         launch.wait_until(lambda: launch.resident(served.process) < before + MIB // 2, "the memory is given back")
 
 
+@rule("ws-echo(8) SECURITY (5)")
 def test_memory_of_the_buffers_goes_back_too():
     small, many = bytes(100), 20_000
     with launch.Served() as served:
@@ -226,6 +235,7 @@ def pings(peer, count):
         assert peer.frame() == (True, framing.PING, b"")
 
 
+@rule("ws-echo(8) SECURITY (5)", "Memory grows with the received bytes, and is released after a large message.")
 @pytest.mark.slow("memory goes back after a time of silence")
 def test_memory_goes_back_also_where_a_message_was_unfinished_when_it_was_due():
     with launch.Served("--ping-interval=0.5", "--timeout=0") as served:
@@ -241,6 +251,7 @@ def test_memory_goes_back_also_where_a_message_was_unfinished_when_it_was_due():
         assert launch.resident(served.process) < before + MIB // 2
 
 
+@rule("ws-echo(8) SECURITY (5)")
 @pytest.mark.parametrize("sent, answer", [(framing.frame(framing.PONG), b""), (framing.text("on"), framing.echo("on"))],
                          ids=["pongs", "texts"])
 def test_memory_goes_back_although_small_frames_keep_coming(sent, answer):
@@ -257,6 +268,7 @@ def test_memory_goes_back_although_small_frames_keep_coming(sent, answer):
         pytest.fail(f"{launch.resident(served.process) - before} bytes stay")
 
 
+@rule("ws-echo(8) SECURITY (5)")
 @pytest.mark.slow("memory goes back after a time of silence")
 def test_the_memory_of_an_unfinished_message_stays_whatever_the_size_of_the_previous_message():
     begun, done = LARGE[: MIB], LARGE[1000 : MIB]
@@ -270,6 +282,7 @@ def test_the_memory_of_an_unfinished_message_stays_whatever_the_size_of_the_prev
         framing.same(peer.receive(len(expected)), expected)
 
 
+@rule("ws-echo(8) SECURITY (7)", "A client that sends a whole message before it reads receives its echo.")
 @pytest.mark.parametrize("count", [1, 100])
 def test_a_client_that_sends_a_whole_message_before_it_reads_gets_its_echo(count):
     """The largest message, in one frame or in many: the program sends nothing before it has read everything."""
@@ -284,6 +297,7 @@ def test_a_client_that_sends_a_whole_message_before_it_reads_gets_its_echo(count
         framing.same(peer.receive(len(expected)), expected)
 
 
+@rule("ws-echo(8) SECURITY (5)")
 def test_memory_grows_with_the_bytes_that_have_arrived_and_not_with_the_length_announced():
     with launch.Served(watched=True) as served:
         peer = served.peer.open()

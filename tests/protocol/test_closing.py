@@ -15,6 +15,7 @@ import project
 import pytest
 from framing import BINARY, CLOSE, CONTINUATION, PING, TEXT
 from require import require
+from rule import rule
 
 PAIRS = [launch.tcp_pair, launch.unix_pair, launch.pipe_pair]
 SOCKETS = [launch.tcp_pair, launch.unix_pair]
@@ -25,6 +26,7 @@ CLOSING = framing.reply(CLOSE, framing.close_body(1000))
 
 # The closing handshake.
 
+@rule("RFC 6455 7.1.1 (1)")
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_close_is_answered_and_the_end_of_the_stream_follows_at_once(pair):
     """Even if another process, such as a service manager, keeps the connection open."""
@@ -36,6 +38,7 @@ def test_a_close_is_answered_and_the_end_of_the_stream_follows_at_once(pair):
         served.finish()
 
 
+@rule("RFC 9112 9.6")
 @pytest.mark.parametrize("pair", SOCKETS)
 @pytest.mark.parametrize("data, status", [(b"GET / HTTP/9.9\r\n\r\n", 505), (heads.head(path="/other"), 404)])
 def test_a_refusal_is_followed_by_the_end_of_the_stream_at_once(pair, data, status):
@@ -46,6 +49,7 @@ def test_a_refusal_is_followed_by_the_end_of_the_stream_at_once(pair, data, stat
         served.finish()
 
 
+@rule("RFC 9112 9.6")
 @pytest.mark.parametrize("pair", SOCKETS)
 def test_the_page_is_followed_by_the_end_of_the_stream_at_once(pair):
     with launch.Served(pair=pair, watched=True) as served:
@@ -54,6 +58,7 @@ def test_the_page_is_followed_by_the_end_of_the_stream_at_once(pair):
         assert len(answer.body) == int(answer.fields["content-length"])
 
 
+@rule("ws-echo(8) CLOSE CODES (4)")
 @pytest.mark.parametrize("data", [heads.head() + framing.close(1000), b"GET / HTTP/9.9\r\n\r\n",
                                   b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["close", "refusal", "page"])
 def test_on_pipes_the_end_of_the_stream_comes_before_anything_that_may_wait(data, tmp_path):
@@ -71,6 +76,7 @@ def test_on_pipes_the_end_of_the_stream_comes_before_anything_that_may_wait(data
     assert not [call for call in before if re.match("read|write|send|p?poll|p?select|exit", call)], before
 
 
+@rule("ws-echo(8) EXIT STATUS (1)")
 @pytest.mark.usefixtures("dumpable")  # on i386 a shutdown is socketcall(2), whose arguments strace reads from the process
 @pytest.mark.parametrize("pair", SOCKETS)
 def test_where_nothing_is_left_to_be_said_the_end_of_the_stream_comes_before_the_record(pair, tmp_path):
@@ -85,6 +91,7 @@ def test_where_nothing_is_left_to_be_said_the_end_of_the_stream_comes_before_the
     assert 0 < calls.find("shutdown(1, SHUT_RDWR)") < calls.rindex("write(2, "), calls
 
 
+@rule("ws-echo(8) CLOSE CODES (4)", "Over pipes, the program ends after its last output and discards no input.")
 @pytest.mark.parametrize("data", [heads.head() + framing.close(1000), heads.head() + framing.frame(3),
                                   b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"],
                          ids=["close", "error", "refusal", "page"])
@@ -97,6 +104,7 @@ def test_over_pipes_it_ends_after_its_last_output_and_discards_nothing(data):
         assert launch.queued(served.watched, termios.FIONREAD) > 0
 
 
+@rule("RFC 6455 7.1.1 (1)")
 @pytest.mark.slow("a peer has two seconds to end, and here it does not")
 def test_the_process_ends_although_the_peer_keeps_the_connection_open():
     with launch.Served() as served:
@@ -105,6 +113,7 @@ def test_the_process_ends_although_the_peer_keeps_the_connection_open():
         served.finish()
 
 
+@rule("RFC 6455 7.1.1 (1)")
 @pytest.mark.parametrize("pair", PAIRS[:2])
 def test_nothing_more_is_taken_from_the_peer_although_another_process_holds_the_connection(pair):
     """A service manager does so."""
@@ -118,6 +127,7 @@ def test_nothing_more_is_taken_from_the_peer_although_another_process_holds_the_
                 select.select([], [], [], 0.001)  # the answer takes some time
 
 
+@rule("RFC 6455 7.1.1 (1)")
 def test_of_two_sockets_the_output_is_shut_down_before_the_wait_for_the_peers_end():
     """Another process holds both, as a service manager does."""
     upwards, downwards = launch.unix_pair(), launch.unix_pair()
@@ -133,6 +143,7 @@ def test_of_two_sockets_the_output_is_shut_down_before_the_wait_for_the_peers_en
 
 # Half-closed connections and their ends.
 
+@rule("ws-echo(8) CLOSE CODES (1)", "A peer that half-closes after a message still receives the echo.")
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("length", [5, 3 * MIB])
 def test_a_peer_that_half_closes_after_a_message_still_gets_its_echo(pair, length):
@@ -145,6 +156,7 @@ def test_a_peer_that_half_closes_after_a_message_still_gets_its_echo(pair, lengt
         served.finish()
 
 
+@rule("ws-echo(8) EXIT STATUS (1)")
 @pytest.mark.parametrize("data", [
     pytest.param(data, id=name) for name, data in {
         "before-a-byte": b"",
@@ -175,6 +187,7 @@ def test_an_end_of_the_stream_anywhere_is_an_ordinary_end(pair, data):
 
 # Resets.
 
+@rule("ws-echo(8) EXIT STATUS (1)", "The exit status is 0 for everything that a peer or the network can cause.")
 @pytest.mark.parametrize("data", [
     b"", heads.head()[:50], heads.head(), heads.head() + framing.text("hi")[:4], heads.head() + framing.text("hi"),
     heads.head() + framing.close(1000),
@@ -186,6 +199,7 @@ def test_a_reset_is_an_ordinary_end(data):
         served.finish()
 
 
+@rule("ws-echo(8) EXIT STATUS (1)")
 @pytest.mark.parametrize("pair", [launch.narrow_pair, launch.unix_pair])
 def test_a_peer_that_goes_while_a_large_echo_is_written_is_an_ordinary_end(pair):
     """The record does not count the message as echoed."""
@@ -197,6 +211,7 @@ def test_a_peer_that_goes_while_a_large_echo_is_written_is_an_ordinary_end(pair)
         assert launch.record(served.finish())["messages"] == "0"
 
 
+@rule("ws-echo(8) EXIT STATUS (1)")
 def test_a_reset_is_an_ordinary_end_where_only_the_input_is_a_socket():
     client, server = launch.tcp_pair()
     with server:
@@ -206,6 +221,7 @@ def test_a_reset_is_an_ordinary_end_where_only_the_input_is_a_socket():
     assert process.returncode == 0
 
 
+@rule("ws-echo(8) EXIT STATUS (1)")
 def test_a_pipe_that_breaks_while_a_large_echo_is_written_is_an_ordinary_end():
     with launch.Served(pair=launch.pipe_pair) as served:
         peer = served.peer.open()
@@ -217,6 +233,7 @@ def test_a_pipe_that_breaks_while_a_large_echo_is_written_is_an_ordinary_end():
 
 # Bytes that the peer is still sending do not cause a reset, which would destroy the last answer.
 
+@rule("RFC 9112 9.6")
 @pytest.mark.parametrize("pair", SOCKETS)
 def test_a_refusal_arrives_although_much_more_was_sent_than_read(pair):
     with launch.Served(pair=pair) as served:
@@ -226,6 +243,7 @@ def test_a_refusal_arrives_although_much_more_was_sent_than_read(pair):
         served.finish()
 
 
+@rule("RFC 6455 7.1.1 (1)")
 @pytest.mark.parametrize("pair", SOCKETS)
 @pytest.mark.parametrize("data, code", [
     (framing.frame(3), 1002), (framing.text(b"\xff"), 1007), (framing.frame(BINARY, bytes(11)), 1009),
@@ -240,6 +258,7 @@ def test_a_close_arrives_although_much_more_was_sent_than_read(pair, data, code)
         assert launch.record(served.finish())["path"] == "/socket", "the head stays for the record"
 
 
+@rule("ws-echo(8) CLOSE CODES (3)")
 @pytest.mark.slow("the connection is older than the wait for its end may take")
 def test_the_wait_for_the_peers_end_begins_after_our_last_output():
     with launch.Clock(2.5) as clock, launch.Served() as served:
@@ -252,6 +271,7 @@ def test_the_wait_for_the_peers_end_begins_after_our_last_output():
         assert launch.record(served.finish())["bytes_in"] == str(len(heads.head() + framing.close(1000) + b"more"))
 
 
+@rule("RFC 6455 7.1.1 (1)")
 @pytest.mark.slow("a peer has two seconds to end, and here it does not")
 @pytest.mark.parametrize("pair", [launch.narrow_pair, launch.unix_pair])
 def test_a_peer_that_reads_only_after_the_end_still_gets_all_output(pair):
@@ -265,6 +285,8 @@ def test_a_peer_that_reads_only_after_the_end_still_gets_all_output(pair):
 
 # Signals.
 
+@rule("RFC 6455 7.4.1 (2)", "A process that gets SIGTERM sends Close 1001.")
+@rule("ws-echo(8) CLOSE CODES (2)")
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_is_answered_with_close_1001(pair, number):
@@ -278,6 +300,7 @@ def test_a_signal_is_answered_with_close_1001(pair, number):
         served.finish()
 
 
+@rule("ws-echo(8) CLOSE CODES (2)")
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("begun", [8, 10], ids=["frame", "message"])
 def test_a_signal_inside_the_peers_message_is_answered_at_once(pair, begun):
@@ -293,6 +316,7 @@ def test_a_signal_inside_the_peers_message_is_answered_at_once(pair, begun):
         assert served.peer.rest() == b""
 
 
+@rule("ws-echo(8) CLOSE CODES (2)")
 @pytest.mark.parametrize("pair", [launch.narrow_pair, launch.unix_pair, launch.pipe_pair])
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_while_a_large_echo_is_written_lets_the_frame_be_finished_first(pair, number):
@@ -310,6 +334,8 @@ def test_a_signal_while_a_large_echo_is_written_lets_the_frame_be_finished_first
         served.finish()
 
 
+@rule("ws-echo(8) CLOSE CODES (2)",
+      "A signal ends the connection after the frame that is being written, which gets two seconds.")
 @pytest.mark.slow("the peer takes nothing for two seconds")
 @pytest.mark.parametrize("pair, reads", [
     (launch.narrow_pair, "not-at-all"), (launch.unix_pair, "not-at-all"), (launch.pipe_pair, "not-at-all"),
@@ -330,6 +356,7 @@ def test_a_signal_leaves_a_peer_two_seconds_to_take_what_is_being_written(pair, 
         assert "read" in launch.record(served.finish())["end"]
 
 
+@rule("ws-echo(8) CLOSE CODES (2)")
 def test_a_signal_that_comes_again_changes_nothing():
     message = bytes(16 * MIB)
     with launch.Served(pair=launch.narrow_pair) as served:
@@ -347,6 +374,7 @@ def test_a_signal_that_comes_again_changes_nothing():
         served.finish()
 
 
+@rule("ws-echo(8) CLOSE CODES (2)")
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_signal_at_any_moment_is_not_lost_and_cuts_no_frame(pair):
     """Messages are on their way when the signal arrives: each is echoed as a whole or not at all; then comes 1001."""
@@ -364,6 +392,7 @@ def test_a_signal_at_any_moment_is_not_lost_and_cuts_no_frame(pair):
         assert [payload for _, _, payload in echoes] == messages[:len(echoes)], (count, len(echoes))
 
 
+@rule("ws-echo(8) CLOSE CODES (2)")
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("data", [b"G", heads.head()[:-1]], ids=["one-byte", "all-but-one"])
@@ -377,6 +406,7 @@ def test_a_signal_during_the_handshake_ends_it_silently(pair, number, data):
         served.finish()
 
 
+@rule("ws-echo(8) CLOSE CODES (2)")
 @pytest.mark.parametrize("pair", SOCKETS)
 def test_a_signal_while_closing_changes_nothing(pair):
     """The program still reads what the peer sends; otherwise a reset could destroy its Close."""
@@ -394,6 +424,7 @@ def test_a_signal_while_closing_changes_nothing(pair):
 
 # Order of the last things.
 
+@rule("ws-echo(8) CLOSE CODES (1)")
 def test_messages_complete_before_the_end_of_the_stream_are_answered_before_it():
     with launch.Served() as served:
         peer = served.peer
@@ -402,6 +433,7 @@ def test_messages_complete_before_the_end_of_the_stream_are_answered_before_it()
         assert peer.rest() == heads.switching() + framing.echo("a") + framing.reply(framing.PONG, b"p")
 
 
+@rule("RFC 6455 7.1.1 (1)")
 def test_the_answer_to_a_close_comes_after_a_large_echo():
     with launch.Served(pair=launch.narrow_pair) as served:
         peer = served.peer.open()

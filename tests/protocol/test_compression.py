@@ -12,6 +12,7 @@ import project
 import pytest
 from framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 from require import require
+from rule import rule
 
 MIB = 1 << 20
 DEFLATE = "permessage-deflate"
@@ -137,6 +138,7 @@ def opened(served, offer=DEFLATE):
 
 # Accepted offers; unit/test_extension.c tests every rule of an offer.
 
+@rule("RFC 7692 5.1 (1)", "The first acceptable offer of permessage-deflate is accepted, in any spelling of its parameters.")
 @pytest.mark.parametrize("offer, agreed", [
     ("permessage-deflate", "permessage-deflate"),
     ("permessage-deflate; client_max_window_bits", "permessage-deflate"),
@@ -151,6 +153,7 @@ def test_the_first_acceptable_offer_is_agreed_to(offer, agreed):
     echoed(Deflater(8 + 1).text(b"hi"), [b"hi"], offer=offer, agreed=agreed)
 
 
+@rule("RFC 6455 9.1 (3)", "Several fields are one list.")
 def test_several_fields_are_one_list():
     offers = ["Sec-WebSocket-Extensions: permessage-deflate; x", "sec-websocket-extensions:",
               "SEC-WEBSOCKET-EXTENSIONS: permessage-deflate; client_no_context_takeover"]
@@ -158,6 +161,7 @@ def test_several_fields_are_one_list():
     assert result.stdout == heads.switching(extension="permessage-deflate; client_no_context_takeover")
 
 
+@rule("RFC 7692 5.1 (2)", "Without an acceptable offer, the connection is opened without compression.")
 @pytest.mark.parametrize("offer", ["permessage-deflate; x", "permessage-deflate; server_max_window_bits=8", "x"])
 def test_without_an_acceptable_offer_the_handshake_succeeds_and_rsv1_is_1002(offer):
     request = heads.head(f"Sec-WebSocket-Extensions: {offer}")
@@ -166,23 +170,29 @@ def test_without_an_acceptable_offer_the_handshake_succeeds_and_rsv1_is_1002(off
     assert framing.close_code(answer.removeprefix(heads.switching() + framing.echo("hi"))) == 1002
 
 
+@rule("RFC 6455 4.2.2 (5)")
+@rule("RFC 6455 9.1 (2)")
 @pytest.mark.parametrize("offers", [[], [""], [" "], [","], [" , ,"], ["", ","]])
 def test_nothing_is_agreed_to_where_nothing_is_offered(offers):
     request = heads.head(*[f"Sec-WebSocket-Extensions: {offer}" for offer in offers])
     assert launch.run(request + framing.text("hi"), "--deflate").stdout == heads.switching() + framing.echo("hi")
 
 
+@rule("RFC 6455 9.1 (2)")
 def test_an_empty_field_beside_an_offer_is_no_fault():
     request = heads.head("Sec-WebSocket-Extensions:", "Sec-WebSocket-Extensions: permessage-deflate")
     assert launch.run(request, "--deflate").stdout == heads.switching(extension="permessage-deflate")
 
 
+@rule("RFC 6455 9.1 (1)")
 @pytest.mark.parametrize("options", [[], ["--deflate"]], ids=["without-the-option", "with-it"])
 @pytest.mark.parametrize("offer", [";", ",;", "permessage-deflate;", "a b", 'permessage-deflate; a="b', "permessage-deflate, ;"])
 def test_a_malformed_list_of_extensions_is_400(offer, options):
     heads.refused(launch.run(heads.head(f"Sec-WebSocket-Extensions: {offer}"), *options).stdout, 400)
 
 
+@rule("RFC 6455 9.1 (1)")
+@rule("ws-echo(8) HTTP ANSWERS (1)")
 def test_a_malformed_list_is_answered_before_the_origin_and_after_the_version():
     wrong = ["Sec-WebSocket-Extensions: ;", "Origin: http://a.example"]
     options = ["--origin=http://b.example"]
@@ -193,6 +203,7 @@ def test_a_malformed_list_is_answered_before_the_origin_and_after_the_version():
 
 # Compressed messages get compressed replies, plain messages plain ones.
 
+@rule("RFC 7692 6 (1)", "Compressed messages get compressed replies, plain messages plain ones.")
 def test_a_compressed_message_is_answered_compressed_and_a_plain_one_plain():
     client = Deflater()
     data = client.text(b"one") + framing.text("two") + client.frame(BINARY, b"\0\xff") + framing.frame(BINARY, b"\xfe")
@@ -200,6 +211,7 @@ def test_a_compressed_message_is_answered_compressed_and_a_plain_one_plain():
                                           (False, BINARY, b"\xfe"), b"three"])
 
 
+@rule("RFC 7692 6 (1)")
 @pytest.mark.parametrize("options, prefix", [([], b"server: "), (["--prefix="], b""), (["--prefix=%C3%A4"], "ä".encode())])
 def test_the_prefix_of_a_text_is_inside_the_compressed_reply(options, prefix):
     client = Deflater()
@@ -207,6 +219,7 @@ def test_the_prefix_of_a_text_is_inside_the_compressed_reply(options, prefix):
     echoed(data, [(True, TEXT, prefix + b"hi"), (True, BINARY, b"hi"), (True, TEXT, prefix)], *options)
 
 
+@rule("RFC 7692 7.2.1", "A compressed reply lacks the last four bytes of its flush (00 00 ff ff), for messages of any length.")
 @pytest.mark.parametrize("length", [0, 1, 2, 100, 125, 126, 1000, 65535, 65536, 200_000, MIB])
 @pytest.mark.parametrize("kind", ["words", "noise"])
 def test_a_message_of_any_length_is_echoed(length, kind):
@@ -216,6 +229,7 @@ def test_a_message_of_any_length_is_echoed(length, kind):
     echoed(client.frame(opcode, message) + client.frame(opcode, message), [(True, opcode, expected)] * 2)
 
 
+@rule("RFC 7692 7.2.1")
 @pytest.mark.parametrize("message", [words(1000), bytes(5 * MIB)], ids=["words", "zeros"])
 def test_a_reply_is_as_short_as_zlib_makes_it_of_the_whole_message(message):
     """deflate gets prefix and message in pieces, but must not end a block between them."""
@@ -223,6 +237,7 @@ def test_a_reply_is_as_short_as_zlib_makes_it_of_the_whole_message(message):
     assert length <= len(Deflater().payload(framing.PREFIX + message))
 
 
+@rule("RFC 7692 7.2.1")
 @pytest.mark.parametrize("payload", [b"\0", b"\2\0", b""], ids=["header", "empty-block", "nothing"])
 def test_an_empty_message_is_answered_with_an_empty_one(payload):
     """A sender that flushes twice in a row sends an empty payload. The reply is the single byte of section 7.2.3.6."""
@@ -232,6 +247,7 @@ def test_an_empty_message_is_answered_with_an_empty_one(payload):
     echoed(client.text(b"a") + compressed(payload) + client.text(b"a"), [b"a", b"", b"a"])
 
 
+@rule("RFC 7692 7.1.1")
 def test_messages_share_a_window_unless_it_was_agreed_otherwise():
     message = noise(400).hex().encode()
     client = Deflater()
@@ -241,11 +257,13 @@ def test_messages_share_a_window_unless_it_was_agreed_otherwise():
     assert second == first
 
 
+@rule("RFC 7692 7.1.1", "Without context takeover, each message is compressed independently; with it, the window continues.")
 def test_without_context_takeover_of_the_server_each_reply_inflates_alone():
     client, messages = Deflater(), [words(50, seed % 3) for seed in range(20)]
     echoed(b"".join(map(client.text, messages)), messages, takeover=False, offer=f"{DEFLATE}; server_no_context_takeover")
 
 
+@rule("RFC 7692 7.1.1")
 def test_without_context_takeover_of_the_client_a_message_that_needs_the_one_before_is_1007():
     client, message = Deflater(), words(50)
     data = client.text(message) + client.text(message)
@@ -255,6 +273,7 @@ def test_without_context_takeover_of_the_client_a_message_that_needs_the_one_bef
     echoed(alone.text(message) * 2, [message] * 2, offer=f"{DEFLATE}; client_no_context_takeover")
 
 
+@rule("RFC 7692 7.1.2", "A window is as large as negotiated.")
 @pytest.mark.parametrize("bits", range(9, 16))
 def test_the_window_of_replies_is_as_large_as_agreed(bits):
     """zlib with a window of that size fails if a distance is larger."""
@@ -263,6 +282,7 @@ def test_the_window_of_replies_is_as_large_as_agreed(bits):
            offer=f"{DEFLATE}; server_max_window_bits={bits}")
 
 
+@rule("RFC 7692 7.1.2")
 @pytest.mark.parametrize("bits", range(9, 16))
 def test_a_client_may_have_any_window(bits):
     client, message = Deflater(bits), words(20_000)
@@ -271,6 +291,7 @@ def test_a_client_may_have_any_window(bits):
 
 # RSV1.
 
+@rule("RFC 7692 6 (2)", "RSV1 is set on the first frame of a compressed message, and nowhere else.")
 @pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in {
     "ping": framing.frame(PING, b"x", rsv=RSV1),
     "pong": framing.frame(PONG, rsv=RSV1),
@@ -288,6 +309,7 @@ def test_rsv1_anywhere_but_on_the_first_frame_of_a_message_is_1002(data):
     refused(Deflater().text(b"before") + data, 1002, before=[b"before"])
 
 
+@rule("RFC 7692 6 (2)")
 def test_rsv1_is_judged_before_the_rest_of_the_frame_has_come():
     with served_with_deflate() as served:
         opened(served).send(b"\xc9")
@@ -296,6 +318,7 @@ def test_rsv1_is_judged_before_the_rest_of_the_frame_has_come():
 
 # Fragments.
 
+@rule("RFC 7692 7.2.2 (1)", "Fragments and reads may cut a compressed message anywhere.")
 def test_a_message_may_be_cut_into_fragments_anywhere():
     message = words(30)
     payload = Deflater().payload(message)
@@ -308,6 +331,7 @@ def test_a_message_may_be_cut_into_fragments_anywhere():
     echoed(fragments(TEXT, *(payload[at : at + 1] for at in range(len(payload)))), [message])
 
 
+@rule("RFC 7692 7.2.2 (1)")
 def test_a_message_may_be_cut_by_reads_anywhere():
     message, client = words(10) + "ä€😀".encode(), Deflater()
     data = client.text(message)
@@ -319,6 +343,7 @@ def test_a_message_may_be_cut_by_reads_anywhere():
         assert answer == expected, cut
 
 
+@rule("RFC 7692 6 (1)")
 def test_compressed_and_plain_fragmented_messages_may_follow_each_other():
     client = Deflater()
     first, last = client.payload(b"first"), client.payload(b"last")
@@ -327,6 +352,7 @@ def test_compressed_and_plain_fragmented_messages_may_follow_each_other():
            [b"first", (False, TEXT, framing.PREFIX + b"plain"), b"last"])
 
 
+@rule("RFC 7692 7.2.1")
 def test_a_large_message_is_taken_as_it_comes():
     """The message is larger than one read, whether it compresses well or not."""
     for message in (noise(3 * MIB), bytes(3 * MIB)):
@@ -336,6 +362,7 @@ def test_a_large_message_is_taken_as_it_comes():
 
 # Blocks that DEFLATE allows.
 
+@rule("RFC 7692 7.2.3")
 @pytest.mark.parametrize("level", [0, 1, 6, 9])
 @pytest.mark.parametrize("strategy", [zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE, zlib.Z_FIXED])
 def test_blocks_of_any_kind_are_inflated(level, strategy):
@@ -344,6 +371,7 @@ def test_blocks_of_any_kind_are_inflated(level, strategy):
     echoed(b"".join(map(client.text, messages)), messages)
 
 
+@rule("RFC 7692 7.2.3")
 @pytest.mark.parametrize("flush", [zlib.Z_SYNC_FLUSH, zlib.Z_FULL_FLUSH, zlib.Z_PARTIAL_FLUSH, zlib.Z_BLOCK])
 def test_a_message_may_have_several_blocks(flush):
     stream, parts = zlib.compressobj(wbits=-15), [words(50, seed) for seed in range(20)]
@@ -352,6 +380,7 @@ def test_a_message_may_have_several_blocks(flush):
     echoed(compressed(payload) + fragments(TEXT, payload[:100], payload[100:]), [b"".join(parts)] * 2)
 
 
+@rule("RFC 7692 7.2.3", "Blocks of every kind are inflated, also after a block with BFINAL.")
 @pytest.mark.parametrize("payload", ["f248cdc9c90700", "f348cdc9c90700", "000500faff48656c6c6f00",
                                      "f24805000000ffffcac9c90700"])
 def test_the_examples_of_the_rfc_are_inflated(payload):
@@ -361,6 +390,7 @@ def test_the_examples_of_the_rfc_are_inflated(payload):
     echoed(fragments(TEXT, payload[:3], payload[3:]), [b"Hello"])
 
 
+@rule("RFC 7692 7.2.3")
 def test_the_example_of_a_shared_window_is_inflated():
     """Section 7.2.3.2."""
     echoed(compressed(bytes.fromhex("f248cdc9c90700")) + compressed(bytes.fromhex("f200110000")), [b"Hello"] * 2)
@@ -372,6 +402,7 @@ def final(message, window=b"", end=b"\0"):
     return stream.compress(message) + stream.flush(zlib.Z_FINISH) + end
 
 
+@rule("RFC 7692 7.2.3")
 def test_the_window_goes_on_after_a_block_with_bfinal():
     """Section 7.2.3.5: inside a message, and across messages."""
     one, other = words(2000, 1), words(2000, 2)
@@ -387,12 +418,14 @@ def test_the_window_goes_on_after_a_block_with_bfinal():
     echoed(compressed(final(one)) + client.text(one), [one, one])
 
 
+@rule("RFC 7692 7.2.3")
 def test_without_context_takeover_nothing_goes_on_after_a_block_with_bfinal():
     one = words(2000)
     refused(compressed(final(one)) + compressed(final(one, one)), 1007, before=[one],
             offer=f"{DEFLATE}; client_no_context_takeover")
 
 
+@rule("RFC 7692 7.2.3")
 def test_a_message_may_end_with_the_octet_that_ends_its_last_block():
     """Some senders do this if they have nothing more to flush, for example in an empty last fragment. The four appended
     bytes then form no block."""
@@ -404,6 +437,7 @@ def test_a_message_may_end_with_the_octet_that_ends_its_last_block():
     echoed(compressed(final(b"final", end=b"")) * 2, [b"final"] * 2)
 
 
+@rule("RFC 7692 7.2.3")
 @pytest.mark.parametrize("payload", ["f248cdc9c90704", "f348cdc9c9070001"])
 def test_the_empty_block_at_the_end_may_have_bfinal_too(payload):
     """Section 7.2.1 requires zeros in BTYPE only."""
@@ -442,6 +476,7 @@ def wrong_cuts():
     yield "two-octets-after-a-block", hello + b"\0"
 
 
+@rule("RFC 7692 7.2.2 (2)", "A message that ends inside a block is answered with Close 1007.")
 @pytest.mark.parametrize("payload", [pytest.param(payload, id=name) for name, payload in wrong_cuts()])
 def test_a_message_that_ends_inside_a_block_is_1007(payload):
     data = Deflater().frame(TEXT, b"before") + compressed(payload, BINARY)
@@ -449,6 +484,7 @@ def test_a_message_that_ends_inside_a_block_is_1007(payload):
     refused(fragments(BINARY, payload, b""), 1007, reason=b"inside a block")
 
 
+@rule("RFC 7692 7.2.2 (2)")
 @pytest.mark.parametrize("left", range(1, 30))
 def test_the_appended_octets_are_no_part_of_a_block_without_compression(left):
     """If four bytes of the stored block are missing, the appended bytes would complete it."""
@@ -456,6 +492,7 @@ def test_the_appended_octets_are_no_part_of_a_block_without_compression(left):
     refused(compressed(block[:-left], BINARY), 1007, reason=b"inside a block")
 
 
+@rule("RFC 7692 7.2.2 (2)")
 def test_the_appended_octets_do_not_belong_to_a_length_that_has_begun_before_them():
     """Three literals of nine bits make the header of the last block end at a byte boundary; its length follows."""
     ended = bits((0b010, 3), *[(0b000010011, 9)] * 3, (0, 7), (0, 3))
@@ -464,6 +501,7 @@ def test_the_appended_octets_do_not_belong_to_a_length_that_has_begun_before_the
     refused(compressed(ended + b"\xff", BINARY), 1007, reason=b"inside a block")
 
 
+@rule("RFC 7692 7.2.2 (2)")
 def test_the_appended_octets_are_no_part_of_a_header_that_they_would_complete():
     """The code for code lengths has two symbols: bit 0 is a length of 4, bit 1 begins a run of zeros. The first 241
     symbols have length 0. Of the appended bytes, the sixteen zero bits give lengths to sixteen symbols, with the end of
@@ -479,6 +517,7 @@ def test_the_appended_octets_are_no_part_of_a_header_that_they_would_complete():
     refused(compressed(payload), 1007, reason=b"inside a block")
 
 
+@rule("RFC 7692 7.2.2 (3)", "Invalid DEFLATE, and inflated text that is not UTF-8, are answered with Close 1007.")
 @pytest.mark.parametrize("payload", [pytest.param(payload, id=name) for name, payload in {
     "plain-text": b"Hello, this is no DEFLATE",
     "reserved-block-type": b"\x06\0",
@@ -494,6 +533,7 @@ def test_invalid_deflate_is_1007_and_the_reason_says_so(payload):
     refused(Deflater().text(b"before") + compressed(payload, BINARY), 1007, before=[b"before"], reason=b"DEFLATE")
 
 
+@rule("RFC 7692 7.2.2 (3)")
 @pytest.mark.parametrize("data, code", [
     pytest.param(b"\x06", 1007, id="reserved-block-type"),
     pytest.param(b"\x00\x05\x00\xfa\xfe", 1007, id="lengths-that-differ"),
@@ -511,6 +551,7 @@ def test_what_is_wrong_is_answered_while_the_message_is_unfinished(data, code):
 
 # UTF-8.
 
+@rule("RFC 7692 7.2.2 (3)")
 @pytest.mark.parametrize("text", [b"\xff", b"ok\xed\xa0\x80", b"\xc3", "€".encode()[:2], b"x" * 70_000 + b"\x80", b"\xf5" * 9])
 def test_an_inflated_text_that_is_not_utf_8_is_1007(text):
     client = Deflater()
@@ -518,6 +559,7 @@ def test_an_inflated_text_that_is_not_utf_8_is_1007(text):
     echoed(Deflater().frame(BINARY, text), [(True, BINARY, text)])
 
 
+@rule("RFC 7692 7.2.2 (1)")
 def test_a_character_may_be_cut_by_blocks_fragments_and_the_buffers():
     message = "ä€😀".encode() * 50_000
     for level in (0, 6):
@@ -528,6 +570,7 @@ def test_a_character_may_be_cut_by_blocks_fragments_and_the_buffers():
 
 # The largest message.
 
+@rule("RFC 7692 8")
 def test_the_largest_message_is_that_of_the_inflated_bytes():
     for size in (1, 99, 100):
         echoed(Deflater().text(b"x" * size) + Deflater(level=0).text(b"x" * size), [b"x" * size] * 2, "--max-message=100")
@@ -536,17 +579,20 @@ def test_the_largest_message_is_that_of_the_inflated_bytes():
     refused(compressed(Deflater(level=0).payload(b"x" * 101)), 1009, "--max-message=100")
 
 
+@rule("RFC 7692 8")
 def test_a_plain_message_is_judged_by_its_length_also_after_a_compressed_one():
     for data in framing.text("x" * 101), framing.text("x", fin=False) + framing.frame(CONTINUATION, b"x" * 100):
         refused(Deflater().text(b"before") + data, 1009, "--max-message=100", before=[b"before"])
 
 
+@rule("RFC 7692 8")
 @pytest.mark.parametrize("level", [0, 6])
 def test_a_message_that_is_too_large_and_not_utf_8_is_refused_for_what_comes_first(level):
     for text, code in [(b"\xff" + b"x" * 150, 1007), (b"x" * 99 + b"\xff" + b"x", 1007), (b"x" * 101 + b"\xff", 1009)]:
         refused(Deflater(level=level).text(text), code, "--max-message=100")
 
 
+@rule("RFC 7692 8")
 def test_fragments_and_blocks_of_one_message_count_together_and_not_for_the_next():
     client = Deflater()
     parts = [client.stream.compress(b"x" * 50) + client.stream.flush(zlib.Z_SYNC_FLUSH) for _ in range(3)]
@@ -556,6 +602,7 @@ def test_fragments_and_blocks_of_one_message_count_together_and_not_for_the_next
     echoed(b"".join(client.text(b"y" * 150) for _ in range(5)), [b"y" * 150] * 5, "--max-message=150")
 
 
+@rule("RFC 7692 8")
 def test_a_message_longer_compressed_than_the_limit_is_judged_by_its_inflated_length():
     empty = b"\x00\x00\x00\xff\xff"  # an empty stored block
     echoed(compressed(empty * 500 + Deflater().payload(b"x")) + fragments(TEXT, empty * 300, empty * 300 + b"\0"),
@@ -568,6 +615,7 @@ def memory(served, field="VmRSS"):
         return 1024 * int(re.search(rf"^{field}:\s*(\d+) kB", status.read(), re.MULTILINE)[1])
 
 
+@rule("RFC 7692 8")
 @pytest.mark.parametrize("excess", [0, 1])
 def test_a_bomb_costs_no_more_than_the_limit(excess):
     """16 KiB inflate to 16 MiB, or to one byte more."""
@@ -585,6 +633,8 @@ def test_a_bomb_costs_no_more_than_the_limit(excess):
         assert memory(served, "VmHWM") < 20 * MIB
 
 
+@rule("RFC 7692 8", "The limit applies to the inflated message, and a decompression bomb costs no more memory than the limit.")
+@rule("ws-echo(8) SECURITY (10)")
 @pytest.mark.slow("16 MiB of noise are compressed")
 def test_the_largest_message_fits_the_memory_of_the_shipped_unit_also_where_it_does_not_compress():
     """MemoryMax=32M."""
@@ -601,6 +651,8 @@ def test_the_largest_message_fits_the_memory_of_the_shipped_unit_also_where_it_d
         assert memory(served, "VmHWM") < 28 * MIB
 
 
+@rule("RFC 7692 8")
+@rule("ws-echo(8) SECURITY (10)")
 @pytest.mark.slow("16 MiB of noise are compressed")
 def test_the_largest_message_fits_the_address_space_of_the_shipped_entry_for_xinetd():
     limit = int(re.search(r"^\s*rlimit_as\s*= (\d+)M$", (project.TOP / "packaging/ws-echo.xinetd").read_text(), re.MULTILINE)[1]) * MIB
@@ -633,6 +685,7 @@ def echo_in(peer, client, message):
     return peer.receive(length)
 
 
+@rule("ws-echo(8) SECURITY (5)")
 @pytest.mark.usefixtures("dumpable")
 def test_memory_is_taken_at_the_first_compressed_message_and_not_at_the_handshake():
     with served_with_deflate() as served, launch.Served() as other:
@@ -648,6 +701,7 @@ def test_memory_is_taken_at_the_first_compressed_message_and_not_at_the_handshak
         assert own(served) > own(other) + 60_000
 
 
+@rule("ws-echo(8) SECURITY (5)")
 @pytest.mark.usefixtures("dumpable")
 @pytest.mark.slow("memory goes back after a time of silence")
 @pytest.mark.parametrize("size", [20, 60_000, 4 * MIB])
@@ -666,6 +720,7 @@ def test_without_context_takeover_a_quiet_connection_gives_back_what_compression
         assert peer.rest() == framing.reply(CLOSE, framing.close_body(1000))
 
 
+@rule("ws-echo(8) SECURITY (5)")
 @pytest.mark.usefixtures("dumpable")
 def test_a_quiet_connection_gives_back_all_but_the_windows_that_are_taken_over():
     message = words(200_000)[:MIB]
@@ -677,6 +732,7 @@ def test_a_quiet_connection_gives_back_all_but_the_windows_that_are_taken_over()
         assert len(echo_in(peer, client, message[-1000:])) < 50, "the windows are still there"
 
 
+@rule("ws-echo(8) SECURITY (5)")
 def test_an_unfinished_message_keeps_its_window_while_the_connection_is_quiet():
     """The connection is quiet for the interval of the program's own timer."""
     offer = f"{DEFLATE}; server_no_context_takeover; client_no_context_takeover"
@@ -696,6 +752,7 @@ def test_an_unfinished_message_keeps_its_window_while_the_connection_is_quiet():
         assert zlib.decompressobj(-15).decompress(peer.receive(length) + TAIL) == framing.PREFIX + message
 
 
+@rule("ws-echo(8) SECURITY (6)")
 @pytest.mark.usefixtures("dumpable")
 def test_compressed_messages_cost_one_read_and_one_write_each(tmp_path):
     strace, trace = require("strace", "strace"), tmp_path / "trace"

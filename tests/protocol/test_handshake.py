@@ -8,6 +8,7 @@ import framing
 import heads
 import launch
 import pytest
+from rule import rule
 
 
 def answer(data, *options):
@@ -16,18 +17,23 @@ def answer(data, *options):
     return result.stdout
 
 
+@rule("RFC 6455 1.3", "The handshakes in the tutorial and in the RFC get exactly the answers shown there.")
 def test_the_accept_value_is_the_rfcs_example():
     assert answer(heads.head(key="dGhlIHNhbXBsZSBub25jZQ==")) == heads.switching("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
 
 
+@rule("RFC 6455 1.3")
 def test_the_accept_value_is_the_tutorials():
     assert answer(heads.head(key="PdspSkfns9qGxGTNajm+Tw==")) == heads.switching("eO+uwdEEfbO7q68DAzeDjM4Gs8c=")
 
 
+@rule("RFC 6455 1.3")
 def test_the_tutorials_hello_world_is_echoed_with_its_prefix():
     assert launch.exchange(framing.text("Hello world")) == b"\x81\x13server: Hello world"
 
 
+@rule("RFC 6455 4.2.2 (1)",
+      "The answer is 101 with Upgrade, Connection and the Accept value of the key, and nothing that the client did not offer.")
 def test_the_accept_value_is_the_base64_of_the_sha_1_of_key_and_guid():
     numbers = random.Random(6455)
     for key in [bytes(16), b"\xff" * 16, *[numbers.randbytes(16) for _ in range(50)]]:
@@ -38,6 +44,8 @@ def test_the_accept_value_is_the_base64_of_the_sha_1_of_key_and_guid():
 
 # Subprotocols.
 
+@rule("RFC 6455 4.2.2 (4)", "The subprotocol is the first one in the client's list that the server knows, or none.")
+@rule("ws-echo(8) OPTIONS (6)", "--subprotocol is any, none or names.")
 @pytest.mark.parametrize("options, offers, chosen", [
     ([], [], None),
     ([], ["chat"], "chat"),
@@ -71,6 +79,7 @@ def test_the_first_subprotocol_in_the_clients_order_that_is_known_is_agreed_to(o
     assert received == heads.switching(subprotocol=chosen)
 
 
+@rule("RFC 6455 4.2.2 (4)")
 def test_the_name_of_the_subprotocol_field_is_of_any_case():
     request = heads.head("sec-websocket-protocol: b", "SEC-WEBSOCKET-PROTOCOL: a")
     assert answer(request) == heads.switching(subprotocol="b")
@@ -81,15 +90,19 @@ def test_the_name_of_the_subprotocol_field_is_of_any_case():
 LISTED = ["--origin=https://example.org", "--origin=http://localhost:8000", "--origin=null"]
 
 
+@rule("RFC 6455 4.2.2 (2)")
+@rule("ws-echo(8) OPTIONS (5)")
 @pytest.mark.parametrize("origin", ["https://example.org", "http://localhost:8000", "null"])
 def test_an_origin_on_the_list_passes(origin):
     assert answer(heads.head(f"Origin: {origin}"), *LISTED) == heads.switching()
 
 
+@rule("RFC 6455 4.2.1 (7)")
 def test_a_request_without_origin_is_no_browser_and_passes():
     assert answer(heads.head(), *LISTED) == heads.switching()
 
 
+@rule("RFC 6455 4.2.2 (2)")
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "", "chrome-extension://abc", "\xe4"])
 def test_without_a_list_every_origin_passes(origin):
     assert answer(heads.head(f"Origin: {origin}")) == heads.switching()
@@ -97,6 +110,8 @@ def test_without_a_list_every_origin_passes(origin):
 
 # Extensions.
 
+@rule("RFC 6455 4.2.2 (5)", "An extension is one that the client offered, or none.")
+@rule("ws-echo(8) OPTIONS (13)", "Compression is accepted with --deflate only.")
 @pytest.mark.parametrize("offer", [
     "permessage-deflate", "permessage-deflate; client_max_window_bits",
     'permessage-deflate; server_max_window_bits="10", x-webkit-deflate-frame', "permessage-bzip2",
@@ -106,12 +121,14 @@ def test_no_extension_is_agreed_to_unless_an_option_says_so(offer):
     assert received == heads.switching() + framing.echo("hi")
 
 
+@rule("RFC 6455 4.2.2 (4)")
 def test_of_64_subprotocols_any_may_be_agreed_to():
     names = [f"p{number}" for number in range(64)]
     received = answer(heads.head("Sec-WebSocket-Protocol: " + ",".join(names)), "--subprotocol=p63")
     assert received == heads.switching(subprotocol="p63")
 
 
+@rule("RFC 6455 5.2 (1)")
 def test_an_offered_extension_does_not_make_its_bit_legal():
     request = heads.head("Sec-WebSocket-Extensions: permessage-deflate")
     received = answer(request + framing.text("hi", rsv=4))
@@ -121,6 +138,7 @@ def test_an_offered_extension_does_not_make_its_bit_legal():
 
 # Frames after the head.
 
+@rule("RFC 6455 4.2.2 (6)", "After an accepted head, the following bytes are frames.")
 @pytest.mark.parametrize("pair", [launch.tcp_pair, launch.unix_pair, launch.pipe_pair])
 def test_bytes_after_the_head_are_its_first_frames(pair):
     messages = [f"message {number}" for number in range(100)]
@@ -130,12 +148,14 @@ def test_bytes_after_the_head_are_its_first_frames(pair):
         assert served.peer.receive(len(expected)) == expected
 
 
+@rule("RFC 6455 4.2.2 (6)")
 def test_a_second_head_after_the_first_is_no_frame():
     received = answer(heads.head() + heads.head())
     assert received.startswith(heads.switching())
     assert framing.close_code(received[len(heads.switching()):]) == 1002
 
 
+@rule("RFC 6455 4.2.2 (1)")
 def test_the_answer_comes_before_any_frame_is_sent():
     with launch.Served() as served:
         served.peer.open().send(framing.text("later"))

@@ -16,6 +16,7 @@ import heads
 import launch
 import project
 import pytest
+from rule import rule
 
 LINE_LIMIT, HEAD_LIMIT, FIELD_LIMIT = 16384, 32768, 100
 
@@ -610,12 +611,65 @@ REFUSED = {
 STATUS = dict(REFUSED.keys())
 
 
+@rule("RFC 6455 4.2.1 (1)", "A WebSocket request is a GET.", rows="method-not-allowed-* method-unknown-upgrade")
+@rule("RFC 6455 4.2.1 (2)", "Its version is HTTP/1.1 or a later HTTP/1.x.", rows="upgrade-required-http-1.0*")
+@rule("RFC 6455 4.2.1 (3)", "The field Upgrade contains websocket, in upper or lower case.", rows="upgrade-required-*")
+@rule("RFC 6455 4.2.1 (4)", "The field Connection contains upgrade, in upper or lower case.", rows="connection-not-upgrade-*")
+@rule("RFC 6455 4.2.1 (5)",
+      "The key is 22 characters of Base64 and ==; the unused bits of the last character may have any value.",
+      rows="key-malformed-* key-absent-*")
+@rule("RFC 6455 4.2.1 (6)", "Sec-WebSocket-Version is 13.", rows="version-not-13-*")
+@rule("RFC 6455 4.2.1 (7)",
+      "Origin occurs at most once; a request without Origin does not come from a browser and is accepted.",
+      rows="origin-twice-*")
+@rule("RFC 6455 4.2.2 (2)", "An origin that is not allowed gets 403.", rows="origin-forbidden-*")
+@rule("RFC 6455 4.2.2 (3)", "A path that is not served gets 404, and the answer names a path that is served.",
+      rows="path-unknown-* socket-elsewhere-*")
+@rule("RFC 6455 4.4", "Another version gets 426 with the supported version.", rows="version-not-13-*")
+@rule("RFC 6455 9.1 (1)", "A malformed list of extensions gets 400.", rows="extension-malformed-*")
+@rule("RFC 6455 11.3 (1)", "Sec-WebSocket-Key and Sec-WebSocket-Version occur exactly once.",
+      rows="key-twice-* version-twice-*")
+@rule("RFC 6455 11.3 (2)", "Subprotocols are tokens without duplicates; several fields form one list.", rows="subprotocol-*")
+@rule("RFC 9112 2.2 (1)", "A line ends with CRLF; a bare CR or LF gets 400.", rows="bare-*")
+@rule("RFC 9112 2.2 (2)", rows="line-malformed-*empty*")
+@rule("RFC 9112 2.3", "A version is HTTP/ and two digits separated by a dot; a major version other than 1 gets 505.",
+      rows="version-unsupported-* line-malformed-version-*")
+@rule("RFC 9112 3 (1)", "A request line is a method, a target and a version with single spaces.", rows="line-malformed-*")
+@rule("RFC 9112 3 (2)", rows="line-too-long-*")
+@rule("RFC 9112 3.2 (1)", "A target is in origin or absolute form, or the asterisk of OPTIONS.", rows="target-malformed-*")
+@rule("RFC 9112 3.2 (2)", "The answer to a fragment, a tab or a byte above 0x7f in a target says how to encode it.",
+      rows="target-fragment-* target-not-ascii-* target-tab-*")
+@rule("RFC 9112 3.2 (4)", "HTTP/1.1 requires exactly one Host; two are never allowed.", rows="host-count-*")
+@rule("RFC 9112 3.2 (5)", "A Host is a name or an address with an optional port; it may be empty.", rows="host-malformed-*")
+@rule("RFC 9112 3.2 (6)", "The answer names an IPv6 address without brackets, or with a zone, in Host and in a target.",
+      rows="host-unbracketed-* host-zone-*")
+@rule("RFC 9112 5", "A field is a token, a colon and a value, with optional white space around the value.",
+      rows="field-malformed-*")
+@rule("RFC 9112 5.1", "White space in front of the colon gets 400.", rows="field-space-*")
+@rule("RFC 9112 5.2", "A folded line gets 400.", rows="field-folded-*")
+@rule("RFC 9112 6",
+      "A Content-Length other than one plain number, and a Transfer-Encoding other than chunked, get 400 for any method.",
+      rows="content-* transfer-encoding-*")
+@rule("RFC 9112 8", "A request that ends before its head is complete gets 400.", rows="cut-off-*")
+@rule("RFC 9110 5.4 (1)", rows="head-too-large-* too-many-fields-*")
+@rule("RFC 9110 5.5", "NUL and control bytes get 400; a tab and bytes above 0x7f are legal in values.", rows="control-byte-*")
+@rule("RFC 9110 7.8", "426 has Upgrade: websocket.", rows="upgrade-required-*")
+@rule("RFC 9110 9.1", "An unknown method gets 501, a known one that is not allowed gets 405, also with content.",
+      rows="method-unknown-* method-not-allowed-*")
+@rule("RFC 9110 9.3.1", "Content of GET, HEAD and OPTIONS gets 400; a Content-Length of 0 means no content.",
+      rows="content-* transfer-encoding-*")
+@rule("ws-echo(8) OPTIONS (3)", rows="socket-elsewhere-path-*")
+@rule("ws-echo(8) OPTIONS (5)", "--origin is a list of origins, compared byte for byte.", rows="origin-forbidden-*")
+@rule("ws-echo(8) HTTP ANSWERS (2)")
+@rule("ws-echo(8) HTTP ANSWERS (4)", "TLS, and an unexpected PROXY header, get 400, and the record names them.",
+      rows="tls-hello-* proxy-unexpected-*")
 @pytest.mark.parametrize("data, end", [pytest.param(data, end, id=f"{end}-{name}")
                                        for (end, _), rows in REFUSED.items() for name, data in rows.items()])
 def test_a_wrong_head_gets_the_answer_of_its_row(data, end):
     refused(data, end, *LISTED)
 
 
+@rule("ws-echo(8) HTTP ANSWERS (1)")
 def test_every_refusal_of_a_head_has_rows():
     """Of a query that is read as words, unit/test_words.c has them."""
     known = {name.lower().replace("_", "-"): int(status)
@@ -623,21 +677,25 @@ def test_every_refusal_of_a_head_has_rows():
     assert STATUS == {name: status for name, status in known.items() if name not in ("head-timeout", "proxy-malformed")}
 
 
+@rule("RFC 6455 4.2.2 (2)")
 def test_the_origin_null_is_refused_unless_it_is_listed():
     refused(heads.head("Origin: null"), "origin-forbidden", POLICY)
 
 
+@rule("RFC 6455 4.2.1 (7)")
 @pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in ORIGIN_TWICE.items()])
 def test_two_origins_are_refused_also_where_every_one_is_allowed(data):
     refused(data, "origin-twice")
 
 
+@rule("RFC 6455 11.3 (2)")
 @pytest.mark.parametrize("agreed", ["any", "none", "a"])
 def test_an_offer_of_subprotocols_is_judged_whatever_is_agreed_to(agreed):
     for end, offer in [("subprotocol-malformed", "a b"), ("subprotocol-twice", "b, b")]:
         refused(heads.head(f"Sec-WebSocket-Protocol: {offer}"), end, f"--subprotocol={agreed}")
 
 
+@rule("RFC 9110 6.6.1", "An answer contains the current date.")
 @pytest.mark.parametrize("zone", ["UTC", "XST-5:30"])
 def test_the_date_is_the_current_time_in_gmt_in_every_time_zone(zone, monkeypatch):
     monkeypatch.setenv("TZ", zone)
@@ -646,6 +704,7 @@ def test_the_date_is_the_current_time_in_gmt_in_every_time_zone(zone, monkeypatc
     assert before <= email.utils.parsedate_to_datetime(date).timestamp() <= time.time()
 
 
+@rule("RFC 9110 15.5.6", "405 lists the allowed methods.")
 @pytest.mark.parametrize("line, allow", [
     ("POST /socket HTTP/1.1", "GET"), ("HEAD /socket HTTP/1.1", "GET"), ("POST / HTTP/1.1", "GET, HEAD, OPTIONS"),
 ])
@@ -653,10 +712,12 @@ def test_405_names_the_methods_allowed(line, allow):
     assert refused(request(line), "method-not-allowed").fields["allow"] == allow
 
 
+@rule("RFC 9110 15.5.6")
 def test_405_does_not_allow_head_where_it_refuses_a_head_that_asks_for_a_websocket():
     assert refused(heads.head(path="/", method="HEAD"), "method-not-allowed", "--path=/").fields["allow"] == "GET, OPTIONS"
 
 
+@rule("RFC 6455 4.2.2 (3)")
 @pytest.mark.parametrize("options, named", [
     ([], [b"/socket"]), (["--path=/a", "--path=/b"], [b"/a", b"/b"]),
 ])
@@ -702,6 +763,7 @@ MARKED = {
 }
 
 
+@rule("ws-echo(8) HTTP ANSWERS (2)", "A refusal is one sentence and contains no byte of the request.")
 @pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in MARKED.items()])
 def test_a_refusal_reflects_no_byte_of_the_request(data):
     line = b" HTTP/1.1\r\n"
@@ -711,6 +773,7 @@ def test_a_refusal_reflects_no_byte_of_the_request(data):
     assert b"quokka" not in received.lower(), received
 
 
+@rule("RFC 9110 9.3.2", "The answer to HEAD has no content.")
 @pytest.mark.parametrize("data, end", [
     (request("HEAD /other HTTP/1.1"), "path-unknown"),
     (request("HEAD /socket HTTP/1.1"), "method-not-allowed"),
@@ -727,6 +790,7 @@ def test_no_body_comes_after_head(data, end):
     refused(data, end)
 
 
+@rule("RFC 9110 9.3.2")
 @pytest.mark.parametrize("end, data", {
     "bare-lf": b"HEAD / HTTP/1.1\nHost: x\r\n\r\n", "control-byte": b"HEAD /\0 HTTP/1.1\r\n",
     "line-too-long": b"HEAD /" + b"a" * LINE_LIMIT, "cut-off": b"HEAD / HTT",
@@ -741,6 +805,8 @@ POLICY = "--origin=https://example.org"
 EVIL = "Origin: http://evil.example"
 
 
+@rule("RFC 9112 6", rows="content-* transfer-encoding-*")
+@rule("ws-echo(8) HTTP ANSWERS (1)", "Of several faults, the first in the manual's order is answered.")
 @pytest.mark.parametrize("data, end", [
     pytest.param(data, end, id=f"{end}-before-{name}") for end, name, data in [
         ("line-too-long", "path", request("GET /" + "o" * LINE_LIMIT + " HTTP/1.1")),
@@ -825,6 +891,7 @@ def test_of_several_faults_the_first_in_the_manuals_order_is_answered(data, end)
 
 # Limits: exactly the limit, and one more.
 
+@rule("RFC 9112 3 (2)", "A request line of 16384 bytes is accepted, a longer one gets 414.")
 def test_a_request_line_of_16384_bytes_is_accepted_and_one_of_16385_is_414():
     line = long_line(LINE_LIMIT)
     assert len(line) == LINE_LIMIT
@@ -833,6 +900,7 @@ def test_a_request_line_of_16384_bytes_is_accepted_and_one_of_16385_is_414():
     refused(heads.head().replace(b"GET /socket HTTP/1.1", line.replace("?", "?q").encode()), "line-too-long")
 
 
+@rule("RFC 9110 5.4 (1)", "A head of 32768 bytes and 100 fields is accepted, a larger one gets 431.")
 def test_a_head_of_32768_bytes_is_accepted_and_one_of_32769_is_431():
     assert len(long_head(HEAD_LIMIT)) == HEAD_LIMIT
     accepted(long_head(HEAD_LIMIT))
@@ -840,17 +908,20 @@ def test_a_head_of_32768_bytes_is_accepted_and_one_of_32769_is_431():
     refused(long_head(HEAD_LIMIT + 1), "head-too-large")
 
 
+@rule("RFC 6455 4.2.2 (6)")
 def test_the_frames_after_a_head_do_not_count_as_head():
     received = answer(long_head(HEAD_LIMIT) + framing.frame(framing.BINARY, bytes(HEAD_LIMIT)))
     assert received == heads.switching() + framing.reply(framing.BINARY, bytes(HEAD_LIMIT)), received[:200]
 
 
+@rule("RFC 9110 5.4 (1)")
 def test_100_fields_are_accepted_and_101_are_431():
     assert many_fields(FIELD_LIMIT).count(b"\r\n") == FIELD_LIMIT + 2
     accepted(many_fields(FIELD_LIMIT))
     refused(many_fields(FIELD_LIMIT + 1), "too-many-fields")
 
 
+@rule("RFC 9110 5.4 (1)")
 def test_one_field_may_fill_the_head():
     accepted(heads.head("X" * 16000 + ": " + "v" * 16000))
 
@@ -925,11 +996,27 @@ ACCEPTED = {
 }
 
 
+@rule("RFC 6455 4.2.1 (2)", rows="http-1.*")
+@rule("RFC 6455 4.2.1 (3)", rows="upgrade-*")
+@rule("RFC 6455 4.2.1 (4)", rows="*connection-* keep-alive-and-upgrade")
+@rule("RFC 6455 4.2.1 (6)", rows="version-with-space-around")
+@rule("RFC 6455 9.1 (2)", "An empty list is valid and offers nothing.", rows="extensions-*")
+@rule("RFC 6455 11.3 (3)", "An empty list of subprotocols is valid and offers none.", rows="subprotocols-*")
+@rule("RFC 9112 2.2 (2)", "One empty line before the request line is skipped.", rows="leading-crlf")
+@rule("RFC 9112 3.2 (1)", rows="absolute-*")
+@rule("RFC 9112 3.2 (3)", rows="*query*")
+@rule("RFC 9112 3.2 (5)", rows="empty-host")
+@rule("RFC 9112 5", rows="*space* *name* *value*")
+@rule("RFC 9110 5.4 (2)", "Fields may come in any order, their names in upper or lower case; unknown fields are ignored.")
+@rule("RFC 9110 5.5", rows="bytes-above-0x7f-in-value tab-*")
+@rule("RFC 9110 5.6.1", "A list may have empty elements and span several fields.", rows="*empty-elements *-lines")
+@rule("RFC 9110 9.3.1", rows="content-length-*")
 @pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in ACCEPTED.items()])
 def test_an_unusual_but_legal_head_is_accepted(data):
     accepted(data)
 
 
+@rule("RFC 9112 3.2 (5)")
 @pytest.mark.parametrize("host", [
     "", ":80", "localhost", "localhost:", "localhost:8888", "LOCALHOST", "a.example.", "192.0.2.1", "192.0.2.1:80",
     "999.1.1.1",  # a registered name by RFC 3986 section 3.2.2
@@ -941,6 +1028,7 @@ def test_a_valid_host_is_accepted(host):
     accepted(heads.head(host=host))
 
 
+@rule("RFC 9112 3.2 (3)", "The path is the part of the target between the authority and the query.")
 @pytest.mark.parametrize("target, path", [
     ("/", "/"), ("/?", "/"), ("/socket", "/socket"), ("/socket?", "/socket"), ("/a?b?c", "/a"), ("//a/b", "//a/b"),
     ("/%2fsocket", "/%2fsocket"), ("/a:b", "/a:b"), ("http://a.example", "/"), ("http://a.example/", "/"),
@@ -952,6 +1040,7 @@ def test_the_path_is_what_a_target_has_between_its_authority_and_its_query(targe
     assert accepted(heads.head(path=target), "--path=any")["path"] == path
 
 
+@rule("RFC 6455 4.2.1 (5)")
 @pytest.mark.parametrize("key", [
     *[key_of("", last) for last in BASE64],
     *[key_of(BASE64[start:start + 21]) for start in range(0, len(BASE64), 21)],
@@ -965,6 +1054,7 @@ def test_a_key_may_have_any_22_characters_of_base64_and_is_hashed_as_it_is(key):
 
 # The answer is the same wherever reads cut the head, and while the connection stays open.
 
+@rule("RFC 9112 2.2 (3)", "An invalid head is refused at its first wrong byte, wherever reads cut it.")
 @pytest.mark.parametrize("data, end", [
     pytest.param(data, end, id=f"{end}-{name}") for end, name, data in [
         ("bare-lf", "after-line", b"GET /socket HTTP/1.1\n"),
@@ -1009,6 +1099,7 @@ def undated(data):
     return re.sub(rb"\r\nDate: [^\r]*", b"", data)
 
 
+@rule("RFC 9112 2.2 (3)")
 @pytest.mark.parametrize("data", [
     pytest.param(data, id=name) for name, data in [
         ("accepted", b"\r\n" + heads.head("X-A: b\t", connection="a,Upgrade")),
@@ -1023,6 +1114,7 @@ def test_the_answer_is_the_same_wherever_the_bytes_are_cut(data):
         assert received == expected, (data[:cut], data[cut:], expected, received)
 
 
+@rule("RFC 9112 3 (2)")
 @pytest.mark.parametrize("data", [
     pytest.param(data, id=name) for name, data in {
         "head": long_head(HEAD_LIMIT),
@@ -1040,6 +1132,7 @@ def test_limits_are_the_same_wherever_the_bytes_are_cut(data):
         assert received == expected, (len(data), cut, expected, received)
 
 
+@rule("RFC 9112 9.6", "A refusal is followed by the end of the stream, and no second request is read after its head.")
 def test_nothing_after_a_refused_head_is_parsed():
     received = answer(heads.head(path="/other") + heads.head() + framing.text("hi"))
     assert received.count(b"HTTP/1.1 ") == 1, received

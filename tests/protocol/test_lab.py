@@ -18,6 +18,7 @@ import launch
 import pytest
 from framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 from require import require
+from rule import rule
 
 LAB = "--lab=/lab"
 PAIRS = [launch.tcp_pair, launch.unix_pair, launch.pipe_pair]
@@ -85,6 +86,7 @@ def written(trace):
 
 # repeat.
 
+@rule("ws-echo(8) OPTIONS (29)", "repeat: the hello again and again.")
 @every_connection
 @pytest.mark.parametrize("query, first, text", [("repeat=0.1&hello=again", [b"again"], b"again"), ("repeat=0.1", [], b"")])
 def test_the_hello_or_an_empty_text_is_repeated_first_after_the_time(pair, query, first, text):
@@ -101,6 +103,7 @@ def test_the_hello_or_an_empty_text_is_repeated_first_after_the_time(pair, query
             assert frame == (True, TEXT, text)
 
 
+@rule("ws-echo(8) OPTIONS (29)")
 def test_a_busy_client_does_not_postpone_the_repetition():
     with opened("repeat=0.1&hello=again") as served:
         repeated = 0
@@ -112,6 +115,7 @@ def test_a_busy_client_does_not_postpone_the_repetition():
                 repeated += 1
 
 
+@rule("ws-echo(8) OPTIONS (29)")
 def test_repetitions_that_a_wait_has_missed_are_left_out():
     with opened("repeat=0.1&hello=x&stall=1&count=1", "--verbose") as served:
         served.peer.send(framing.frame(BINARY, b"stalls"))
@@ -123,6 +127,7 @@ def test_repetitions_that_a_wait_has_missed_are_left_out():
         assert time.monotonic() - begun >= 0.1, "only the first can have been due in the stall"
 
 
+@rule("ws-echo(8) OPTIONS (29)")
 def test_the_repetition_is_no_activity_of_the_peer():
     with opened("repeat=0.1&hello=x", SILENT, "--timeout=0.5") as served:
         answer = served.peer.answer_close()
@@ -130,6 +135,7 @@ def test_the_repetition_is_no_activity_of_the_peer():
         assert set(framing.frames(answer)[:-1]) == {(True, TEXT, b"x")}
 
 
+@rule("ws-echo(8) OPTIONS (29)")
 def test_the_repetition_in_slices_is_no_activity_of_the_peer():
     """The pauses are the program's own: a write in slices did not wait for the peer."""
     with opened("repeat=0.1&hello=x&slice=1", SILENT, "--timeout=0.5") as served:
@@ -138,6 +144,7 @@ def test_the_repetition_in_slices_is_no_activity_of_the_peer():
         assert len(framing.frames(answer)) < 50, "there are pauses for hundreds"
 
 
+@rule("ws-echo(8) OPTIONS (29)")
 @every_connection
 def test_a_stop_between_repetitions(pair):
     with opened("repeat=3600&hello=x", "--timeout=0", pair=pair) as served:
@@ -146,6 +153,7 @@ def test_a_stop_between_repetitions(pair):
 
 # latency.
 
+@rule("ws-echo(8) OPTIONS (30)", "latency: replies wait, and what was due before does not.")
 @every_connection
 def test_a_reply_is_not_there_before_the_latency_is_over(pair):
     with opened("latency=0.3", pair=pair, watched=True) as served:
@@ -159,6 +167,7 @@ def test_a_reply_is_not_there_before_the_latency_is_over(pair):
         assert time.monotonic() - begun >= 0.3, "the latency counts from the end of the message"
 
 
+@rule("ws-echo(8) OPTIONS (30)")
 @pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("pair", PAIRS)
 def test_all_that_one_read_brought_is_answered_together_and_the_101_before_it(tmp_path, pair):
@@ -180,6 +189,7 @@ def test_all_that_one_read_brought_is_answered_together_and_the_101_before_it(tm
     assert written(trace) == [len(first), len(answer)]
 
 
+@rule("ws-echo(8) OPTIONS (30)")
 @every_connection
 def test_nothing_is_read_before_the_replies_are_written(pair):
     begun = time.monotonic()
@@ -192,6 +202,7 @@ def test_nothing_is_read_before_the_replies_are_written(pair):
             assert time.monotonic() - begun >= 0.3 * sent
 
 
+@rule("ws-echo(8) OPTIONS (30)")
 @every_connection
 def test_a_stop_in_the_latency_lets_the_replies_go_out_and_reads_nothing_more(pair):
     with opened("latency=60", "--timeout=0", pair=pair, watched=True) as served:
@@ -203,6 +214,7 @@ def test_a_stop_in_the_latency_lets_the_replies_go_out_and_reads_nothing_more(pa
         stopped(served, framing.echo("a") + framing.reply(PONG, b"p"))
 
 
+@rule("ws-echo(8) OPTIONS (30)")
 @every_connection
 def test_pings_pongs_and_closes_without_a_message_are_not_held(pair):
     """If these were held, they would come after a minute."""
@@ -217,6 +229,7 @@ def test_pings_pongs_and_closes_without_a_message_are_not_held(pair):
     assert time.monotonic() - begun < 60
 
 
+@rule("ws-echo(8) OPTIONS (30)")
 @pytest.mark.parametrize("rsv", [0, 4], ids=["plain", "compressed"])
 def test_a_large_message_is_held_too(rsv):
     payload = bytes(range(256)) * 4096
@@ -230,6 +243,7 @@ def test_a_large_message_is_held_too(rsv):
         assert time.monotonic() - begun >= 0.3
 
 
+@rule("ws-echo(8) OPTIONS (30)")
 def test_the_peers_silence_in_the_latency_is_not_counted_against_it():
     with opened("latency=0.5", "--timeout=0.6", "--ping-interval=0.3") as served:
         for _ in range(3):
@@ -256,6 +270,7 @@ LENGTHS = {1: [0, 1, 2, 3, 999, 1000, 1001, 1002, 5000], 3: [0, 1, 2, 3, 4, 6, 8
            1000000000: [0, 1, 100000]}
 
 
+@rule("ws-echo(8) OPTIONS (31)", "fragment: replies in frames of so many bytes at most.")
 @pytest.mark.parametrize("size", LENGTHS)
 def test_a_reply_is_sent_in_frames_of_so_many_bytes_at_most(size):
     for length in LENGTHS[size]:
@@ -267,6 +282,7 @@ def test_a_reply_is_sent_in_frames_of_so_many_bytes_at_most(size):
         assert record["messages"] == "1"
 
 
+@rule("ws-echo(8) OPTIONS (31)")
 def test_a_text_is_fragmented_with_its_prefix_and_inside_a_character_too():
     sent = framing.frame(TEXT, "ä".encode()[:1], fin=False) + framing.frame(CONTINUATION, "ä€".encode()[1:]) + framing.text("")
     assert answered("fragment=1", sent)[0] == (
@@ -274,12 +290,14 @@ def test_a_text_is_fragmented_with_its_prefix_and_inside_a_character_too():
     assert answered("fragment=2", framing.text("€"), "--prefix=")[0] == fragments(TEXT, "€".encode(), 2)
 
 
+@rule("ws-echo(8) OPTIONS (31)")
 def test_the_messages_of_the_lab_are_fragmented_too_and_raw_and_close_are_not():
     expected = (fragments(TEXT, b"-\r\n" + lab("headers&hello=hello&fragment=4&raw=81026162&close=4000&reason=reason"), 4)
                 + fragments(TEXT, b"hello", 4) + b"\x81\x02ab" + framing.reply(CLOSE, framing.close_body(4000, b"reason")))
     assert answered("headers&hello=hello&fragment=4&raw=81026162&close=4000&reason=reason")[0] == expected
 
 
+@rule("ws-echo(8) OPTIONS (31)")
 @pytest.mark.parametrize("size", [1, 5, 100, 10000])
 def test_a_compressed_reply_is_fragmented_and_only_its_first_frame_has_rsv1(size):
     payload = b"".join(struct.pack(">I", number * 2654435761 % 2**32) for number in range(1000))
@@ -295,6 +313,7 @@ def test_a_compressed_reply_is_fragmented_and_only_its_first_frame_has_rsv1(size
     framing.same(result.stdout[len(start):], fragments(BINARY, compressed, size, rsv=4))
 
 
+@rule("ws-echo(8) OPTIONS (30)")
 @pytest.mark.parametrize("query", ["delay=0.9", "latency=0.9", "stall=0.9&count=1"])
 def test_a_peer_that_is_idle_while_the_program_waits_is_pinged_first(query):
     """Nor does the deadline of the handshake end the delay."""
@@ -312,6 +331,7 @@ def test_a_peer_that_is_idle_while_the_program_waits_is_pinged_first(query):
 
 # slice.
 
+@rule("ws-echo(8) OPTIONS (32)", "slice: writes of so many bytes at most, with pauses, of which there are 1,000 at most.")
 @pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("size", [20, 129])
@@ -332,6 +352,7 @@ def test_each_write_takes_so_many_bytes_at_most_with_pauses_between(tmp_path, pa
     assert time.monotonic() - begun >= 0.01 * (len(sizes) - 1)
 
 
+@rule("ws-echo(8) OPTIONS (32)")
 @pytest.mark.slow("a thousand pauses of ten milliseconds")
 @pytest.mark.usefixtures("dumpable")
 def test_after_1000_pauses_writes_are_normal_again_so_that_a_large_message_ends(tmp_path):
@@ -350,6 +371,7 @@ def test_after_1000_pauses_writes_are_normal_again_so_that_a_large_message_ends(
     assert len(sizes) < small + 1000, "the rest does not leave byte by byte"
 
 
+@rule("ws-echo(8) OPTIONS (32)")
 @pytest.mark.slow("it has to take longer than the timeout")
 def test_slices_are_progress_and_the_timeout_does_not_end_them():
     with opened("slice=1", "--timeout=0.5", SILENT) as served:
@@ -357,6 +379,7 @@ def test_slices_are_progress_and_the_timeout_does_not_end_them():
         assert served.peer.receive(102) == framing.reply(BINARY, bytes(100))
 
 
+@rule("ws-echo(8) OPTIONS (32)")
 @pytest.mark.parametrize("query", ["slice=100000", "latency=0.1", "fragment=100000", "slice=100000&latency=0.1&fragment=70000"])
 def test_a_peer_that_does_not_read_is_given_up_all_the_same(query):
     with opened(query, SILENT, "--timeout=0.5", pair=launch.narrow_pair) as served:
@@ -364,6 +387,7 @@ def test_a_peer_that_does_not_read_is_given_up_all_the_same(query):
         assert launch.record(served.finish())["end_id"] == "not-read"
 
 
+@rule("ws-echo(8) OPTIONS (32)")
 @every_connection
 def test_a_stop_ends_the_pauses_of_slice(pair):
     """Without the stop, 100,000 bytes would take 10 seconds."""
@@ -385,6 +409,7 @@ COMPLETE = framing.text("a") + framing.frame(BINARY, b"b") + framing.frame(TEXT,
 ECHOED = framing.echo("a") + framing.reply(BINARY, b"b") + framing.echo("c") + framing.echo("")
 
 
+@rule("ws-echo(8) OPTIONS (33)", "mute: what is not sent.")
 @pytest.mark.parametrize("query, expected, messages", [
     ("mute=echo", framing.reply(PONG, b"p") + CLOSE_1000, "0"),
     ("mute=pong", ECHOED + CLOSE_1000, "4"),
@@ -400,6 +425,7 @@ def test_what_is_muted_is_not_sent_and_nothing_else(query, expected, messages):
     assert record["lab"] == query.replace("=x", "=1")
 
 
+@rule("ws-echo(8) OPTIONS (33)")
 def test_compressed_messages_are_muted_and_counted_too():
     offer = f"Sec-WebSocket-Extensions: {DEFLATE}"
     hello = framing.frame(TEXT, b"\xf2\x48\xcd\xc9\xc9\x07\x00", rsv=4)  # RFC 7692 section 7.2.3.1
@@ -410,6 +436,7 @@ def test_compressed_messages_are_muted_and_counted_too():
         "received text fin=1 length=7 compressed", "inflated text length=5", "muted text length=5"]
 
 
+@rule("ws-echo(8) OPTIONS (34)", "The rules for the client's frames stay in force in the lab.")
 @pytest.mark.parametrize("data, end", [
     (framing.text(b"\xff"), "text-not-utf8"), (framing.text(b"\xc3"), "text-not-utf8"),
     (framing.frame(BINARY, bytes(11)), "message-too-big"),
@@ -422,12 +449,14 @@ def test_the_rules_for_the_clients_frames_stay_in_force_and_our_own_close_is_sen
         assert record["end_id"] == end
 
 
+@rule("ws-echo(8) OPTIONS (33)")
 @every_connection
 def test_muted_pings_are_not_sent_and_the_silence_ends_the_connection_all_the_same(pair):
     with opened("mute=ping", "--ping-interval=0.1", "--timeout=0.5", pair=pair) as served:
         assert served.peer.answer_close() == framing.our_close("idle")
 
 
+@rule("ws-echo(8) OPTIONS (33)")
 def test_a_peer_that_is_not_pinged_lives_while_it_sends():
     with opened("mute=ping", "--ping-interval=0.05", "--timeout=0") as served:
         for _ in range(5):
@@ -436,6 +465,7 @@ def test_a_peer_that_is_not_pinged_lives_while_it_sends():
             assert served.peer.frame() == (True, TEXT, b"server: on")
 
 
+@rule("ws-echo(8) OPTIONS (33)")
 @every_connection
 def test_with_a_muted_close_everything_is_read_and_discarded_until_the_peers_end(pair):
     more = framing.text("late") + framing.text(b"\xff") + bytes(MIB)
@@ -453,6 +483,7 @@ def test_with_a_muted_close_everything_is_read_and_discarded_until_the_peers_end
                                                                                     str(len(data))]
 
 
+@rule("ws-echo(8) OPTIONS (33)")
 @every_connection
 def test_with_a_muted_close_the_timeout_ends_the_wait_whatever_comes(pair):
     with opened("mute=close", "--timeout=0.4", SILENT, pair=pair) as served:
@@ -467,6 +498,7 @@ def test_with_a_muted_close_the_timeout_ends_the_wait_whatever_comes(pair):
         assert launch.record(served.finish())["end_id"] == "closed-by-peer"
 
 
+@rule("ws-echo(8) OPTIONS (33)")
 @every_connection
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_with_a_muted_close_a_stop_ends_the_wait_with_1001(pair, number):
@@ -482,6 +514,7 @@ def test_with_a_muted_close_a_stop_ends_the_wait_with_1001(pair, number):
         assert (record["end_id"], record["close"]) == ("stopped", "1001")
 
 
+@rule("ws-echo(8) OPTIONS (33)")
 def test_a_reset_after_a_muted_close_changes_nothing():
     with opened("mute=close", watched=True) as served:
         served.peer.send(framing.close(1000))
@@ -492,6 +525,7 @@ def test_a_reset_after_a_muted_close_changes_nothing():
 
 # --verbose.
 
+@rule("ws-echo(8) OPTIONS (23)", "With --verbose each fault is logged as it is made.")
 @pytest.mark.parametrize("query, data, lines", [
     ("hello=hi&repeat=3600", b"", ["lab hello length=2", "sent text fin=1 length=2"]),
     ("repeat=3600", b"", []),
@@ -518,6 +552,7 @@ def test_verbose_names_each_fault_as_it_is_made(query, data, lines):
     assert launch.run(lab(query) + data, LAB).stderr.count(b"\n") == 1, "without --verbose there is the record alone"
 
 
+@rule("ws-echo(8) OPTIONS (23)")
 def test_verbose_names_each_repetition_and_each_muted_ping():
     with opened("repeat=0.1&hello=hi&mute=ping", "--verbose", "--ping-interval=0.15") as served:
         for _ in range(4):
@@ -543,6 +578,8 @@ def calls(tmp_path, request, *options):
     return names[names.index("read", len(names) - 1 - names[::-1].index("seccomp") if "seccomp" in names else 0):], answer
 
 
+@rule("ws-echo(8) OPTIONS (37)",
+      "Where no words are given no system call is added, and only what neither reads nor writes for a while sleeps.")
 @pytest.mark.usefixtures("dumpable")
 def test_a_lab_adds_no_system_call_to_a_connection_without_words(tmp_path):
     ordinary, _ = calls(tmp_path, heads.head())
@@ -552,6 +589,7 @@ def test_a_lab_adds_no_system_call_to_a_connection_without_words(tmp_path):
     assert calls(tmp_path, heads.head(path="/lab?"), LAB)[0] == ordinary
 
 
+@rule("ws-echo(8) OPTIONS (37)")
 @pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("query, sleeps", [
     ("delay=0.01", True), ("latency=0.01", True), ("slice=50000", True), ("stall=0.01&count=1", True), ("delay=0", False),

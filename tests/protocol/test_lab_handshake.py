@@ -12,6 +12,7 @@ import heads
 import launch
 import pytest
 from framing import BINARY, CLOSE, TEXT
+from rule import rule
 
 LAB = "--lab=/lab"
 PAIRS = [launch.tcp_pair, launch.unix_pair, launch.pipe_pair]
@@ -39,6 +40,7 @@ def without_date(answer):
 
 # Where the words act.
 
+@rule("ws-echo(8) OPTIONS (19)", "Without words a path of --lab is an ordinary echo, and on other paths the query is ignored.")
 @pytest.mark.parametrize("path", ["/lab", "/lab?"])
 def test_without_words_the_lab_is_an_ordinary_echo(path):
     answer, record = answered(heads.head(path=path) + framing.text("hi") + framing.close(1000))
@@ -46,6 +48,7 @@ def test_without_words_the_lab_is_an_ordinary_echo(path):
     assert (record["end_id"], record["path"], "lab" in record) == ("closed-by-peer", "/lab", False)
 
 
+@rule("ws-echo(8) OPTIONS (19)")
 @pytest.mark.parametrize("path, options", [
     ("/socket?close=1013", [LAB]), ("/socket?bogus", [LAB]), ("/other?close=1013", [LAB, "--path=/other"]),
     ("/other?status=500", [LAB, "--path=any"]), ("/lab?status=500", []), ("/lab/?status=500", [LAB, "--path=any"]),
@@ -57,6 +60,7 @@ def test_on_other_paths_the_query_is_ignored(path, options):
     assert "lab" not in launch.record(result.stderr.decode())
 
 
+@rule("ws-echo(8) OPTIONS (19)")
 @pytest.mark.parametrize("path, options", [
     ("/lab?hello=x", ["--lab=/lab"]), ("/lab?hello=x", ["--lab=/lab", "--path=/lab"]),
     ("/lab?hello=x", ["--lab=/lab", "--path=any"]),
@@ -70,10 +74,12 @@ def test_a_path_of_lab_is_a_lab_whatever_else_is_served(path, options):
     assert launch.record(result.stderr.decode())["lab"] == "hello=1"
 
 
+@rule("ws-echo(8) OPTIONS (19)")
 def test_the_ordinary_path_stays_served_beside_a_lab():
     assert answered(heads.head() + framing.text("hi"))[0] == heads.switching() + framing.echo("hi")
 
 
+@rule("ws-echo(8) OPTIONS (19)")
 @pytest.mark.parametrize("options", [[LAB], ["--lab=/"], [LAB, "--path=/"]])
 def test_the_page_and_the_health_checks_are_the_same_beside_a_lab(options):
     for request in (b"GET /?status=500 HTTP/1.1\r\nHost: x\r\n\r\n", b"HEAD /?bogus HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -85,6 +91,7 @@ def test_the_page_and_the_health_checks_are_the_same_beside_a_lab(options):
         assert without_date(result.stdout) == without_date(same.stdout)
 
 
+@rule("ws-echo(8) OPTIONS (19)")
 def test_the_page_and_the_404_name_an_ordinary_path():
     page = launch.run(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", LAB, "--path=/first", "--path=/second").stdout
     assert b'value="/first"' in page and b'"/lab"' not in page
@@ -105,6 +112,7 @@ OTHERWISE_REFUSED = {
 }
 
 
+@rule("ws-echo(8) OPTIONS (20)", "The words act only on a request that would get 101.")
 @pytest.mark.parametrize("query", ["status=503", "delay=60", "bogus", "close=1013", "bad=accept"])
 @pytest.mark.parametrize("changed, options, status", OTHERWISE_REFUSED.values(), ids=OTHERWISE_REFUSED)
 def test_words_act_only_on_a_request_that_would_get_101(changed, options, status, query):
@@ -171,6 +179,8 @@ REFUSED = {
 }
 
 
+@rule("ws-echo(8) OPTIONS (21)",
+      "A query with a word that is unknown or wrong is 400 with the list of words, and nothing of the query is reflected.")
 @pytest.mark.parametrize("end", REFUSED)
 def test_a_query_that_is_wrong_is_400_with_the_list_of_words_and_nothing_of_itself(end):
     sentence, queries = REFUSED[end]
@@ -181,6 +191,7 @@ def test_a_query_that_is_wrong_is_400_with_the_list_of_words_and_nothing_of_itse
         assert "secret" not in str(record) and "messages" in record, record
 
 
+@rule("ws-echo(8) OPTIONS (21)")
 def test_a_reset_of_a_unix_socket_is_refused_and_of_tcp_not():
     with launch.Served(LAB, pair=launch.unix_pair) as served:
         served.peer.send(lab("close=reset&after=3600"))
@@ -189,6 +200,7 @@ def test_a_reset_of_a_unix_socket_is_refused_and_of_tcp_not():
         served.peer.open(path="/lab?close=reset&after=3600")
 
 
+@rule("ws-echo(8) OPTIONS (21)")
 @pytest.mark.parametrize("query", [
     "delay=0", "delay=0.000000001", "latency=60", "after=3600&close", "repeat=3600", "repeat=0.1", "stall=0", "hello=",
     "hello=%00",
@@ -202,6 +214,7 @@ def test_values_at_their_limits_are_accepted(query):
     assert answered(lab(query), "--timeout=0")[0].startswith(heads.switching())
 
 
+@rule("ws-echo(8) OPTIONS (21)")
 @pytest.mark.parametrize("timeout, given, accepted", [
     ("2", "1.999999", True), ("2", "2", False), ("60", "59.9", True), ("60", "60", False), ("61", "60", True),
     ("0", "60", True),
@@ -222,6 +235,7 @@ def test_no_wait_is_as_long_as_the_timeout(timeout, given, accepted):
 
 # delay.
 
+@rule("ws-echo(8) OPTIONS (24)", "delay: the answer comes so many seconds after the head.")
 @every_connection
 @pytest.mark.parametrize("query, status", [("delay=0.3", 101), ("delay=0.3&status=503", 503)])
 def test_the_answer_is_not_there_before_the_delay_is_over(pair, query, status):
@@ -235,6 +249,7 @@ def test_the_answer_is_not_there_before_the_delay_is_over(pair, query, status):
             assert served.peer.receive(len(expected)) == expected
 
 
+@rule("ws-echo(8) OPTIONS (24)")
 @every_connection
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stop_in_the_delay_lets_the_101_and_the_close_go_out(pair, number):
@@ -250,6 +265,7 @@ def test_a_stop_in_the_delay_lets_the_101_and_the_close_go_out(pair, number):
         assert (record["end_id"], record["close"], record["lab"]) == ("stopped", "1001", "delay=60&hello=1&close=4000")
 
 
+@rule("ws-echo(8) OPTIONS (24)")
 @every_connection
 def test_a_stop_in_the_delay_lets_the_status_go_out(pair):
     with launch.Served(LAB, pair=pair, watched=True) as served:
@@ -261,6 +277,7 @@ def test_a_stop_in_the_delay_lets_the_status_go_out(pair):
         assert launch.record(served.finish())["end_id"] == "lab"
 
 
+@rule("ws-echo(8) OPTIONS (24)")
 def test_a_peer_that_is_gone_after_the_delay_ends_the_connection_as_elsewhere():
     with launch.Served(LAB) as served:
         served.peer.send(lab("delay=0.3"))
@@ -288,6 +305,7 @@ def lab_answer(status, path="/lab"):
     return ("\r\n".join(lines) + "\r\n\r\n" + SENTENCE * (not empty)).encode()
 
 
+@rule("ws-echo(8) OPTIONS (25)", "status: this status instead of 101, with its phrase and fields.")
 @pytest.mark.parametrize("hundreds", [2, 3, 4, 5])
 def test_each_status_is_answered_with_its_phrase_and_fields_and_recorded(hundreds):
     for status in range(100 * hundreds, 100 * hundreds + 100):
@@ -298,6 +316,7 @@ def test_each_status_is_answered_with_its_phrase_and_fields_and_recorded(hundred
         assert record["end"] == "ended as the query asked the lab to" and "close" not in record and record["messages"] == "0"
 
 
+@rule("ws-echo(8) OPTIONS (25)")
 @pytest.mark.parametrize("target, path", [
     ("/a%0d%0aX:?status=302", "/a%0d%0aX:"), ("http://localhost:8888/a?status=302", "/a"), ("/?status=302", "/"),
 ])
@@ -306,10 +325,12 @@ def test_the_location_is_the_path_of_the_lab_alone(target, path):
     assert without_date(result.stdout) == lab_answer(302, path), result
 
 
+@rule("ws-echo(8) OPTIONS (19)")
 def test_a_path_that_is_any_is_no_lab():
     assert launch.run(heads.head(path="//evil.example?status=302"), LAB, "--path=any").stdout == heads.switching()
 
 
+@rule("ws-echo(8) OPTIONS (22)")
 @pytest.mark.parametrize("status", [200, 204, 503])
 def test_quiet_leaves_the_record_of_a_status_out_and_nothing_else(status):
     assert launch.run(lab(f"status={status}"), LAB, "--quiet").stderr == b""
@@ -323,6 +344,7 @@ WRONG_ACCEPT = "A" + heads.ACCEPT[1:]
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
 
+@rule("ws-echo(8) OPTIONS (26)", "bad: a 101 that the client has to refuse.")
 @pytest.mark.parametrize("query, fields, options, expected", [
     ("bad=accept", [], [], {"accept": WRONG_ACCEPT}),
     ("bad=accept", ["Sec-WebSocket-Protocol: chat"], [], {"accept": WRONG_ACCEPT, "subprotocol": "chat"}),
@@ -354,6 +376,7 @@ def test_a_bad_101_is_wrong_in_what_was_asked_for_and_in_nothing_else(query, fie
     assert record["lab"] == query
 
 
+@rule("ws-echo(8) OPTIONS (26)")
 def test_the_wrong_accept_value_differs_also_where_the_right_one_begins_with_a():
     keys = (f"{number:022}==" for number in range(1000))
     key = next(key for key in keys if sha1((key + GUID).encode()).digest()[0] < 4)  # whose first six bits are an A in Base64
@@ -363,6 +386,7 @@ def test_the_wrong_accept_value_differs_also_where_the_right_one_begins_with_a()
     assert right[at:at + 1] == b"A" and wrong == right[:at] + b"B" + right[at + 1:], right
 
 
+@rule("ws-echo(8) OPTIONS (26)")
 def test_with_a_bad_extension_compression_is_not_in_force():
     offer = "Sec-WebSocket-Extensions: permessage-deflate"
     compressed = framing.frame(TEXT, b"\x4a\x04\x00", rsv=4)
@@ -376,6 +400,8 @@ def shown(address, request):
     return framing.reply(TEXT, address.encode() + b"\r\n" + request)
 
 
+@rule("ws-echo(8) OPTIONS (27)",
+      "headers: the first message has the peer's address and the head; a page gets it only where its origin is named.")
 @pytest.mark.parametrize("request_head", [
     lab("headers"), lab("headers", "Cookie: a=b", "X:  spaces kept\t ", "x: \u00e4".encode().decode("latin-1")),
     b"\r\n" + lab("headers"),
@@ -387,11 +413,13 @@ def test_headers_is_a_message_of_the_head_as_it_arrived(request_head):
     assert record["messages"] == "1"
 
 
+@rule("ws-echo(8) OPTIONS (27)")
 def test_headers_is_binary_where_the_head_is_not_utf_8():
     request = lab("headers", "X: \xff")
     assert answered(request)[0] == heads.switching() + framing.reply(BINARY, b"-\r\n" + request)
 
 
+@rule("ws-echo(8) OPTIONS (27)")
 @pytest.mark.parametrize("bind, connect, peer", [
     (("127.0.0.1", 0), "127.0.0.1", "127.0.0.1"), (("::1", 0), "::1", "[::1]"), (("::", 0), "127.0.0.1", "127.0.0.1"),
 ])
@@ -409,6 +437,7 @@ def test_headers_begins_with_the_peers_address(bind, connect, peer):
         assert served.peer.receive(len(expected)) == expected
 
 
+@rule("ws-echo(8) OPTIONS (27)")
 @pytest.mark.parametrize("address, peer",
                          [("192.0.2.1 192.0.2.2 5 6", "192.0.2.1:5"), ("2001:db8::1 2001:db8::2 5 6", "[2001:db8::1]:5")])
 def test_headers_shows_the_address_of_a_proxy_header_but_not_the_header(address, peer):
@@ -418,6 +447,7 @@ def test_headers_shows_the_address_of_a_proxy_header_but_not_the_header(address,
     assert result.stdout == heads.switching() + shown(peer, request)
 
 
+@rule("ws-echo(8) OPTIONS (27)")
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
 def test_headers_shows_an_address_without_a_port_where_none_is_known(address):
     expected = f"[{address}]" if ":" in address else address
@@ -425,6 +455,7 @@ def test_headers_shows_an_address_without_a_port_where_none_is_known(address):
     assert result.stdout == heads.switching() + shown(expected, lab("headers"))
 
 
+@rule("ws-echo(8) OPTIONS (27)")
 @pytest.mark.parametrize("origin, options, status", [
     ("http://foreign", [], 403), ("null", [], 403), ("", [], 403), ("http://localhost:8888", [], 403),
     ("http://foreign", ["--origin=any"], 403), ("http://named", ["--origin=http://named"], 101),
@@ -446,12 +477,14 @@ def test_a_page_gets_the_headers_only_where_its_origin_is_named(origin, options,
     assert record["end_id"] == ("origin-forbidden" if ordinary else "lab-headers-forbidden")
 
 
+@rule("ws-echo(8) OPTIONS (27)")
 def test_without_headers_a_page_of_any_origin_may_use_the_lab():
     assert answered(lab("hello=x", "Origin: http://foreign"))[0] == heads.switching() + framing.reply(TEXT, b"x")
 
 
 # hello.
 
+@rule("ws-echo(8) OPTIONS (28)", "hello: a text message that nobody asked for, with the 101.")
 @pytest.mark.parametrize("query, text", [
     ("hello=hi", "hi"), ("hello=", ""), ("hello=a+b%20c%2Bd", "a b c+d"), ("hello=%00", "\0"), ("hello=%C3%A4", "ä"),
     ("hello=a=b", "a=b"),
@@ -463,6 +496,8 @@ def test_hello_comes_unasked_and_without_the_prefix(query, text):
     assert (record["messages"], record["lab"]) == ("1", f"hello={len(text.encode())}")
 
 
+@rule("ws-echo(8) OPTIONS (27)")
+@rule("ws-echo(8) OPTIONS (28)")
 def test_headers_and_hello_are_not_compressed():
     offer, text = "Sec-WebSocket-Extensions: permessage-deflate", "a" * 1000
     request = lab(f"hello={text}&headers", offer)
@@ -472,6 +507,8 @@ def test_headers_and_hello_are_not_compressed():
 
 # The record.
 
+@rule("ws-echo(8) OPTIONS (22)",
+      "The record has the words, with texts by their length, and names the end lab where a word ended the connection.")
 @pytest.mark.parametrize("query, recorded", [
     ("close=4000&after=2&hello=hello+world&raw=81ff00", "close=4000&after=2&hello=11&raw=3"),
     ("reason=%C3%A4&close=4000&count=1", "reason=2&close=4000&count=1"), ("delay=%30.0&hello=", "delay=0.0&hello=0"),
@@ -481,12 +518,14 @@ def test_the_record_has_the_words_with_texts_by_their_length(query, recorded):
     assert answered(lab(query))[1]["lab"] == recorded
 
 
+@rule("ws-echo(8) OPTIONS (22)")
 def test_the_longest_words_are_cut_in_the_record_as_other_values_are():
     query = "after=" + "0" * 250 + "9&close=4000&hello=x"
     shown_words = query.replace("hello=x", "hello=1")
     assert answered(lab(query))[1]["lab"] == shown_words[:256] + "..."
 
 
+@rule("ws-echo(8) OPTIONS (23)")
 def test_verbose_logs_the_fields_of_a_request_that_gets_a_status():
     result = launch.run(lab("status=418"), LAB, "--verbose")
     lines = [re.sub(r"^ws-echo\[\d+\]: ", "", line) for line in result.stderr.decode().splitlines()]

@@ -16,6 +16,7 @@ import launch
 import pytest
 from framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 from require import require
+from rule import rule
 
 LAB = "--lab=/lab"
 PAIRS = [launch.tcp_pair, launch.unix_pair, launch.pipe_pair]
@@ -65,6 +66,7 @@ def lab_close(code=None, reason=b""):
 
 # When the trigger is pulled.
 
+@rule("ws-echo(8) OPTIONS (35)", "The trigger is pulled with the 101, after a time, or by a number of messages, once.")
 @pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("query, expected", [
@@ -86,6 +88,7 @@ def test_without_after_and_count_the_fault_is_in_the_write_of_the_101(tmp_path, 
     assert int(first[1]) == len(heads.switching() + expected)
 
 
+@rule("ws-echo(8) OPTIONS (35)")
 @every_connection
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 def test_after_is_not_before_its_time_and_a_busy_client_does_not_postpone_it(pair, busy):
@@ -103,6 +106,7 @@ def test_after_is_not_before_its_time_and_a_busy_client_does_not_postpone_it(pai
         assert time.monotonic() - begun >= 0.3
 
 
+@rule("ws-echo(8) OPTIONS (35)")
 @pytest.mark.parametrize("pair", SOCKETS)
 def test_after_comes_while_the_client_floods_and_does_not_read(pair):
     """It floods with Pongs, which have no answer."""
@@ -116,6 +120,7 @@ def test_after_comes_while_the_client_floods_and_does_not_read(pair):
         assert (answer or served.peer.receive(4)) == lab_close(4000)
 
 
+@rule("ws-echo(8) OPTIONS (35)")
 @every_connection
 @pytest.mark.parametrize("begun",
                          [framing.text("half")[:7], framing.text("half", fin=False), framing.frame(BINARY, bytes(1000))[:500], b"\x81"])
@@ -126,6 +131,7 @@ def test_after_comes_inside_a_message_of_the_client_too(pair, begun):
         assert recorded(served)["end_id"] == "lab"
 
 
+@rule("ws-echo(8) OPTIONS (35)")
 def test_a_client_may_finish_its_message_after_the_close_of_the_lab_and_then_answer():
     data = framing.frame(BINARY, framing.close(1000) * 100)
     with opened("after=0.2&close=4000") as served:
@@ -136,6 +142,7 @@ def test_a_client_may_finish_its_message_after_the_close_of_the_lab_and_then_ans
         assert recorded(served)["bytes_in"] == str(len(lab("after=0.2&close=4000") + data + framing.close(4000)))
 
 
+@rule("ws-echo(8) OPTIONS (35)")
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("mute", [False, True], ids=["echoed", "muted"])
 def test_count_counts_complete_messages_and_those_after_the_last_are_not_echoed(count, mute):
@@ -151,6 +158,7 @@ def test_count_counts_complete_messages_and_those_after_the_last_are_not_echoed(
     assert (record["end_id"], record["messages"]) == ("lab", "0" if mute else str(count))
 
 
+@rule("ws-echo(8) OPTIONS (35)")
 def test_count_counts_compressed_messages():
     offer = "Sec-WebSocket-Extensions: permessage-deflate"
     request = heads.head(offer, path="/lab?count=2&close=eof")
@@ -160,16 +168,19 @@ def test_count_counts_compressed_messages():
     assert answer.startswith(b"\xc2") and launch.record(result.stderr.decode())["messages"] == "2"
 
 
+@rule("ws-echo(8) OPTIONS (35)")
 def test_after_a_trigger_that_does_not_end_the_connection_the_echo_goes_on_and_the_trigger_is_not_pulled_again():
     frames = framing.text("a") + framing.text("b") + framing.text("c")
     assert answered("count=2&raw=ff", frames)[0] == framing.echo("a") + framing.echo("b") + b"\xff" + framing.echo("c")
 
 
+@rule("ws-echo(8) OPTIONS (35)")
 def test_a_count_that_is_not_reached_does_nothing():
     answer, record = answered("count=3&close=4000", framing.text("a") * 2 + framing.close(1000))
     assert answer == framing.echo("a") * 2 + lab_close(1000) and record["end_id"] == "closed-by-peer"
 
 
+@rule("ws-echo(8) OPTIONS (35)")
 @every_connection
 def test_of_after_and_count_the_first_pulls_the_trigger_and_the_other_not_again(pair):
     with launch.Served(LAB, pair=launch.holding(lab("count=1&after=0.3&raw=817e000161") + framing.text("a"), pair)) as served:
@@ -184,6 +195,7 @@ def test_of_after_and_count_the_first_pulls_the_trigger_and_the_other_not_again(
         assert served.peer.rest() == framing.echo("a") + lab_close(1000)
 
 
+@rule("ws-echo(8) OPTIONS (35)")
 def test_after_0_comes_after_the_replies_to_what_came_with_the_head():
     with launch.Served(LAB, pair=launch.holding(lab("after=0&close=4000") + framing.text("a"))) as served:
         expected = heads.switching() + framing.echo("a") + lab_close(4000)
@@ -192,6 +204,9 @@ def test_after_0_comes_after_the_replies_to_what_came_with_the_head():
 
 # raw.
 
+@rule("ws-echo(8) OPTIONS (36)",
+      "raw: these bytes; stall: neither reads nor writes; close: a Close with any code, the end of the stream or a reset; "
+      "in this order.")
 @pytest.mark.parametrize("raw", [b"\0", bytes(range(256)) * 2, b"\xff" * 512, RAW, b"HTTP/1.1 200 OK\r\n\r\n"])
 @pytest.mark.parametrize("upper", [False, True])
 def test_raw_is_sent_as_it_is(raw, upper):
@@ -202,6 +217,7 @@ def test_raw_is_sent_as_it_is(raw, upper):
         "end-of-input", f"raw={len(raw)}", str(len(heads.switching() + raw + framing.echo("on"))))
 
 
+@rule("ws-echo(8) OPTIONS (36)")
 def test_half_a_frame_and_the_end():
     answer, record = answered("raw=8105616263&close=eof&count=1", framing.text("a"))
     assert answer == framing.echo("a") + b"\x81\5abc" and (record["end_id"], record["close"]) == ("lab", "1006")
@@ -209,6 +225,7 @@ def test_half_a_frame_and_the_end():
 
 # stall.
 
+@rule("ws-echo(8) OPTIONS (36)")
 @every_connection
 def test_a_stall_neither_reads_nor_writes_and_what_is_due_is_written_before(pair):
     with opened("count=1&raw=817e000161&stall=60&close=4000", "--timeout=0", pair=pair, watched=True) as served:
@@ -225,6 +242,7 @@ def test_a_stall_neither_reads_nor_writes_and_what_is_due_is_written_before(pair
         assert (record["end_id"], record["close"]) == ("stopped", "1001")
 
 
+@rule("ws-echo(8) OPTIONS (36)")
 @every_connection
 def test_after_a_stall_what_has_come_is_answered(pair):
     with launch.Served(LAB, pair=pair) as served:
@@ -235,6 +253,7 @@ def test_after_a_stall_what_has_come_is_answered(pair):
         assert time.monotonic() - begun >= 0.3
 
 
+@rule("ws-echo(8) OPTIONS (36)")
 @every_connection
 @pytest.mark.parametrize("trigger", ["", "after=0.1&", "count=1&"])
 def test_raw_stall_and_close_come_in_this_order(pair, trigger):
@@ -249,6 +268,7 @@ def test_raw_stall_and_close_come_in_this_order(pair, trigger):
         assert time.monotonic() - begun >= 0.3 + 0.1 * ("after" in trigger)
 
 
+@rule("ws-echo(8) OPTIONS (36)")
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_stall_without_a_time_is_as_long_as_is_allowed_and_a_peer_that_is_idle_meanwhile_is_pinged_first(pair):
     """Such a stall is one microsecond shorter than the timeout. The peer's silence in it does not count."""
@@ -263,12 +283,14 @@ def test_a_stall_without_a_time_is_as_long_as_is_allowed_and_a_peer_that_is_idle
         assert frame == (True, TEXT, b"server: here")
 
 
+@rule("ws-echo(8) OPTIONS (36)")
 def test_a_connection_stalls_once():
     result = launch.run(lab("stall=0.05&count=1") + framing.text("a") * 3, LAB, "--verbose")
     assert result.stdout == heads.switching() + framing.echo("a") * 3
     assert result.stderr.count(b"lab stall seconds=0.05") == 1
 
 
+@rule("ws-echo(8) OPTIONS (36)")
 def test_a_peer_that_is_gone_after_a_stall_is_an_ordinary_end():
     with opened("stall=0.3&raw=ff&count=1") as served:
         served.peer.send(framing.text("a"))
@@ -294,6 +316,7 @@ CLOSES = {
 }
 
 
+@rule("ws-echo(8) OPTIONS (36)")
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("query, expected, code, reason", CLOSES.values(), ids=CLOSES)
 def test_the_close_is_sent_and_recorded_as_asked(pair, query, expected, code, reason):
@@ -306,6 +329,7 @@ def test_the_close_is_sent_and_recorded_as_asked(pair, query, expected, code, re
     assert [record.get(name) for name in ("end_id", "status", "close", "reason")] == ["lab", "101", code, reason]
 
 
+@rule("ws-echo(8) OPTIONS (36)")
 @pytest.mark.usefixtures("dumpable")
 @pytest.mark.parametrize("pair", SOCKETS)
 @pytest.mark.parametrize("query", ["close=4000", "close", "close=1002", "close=1007&count=1"])
@@ -330,11 +354,13 @@ def test_after_the_close_of_the_lab_the_peers_close_is_awaited_and_the_end_follo
     assert "SIGALRM" not in awaited, "a timer expired before the end of the stream"
 
 
+@rule("ws-echo(8) OPTIONS (33)")
 @pytest.mark.parametrize("query", ["mute=close&close=4000", "mute=echo,ping,pong,close&close=4000&count=1"])
 def test_a_muted_close_is_the_answer_to_the_peers_and_not_that_of_the_lab(query):
     assert answered(query, framing.text("a"))[0] == lab_close(4000)
 
 
+@rule("ws-echo(8) OPTIONS (36)")
 @pytest.mark.parametrize("pair", SOCKETS)
 def test_after_eof_what_comes_is_read_so_that_no_reset_destroys_what_was_sent(pair):
     with opened("close=eof&count=1", pair=pair) as served:
@@ -345,6 +371,7 @@ def test_after_eof_what_comes_is_read_so_that_no_reset_destroys_what_was_sent(pa
     assert [record[name] for name in ("end_id", "close", "messages")] == ["lab", "1006", "1"]
 
 
+@rule("ws-echo(8) OPTIONS (36)")
 @pytest.mark.parametrize("query, sent, expected", [
     ("close=reset", b"", b""), ("close=reset&count=1", framing.frame(BINARY, b"a") + framing.text("never"), framing.reply(BINARY, b"a")),
     ("close=reset&after=0.1", b"", b""), ("close=reset&raw=817e000161&stall=0.1", b"", RAW),
@@ -362,6 +389,7 @@ def test_the_peer_gets_a_reset_after_all_that_was_sent(query, sent, expected):
     assert [record[name] for name in ("end_id", "close", "status")] == ["lab", "1006", "101"]
 
 
+@rule("ws-echo(8) OPTIONS (36)")
 @pytest.mark.usefixtures("dumpable")
 def test_for_a_reset_the_linger_time_is_zero_and_the_socket_is_neither_shut_down_nor_read(tmp_path):
     trace = tmp_path / "trace"
@@ -375,6 +403,7 @@ def test_for_a_reset_the_linger_time_is_zero_and_the_socket_is_neither_shut_down
     assert not re.search(r"^(shutdown|read)\(", rest, re.MULTILINE), rest
 
 
+@rule("ws-echo(8) OPTIONS (35)")
 @every_connection
 @pytest.mark.parametrize("query", ["after=3600&close=4000", "count=5&close=4000", "after=3600&stall&raw=ff&close=eof"])
 def test_a_stop_before_the_trigger_is_an_ordinary_one(pair, query):
@@ -386,6 +415,7 @@ def test_a_stop_before_the_trigger_is_an_ordinary_one(pair, query):
         assert recorded(served)["end_id"] == "stopped"
 
 
+@rule("ws-echo(8) OPTIONS (36)")
 def test_a_signal_after_the_close_of_the_lab_changes_nothing():
     with opened("close=4000") as served:
         assert served.peer.frame() == (True, CLOSE, framing.close_body(4000))
@@ -397,6 +427,7 @@ def test_a_signal_after_the_close_of_the_lab_changes_nothing():
     assert (record["end_id"], record["close"]) == ("lab", "4000")
 
 
+@rule("ws-echo(8) OPTIONS (34)")
 @pytest.mark.parametrize("query", ["after=3600&close=4000", "repeat=3600", "count=9&raw=ff", "mute=echo", "mute=pong,close"])
 def test_the_timeout_and_the_pings_are_what_they_are_elsewhere(query):
     with opened(query, "--ping-interval=0.1", "--timeout=0.45") as served:
@@ -406,6 +437,7 @@ def test_the_timeout_and_the_pings_are_what_they_are_elsewhere(query):
         assert recorded(served)["end_id"] == "idle"
 
 
+@rule("ws-echo(8) OPTIONS (35)")
 def test_without_a_timeout_a_trigger_comes_however_late():
     with opened("after=0.5&close=4000", "--timeout=0", SILENT) as served:
         assert served.peer.answer_close() == lab_close(4000)
@@ -413,6 +445,7 @@ def test_without_a_timeout_a_trigger_comes_however_late():
 
 # The record and --verbose.
 
+@rule("ws-echo(8) OPTIONS (22)")
 @pytest.mark.parametrize("query", ["close", "close=eof", "close=1000&reason=bye"])
 def test_quiet_leaves_the_record_out_and_nothing_else(query):
     quiet, plain = (launch.run(lab(query), LAB, *more) for more in (["--quiet"], []))
@@ -421,6 +454,7 @@ def test_quiet_leaves_the_record_out_and_nothing_else(query):
     assert record["end"] == "ended as the query asked the lab to"
 
 
+@rule("ws-echo(8) OPTIONS (23)")
 @pytest.mark.parametrize("query, lines", [
     ("raw=0102&stall=0.25&close=4000", ["lab raw length=2", "lab stall seconds=0.25", "sent close fin=1 length=2 code=4000"]),
     ("close", ["sent close fin=1 length=0"]), ("close=0&reason=xy", ["sent close fin=1 length=4 code=0"]),
@@ -436,6 +470,7 @@ def test_verbose_names_each_fault_as_it_is_made(query, lines):
     assert launch.run(data, LAB).stderr.count(b"\n") == 1, "without --verbose there is the record alone"
 
 
+@rule("ws-echo(8) OPTIONS (23)")
 def test_verbose_names_a_reset():
     for options, expected in (["--verbose"], 1), ([], 0):
         with launch.Served(LAB, *options) as served:

@@ -21,6 +21,7 @@ import project
 import pytest
 from framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 from require import require
+from rule import rule
 
 # On i386 a shutdown is socketcall(2), whose arguments strace reads from the process.
 pytestmark = pytest.mark.usefixtures("dumpable")
@@ -100,6 +101,8 @@ class Closing:
 
 # After 1001, 1009 and 1011.
 
+@rule("RFC 6455 7.1.1 (2)",
+      "After our Close 1001, 1009 or 1011, the server waits for the peer's Close, and then ends the stream at once.")
 @pytest.mark.parametrize("pair", SOCKETS)
 @pytest.mark.parametrize("end", CAUSES)
 def test_the_end_of_the_stream_follows_the_peers_close_at_once(tmp_path, end, pair):
@@ -110,6 +113,7 @@ def test_the_end_of_the_stream_follows_the_peers_close_at_once(tmp_path, end, pa
     assert closing.served.before_the_end_of_the_stream() == [("read", len(answer))]
 
 
+@rule("RFC 6455 7.1.1 (3)", "During this wait, all frames are skipped; bytes that are no frame end the wait.")
 @pytest.mark.parametrize("end", CAUSES)
 def test_frames_before_the_peers_close_are_skipped(tmp_path, end):
     """Even stray fragments and text that is not UTF-8. They count as received bytes."""
@@ -125,6 +129,7 @@ def test_frames_before_the_peers_close_are_skipped(tmp_path, end):
     assert "expiry" not in closing.served.before_the_end_of_the_stream()
 
 
+@rule("RFC 6455 7.1.1 (3)")
 def test_compressed_frames_are_skipped_if_compression_was_negotiated(tmp_path):
     extension = "permessage-deflate"
     with Traced(tmp_path, "--deflate", TEN_BYTES) as served:
@@ -143,6 +148,7 @@ def deflated(data):
     return (deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
+@rule("RFC 6455 7.1.1 (3)")
 @pytest.mark.parametrize("begun", [14, 15, 300, 70000], ids=["header", "one-byte", "part", "more-than-a-read"])
 @pytest.mark.parametrize("kind", ["announced", "inflated", "no-memory"])
 def test_a_refused_message_may_go_on_up_to_its_end(tmp_path, kind, begun):
@@ -167,6 +173,7 @@ def test_a_refused_message_may_go_on_up_to_its_end(tmp_path, kind, begun):
     assert "expiry" not in closing.before_the_end_of_the_stream()
 
 
+@rule("RFC 6455 7.1.1 (2)")
 @pytest.mark.parametrize("header", [framing.close(1000)[:6], framing.close(1000, b"reason")[:9]], ids=["header", "half"])
 def test_the_header_of_a_close_is_enough(tmp_path, header):
     with Closing(tmp_path, "message-too-big") as closing:
@@ -175,6 +182,7 @@ def test_the_header_of_a_close_is_enough(tmp_path, header):
     assert closing.served.before_the_end_of_the_stream() == [("read", len(header))]
 
 
+@rule("RFC 6455 7.1.1 (3)")
 @pytest.mark.parametrize("data", [b"\x81\x00", RESERVED, framing.frame(PING, bytes(126)), framing.text("x", rsv=4),
                                   framing.frame(PING, fin=False), b"\x82\xfe\0\5"],
                          ids=["unmasked", "reserved", "long-ping", "rsv1", "fragmented-ping", "length"])
@@ -186,6 +194,7 @@ def test_bytes_that_are_no_frame_end_the_wait_at_once(tmp_path, data):
     assert closing.served.before_the_end_of_the_stream() == [("read", len(framing.text("good") + data))]
 
 
+@rule("RFC 6455 7.1.1 (2)")
 @pytest.mark.slow(LEFT_OPEN)
 @pytest.mark.parametrize("data", [b"", framing.close(1000)[:5], framing.frame(BINARY, bytes(100))[:50] + framing.close(1000)],
                          ids=["silent", "part-of-a-header", "frame-that-was-abandoned"])
@@ -196,6 +205,7 @@ def test_a_peer_that_sends_no_close_has_two_seconds(tmp_path, data):
     assert closing.served.before_the_end_of_the_stream() == [("read", len(data))] * bool(data) + ["expiry"]
 
 
+@rule("RFC 6455 7.1.1 (2)")
 @pytest.mark.parametrize("end", CAUSES)
 def test_the_peers_end_of_the_stream_ends_the_wait_at_once(tmp_path, end):
     with Closing(tmp_path, end) as closing:
@@ -205,12 +215,14 @@ def test_the_peers_end_of_the_stream_ends_the_wait_at_once(tmp_path, end):
     assert "expiry" not in closing.served.events()
 
 
+@rule("RFC 6455 7.1.5")
 def test_the_record_keeps_our_code_whatever_the_peer_answers(tmp_path):
     with Closing(tmp_path, "message-too-big") as closing:
         closing.peer.send(framing.close(4000, b"my own"))
         assert closing.ended()["reason"] == framing.CLOSES["message-too-big"][1].decode()
 
 
+@rule("RFC 6455 7.1.1 (2)")
 @pytest.mark.parametrize("data", [b"", framing.text("half")[:4]])
 @pytest.mark.parametrize("end", [end for end in CAUSES if end != "no-memory"])
 def test_a_reset_during_the_wait_is_not_recorded(tmp_path, end, data):
@@ -220,6 +232,7 @@ def test_a_reset_during_the_wait_is_not_recorded(tmp_path, end, data):
         assert launch.record(closing.served.finish())["end_id"] == end
 
 
+@rule("RFC 6455 7.1.1 (2)")
 @pytest.mark.parametrize("end", CAUSES)
 def test_signals_in_the_wait_change_nothing(tmp_path, end):
     with Closing(tmp_path, end) as closing:
@@ -230,6 +243,7 @@ def test_signals_in_the_wait_change_nothing(tmp_path, end):
     assert int(found["bytes_in"]) > MIB
 
 
+@rule("RFC 6455 7.1.1 (3)")
 def test_verbose_names_only_the_peers_close_in_the_wait():
     """Otherwise a flood of frames would cause a flood of lines."""
     with launch.Served("--verbose", TEN_BYTES) as served:
@@ -242,6 +256,7 @@ def test_verbose_names_only_the_peers_close_in_the_wait():
     assert lines[begun + 1:-1] == ["sent close fin=1 length=34 code=1009", "received close fin=1 length=6 code=4000"], lines
 
 
+@rule("RFC 6455 7.1.1 (3)")
 @pytest.mark.parametrize("data, line", [
     (framing.close(4000)[:7], "received close fin=1 length=2"), (framing.close(4000), "received close fin=1 length=2 code=4000"),
     (framing.close(), "received close fin=1 length=0"),
@@ -260,6 +275,8 @@ def test_verbose_names_the_code_of_the_peers_close_if_it_has_come(data, line):
 WRONG = {"reserved": RESERVED, "unmasked": b"\x81\x00", "text": framing.text(b"\xff")}
 
 
+@rule("RFC 6455 7.1.7 (1)",
+      "After our Close 1002 or 1007 nothing is processed, not even a Close; the server ends the stream after a silence.")
 @pytest.mark.parametrize("pair", SOCKETS)
 @pytest.mark.parametrize("data", WRONG.values(), ids=WRONG)
 def test_after_1002_and_1007_no_close_is_processed_but_a_silence_awaited(tmp_path, data, pair):
@@ -273,6 +290,7 @@ def test_after_1002_and_1007_no_close_is_processed_but_a_silence_awaited(tmp_pat
     assert events.index("expiry") == len(events) - 1, events
 
 
+@rule("RFC 6455 7.1.7 (1)")
 def test_after_1002_the_peers_end_of_the_stream_ends_the_wait_at_once(tmp_path):
     with Traced(tmp_path) as served:
         served.peer.open().send(RESERVED)
@@ -290,6 +308,7 @@ WRONG_CLOSES = {
 }
 
 
+@rule("RFC 6455 7.1.7 (2)", "If the peer's Close was itself invalid, the server ends the stream at once after its own.")
 @pytest.mark.parametrize("data", WRONG_CLOSES.values(), ids=WRONG_CLOSES)
 def test_after_an_invalid_close_of_the_peer_the_end_of_the_stream_follows_at_once(tmp_path, data):
     with Traced(tmp_path) as served:
@@ -302,6 +321,7 @@ def test_after_an_invalid_close_of_the_peer_the_end_of_the_stream_follows_at_onc
 
 # Time limits.
 
+@rule("ws-echo(8) CLOSE CODES (3)", "After the last output, at most 64 MiB of input are discarded, for at most two seconds.")
 @pytest.mark.parametrize("data, more", [(TOO_BIG, framing.frame(BINARY, bytes(MIB))), (RESERVED, bytes(MIB))],
                          ids=["frames", "anything"])
 def test_a_peer_that_never_stops_sending_is_read_for_64_mib_at_most(data, more):
@@ -318,6 +338,7 @@ def test_a_peer_that_never_stops_sending_is_read_for_64_mib_at_most(data, more):
         served.finish()
 
 
+@rule("ws-echo(8) CLOSE CODES (3)")
 @pytest.mark.slow("a peer has two seconds, and uses them")
 @pytest.mark.parametrize("data, more", [(TOO_BIG, framing.frame(PING)), (RESERVED, b"x")], ids=["frames", "anything"])
 def test_single_bytes_do_not_extend_the_limit_of_two_seconds(data, more):
@@ -333,6 +354,7 @@ def test_single_bytes_do_not_extend_the_limit_of_two_seconds(data, more):
         assert clock.outlasts(served.process)
 
 
+@rule("ws-echo(8) CLOSE CODES (4)")
 @pytest.mark.parametrize("data", [TOO_BIG, RESERVED])
 def test_over_pipes_nothing_is_awaited(data):
     with launch.Served(TEN_BYTES, pair=launch.holding(heads.head() + data + bytes(MIB - 1000), launch.pipe_pair), watched=True) as served:

@@ -8,6 +8,7 @@ import re
 import heads
 import launch
 import pytest
+from rule import rule
 
 
 def get(line="GET / HTTP/1.1", *fields, options=()):
@@ -51,6 +52,7 @@ def policy(answer):
     return {name: sources for name, *sources in filter(None, directives)}
 
 
+@rule("ws-echo(8) HTTP ANSWERS (5)")
 def test_get_is_answered_with_the_page():
     answer = page()
     assert answer.fields["content-type"].lower() == "text/html; charset=utf-8"
@@ -62,12 +64,15 @@ def test_get_is_answered_with_the_page():
     answer.body.decode("utf-8")
 
 
+@rule("RFC 9110 9.3.2")
 def test_head_is_answered_with_the_fields_of_get_and_no_body():
     of_get, of_head = page(), page("HEAD / HTTP/1.1")
     assert of_head.body == b""
     assert of_head.fields | {"date": ""} == of_get.fields | {"date": ""}
 
 
+@rule("RFC 9110 9.3.2")
+@rule("ws-echo(8) HTTP ANSWERS (5)", "GET and HEAD of the root without an upgrade get the page.")
 @pytest.mark.parametrize("line, fields", [
     ("GET / HTTP/1.0", ("User-Agent: check",)),
     ("HEAD / HTTP/1.0", ("User-Agent: check",)),
@@ -86,6 +91,7 @@ PATHS = [[], ["--path=/other"], ["--path=/first", "--path=/second"], ["--path=/"
          ["--path=/" + "p" * 4094]]
 
 
+@rule("ws-echo(8) OPTIONS (12)", "With --no-page, the root is one line that names the path of the WebSocket.")
 @pytest.mark.parametrize("paths", PATHS)
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_without_the_page_the_root_is_one_line_that_names_the_path_of_the_websocket(paths, version):
@@ -100,16 +106,20 @@ def test_without_the_page_the_root_is_one_line_that_names_the_path_of_the_websoc
     assert of_head.fields | {"date": ""} == answer.fields | {"date": ""}
 
 
+@rule("RFC 9110 15.5.6")
+@rule("ws-echo(8) OPTIONS (12)")
 def test_without_the_page_other_methods_of_the_root_are_405():
     heads.refused(get("POST / HTTP/1.1", options=["--no-page"]), 405)
 
 
+@rule("ws-echo(8) OPTIONS (12)")
 @pytest.mark.parametrize("path", ["/socket", "/other"])
 def test_without_the_page_a_websocket_is_at_its_path_only(path):
     heads.refused(launch.run(heads.head(path="/"), "--no-page", f"--path={path}").stdout, 404)
     assert launch.run(heads.head(path=path), "--no-page", f"--path={path}").stdout == heads.switching()
 
 
+@rule("RFC 9110 9.3.7", "OPTIONS of / or * gets 204 with the allowed methods, and the record contains the target.")
 @pytest.mark.parametrize("options", [[], ["--no-page"], ["--path=/"], ["--path=any", "--no-page"]])
 @pytest.mark.parametrize("request_line", ["OPTIONS / HTTP/1.0", "OPTIONS / HTTP/1.1", "OPTIONS http://localhost/ HTTP/1.1",
                                           "OPTIONS http://localhost HTTP/1.1", "OPTIONS * HTTP/1.0", "OPTIONS * HTTP/1.1"])
@@ -124,12 +134,14 @@ def test_options_of_the_root_is_204_and_lists_the_methods(request_line, options)
     assert answer.fields["allow"] == other.fields["allow"]
 
 
+@rule("RFC 9110 9.3.7")
 @pytest.mark.parametrize("path", ["/", "any"])
 @pytest.mark.parametrize("target", ["/", "*"])
 def test_options_of_the_root_is_204_also_with_an_upgrade_that_is_served_there(path, target):
     assert heads.Answer(launch.run(heads.head(path=target, method="OPTIONS"), f"--path={path}").stdout).status == 204
 
 
+@rule("RFC 9110 9.3.7")
 def test_options_of_everything_is_recorded_as_such_and_at_debug_only():
     request = b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n"
     assert launch.run(request).stderr == b""
@@ -137,6 +149,7 @@ def test_options_of_everything_is_recorded_as_such_and_at_debug_only():
     assert (record["path"], record["status"], record["end_id"]) == ("*", "204", "methods-told")
 
 
+@rule("RFC 9110 9.3.7")
 def test_options_of_another_path_is_refused():
     for path, status in ("/socket", 405), ("/other", 404), ("/*", 404), ("*/", 400):
         heads.refused(get(f"OPTIONS {path} HTTP/1.1"), status)
@@ -145,6 +158,8 @@ def test_options_of_another_path_is_refused():
 SOCKET = "This is a WebSocket; send Upgrade: websocket over HTTP/1.1"
 
 
+@rule("ws-echo(8) HTTP ANSWERS (3)",
+      "A browser that opens the WebSocket's URL as a page gets 426, which names the test page if it is served.")
 @pytest.mark.parametrize("options, sentence", [
     ([], SOCKET + ", or open the test page at / in a browser."),
     (["--path=/other", "--path=/socket"], SOCKET + ", or open the test page at / in a browser."),
@@ -157,6 +172,7 @@ def test_a_browser_that_opens_the_websocket_as_a_page_is_told_where_the_page_is(
     assert launch.record(result.stderr.decode())["end"] == sentence
 
 
+@rule("ws-echo(8) HTTP ANSWERS (5)")
 @pytest.mark.parametrize("path", ["/", "any"])
 def test_where_the_root_is_a_served_path_the_upgrade_decides(path):
     option = f"--path={path}"
@@ -166,22 +182,26 @@ def test_where_the_root_is_a_served_path_the_upgrade_decides(path):
     assert launch.run(heads.head(path="/?x"), option).stdout == heads.switching()
 
 
+@rule("ws-echo(8) OPTIONS (12)")
 @pytest.mark.parametrize("path", ["/", "any"])
 def test_without_the_page_the_root_may_still_be_a_served_path(path):
     options = [f"--path={path}", "--no-page"]
     assert launch.run(heads.head(path="/"), *options).stdout == heads.switching()
 
 
+@rule("RFC 6455 4.2.1 (1)")
 def test_an_upgrade_is_never_granted_to_head():
     received = launch.run(heads.head(path="/", method="HEAD"), "--path=/").stdout
     answer = heads.Answer(received)
     assert answer.status in (200, 405) and answer.body == b"", received
 
 
+@rule("ws-echo(8) HTTP ANSWERS (5)")
 def test_a_wrong_upgrade_on_the_root_is_judged_as_on_any_served_path():
     heads.refused(launch.run(heads.head(path="/", key=None), "--path=/").stdout, 400)
 
 
+@rule("RFC 6455 4.2.1 (2)")
 def test_an_upgrade_in_http_1_0_is_ignored():
     """RFC 9110 section 7.8. The request gets the page."""
     request = heads.head(path="/", version="HTTP/1.0")
@@ -192,6 +212,8 @@ def hashes(texts):
     return {f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in texts}
 
 
+@rule("ws-echo(8) HTTP ANSWERS (6)",
+      "The page's Content-Security-Policy allows its own script and style, and connections to its own server.")
 def test_the_policy_allows_this_script_and_this_style_by_their_hashes_and_nothing_else():
     answer = page()
     found, elements = policy(answer), Elements(answer.body)
@@ -203,22 +225,26 @@ def test_the_policy_allows_this_script_and_this_style_by_their_hashes_and_nothin
         assert word not in " ".join(source for sources in found.values() for source in sources), found
 
 
+@rule("ws-echo(8) HTTP ANSWERS (6)")
 def test_the_policy_allows_the_page_to_connect_to_where_it_came_from_and_nowhere_else():
     found = policy(page())
     assert found["connect-src"] == ["'self'"], found
 
 
+@rule("ws-echo(8) HTTP ANSWERS (6)")
 def test_the_policy_allows_the_image_that_the_page_itself_has_and_no_other():
     found = policy(page())
     assert found["img-src"] == ["data:"], found
 
 
+@rule("ws-echo(8) HTTP ANSWERS (6)")
 def test_the_policy_forbids_frames_foreign_forms_and_a_foreign_base():
     found = policy(page())
     for name in ("frame-ancestors", "form-action", "base-uri"):
         assert found[name] == ["'none'"], found
 
 
+@rule("ws-echo(8) HTTP ANSWERS (5)")
 def test_the_page_loads_nothing_and_has_no_inline_handlers_which_the_policy_would_forbid():
     for tag, name, value in Elements(page().body).attributes:
         assert not name.startswith("on") and name != "style", (tag, name, value)
@@ -234,6 +260,7 @@ def served_paths(options):
     return [value for *where, value in attributes if where == ["input", "value"] and value.startswith("/")]
 
 
+@rule("ws-echo(8) HTTP ANSWERS (5)")
 @pytest.mark.parametrize("options, path", [
     ([], "/socket"),
     (["--path=/other"], "/other"),
@@ -257,6 +284,7 @@ def served_origins(options):
 HOSTILE = 'x://"><script>alert(1)<'  # --origin accepts this as an origin
 
 
+@rule("ws-echo(8) HTTP ANSWERS (5)")
 @pytest.mark.parametrize("options, origins", [
     ([], []),
     (["--origin=any"], []),
@@ -267,6 +295,7 @@ def test_the_page_is_told_the_origins_that_are_allowed_escaped(options, origins)
     assert served_origins(options) == [origins]
 
 
+@rule("ws-echo(8) HTTP ANSWERS (5)")
 def test_the_page_is_whole_with_every_option_at_its_longest():
     path, origin = "/" + '"' * 4094, "x://" + '"' * 296
     options = ["--path=" + path, *["--origin=" + origin] * 64]
@@ -275,6 +304,7 @@ def test_the_page_is_whole_with_every_option_at_its_longest():
     assert served_paths(options) == [path] and served_origins(options) == [[origin] * 64]
 
 
+@rule("ws-echo(8) HTTP ANSWERS (6)")
 @pytest.mark.parametrize("option", ['--path=/"><script>alert(1)</script>', "--origin=" + HOSTILE])
 def test_an_option_changes_neither_scripts_nor_policy(option):
     plain, hostile = page(), page(options=[option])
@@ -284,6 +314,7 @@ def test_an_option_changes_neither_scripts_nor_policy(option):
     assert len(hostile.body) == int(hostile.fields["content-length"])
 
 
+@rule("ws-echo(8) HTTP ANSWERS (5)")
 def test_what_the_page_offers_is_a_path_that_is_upgraded():
     path = '/"a<b>&c'
     assert served_paths([f"--path={path}"]) == [path]

@@ -7,6 +7,7 @@ import framing
 import heads
 import launch
 import pytest
+from rule import rule
 
 OPTION = "--proxy-protocol"
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -140,6 +141,8 @@ def served(data, *options, **more):
         return answer, launch.record(program.finish()), own
 
 
+@rule("PROXY protocol 2.1", "A version 1 header gives the peer's address, or none if it says UNKNOWN.", rows="version-1-*")
+@rule("PROXY protocol 2.2", "A version 2 header gives the peer's address, or none for LOCAL and UNSPEC.", rows="version-2-*")
 @pytest.mark.parametrize("header, peer", params(BELIEVED))
 def test_the_header_gives_the_peers_address(header, peer):
     answer, record, _ = served(header + heads.head() + framing.text("hi"))
@@ -147,6 +150,8 @@ def test_the_header_gives_the_peers_address(header, peer):
     assert record["peer"] == peer
 
 
+@rule("PROXY protocol 2.1", rows="version-1-*")
+@rule("PROXY protocol 2.2", rows="version-2-*")
 @pytest.mark.parametrize("header", params(WITHOUT_ADDRESS))
 def test_a_header_without_an_address_leaves_the_connections_own(header):
     answer, record, own = served(header + heads.head() + framing.text("hi"))
@@ -154,6 +159,7 @@ def test_a_header_without_an_address_leaves_the_connections_own(header):
     assert record["peer"] == own
 
 
+@rule("PROXY protocol 2.2")
 @pytest.mark.parametrize("path", [b"/run/client", b"/" + b"p" * 106 + b"q"], ids=["short", "longest"])
 def test_a_unix_address_is_shown_without_a_port(path):
     header = version_2(PROXY, UNIX, path.ljust(108, b"\0") + OVER_UNIX[108:])
@@ -162,6 +168,7 @@ def test_a_unix_address_is_shown_without_a_port(path):
     assert record["peer"] == path.decode()
 
 
+@rule("PROXY protocol 2.2")
 def test_a_unix_address_of_hostile_bytes_stays_one_printable_field():
     """The path may fill its field without a NUL, and may contain any bytes."""
     block = (b"/\"\\ \n\x1b[2J\xff status=9" * 10)[:108] + bytes(108)
@@ -170,6 +177,7 @@ def test_a_unix_address_of_hostile_bytes_stays_one_printable_field():
     assert record["status"] == "101" and all("!" <= character <= "~" for character in record["peer"]), record
 
 
+@rule("ws-echo(8) OPTIONS (11)")
 def test_the_header_overrules_the_launcher():
     header = BELIEVED["version-1-tcp4"][0]
     environment = {"REMOTE_ADDR": "203.0.113.9", "REMOTE_PORT": "9"}
@@ -177,17 +185,20 @@ def test_the_header_overrules_the_launcher():
     assert served(version_1("PROXY UNKNOWN") + heads.head(), env=environment)[1]["peer"] == "203.0.113.9:9"
 
 
+@rule("PROXY protocol 2 (2)")
 def test_the_bytes_of_the_header_are_counted():
     data = BELIEVED["version-2-tcp4-with-tlvs"][0] + heads.head()
     assert served(data)[1]["bytes_in"] == str(len(data))
 
 
+@rule("PROXY protocol 2.1")
 def test_a_line_of_107_bytes_is_the_longest():
     line = version_1("PROXY UNKNOWN " + "x" * (107 - 2 - len("PROXY UNKNOWN ")))
     assert len(line) == 107
     assert served(line + heads.head())[0] == heads.switching()
 
 
+@rule("PROXY protocol 2 (2)")
 def test_the_header_does_not_count_towards_the_limits_of_the_head():
     header = BELIEVED["version-2-tcp4-with-tlvs"][0]
     filler = "v" * (32768 - len(heads.head("X: ")))
@@ -195,6 +206,7 @@ def test_the_header_does_not_count_towards_the_limits_of_the_head():
     heads.refused(served(header + heads.head(f"X: {filler}v"))[0], 431)
 
 
+@rule("PROXY protocol 2 (2)")
 def test_after_the_longest_header_and_head_the_buffer_has_room_for_a_whole_read():
     """A read adds to the part of a frame that the previous read left in the buffer."""
     header = version_2(PROXY, TCP4, OVER_IPV4.ljust(65535, b"\0"))
@@ -206,6 +218,7 @@ def test_after_the_longest_header_and_head_the_buffer_has_room_for_a_whole_read(
         framing.same(program.peer.receive(len(expected)), expected)
 
 
+@rule("PROXY protocol 2 (2)")
 def test_any_request_may_follow_the_header():
     header = BELIEVED["version-1-tcp4"][0]
     assert heads.Answer(served(header + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "--verbose")[0]).status == 200
@@ -213,6 +226,7 @@ def test_any_request_may_follow_the_header():
     assert served(header + b"\r\n" + heads.head())[0] == heads.switching(), "one leading CRLF is skipped"
 
 
+@rule("PROXY protocol 2 (1)", "A malformed or missing header gets 400, and no address of it is used.")
 @pytest.mark.parametrize("header", params(MALFORMED))
 def test_a_malformed_or_missing_header_is_400_and_recorded_as_such(header):
     answer, record, own = served(header + heads.head())
@@ -221,6 +235,7 @@ def test_a_malformed_or_missing_header_is_400_and_recorded_as_such(header):
     assert record["peer"] == own, "no part of a wrong header is believed"
 
 
+@rule("PROXY protocol 2 (1)")
 def test_a_second_header_is_refused():
     header = BELIEVED["version-1-tcp4"][0]
     answer, record, _ = served(header + header + heads.head())
@@ -228,6 +243,7 @@ def test_a_second_header_is_refused():
     assert "PROXY" in record["end"], record
 
 
+@rule("PROXY protocol 2 (1)")
 @pytest.mark.parametrize("data", [
     pytest.param(heads.head(), id="a-request"),
     pytest.param(bytes.fromhex("16030100f8010000f40303"), id="tls"),
@@ -246,6 +262,7 @@ def test_an_invalid_header_is_refused_at_its_first_wrong_byte_while_the_connecti
         heads.refused(program.peer.rest(), 400)
 
 
+@rule("PROXY protocol 2 (1)")
 @pytest.mark.parametrize("header", params(WITHOUT_ADDRESS))
 def test_an_end_of_the_stream_in_a_header_is_400(header):
     for cut in (1, 5, len(header) - 1):
@@ -254,6 +271,7 @@ def test_an_end_of_the_stream_in_a_header_is_400(header):
         heads.refused(received.stdout, 400)
 
 
+@rule("PROXY protocol 2 (2)")
 @pytest.mark.parametrize("header", params(WITHOUT_ADDRESS))
 def test_an_end_of_the_stream_after_a_header_is_a_health_check(header):
     """A health check of a proxy: it connects, sends its header, and nothing more."""
@@ -273,6 +291,7 @@ def stopped_after(data):
         return program.finish()
 
 
+@rule("ws-echo(8) LOGGING (6)")
 @pytest.mark.parametrize("header", [BELIEVED["version-1-tcp4"][0], BELIEVED["version-2-tcp4"][0]],
                          ids=["version-1", "version-2"])
 def test_a_connection_in_which_the_proxy_alone_has_spoken_is_a_health_check(header):
@@ -281,6 +300,8 @@ def test_a_connection_in_which_the_proxy_alone_has_spoken_is_a_health_check(head
     assert launch.record(stopped_after(header[:-1]))["end_id"] == "stopped-in-head"
 
 
+@rule("PROXY protocol 2 (2)",
+      "Reads may cut a header anywhere, any request may follow it, and it counts neither towards the head nor as silence.")
 @pytest.mark.parametrize("header, peer", [BELIEVED["version-1-tcp4"], BELIEVED["version-2-tcp4-with-tlvs"]],
                          ids=["version-1", "version-2"])
 def test_a_header_may_be_cut_anywhere(header, peer):
@@ -298,6 +319,7 @@ def test_a_header_may_be_cut_anywhere(header, peer):
         assert record["peer"] == peer, (cut, record)
 
 
+@rule("PROXY protocol 2 (1)")
 def test_a_malformed_header_is_400_wherever_it_is_cut():
     data = MALFORMED["port-above-65535"] + heads.head()
     for cut in range(1, 60):
@@ -306,6 +328,8 @@ def test_a_malformed_header_is_400_wherever_it_is_cut():
 
 # A header without --proxy-protocol, and TLS.
 
+@rule("ws-echo(8) OPTIONS (11)",
+      "--proxy-protocol requires a header; without the option a header is refused, and the record names it.")
 @pytest.mark.parametrize("header", params({name: value[0] for name, value in BELIEVED.items()}))
 def test_a_header_that_is_not_expected_is_400_and_the_record_names_it(header):
     result = launch.run(header + heads.head())
@@ -315,6 +339,7 @@ def test_a_header_that_is_not_expected_is_400_and_the_record_names_it(header):
     assert "PROXY" in record["end"] and "192.0.2.1" not in record["peer"], record
 
 
+@rule("ws-echo(8) HTTP ANSWERS (4)")
 @pytest.mark.parametrize("header, options", [
     pytest.param(b"", [], id="without-the-option"),
     pytest.param(b"", [OPTION], id="in-the-place-of-a-header"),

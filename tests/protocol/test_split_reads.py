@@ -7,6 +7,9 @@ import heads
 import launch
 import pytest
 from framing import BINARY, CLOSE, CONTINUATION, PING, PONG
+from rule import rule
+
+pytestmark = rule("ws-echo(8) CLOSE CODES (6)", "The answer is the same wherever reads cut the input.")
 
 LARGE = random.Random(70000).randbytes(70000)
 KEY = b"\x01\x80\xfe\x7f"

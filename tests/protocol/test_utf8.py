@@ -7,6 +7,7 @@ import heads
 import launch
 import pytest
 from framing import CONTINUATION, PING, PONG
+from rule import rule
 
 # Invalid sequences; the last byte of each is the first invalid one.
 WRONG = {
@@ -56,16 +57,19 @@ def echoed(*messages):
     assert received == b"".join(map(framing.echo, messages))
 
 
+@rule("RFC 3629 4")
 def test_both_ends_of_every_range_are_valid():
     echoed(*VALID)
     echoed("".join(VALID), "".join(VALID) * 1000)
 
 
+@rule("RFC 3629 4", "Every code point is valid, and fragments and reads may cut it anywhere.")
 def test_every_code_point_is_valid():
     points = [*range(0xD800), *range(0xE000, 0x110000)]
     echoed(*["".join(map(chr, points[at:at + 0x8000])) for at in range(0, len(points), 0x8000)])
 
 
+@rule("RFC 6455 8.1")
 @pytest.mark.parametrize("wrong", params(WRONG))
 def test_a_wrong_sequence_is_1007(wrong):
     for message in (wrong, b"before" + wrong, wrong + b"behind, and far enough to fill a vector of any kind",
@@ -73,6 +77,7 @@ def test_a_wrong_sequence_is_1007(wrong):
         refused(framing.text(message))
 
 
+@rule("RFC 6455 8.1")
 @pytest.mark.parametrize("tail", TRUNCATED)
 def test_a_code_point_that_the_end_of_the_message_cuts_off_is_1007(tail):
     for front in (b"", b"a", b"a" * 15, b"a" * 16, b"a" * 31, b"a" * 32, b"a" * 63, b"a" * 64, b"a" * 200):
@@ -81,11 +86,13 @@ def test_a_code_point_that_the_end_of_the_message_cuts_off_is_1007(tail):
         refused(framing.text(front + tail, fin=False) + framing.frame(CONTINUATION))
 
 
+@rule("RFC 6455 8.1")
 def test_a_code_point_is_not_completed_by_the_next_message():
     refused(framing.text(b"\xe2\x82") + framing.text(b"\xac"))
     refused(framing.text("ok") + framing.text(b"\xe2\x82") + framing.text(b"\xac"), framing.echo("ok"))
 
 
+@rule("RFC 3629 4")
 @pytest.mark.parametrize("string", ["ä", "€", "😀", "aä€😀b", "\u0800\ud7ff\ue000\U00010000\U0010ffff"])
 def test_a_code_point_may_be_cut_by_fragments_anywhere(string):
     message, data = string.encode(), b""
@@ -98,6 +105,7 @@ def test_a_code_point_may_be_cut_by_fragments_anywhere(string):
     assert launch.exchange(data) == framing.echo(message) * count
 
 
+@rule("RFC 3629 4")
 @pytest.mark.parametrize("string", ["aä€😀b"])
 def test_a_code_point_may_be_cut_by_reads_anywhere(string):
     data = framing.text(string)
@@ -106,6 +114,7 @@ def test_a_code_point_may_be_cut_by_reads_anywhere(string):
         assert received == heads.switching() + framing.echo(string), (cut, received)
 
 
+@rule("RFC 6455 8.1")
 @pytest.mark.parametrize("wrong", params(WRONG))
 def test_a_text_fails_at_its_first_wrong_byte_while_the_frame_is_incomplete(wrong):
     with launch.Served() as served:
@@ -113,6 +122,7 @@ def test_a_text_fails_at_its_first_wrong_byte_while_the_frame_is_incomplete(wron
         assert framing.close_code(served.peer.end_at_close()) == 1007
 
 
+@rule("RFC 6455 8.1")
 @pytest.mark.parametrize("wrong", params({name: data for name, data in WRONG.items() if len(data) > 1}))
 def test_a_text_fails_at_its_first_wrong_byte_and_not_before(wrong):
     """A fragment ends in front of the wrong byte; a Pong proves that the program has read it and continues."""
@@ -124,6 +134,7 @@ def test_a_text_fails_at_its_first_wrong_byte_and_not_before(wrong):
         assert framing.close_code(peer.end_at_close()) == 1007
 
 
+@rule("RFC 6455 8.1")
 @pytest.mark.parametrize("wrong", params({name: data for name, data in WRONG.items() if len(data) > 1}))
 def test_a_text_fails_at_its_first_wrong_byte_across_reads(wrong):
     data = framing.text(b"ok" + wrong + bytes(9))[:-9]
@@ -167,11 +178,13 @@ def judged(data):
         assert framing.close_code(received) == 1007, (data, received)
 
 
+@rule("RFC 3629 4")
 @pytest.mark.parametrize("alphabet", ALPHABETS)
 def test_valid_texts_of_every_length_up_to_300_are_echoed(alphabet):
     echoed(*[random_text(length, alphabet) for length in range(300)], random_text(5000, alphabet))
 
 
+@rule("RFC 6455 8.1")
 @pytest.mark.parametrize("alphabet", ALPHABETS)
 def test_an_error_at_any_offset_is_found(alphabet):
     good = random_text(300, alphabet)
@@ -180,6 +193,7 @@ def test_an_error_at_any_offset_is_found(alphabet):
         judged(good[:offset] + wrong + good[offset + len(wrong):])
 
 
+@rule("RFC 6455 8.1")
 @pytest.mark.parametrize("alphabet", ALPHABETS)
 def test_an_error_deep_in_a_long_text_is_found(alphabet):
     good = random_text(5000, alphabet)
@@ -187,6 +201,7 @@ def test_an_error_deep_in_a_long_text_is_found(alphabet):
         judged(good[:offset] + bytes([numbers.randrange(128, 256)]) + good[offset + 1:])
 
 
+@rule("RFC 6455 8.1")
 def test_random_bytes_are_judged_as_pythons_decoder_judges_them():
     """Most texts have one changed byte, so that both results occur often."""
     verdicts = set()
@@ -200,6 +215,7 @@ def test_random_bytes_are_judged_as_pythons_decoder_judges_them():
     assert verdicts == {True, False}
 
 
+@rule("RFC 3629 4")
 def test_random_texts_in_random_fragments_are_echoed():
     data, expected = b"", b""
     for _ in range(200):

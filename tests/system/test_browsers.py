@@ -18,10 +18,13 @@ import project
 import proxies
 import pytest
 from require import require, require_module
+from rule import rule
 from serving import serving
 
 require_module("websocket", "python3-websocket")
 from browsers import DOWN, ENTER, SHIFT, TAB, UP, Chromium, Firefox  # noqa: E402
+
+pytestmark = rule("ws-echo(8) STANDARDS")
 
 SCREENSHOTS = project.TOP / "build/screenshots"
 PAGE = "http://localhost:8888/"
@@ -265,6 +268,7 @@ def test_a_close_is_answered_with_its_code_and_its_reason(console, close, code):
     assert (told["code"], told["reason"], told["wasClean"]) == (code, "".join(close[1:]), True)
 
 
+@rule("RFC 6455 7.1.1 (1)")
 def test_the_servers_own_close_and_its_reason_arrive_although_the_browser_still_sends(console):
     told = console(f"[new ArrayBuffer({MAX_MESSAGE + 1})]")
     assert (told["code"], told["received"]) == (1009, []), told

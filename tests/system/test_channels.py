@@ -18,6 +18,7 @@ import launch
 import project
 import pytest
 from require import require
+from rule import rule
 
 STATIC = "-static"  # it has no libsystemd
 
@@ -125,6 +126,7 @@ def test_the_journal_gets_the_record_as_fields_and_as_a_line(sockets):
     }
 
 
+@rule("ws-echo(8) OPTIONS (22)")
 def test_the_journal_gets_the_words_of_the_lab_as_a_field(sockets):
     log = served(sockets, heads.head(path="/lab?hello=hello&close=0&raw=817e000161&reason=bye"), "--lab=/lab", **PEER)[1]
     if launch.PROGRAM.endswith(STATIC):
@@ -137,6 +139,7 @@ def test_the_journal_gets_the_words_of_the_lab_as_a_field(sockets):
     assert ' lab="hello=5&close=0&raw=5&reason=3"' in fields["MESSAGE"] and log == ""
 
 
+@rule("ws-echo(8) OPTIONS (22)")
 @pytest.mark.parametrize("status", ["200", "204"])
 def test_a_status_that_the_lab_was_asked_for_is_a_notice_and_no_health_check(sockets, status):
     log = served(sockets, heads.head(path=f"/lab?status={status}"), "--lab=/lab")[1]
@@ -144,6 +147,7 @@ def test_a_status_that_the_lab_was_asked_for_is_a_notice_and_no_health_check(soc
     assert ("\nPRIORITY=5\n" in entry and f"\nWS_STATUS={status}\n" in entry) or log.startswith("<5>peer="), (entry, log)
 
 
+@rule("ws-echo(8) LOGGING (8)", "systemctl status shows what the connection is doing.")
 def test_the_manager_is_told_what_the_connection_does(sockets):
     served(sockets, REQUEST + FRAMES, **PEER)
     expected = [] if launch.PROGRAM.endswith(STATIC) else [
@@ -176,6 +180,7 @@ def test_a_manager_that_does_not_read_is_told_once_and_the_peer_has_its_answer_b
     assert order == ["HTTP"] + ["STATUS"] * (not launch.PROGRAM.endswith(STATIC)), trace.read_text()
 
 
+@rule("RFC 6455 7.1.1 (2)")
 @pytest.mark.slow("a manager that does not read has two seconds")
 def test_a_manager_that_does_not_read_does_not_shorten_the_wait_for_the_peers_close(sockets, tmp_path):
     """The two seconds begin after the message to the manager, so the peer's Close is read although that message took
@@ -198,6 +203,7 @@ def test_a_manager_that_does_not_read_does_not_shorten_the_wait_for_the_peers_cl
     assert re.search(rf"^read\(0, .* = {len(answer)}\nshutdown\(1, SHUT_WR\)", trace.read_text(), re.MULTILINE), trace.read_text()
 
 
+@rule("ws-echo(8) LOGGING (8)")
 def test_the_end_of_the_stream_goes_out_before_the_manager_is_told(sockets, tmp_path):
     """Sending to the manager may block."""
     strace, trace = require("strace", "strace"), tmp_path / "trace"
@@ -210,6 +216,7 @@ def test_the_end_of_the_stream_goes_out_before_the_manager_is_told(sockets, tmp_
     assert not told or 0 < trace.read_text().index("SHUT_WR") < trace.read_text().index(": closing"), trace.read_text()
 
 
+@rule("ws-echo(8) LOGGING (8)")
 def test_the_manager_is_told_nothing_of_what_opens_no_websocket(sockets):
     served(sockets, heads.head(path="/other"))
     assert sockets.received("manager") == []
@@ -238,6 +245,7 @@ def test_fields_and_frames_of_verbose_have_priority_debug_and_the_record_notice(
     assert len({kind for _, kind in said}) == 6, log
 
 
+@rule("ws-echo(8) EXIT STATUS (2)")
 def test_a_local_fault_is_an_error_and_the_record_after_it_a_notice(sockets):
     data = heads.head() + framing.frame(framing.BINARY, b"begun", fin=False)
     log = served(sockets, data, "--max-message=1G", status=71, script="ulimit -v 524288")[1]

@@ -22,7 +22,10 @@ import proxies
 import pytest
 from framing import BINARY, TEXT
 from require import require, require_file, require_module
+from rule import rule
 from serving import listening
+
+pytestmark = rule("ws-echo(8) STANDARDS")
 
 HERE = pathlib.Path(__file__).resolve().parent
 TALK = (HERE / "talk.js").read_text(encoding="utf-8").rstrip()
@@ -266,6 +269,7 @@ def closed_by(client, way, server, cause):
     return told, *server.finish()
 
 
+@rule("RFC 6455 7.1.1 (2)")
 @pytest.mark.parametrize("cause", CAUSES)
 def test_a_close_of_the_servers_arrives_and_its_answer_too(client, way, server, cause):
     end = cause.partition("-by-")[0].partition("-in-")[0]
@@ -301,6 +305,7 @@ def test_a_close_of_the_clients_comes_back_with_its_code_and_its_reason(client, 
 
 # A peer that sends a whole frame of the largest size before it reads.
 
+@rule("RFC 6455 7.1.1 (1)")
 @pytest.mark.parametrize("frame, end", [
     (framing.frame(BINARY, bytes(MAX_MESSAGE), rsv=4), "rsv-set"),
     (framing.frame(TEXT, b"\xff" * MAX_MESSAGE), "text-not-utf8"),

@@ -14,6 +14,7 @@ from framing import BINARY, CLOSE, TEXT, close_body, echo, frame, reply, text
 from launch import Peer
 from launchers import ENTRY, SETTINGS, Crowd
 from require import require
+from rule import rule
 
 UNIT = "ws-echo-crowd.service"
 
@@ -89,6 +90,7 @@ def test_systemd_finds_nothing_wrong_in_the_unit(crowd):
     assert [line for line in said if "Command xinetd is not executable" not in line] == []
 
 
+@rule("ws-echo(8) RUNNING (5)")
 def test_it_takes_the_place_of_the_socket_and_gives_it_back(started):
     machine = started.machine
     machine.systemctl("start", "ws-echo.socket")

@@ -4,6 +4,7 @@ import lab_examples
 import malformed
 import pytest
 from require import require_module
+from rule import rule
 from serving import listening
 
 require_module("websocket", "python3-websocket")
@@ -16,16 +17,19 @@ def started(request):
         yield browser
 
 
+@rule("ws-echo-lab(7) WORDS (1)")
 def test_the_examples_show_in_a_console_what_the_page_says(browser):
     with listening(*lab_examples.OPTIONS) as listener:
         browser.open(f"http://localhost:{listener.port}/")
         lab_examples.check(browser.evaluate(lab_examples.script(listener.port, together=False)))
 
 
+@rule("ws-echo-lab(7) WHAT CLIENTS DO")
 def test_a_browser_of_the_pages_version_does_what_the_page_says(browser):
     malformed.compare(malformed.InBrowser(browser))
 
 
+@rule("ws-echo-lab(7) RECIPES (2)")
 def test_a_server_that_stops_reading_fills_the_browsers_buffer(browser):
     """The recipe of back-pressure, with a shorter stall."""
     with listening("--lab=/lab") as listener:

@@ -10,7 +10,10 @@ import malformed
 import project
 import proxies
 import pytest
+from rule import rule
 from serving import listening
+
+pytestmark = rule("ws-echo-lab(7) RECIPES (2)", "The recipes about a balancer and about back-pressure show what they say.")
 
 IDLE = 2  # seconds of HAProxy's timeout, after which it ends a silent connection
 RECIPES = malformed.section("RECIPES")

@@ -8,6 +8,7 @@ import project
 import pytest
 from framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, close_body, echo, frame, reply, text
 from launchers import ALL, Xinetd
+from rule import rule
 
 # No Pings, so that the bytes do not depend on the speed of the machine.
 OPTIONS = ("--max-message=64K", "--ping-interval=0", "--timeout=2")
@@ -102,6 +103,7 @@ EXCHANGES = [text_is_echoed, binary_is_echoed, fragments_are_joined, another_pat
              a_reset_is_an_ordinary_end]
 
 
+@rule("ws-echo(8) RUNNING (1)")
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.__name__)
 def test_exchange(launcher, exchange):
     """Every byte is compared, so that a line of the log on the connection would be noticed."""
@@ -120,6 +122,7 @@ def test_the_record_shows_the_address_of_every_family_that_the_launcher_serves(l
         assert launcher.record(address)["peer"] == address
 
 
+@rule("ws-echo(8) LOGGING (3)")
 def test_there_is_no_record_on_another_channel(launcher):
     """Runs after the exchanges, which have made records."""
     assert launcher.channels_with_records() == ({launcher.channel} - {"a pipe"})

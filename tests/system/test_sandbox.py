@@ -16,8 +16,11 @@ import project
 import pytest
 from machine import UNITDIR
 from require import require
+from rule import rule
 
 
+@rule("ws-echo(8) SECURITY (9)",
+      "The exposure level of the service unit is at most 0.4, and every directive of its sandbox has an effect.")
 def test_the_exposure_is_at_most_0_4():
     """The argument of `--threshold` is ten times the displayed level; the output lists what raises it."""
     require("systemd-analyze", "systemd")
@@ -146,6 +149,7 @@ def is_answer(answer, expected, other):
     return answer == expected
 
 
+@rule("ws-echo(8) SECURITY (9)")
 @pytest.mark.parametrize("directive, what, forbidden, without, allowed, lifted", PROBES,
                          ids=[row[0] for row in PROBES])
 def test_directive_acts(probed, directive, what, forbidden, without, allowed, lifted):
@@ -167,6 +171,7 @@ def test_directive_acts(probed, directive, what, forbidden, without, allowed, li
         assert is_answer(answer, allowed, forbidden), answer
 
 
+@rule("ws-echo(8) SECURITY (9)")
 def test_every_directive_of_the_sandbox_has_a_probe():
     """Directives without a probe are tested by other tests in this file."""
     elsewhere = {"BindPaths", "Environment", "EnvironmentFile", "ExecStart", "LogLevelMax", "NotifyAccess",

@@ -23,6 +23,7 @@ from heads import head
 from launch import Peer
 from launchers import SETTINGS
 from machine import UNITDIR
+from rule import rule
 
 UNITS = "ws-echo.socket", "ws-echo@.service", "ws-echo-sandbox.service"
 INSTANCES = "ws-echo@*"
@@ -119,6 +120,7 @@ def test_the_socket_waits_for_what_its_instances_share_without_an_ordering_cycle
 # The sandbox allows what the program needs
 
 
+@rule("ws-echo(8) SECURITY (10)", "The largest message fits into the memory limit of the unit.")
 @pytest.mark.parametrize("opcode, prefix", [(BINARY, b""), (TEXT, framing.PREFIX)], ids=["binary", "text"])
 def test_the_largest_message_fits_the_memory_limit(listening, opcode, prefix):
     peer = connect(listening).open()
@@ -129,6 +131,7 @@ def test_the_largest_message_fits_the_memory_limit(listening, opcode, prefix):
     leave(peer)
 
 
+@rule("ws-echo(8) SECURITY (10)")
 def test_the_largest_message_fits_the_memory_limit_also_where_it_is_compressed_in_vain(listening):
     with options(listening, "--deflate"):
         peer = connect(listening)
@@ -227,6 +230,7 @@ WHOLE = head() + text("Hello") + framing.close(1000)
 ANSWER = heads.switching() + echo("Hello") + reply(CLOSE, close_body(1000))
 
 
+@rule("ws-echo(8) RUNNING (5)")
 def test_two_thousand_connections_at_once_do_not_stop_the_socket(listening, many_files):
     """Each is served to the end, or refused because there are too many, which the journal records."""
     cursor = listening.cursor()
@@ -269,6 +273,7 @@ def test_three_hundred_at_the_same_time_are_all_served(listening):
         peer.close()
 
 
+@rule("ws-echo(8) RUNNING (5)")
 def test_clients_that_say_nothing_are_sent_away(listening):
     with options(listening, "--handshake-timeout=0.5"):
         peers = [connect(listening) for _ in range(30)]
@@ -278,6 +283,7 @@ def test_clients_that_say_nothing_are_sent_away(listening):
     nothing_is_left(listening)
 
 
+@rule("ws-echo(8) RUNNING (5)")
 def test_clients_that_reset_the_connection_leave_nothing(listening):
     for number in range(60):
         peer = connect(listening)
@@ -289,6 +295,7 @@ def test_clients_that_reset_the_connection_leave_nothing(listening):
     nothing_is_left(listening)
 
 
+@rule("ws-echo(8) RUNNING (5)")
 def test_clients_that_vanish_are_given_up(listening):
     """They disappear without a packet: no reset, no end of the stream, no acknowledgement."""
     address = "192.0.2.7"
@@ -322,6 +329,7 @@ def is_refused(machine, **more):
         peer.close()
 
 
+@rule("ws-echo(8) RUNNING (5)")
 def test_one_source_gets_no_more_than_its_share_and_others_theirs(listening):
     cursor = listening.cursor()
     share = int(listening.show("ws-echo.socket", "MaxConnectionsPerSource"))
@@ -351,6 +359,7 @@ def test_stalled_connections_of_one_source_leave_the_others_served(listening):
         listening.systemctl("stop", INSTANCES)
 
 
+@rule("ws-echo(8) RUNNING (5)", "The units serve, limit, stop and upgrade as the manual says, and leave nothing running.")
 def test_there_are_no_more_than_the_cap_in_total(listening):
     cursor = listening.cursor()
     with listening.drop_in("ws-echo.socket", "[Socket]\nMaxConnections=3\n"):
@@ -410,6 +419,7 @@ def it_starts_and_serves(machine):
         machine.systemctl("stop", "ws-echo.socket")
 
 
+@rule("ws-echo(8) RUNNING (5)")
 @pytest.mark.parametrize("line, named", [
     ("--no-such-option", "no-such-option"),
     ("--path=echo", "--path"),
@@ -431,6 +441,7 @@ def test_a_wrong_option_fails_the_start_and_the_journal_names_it_each_time(machi
     it_starts_and_serves(machine)
 
 
+@rule("ws-echo(8) RUNNING (5)")
 def test_a_wrong_option_is_found_by_a_restart(machine):
     """The port is then closed, and existing connections continue."""
     machine.systemctl("start", "ws-echo.socket")
@@ -442,6 +453,7 @@ def test_a_wrong_option_is_found_by_a_restart(machine):
     it_starts_and_serves(machine)
 
 
+@rule("ws-echo(8) OPTIONS (15)")
 def test_the_check_has_the_options_of_the_connections_and_their_user(machine):
     """It runs as the same user, so --user is no error there, and systemd splits quotes and blanks in the same way."""
     with options(machine, '--user=nobody-of-this-name --prefix="server: " --path=/socket'):
@@ -485,6 +497,7 @@ def test_a_missing_user_fails_the_start(machine):
 # Failures while the port is open
 
 
+@rule("ws-echo(8) RUNNING (5)")
 def test_a_wrong_option_is_a_failed_unit_for_the_log_only(listening):
     """An option written after the socket was started. The peer gets no byte of the message; no unit stays loaded."""
     cursor = listening.cursor()
@@ -504,6 +517,7 @@ def test_a_wrong_option_is_a_failed_unit_for_the_log_only(listening):
     assert says("systemd", "status=64")
 
 
+@rule("ws-echo(8) RUNNING (5)")
 def test_without_its_collect_mode_a_failed_instance_would_stay(listening):
     with listening.drop_in("ws-echo@.service", "[Unit]\nCollectMode=inactive\n"), \
             options(listening, "--no-such-option"):
@@ -519,6 +533,7 @@ def test_without_its_collect_mode_a_failed_instance_would_stay(listening):
 # The record
 
 
+@rule("ws-echo(8) LOGGING (1)")
 def test_the_journal_has_every_field(listening):
     cursor = listening.cursor()
     peer = connect(listening)
@@ -545,6 +560,7 @@ def test_the_journal_has_every_field(listening):
     assert int(entry["WS_DURATION_USEC"]) > 0
 
 
+@rule("ws-echo(8) LOGGING (1)")
 def test_the_journal_has_the_extension_that_was_agreed_to(listening):
     cursor, agreed = listening.cursor(), "permessage-deflate; server_max_window_bits=10"
     with options(listening, "--deflate"):
@@ -568,6 +584,7 @@ def leaves_one_line_in_the_journal(machine):
     assert len(about) == 1 and about[0].startswith(f"peer=127.0.0.1:{port} "), about
 
 
+@rule("ws-echo(8) LOGGING (1)")
 def test_a_connection_leaves_one_line_in_the_journal(listening):
     leaves_one_line_in_the_journal(listening)
 
@@ -594,6 +611,7 @@ def test_verbose_needs_a_drop_in(listening):
         assert frames_in_the_journal() == []
         with listening.drop_in("ws-echo@.service", "[Service]\nLogLevelMax=debug\n"):
             assert frames_in_the_journal()
+@rule("ws-echo(8) LOGGING (1)")
 @pytest.mark.parametrize("field, value", [("X-Forwarded-For", "192.0.2.1, 198.51.100.7"),
                                           ("Forwarded", "for=192.0.2.1")])
 def test_the_journal_has_what_a_request_claims_of_the_client(listening, field, value):
@@ -607,6 +625,7 @@ def test_the_journal_has_what_a_request_claims_of_the_client(listening, field, v
     assert (entry.get("WS_FORWARDED"), entry["REMOTE_ADDR"]) == (value, "127.0.0.1")
 
 
+@rule("ws-echo(8) LOGGING (1)")
 def test_the_journal_answers_questions(listening):
     """Runs the manual's example, which lists the peers that violated the protocol."""
     peer = connect(listening).open()
@@ -651,6 +670,7 @@ def test_no_peer_can_forge_a_line_of_the_log(listening, value):
         assert re.fullmatch(r'peer=\S+( \w+=("([^"\\]|\\.)*"|\S+))*', entry["MESSAGE"]), entry["MESSAGE"]
 
 
+@rule("ws-echo(8) LOGGING (8)")
 def test_the_status_says_what_each_connection_is_doing(listening):
     peer = connect(listening).open()
     unit = instance_of(listening, peer)
@@ -672,6 +692,7 @@ def is_going_away(peer):
     peer.close()
 
 
+@rule("ws-echo(8) RUNNING (5)")
 def test_stopping_the_instances_says_going_away_to_each_peer(listening):
     peers = [connect(listening).open() for _ in range(3)]
     echoes(peers[0])
@@ -680,6 +701,7 @@ def test_stopping_the_instances_says_going_away_to_each_peer(listening):
         is_going_away(peer)
 
 
+@rule("ws-echo(8) RUNNING (5)")
 def test_stopping_tears_no_frame(listening):
     """The program is writing an echo, and the peer has not read any of it yet."""
     payload = os.urandom(1 << 20) * 6
@@ -720,6 +742,7 @@ def test_a_new_program_serves_new_connections_only(listening):
 # Options
 
 
+@rule("ws-echo(8) RUNNING (5)")
 @pytest.mark.parametrize("line, path, prefix", [
     ('--prefix="server: " --path=/a', "/a", b"server: "),
     ("--prefix=", "/socket", b""),

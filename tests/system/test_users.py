@@ -15,6 +15,7 @@ import project
 import pytest
 from refusals import usage
 from require import require
+from rule import rule
 from strace import Faulty, one_line
 
 DAEMON = pwd.getpwnam("daemon")
@@ -37,6 +38,7 @@ def identity(process):
             for name in ("Uid", "Gid", "Groups")]
 
 
+@rule("ws-echo(8) OPTIONS (16)")
 def test_a_user_that_does_not_exist_is_wrong():
     line = usage("--user=no-such-user")
     assert "--user" in line and "no-such-user" in line, line
@@ -47,6 +49,7 @@ def test_a_user_that_does_not_exist_does_not_reach_the_terminal_raw_and_hides_no
     assert "no such user" in usage(b"--user=" + user)
 
 
+@rule("ws-echo(8) SECURITY (1)", "It never serves as root.")
 def test_it_never_serves_as_root():
     line = usage("--user=root")
     assert "--user" in line and "root" in line, line
@@ -60,15 +63,18 @@ def test_a_complaint_of_the_user_says_what_is_wrong_and_what_would_be_right(opti
     assert usage(option).partition("]: ")[2] == complaint + "\n"
 
 
+@rule("ws-echo(8) OPTIONS (15)")
 def test_check_judges_the_user_as_well():
     assert "nobody-of-that-name" in usage("--check", "--user=nobody-of-that-name")
     assert "root" in usage("--check", "--user=root")
 
 
+@rule("ws-echo(8) OPTIONS (15)")
 def test_check_says_so_on_standard_error_whatever_channel_the_record_has():
     assert "root" in usage("--check", "--user=root", "--log=syslog")
 
 
+@rule("ws-echo(8) OPTIONS (16)", "--user names the user that the process changes to.")
 @pytest.mark.parametrize("options, user", [
     ([], "nobody"), (["--user=daemon"], "daemon"), (["-umail"], "mail"),
 ])
@@ -82,12 +88,14 @@ def test_started_as_root_it_becomes_another_user_with_that_users_groups_only(opt
     assert supplementary <= allowed
 
 
+@rule("ws-echo(8) OPTIONS (16)")
 def test_started_as_another_user_it_keeps_that_user(anybodys):
     with launch.Served(**AS_DAEMON) as served:
         served.peer.open()
         assert identity(served.process)[0] == {DAEMON.pw_uid}
 
 
+@rule("ws-echo(8) SECURITY (1)")
 @pytest.mark.parametrize("user", ["nobody", "daemon"])
 @pytest.mark.parametrize("real, effective", [(0, 1), (1, 0), (0, 65534), (65534, 0)])
 def test_a_process_with_some_ids_of_root_changes_all_of_them_or_is_refused(anybodys, real, effective, user):
@@ -113,6 +121,7 @@ def as_daemon(*capabilities):
             f"--inh-caps={kept}", f"--ambient-caps={kept}"]
 
 
+@rule("ws-echo(8) SECURITY (1)")
 def test_supplementary_groups_are_dropped_where_that_is_possible(anybodys):
     """A service manager may leave CAP_SETGID to a user other than root."""
     with launch.Served(wrapper=as_daemon("setgid")) as served:
@@ -161,6 +170,7 @@ def test_root_is_refused_by_any_name(tmp_path):
 
 # Failing system calls.
 
+@rule("ws-echo(8) EXIT STATUS (2)")
 @pytest.mark.parametrize("fault", [
     "setgroups,?setgroups32:error=EPERM", "setgid,?setgid32:error=EPERM", "setuid,?setuid32:error=EAGAIN",
 ], ids=["groups", "group", "user"])
@@ -207,6 +217,7 @@ def owner(process):
     return os.stat(f"/proc/{process.pid}/environ").st_uid
 
 
+@rule("ws-echo(8) SECURITY (2)")
 def test_not_even_its_own_user_may_look_into_the_process(anybodys):
     with launch.Served(**AS_DAEMON) as served:
         served.peer.open()

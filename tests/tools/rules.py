@@ -1,11 +1,13 @@
 #!/usr/bin/python3
-"""Prints the rules of rules.txt, each with the number of test cases for it: tests/tools/rules.py [-v].
+"""The table of the rules that tests name, by section, with the number of their cases: tests/tools/rules.py [-v].
 
--v also prints the cases. Prints errors to standard error and exits with 1 if a rule has no test, if a test does not
-exist, if no rule names a test of the files in COMPLETE, or if there are too few cases.
+With -v each case is named. What does not fit is on standard error, and the exit status is 1: a rule without a sentence or
+with two, rows that do not exist, a section that the manual does not have, a test of the protocol that names no rule, or too
+few cases.
 """
 
 import ast
+import collections
 import contextlib
 import io
 import os
@@ -13,87 +15,107 @@ import pathlib
 import re
 import sys
 
-HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+
+import project
+from project import TESTS, TOP
+from rule import rule
+
 LEAST = 300
-SECTION = re.compile(r"RFC [0-9]+ section [0-9.]*[0-9]|PROXY protocol section [0-9.]*[0-9]|"
-                     r"(ws-echo[a-z-]*)\(([1-8])\) ([A-Z ]+)")
+SECTION = re.compile(r"(RFC [0-9]+ [0-9.]*[0-9]|PROXY protocol [0-9.]*[0-9]|(?P<page>[a-z-]+)\((?P<part>[1-8])\) (?P<title>[A-Z ]+?))"
+                     r"(?P<number> \([1-9][0-9]*\))?")
+ORDER = ["RFC 6455", "RFC 7692", "RFC 9112", "RFC 9110", "PROXY", "ws-echo"]
 
-# The files of which each test must belong to a rule.
-COMPLETE = {"closing", "compression", "compression_clients", "conformance", "cuts", "frames", "gaps", "handshake", "head",
-            "head_oracles", "lab", "lab_frames", "lab_handshake", "lab_manual", "lab_trigger", "oracles", "proxy_protocol",
-            "utf8"}
-
-
-def rules():
-    """The rules of rules.txt: (section, sentence, [lines that name tests])."""
-    found, section = [], None
-    for line in (HERE / "rules.txt").read_text(encoding="utf-8").splitlines():
-        if line.startswith("== "):
-            section = line[3:]
-        elif line.startswith("    "):
-            found[-1][2].append(line.strip())
-        elif line and not line.startswith("#"):
-            found.append((section, line, []))
-    return found
+# Every test in these folders and files is of a rule.
+COMPLETE = ("protocol/", "clients/", "process/test_signal_races.py")
 
 
 def collected():
-    """The test cases as FILE: TEST: those that pytest collects in this folder, and the tests in system/, read from the
-    source because pytest may be unable to collect them here."""
+    """[(case, its function, [(where a rule is named, its section, sentence and rows)])], of what pytest finds and of the tests
+    that need a system, which it may not."""
     import pytest
 
     class Collector:
         def pytest_collection_modifyitems(self, items):
-            self.names = [f"{item.path.stem.removeprefix('test_')}: {item.name.removeprefix('test_')}" for item in items]
+            self.cases = []
+            for item in items:
+                function = f"{item.path.relative_to(TESTS)}::{item.originalname}"
+                named = [(function if node is item else item.path, *mark.args) for node, mark in item.iter_markers_with_node("rule")]
+                self.cases.append((function + item.name.removeprefix(item.originalname), function, named))
 
-    os.environ.setdefault("WS_ECHO", str(HERE.parent / "ws-echo"))  # one program is enough
+    os.environ.setdefault("WS_ECHO", str(TOP / "ws-echo"))  # one program is enough
     collector = Collector()
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        files = sorted(str(path) for path in HERE.glob("test_*.py"))
-        status = pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", *files], plugins=[collector])
+        status = pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider",
+                              *(str(TESTS / file) for file in project.tests_in(project.WITH_EACH_PROGRAM + project.ONCE))],
+                             plugins=[collector])
     if status:
         sys.exit(said.getvalue()[said.getvalue().find("= ERRORS") :])
-    for path in sorted((HERE / "system").glob("test_*.py")):
-        collector.names += [f"{path.stem.removeprefix('test_')}: {node.name.removeprefix('test_')}"
-                            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-                            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
-    return collector.names
+    for path in sorted((TESTS / "system").glob("test_*.py")):
+        module = ast.parse(path.read_text(encoding="utf-8"))
+        of_all = [(path, *rules) for node in module.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"
+                  for rules in rules_in(node.value)]
+        for node in module.body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                name = f"{path.relative_to(TESTS)}::{node.name}"
+                own = [(name, *rules) for each in node.decorator_list for rules in rules_in(each)]
+                collector.cases.append((name, name, [*of_all, *own]))
+    return collector.cases
 
 
-def matching(test, names):
-    """The names that a line of rules.txt matches."""
-    pattern = "".join({"*": ".*", "?": "."}.get(part, re.escape(part)) for part in re.split(r"([*?])", test))
-    return list(filter(re.compile(pattern + ("" if "[" in test else r"(\[.*\])?")).fullmatch, names))
+def rules_in(expression):
+    """The arguments of the calls of rule() in an expression."""
+    return [rule(*map(ast.literal_eval, node.args), **{word.arg: ast.literal_eval(word.value) for word in node.keywords}).mark.args
+            for node in ast.walk(expression) if isinstance(node, ast.Call) and ast.unparse(node.func) == "rule"]
+
+
+def order(section):
+    """As the documents are read."""
+    numbers = [int(number) for number in re.findall(r"\d+", section.partition(" ")[2].partition(" ")[2])]
+    document = next((place for place, name in enumerate(ORDER) if section.startswith(name)), len(ORDER))
+    return document, re.sub(r"[\d.]+.*", "", section.partition(" ")[2]), numbers
+
+
+def is_chosen(case, function, rows):
+    """Whether the patterns choose the row of this case."""
+    row = case.removeprefix(function).removeprefix("[").removesuffix("]")
+    return any(re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), row) for pattern in rows.split())
 
 
 def main():
-    names, table, problems = collected(), rules(), []
-    pages = {path.name: path.read_text(encoding="utf-8") for path in (HERE.parent / "man").glob("*.[1-8]")}
-    of_a_rule = set()
-    for section, sentence, tests in table:
-        place = SECTION.fullmatch(section or "")
-        if not place:
-            problems.append(f"not a section: {section}")
-        elif place[1] and f"\n.Sh {place[3]}\n" not in pages.get(f"{place[1]}.{place[2]}", ""):
-            problems.append(f"the manual has no {section}")
-        if not tests:
-            problems.append(f"a rule without a test: {section}: {sentence}")
-        cases = {}
-        for test in tests:
-            found = matching(test, names)
-            cases.update(dict.fromkeys(found))
-            if not found:
-                problems.append(f"a test that does not exist: {test}")
-        of_a_rule.update(cases)
-        print(f"{len(cases):5}  {section}: {sentence}")
+    sentences, cases_of, chosen, problems = collections.defaultdict(dict), collections.defaultdict(dict), {}, set()
+    without, of_a_rule = set(), set()
+    for case, function, named in collected():
+        for where, section, sentence, rows in named:
+            if sentence:
+                sentences[section][sentence, where] = True
+            chosen.setdefault((function, section, rows), False)
+            cases_of[section]
+            if is_chosen(case, function, rows):
+                chosen[function, section, rows] = True
+                cases_of[section][case] = True
+                of_a_rule.add(case)
+        if case not in of_a_rule and function.startswith(COMPLETE):
+            without.add(function)
+    for section in sorted(cases_of, key=order):
+        match = SECTION.fullmatch(section)
+        if not match:
+            problems.add(f"not a section: {section}")
+        elif match["page"] and f"\n.Sh {match['title']}\n" not in (TOP / f"man/{match['page']}.{match['part']}").read_text("utf-8"):
+            problems.add(f"the manual has no {section}")
+        texts = sorted({sentence for sentence, _ in sentences[section]})
+        if len(sentences[section]) != 1:
+            places = ", ".join(sorted(str(where) for _, where in sentences[section])) or f"none of {', '.join(cases_of[section])}"
+            problems.add(f"{section} has to have its sentence in one place: {places}")
+        print(f"{len(cases_of[section]):5}  {section}: {' '.join(texts)}")
         if "-v" in sys.argv[1:]:
-            print(*(f"           {case}" for case in cases), sep="\n")
-    print(f"{len(of_a_rule):5}  cases of {len(table)} rules")
+            print(*(f"           {case}" for case in cases_of[section]), sep="\n")
+    print(f"{len(of_a_rule):5}  cases of {len(cases_of)} rules")
+    problems |= {f"{section} of {function}: no such row among {rows}" for (function, section, rows), found in chosen.items() if not found}
+    problems |= {f"a test that names no rule: {function}" for function in without}
     if len(of_a_rule) < LEAST:
-        problems.append(f"{len(of_a_rule)} cases; there have to be {LEAST}")
-    left = {re.sub(r"\[.*", "", name) for name in names if name.split(":")[0] in COMPLETE and name not in of_a_rule}
-    problems += [f"a test that no rule names: {name}" for name in sorted(left)]
-    sys.exit("\n".join(problems) or 0)
+        problems.add(f"{len(of_a_rule)} cases; there have to be {LEAST}")
+    sys.exit("\n".join(sorted(problems)) or 0)
 
 
 if __name__ == "__main__":
