@@ -20,6 +20,7 @@ import launch
 import project
 import pytest
 from framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+from outcomes import OUTCOMES
 from require import require
 
 X86_64 = 62  # e_machine in the ELF header
@@ -183,7 +184,7 @@ SCENARIOS = [
              ("--lab=/lab", "--verbose", "--ping-interval=0", "--timeout=0.05"), phases=SERVING),
     Scenario("lab-status", heads.head(path="/lab?status=503&delay=0.02"), None, ("--lab=/lab",), phases=SERVING),
     Scenario("violation", heads.head() + framing.text("Hello") + framing.frame(3),
-             heads.switching() + framing.echo("Hello") + framing.reply(CLOSE, framing.close_body(1002, b"reserved opcode")),
+             heads.switching() + framing.echo("Hello") + framing.our_close("opcode-reserved"),
              phases=SERVING),
 ]
 
@@ -395,9 +396,9 @@ def is_beginning(answer, of):
         answer[head:])
 
 
-LOCAL = "cannot read: |cannot write: |cannot set the timer: |cannot discard unread output: |no memory for the message: "
+LOCAL_ENDS = {end: outcome for end, outcome in OUTCOMES.items() if outcome.is_local_fault}
+LOCAL = "|".join(f"{outcome.sentence}: " for outcome in LOCAL_ENDS.values())
 AT_THE_START = "cannot |--log=journal: there is no libsystemd"
-LOCAL_ENDS = {"read-failed", "write-failed", "clock-failed", "linger-failed", "no-memory"}
 
 
 def complains(run, words):
@@ -433,7 +434,7 @@ def local(run, usual):
 
 def no_memory(run, usual):
     """The same, and the peer gets a Close 1011."""
-    reason = framing.reply(CLOSE, framing.close_body(1011, b"no memory for the message"))
+    reason = framing.our_close("no-memory")
     said = run.answer.removesuffix(reason)
     return (run.status == 71 and said != run.answer and is_beginning(said, usual.answer)
             and complains(run, "no memory for the message: ") and run.record()["end_id"] == "no-memory")
@@ -462,7 +463,7 @@ def network(run, usual):
 
 def stopped(run, usual):
     """SIGTERM: before the handshake the peer gets nothing, later a Close 1001; no frame is cut off."""
-    said = run.answer.removesuffix(framing.reply(CLOSE, framing.close_body(1001, b"server is stopping")))
+    said = run.answer.removesuffix(framing.our_close("stopped"))
     return (run.status == 0 and is_beginning(said, usual.answer) and not run.complaints()
             and (run.record() is None or run.record()["end_id"] in ("stopped", "stopped-in-head", "page-served")))
 

@@ -7,6 +7,8 @@ the server is expected to answer with, so that a test compares whole answers, by
 import os
 import struct
 
+from outcomes import OUTCOMES
+
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 MASKING_KEY = b"\x37\xfa\x21\x3d"
 PREFIX = b"server: "
@@ -84,28 +86,16 @@ def close_code(data):
     return int.from_bytes(body[:2], "big")
 
 
-# The Close frames of the program: code and reason by end_id.
-CLOSES = {
-    "stopped": (1001, b"server is stopping"),
-    "idle": (1001, b"nothing received in time"),
-    "unmasked": (1002, b"frame is not masked"),
-    "rsv-set": (1002, b"RSV bit set where no extension defines it"),
-    "opcode-reserved": (1002, b"reserved opcode"),
-    "length-not-minimal": (1002, b"payload length is not minimal"),
-    "length-top-bit": (1002, b"top bit of the payload length is set"),
-    "control-fragmented": (1002, b"control frame is fragmented"),
-    "control-too-long": (1002, b"control frame is over 125 bytes"),
-    "no-message": (1002, b"continuation without a message"),
-    "message-unfinished": (1002, b"new message inside a fragmented one"),
-    "close-truncated": (1002, b"Close body of one byte"),
-    "close-code-invalid": (1002, b"Close code not allowed on the wire"),
-    "close-not-utf8": (1007, b"Close reason is not UTF-8"),
-    "text-not-utf8": (1007, b"text is not UTF-8"),
-    "inflate-failed": (1007, b"compressed message is not DEFLATE"),
-    "inflate-unfinished": (1007, b"compressed message ends inside a block"),
-    "message-too-big": (1009, b"message is larger than the limit"),
-    "no-memory": (1011, b"no memory for the message"),
+# The Close frames of the program, by end_id: what each code is for, and the reason from the table of outcomes.
+CODES = {
+    1001: "stopped idle",
+    1002: """unmasked rsv-set opcode-reserved length-not-minimal length-top-bit control-fragmented control-too-long no-message
+        message-unfinished close-truncated close-code-invalid""",
+    1007: "close-not-utf8 text-not-utf8 inflate-failed inflate-unfinished",
+    1009: "message-too-big",
+    1011: "no-memory",
 }
+CLOSES = {end: (code, OUTCOMES[end].sentence.encode()) for code, ends in CODES.items() for end in ends.split()}
 
 
 def our_close(end):

@@ -5,15 +5,13 @@ stream, which must not be a reset; then the record. Rules that do not fit a row,
 order, are in test_frames.py, test_utf8.py and test_closing.py.
 """
 
-import re
-
 import framing
 import heads
 import launch
-import project
 import pytest
 from frame_rows import A, AB, ANSWERED, B, LIMIT_10, MIB, OPCODES, REFUSED, Row
 from framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, raw
+from outcomes import OUTCOMES
 from rule import rule
 
 LATE = framing.text("late") + framing.frame(PING, b"late") + framing.close(1001) + b"\x81\x00"
@@ -89,11 +87,8 @@ def test_what_is_wrong_gets_the_close_of_its_row_and_nothing_after_it_an_answer(
 @rule("RFC 6455 7.4.1 (1)", "Each kind of failure has its own code and reason.")
 def test_every_close_of_ours_has_rows():
     """Except Closes that no frame causes, or compressed frames only."""
-    source = project.source()
-    codes = {"GOING_AWAY": 1001, "PROTOCOL_ERROR": 1002, "INVALID_PAYLOAD": 1007, "TOO_BIG": 1009, "INTERNAL_ERROR": 1011}
-    ours = {name.lower().replace("_", "-"): (codes[code], reason.encode())
-            for name, code, reason in re.findall(r'^    X\((\w+), (\w+), \w+,\s*"(.*)"\)', source, re.MULTILINE) if code in codes}
-    assert ours == framing.CLOSES
+    ours = {end: outcome.code for end, outcome in OUTCOMES.items() if outcome.code >= 1000 and end != "closed-by-peer"}
+    assert ours == {end: code for end, (code, _) in framing.CLOSES.items()}
     assert REFUSED.keys() == ours.keys() - {"stopped", "idle", "no-memory", "inflate-failed", "inflate-unfinished"}
 
 
