@@ -8,10 +8,10 @@
     mutants.py --changed=REV       for CI: mutants of lines that differ from REV; starts no more after --seconds, or
                                    after 400 mutants
     mutants.py --again             runs again those that no test noticed
-    mutants.py --first             runs only the first tests (NOTICED_BY), and leaves the result of survivors open
+    mutants.py --first             runs only the first tests (rooms.txt), and leaves the result of survivors open
     mutants.py --report            prints the results so far for each room, and the survivors
     mutants.py --units             mutates the settings of units and of the xinetd entry instead; with --system, tests
-                                   under a real systemd those that test_units.py does not notice; as root, for hours
+                                   them under a real systemd as well; as root, for hours
 
 A mutant is a small change, like a mistake of a programmer: a comparison inverted, a number increased or decreased
 by one, a statement removed, a condition negated or replaced by true or false, && and || exchanged, + and -
@@ -21,7 +21,7 @@ found in the text, without parsing C: a mutant that does not compile is dropped,
 is equivalent.
 
 A room is the header and the source of one name in src/, or ws-echo.c. Each mutant is compiled with all other rooms
-unchanged. Tests run until one fails: first those of its room (NOTICED_BY), then all others of `make check` that
+unchanged. Tests run until one fails: first those of its room (rooms.txt), then all others of `make check` that
 depend on the program's behaviour; as root also those of `make check-system` that need no booted system. A test that
 fails, or takes longer than LIMIT, has noticed the mutant. mutants.txt lists mutants that no test can notice, each
 with the reason.
@@ -54,6 +54,8 @@ import sys
 import threading
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+
 import project
 from project import TOP, UNIT
 
@@ -65,46 +67,18 @@ LIMIT = 20  # seconds until a test gives up waiting; replaces project.LIMIT
 STAGE_LIMIT = 600  # seconds for all tests of one stage
 WANTED = 0.97
 
-# The tests that notice most mutants of a room, quick ones first. "unit" is the tests in C of the room, then those of the
-# others without the slow ones. Tests of system/ need root and are otherwise left out.
-NOTICED_BY = {
-    "address": "unit record",
-    "answer": "unit handshake page_served head proxy_protocol texts lab_handshake",
-    "basics": "unit record clock options",
-    "clock": "unit frames record clock options",
-    "closing": "unit frames head record faults closing own_close lab lab_trigger",
-    "connection": "unit record frames",
-    "deflate": "unit compression record",
-    "echo": "unit frames compression record system_calls faults",
-    "extension": "unit compression handshake head",
-    "frame": "unit frames conformance record",
-    "handshake": "unit handshake page_served head proxy_protocol record texts compression",
-    "head": "unit head",
-    "lab": "unit lab_handshake lab_trigger lab",
-    "log": "unit texts system/channels record options",
-    "memory": "unit frames compression system_calls faults",
-    "message": "unit frames compression record system_calls faults",
-    "options": "unit texts options completion manual",
-    "outcome": "unit handshake frames head options texts record page_served compression",
-    "proxy": "unit proxy_protocol",
-    "sandbox": "system/channels privileges system/users faults",
-    "send": "unit frames lab lab_trigger compression record system_calls",
-    "start": "texts options system/users system/channels record privileges",
-    "stream": "unit frames system/channels cuts system_calls faults closing lab lab_trigger",
-    "text": "unit head options proxy_protocol record",
-    "utf8": "unit frames",
-    "words": "unit",
-    "ws-echo": "handshake head record texts proxy_protocol closing system/channels options system/users privileges faults",
-}
+# For each room the tests that notice most of its mutants, quick ones first.
+NOTICED_BY = dict(line.split(maxsplit=1) for line in (HERE / "rooms.txt").read_text("utf-8").splitlines()
+                  if line and not line.startswith("#"))
 # Tests that hardly ever fail because the machine is busy.
-STEADY = tuple(f"tests/test_{name}.py" for name in ("texts", "head", "handshake", "frames", "options", "page_served",
-                                                   "proxy_protocol", "lab_handshake"))
+STEADY = tuple(f"tests/{name}.py" for name in (
+    "process/test_texts", "process/test_options", "protocol/test_head", "protocol/test_handshake", "protocol/test_frames",
+    "protocol/test_page_served", "protocol/test_proxy_protocol"))
 SLOW_UNITS = ("utf8_", "payload_", "masked_", "text_payload", "the_masking", "every_byte_of_a_masking")
 
-# The other tests of `make check` that depend on the program's behaviour, and those that need root only.
-OTHERS = ("handshake texts system/channels recordings page_served readme clients frames conformance proxy_protocol cuts options "
-          "head completion manual record privileges system/users compression closing faults fault_classes system/fault_logs "
-          "compression_clients oracles head_oracles system_calls utf8 clock gaps lab_handshake lab_trigger lab unit").split()
+# The other tests that depend on the program's behaviour; those in system/ need root only.
+OTHERS = [*project.tests_in(project.WITH_EACH_PROGRAM), *project.AS_ROOT, "documents/test_completion.py",
+          "documents/test_manual.py", "documents/test_readme.py", *project.tests_in(["unit"])]
 
 UNITS = ["ws-echo.socket", "ws-echo@.service", *(f"packaging/ws-echo{name}" for name in (
     "-sandbox.service", "-crowd.service", ".xinetd", ".sysusers"))]
@@ -159,63 +133,48 @@ ARITHMETIC = {"+": "-", "-": "+", "*": "/", "/": "*", "%": "/", "<<": ">>", ">>"
               "+=": "-=", "-=": "+=", "|=": "&=", "&=": "|=", "^=": "|=", "*=": "/=", "++": "--", "--": "++",
               "/=": "*=", "<<=": ">>=", ">>=": "<<="}
 
-# Names of one kind: each is replaced by the next one.
-KINDS = [line.split() for line in """
-    true false
-    NO_ENDING EMPTY_CLOSE CODED_CLOSE STREAM_END STREAM_RESET
-    BAD_ACCEPT BAD_SUBPROTOCOL BAD_EXTENSION
-    MUTE_ECHO MUTE_PING MUTE_PONG MUTE_CLOSE
-    GOING_AWAY PROTOCOL_ERROR NO_STATUS ABNORMAL INVALID_PAYLOAD TOO_BIG INTERNAL_ERROR
-    CONTINUATION TEXT BINARY CLOSE PING PONG
-    FIN RSV1 RSV
-    NEED_MORE DONE
-    ORDINARY LOCAL_FAULT
-    BYTES END_OF_STREAM DUE STOP LOST
-    AUTO STANDARD_ERROR JOURNAL SYSLOG
-    LOG_ERR LOG_NOTICE LOG_DEBUG LOG_INFO
-    LOG_PID LOG_NDELAY
-    EX_USAGE EX_OSERR EXIT_SUCCESS
-    SIGTERM SIGINT SIGHUP SIGQUIT SIGUSR1 SIGUSR2 SIGCHLD
-    SIGPIPE SIGXFSZ
-    SIG_DFL SIG_IGN
-    STDIN_FILENO STDOUT_FILENO STDERR_FILENO
-    F_GETFL F_SETFL
-    SHUT_WR SHUT_RDWR
-    CLOSING_TIME CLOSING_QUIET STOP_TIME LOG_TIME QUIET_TIME TICK
-    CLOCK_MONOTONIC CLOCK_REALTIME
-    AF_INET AF_INET6 AF_UNIX AF_VSOCK
-    EINTR EAGAIN EINVAL EPERM
-    EOPNOTSUPP ENOPROTOOPT
-    ENOENT ESRCH
-    REQUEST_LINE_MAX HEAD_MAX
-    INPUT_SIZE OUTPUT_SIZE
-    COPY_REPLY_MAX SHORT_COPY_MAX RESIDENT_MAX BLOCK_SIZE
-    PREFIX_MAX ORIGIN_MAX CHOICES_MAX FIELDS_MAX SUBPROTOCOLS_MAX
-    REPLY_HEADER_MAX REPLY_ROOM
-    MADV_NOHUGEPAGE MADV_HUGEPAGE MADV_DONTNEED
-    Z_NO_FLUSH Z_SYNC_FLUSH
-    Z_OK Z_STREAM_END Z_BUF_ERROR Z_MEM_ERROR
-    SERVER_NO_CONTEXT_TAKEOVER CLIENT_NO_CONTEXT_TAKEOVER SERVER_MAX_WINDOW_BITS CLIENT_MAX_WINDOW_BITS
-    UTF8_WHOLE UTF8_TAIL_1 UTF8_TAIL_2 UTF8_TAIL_3 UTF8_AFTER_E0 UTF8_AFTER_ED UTF8_AFTER_F0 UTF8_AFTER_F4 UTF8_WRONG
-    RLIMIT_CORE RLIMIT_NPROC
-    READ_FAILED WRITE_FAILED CLOCK_FAILED LINGER_FAILED NO_MEMORY
-    ALLOW_IF ALLOW
-    input_start input_end
-    bytes_in bytes_out
-    input_flags output_flags
-    silent_since started
-    origin user_agent forwarded
-    quiet verbose
-    DELAY STATUS BAD HEADERS HELLO REPEAT LATENCY FRAGMENT SLICE MUTE AFTER COUNT RAW STALL CLOSE_WORD REASON
-    BAD_ACCEPT BAD_SUBPROTOCOL BAD_EXTENSION
-    MUTE_ECHO MUTE_PING MUTE_PONG MUTE_CLOSE
-    NO_ENDING EMPTY_CLOSE CODED_CLOSE STREAM_END STREAM_RESET
-    LAB_WORD_UNKNOWN LAB_VALUE_WRONG LAB_STATUS_NOT_ALONE LAB_TRIGGERS_NOTHING LAB_REASON_WITHOUT_CODE LAB_RESET_WITHOUT_TCP
-    WAIT_MAX SCHEDULE_MAX
-    HELLO_MAX RAW_MAX REASON_MAX VALUE_MAX
-    timeout ping_interval
-""".splitlines() if line]
-NEXT = {name: kind[(i + 1) % len(kind)] for kind in KINDS for i, name in enumerate(kind)}
+# Names that the system defines, by what they begin with: those of one kind that the program uses are swapped.
+OF_THE_SYSTEM = re.compile(r"SIG_|SIG(?=[A-Z])|LOG_|EX(?:IT)?_|STD(?=[A-Z]+_FILENO)|F_(?=[GS]ETFL)|SHUT_|CLOCK_(?=[MR])|AF_|E(?=[A-Z]{4,}\b)|"
+                           r"MADV_|RLIMIT_|Z_(?=NO_FLUSH|SYNC_FLUSH)|Z_(?=OK|STREAM_END|[A-Z]+_ERROR)")
+
+
+def kinds(source):
+    """Lists of names of one kind: enumerators of one enum, constants that are defined one after the other, rows of a table,
+    members of a structure that are declared together, names of the system with the same beginning, and of the rest of ours
+    those with the same last word."""
+    code = re.sub(r"/\*.*?\*/|//[^\n]*", " ", source, flags=re.DOTALL)
+    yield ["true", "false"]
+    for body in re.findall(r"\benum\b[^;{}()]*\{(.*?)\}", code, re.DOTALL):
+        yield re.findall(r"(?:^|,)\s*([A-Z][A-Z0-9_]*)\b(?=\s*(?:=[^,]*)?(?:,|$))", body)
+    for lines in re.findall(r"(?:^#define [A-Z][A-Z0-9_]* +[^\s\\(].*(?<!\\)\n)+", code, re.MULTILINE):
+        yield re.findall(r"^#define (\w+)", lines, re.MULTILINE)
+    for table in re.findall(r"^#define \w+\(X\)(?:.*\\\n)+.*", code, re.MULTILINE):
+        yield re.findall(r"\bX\(([A-Z]\w*)", table)
+    for body in re.findall(r"\bstruct\b[^;{}()]*\{(.*?)\}", code, re.DOTALL):
+        for names in re.findall(r"^\s*[a-z][\w ]*?\b((?:\w+, )+\w+)\s*$", body.replace(";", "\n"), re.MULTILINE):
+            yield names.split(", ")
+    ours = set(re.findall(r"^#define (\w+)|\b([A-Z][A-Z0-9_]+) = ", code, re.MULTILINE))
+    ours = {name for pair in ours for name in pair if name}
+    groups = collections.defaultdict(list)
+    for name in dict.fromkeys(re.findall(r"\b[A-Z][A-Z0-9_]+\b", code)):
+        if name in ours:  # such as LOG_TIME, of which no other is defined beside it
+            groups[name.rpartition("_")[2]].append(name)
+        elif match := OF_THE_SYSTEM.match(name):
+            groups[match[0], name.endswith("_FLUSH")].append(name)
+    yield from groups.values()
+
+
+def next_names(source):
+    """The name that each one is swapped for: the next one of its kind."""
+    found = {}
+    for names in kinds(source):
+        for i, name in enumerate(names):
+            if len(names) > 1 and names[(i + 1) % len(names)] != name:
+                found.setdefault(name, names[(i + 1) % len(names)])
+    return found
+
+
+NEXT = next_names(project.source())
 
 # System calls that an exploited process would want, added to the filter.
 ADDED_CALLS = ["execve", "openat", "connect", "kill", "ptrace", "clone", "socket", "mprotect", "sendmsg", "dup",
@@ -305,7 +264,8 @@ def of_tokens(tokens, pair):
             new = changed_string(token.text)
             if new:
                 yield Mutant("string", token.start, token.end, new)
-        elif token.kind == "name" and token.text in NEXT:
+        elif token.kind == "name" and token.text in NEXT and (
+                before in (".", "->") or not token.text.islower() or token.text in ("true", "false")):
             yield Mutant("name", token.start, token.end, NEXT[token.text])
         elif token.text in COMPARISONS and spaced:
             for new in COMPARISONS[token.text]:
@@ -512,8 +472,6 @@ class Tree:
             if (TOP / name).is_file():
                 (self.path / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(TOP / name, self.path / name)
-        limit = self.path / "tests/wire.py"
-        limit.write_text(re.sub(r"^LIMIT = \d+", f"LIMIT = {LIMIT}", limit.read_text("utf-8"), flags=re.M), "utf-8")
         (self.path / "build/dumpable").mkdir(parents=True, exist_ok=True)
         if (TOP / "build/launchers").is_dir():
             (self.path / "build/launchers").symlink_to(TOP / "build/launchers")
@@ -586,11 +544,11 @@ class Tree:
 
         A failing test is run again, because on a busy machine it may fail by taking too long.
         """
-        names = [self.file_of(name) for name in files if os.geteuid() == 0 or not name.startswith("system/")]
+        names = [name for name in map(self.file_of, files) if os.geteuid() == 0 or not name.startswith("tests/system/")]
         command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-rfE", "-p", "no:cacheprovider"]
         self.run(self.dumpable[program])
         environment = {"WS_ECHO": str(self.path / program), "PYTHONDONTWRITEBYTECODE": "1",
-                       "WS_ECHO_DUMPABLE": str(self.path / "build/dumpable" / program)}
+                       "WS_ECHO_DUMPABLE": str(self.path / "build/dumpable" / program), "WAIT_LIMIT": str(LIMIT)}
         passed = []
         while True:
             status, said = self.run([*command, *more, *passed, *names], **environment)
@@ -605,9 +563,12 @@ class Tree:
 
     @staticmethod
     def file_of(name):
-        """Turns system/users into tests/system/test_users.py; a path is returned unchanged."""
-        path = pathlib.Path("tests", name)
-        return name if path.suffix else str(path.with_name(f"test_{path.name}.py"))
+        """Turns frames into tests/protocol/test_frames.py; a path below tests/ gets this folder in front."""
+        if name.endswith(".py"):
+            return f"tests/{name}"
+        found = [file for file in OTHERS if file.endswith(f"/test_{name}.py")]
+        assert len(found) == 1, f"rooms.txt: there is no test_{name}.py"
+        return f"tests/{found[0]}"
 
     def noticed(self, mutant, program, system, only_first):
         """The test that notices the compiled mutant, or None; True if the mutant is equivalent."""
@@ -623,14 +584,15 @@ class Tree:
             return True
         if only_first:
             return None
-        others = [name for name in OTHERS if name not in first]
+        tried = {self.file_of(name) for name in first if not name.endswith("unit")}
+        others = [name for name in OTHERS if self.file_of(name) not in tried]
         failed = self.pytest(others, program, "-n4")
         if not failed and program == "ws-echo":
             made = self.run(["make", "-B", "ws-echo", "ws-echo-static", "CFLAGS=-O2 -g -Werror"])[0]
-            failed = "a warning of the compiler" if made else self.pytest(["instructions"], program)
+            failed = "a warning of the compiler" if made else self.pytest(["process/test_instruction_counts.py"], program)
         if not failed and system and mutant.room in SYSTEM:
-            failed = self.pytest(["tests/system/test_sandbox.py", "tests/system/test_systemd.py",
-                                  "tests/system/test_crowd.py", "tests/system/test_launchers.py"], program)
+            failed = self.pytest(["system/test_sandbox.py", "system/test_systemd.py",
+                                  "system/test_crowd.py", "system/test_launchers.py"], program)
         return failed
 
     def reference(self, mutant, program):
@@ -673,9 +635,9 @@ class Tree:
 
     def judge_unit(self, system):
         self.run(["make", "-s", "ws-echo", "ws-echo-static"])
-        failed = self.pytest(["units", "manual", "readme"], "ws-echo", "-p", "no:xdist")
+        failed = self.pytest(["manual", "readme", "documents/test_build.py"], "ws-echo", "-p", "no:xdist")
         if not failed and system:
-            failed = self.pytest(["tests/system"], "ws-echo")
+            failed = self.pytest(project.tests_in(["system"]), "ws-echo")
         return ("killed", failed) if failed else ("survived", "")
 
 
