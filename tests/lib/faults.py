@@ -1,11 +1,12 @@
 """Makes system calls of the program fail, and tells which results of the connection are right.
 
-inject.c reports the calls of a run without a fault.  ERRORS lists the errors of each call, ROWS the right results for
-each class of faults.
+inject.c reports the calls of a run without a fault.  ROWS has the classes of faults with their right results, and
+one or two errors stand for each.
 """
 
 import dataclasses
 import errno
+import itertools
 import os
 import re
 import select
@@ -25,83 +26,12 @@ from require import require
 
 X86_64 = 62  # e_machine in the ELF header
 
-# The errors that section 2 of the manual lists for each call. PAGES names the manual page if its name differs.
-ERRORS = {call: errors.split() for call, errors in {
-    "access": "EACCES EBADF EFAULT EINVAL EIO ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EPERM EROFS ETXTBSY",
-    "arch_prctl": "EFAULT EINVAL ENODEV EPERM",
-    "brk": "",
-    "clock_gettime": "EACCES EFAULT EINVAL ENODEV ENOTSUP EPERM",
-    "clock_nanosleep": "EFAULT EINTR EINVAL ENOTSUP",
-    "close": "EBADF EINTR EIO ENOSPC",
-    "close_range": "EINVAL EMFILE ENOMEM",
-    "connect": "EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECONNREFUSED EFAULT EINPROGRESS "
-               "EINTR EISCONN ENETUNREACH ENOTSOCK EPROTOTYPE ETIMEDOUT",
-    "dup2": "EBADF EBUSY EINTR EINVAL EMFILE",
-    "exit_group": "",
-    "fcntl": "EACCES EAGAIN EBADF EBUSY EDEADLK EFAULT EINTR EINVAL EMFILE ENOLCK ENOTDIR EPERM",
-    "fstat": "EACCES EBADF EFAULT EINVAL ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EOVERFLOW",
-    "futex": "EACCES EAGAIN EDEADLK EFAULT EINTR EINVAL ENFILE ENOMEM ENOSYS EPERM ESRCH ETIMEDOUT EWOULDBLOCK",
-    "getegid": "",
-    "geteuid": "",
-    "getgid": "",
-    "getpeername": "EBADF EFAULT EINVAL ENOBUFS ENOTCONN ENOTSOCK",
-    "getpid": "",
-    "getrandom": "EAGAIN EFAULT EINTR EINVAL ENOSYS",
-    "getsockopt": "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK",
-    "getuid": "",
-    "ioctl": "EBADF EFAULT EINVAL ENOTTY",
-    "lseek": "EBADF EINVAL ENXIO EOVERFLOW ESPIPE",
-    "madvise": "EACCES EAGAIN EBADF EBUSY EFAULT EHWPOISON EINVAL EIO ENOMEM EPERM",
-    "mmap": "EACCES EAGAIN EBADF EEXIST EINVAL ENFILE ENODEV ENOMEM EOVERFLOW EPERM ETXTBSY",
-    "mprotect": "EACCES EFAULT EINVAL ENOMEM",
-    "munmap": "EACCES EAGAIN EBADF EEXIST EINVAL ENFILE ENODEV ENOMEM EOVERFLOW EPERM ETXTBSY",
-    "newfstatat": "EACCES EBADF EFAULT EINVAL ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EOVERFLOW",
-    "open": "EACCES EBADF EBUSY EDQUOT EEXIST EFAULT EFBIG EINTR EINVAL EISDIR ELOOP EMFILE ENAMETOOLONG ENFILE "
-            "ENODEV ENOENT ENOMEM ENOSPC ENOTDIR ENXIO EOPNOTSUPP EOVERFLOW EPERM EROFS ETXTBSY EWOULDBLOCK",
-    "openat": "EACCES EBADF EBUSY EDQUOT EEXIST EFAULT EFBIG EINTR EINVAL EISDIR ELOOP EMFILE ENAMETOOLONG ENFILE "
-              "ENODEV ENOENT ENOMEM ENOSPC ENOTDIR ENXIO EOPNOTSUPP EOVERFLOW EPERM EROFS ETXTBSY EWOULDBLOCK",
-    "prctl": "EACCES EBADF EBUSY EFAULT EINVAL ENODEV ENXIO EOPNOTSUPP EPERM ERANGE",
-    "pread64": "EAGAIN EBADF EFAULT EINTR EINVAL EIO EISDIR ENXIO EOVERFLOW ESPIPE",
-    "prlimit64": "EFAULT EINVAL EPERM ESRCH",
-    "read": "EAGAIN EBADF ECONNREFUSED EFAULT EINTR EINVAL EIO EISDIR ENOMEM ENOTCONN ENOTSOCK",
-    "rseq": "",
-    "rt_sigaction": "EFAULT EINVAL",
-    "rt_sigprocmask": "EFAULT EINVAL",
-    "sendmsg": "EACCES EAGAIN EALREADY EBADF ECONNRESET EDESTADDRREQ EFAULT EINTR EINVAL EISCONN EMSGSIZE ENOBUFS "
-               "ENOMEM ENOTCONN ENOTSOCK EOPNOTSUPP EPIPE",
-    "sendto": "EACCES EAGAIN EALREADY EBADF ECONNRESET EDESTADDRREQ EFAULT EINTR EINVAL EISCONN EMSGSIZE ENOBUFS "
-              "ENOMEM ENOTCONN ENOTSOCK EOPNOTSUPP EPIPE",
-    "set_robust_list": "EFAULT EINVAL EPERM ESRCH",
-    "set_tid_address": "",
-    "setgid": "EINVAL EPERM",
-    "setgroups": "EFAULT EINVAL ENOMEM EPERM",
-    "setitimer": "EFAULT EINVAL",
-    "setsockopt": "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK",
-    "setuid": "EAGAIN EINVAL EPERM",
-    "shutdown": "EBADF EINVAL ENOTCONN ENOTSOCK",
-    "socket": "EACCES EAFNOSUPPORT EINVAL EMFILE ENFILE ENOBUFS EPROTONOSUPPORT",
-    "write": "EACCES EAGAIN EALREADY EBADF ECONNRESET EDESTADDRREQ EDQUOT EFAULT EFBIG EINTR EINVAL EIO EISCONN "
-             "EMSGSIZE ENOBUFS ENOMEM ENOSPC ENOTCONN ENOTSOCK EOPNOTSUPP EPERM EPIPE",
-    "writev": "EACCES EAGAIN EALREADY EBADF ECONNRESET EDESTADDRREQ EDQUOT EFAULT EFBIG EINTR EINVAL EIO EISCONN "
-              "EMSGSIZE ENOBUFS ENOMEM ENOSPC ENOTCONN ENOTSOCK EOPNOTSUPP EPERM EPIPE",
-}.items()}
-PAGES = {
-    "fstat": ["stat"], "newfstatat": ["stat"], "openat": ["open"], "pread64": ["pread", "read", "lseek"],
-    "prlimit64": ["getrlimit"], "read": ["read", "recv"], "rt_sigaction": ["sigaction"],
-    "rt_sigprocmask": ["sigprocmask"], "write": ["write", "send"], "writev": ["write", "writev", "send"],
-}
-# Calls for which no manual page lists errors; the C library expects these.
-UNNAMED = {"brk": ["ENOMEM"], "rseq": ["ENOSYS"], "set_tid_address": ["ENOSYS"]}
-
 # Errors of read and write when the peer or the network has ended the connection: tcp(7), ip(7), icmp(7).
-NETWORK = ["ECONNRESET", "EPIPE", "ETIMEDOUT", "EACCES", "ECONNREFUSED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN",
+NETWORK = ["ECONNRESET", "ETIMEDOUT", "EPIPE", "EACCES", "ECONNREFUSED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN",
            "ENETUNREACH", "ENONET", "ENOPROTOOPT", "EOPNOTSUPP", "EPROTO"]
 TRANSIENT = ["EINTR", "EAGAIN"]
-ALL_ERRORS = sorted({error for errors in [*ERRORS.values(), *UNNAMED.values()] for error in errors} | {"ENOBUFS"})
-
-
-def number_of(error):
-    return {"EHWPOISON": 133}.get(error) or getattr(errno, error)
+OTHER = ["ENOMEM", "EPERM"]  # for the rows of ROWS that hold for any error
+TRIED = 2  # of the errors of a row
 
 
 # Scenarios: the exchanges during which calls fail.
@@ -503,7 +433,7 @@ ROWS = [
     ("serving", CONNECTION, ["input", "output"], ANY, [local]),
     ("closing", CONNECTION, ["input"], [*TRANSIENT, *NETWORK], [right]),
     ("closing", CONNECTION, ["input"], ANY, [local]),
-    (ANY, ["clock_nanosleep"], ANY, TRANSIENT, [right]),
+    (ANY, ["clock_nanosleep"], ANY, ["EINTR"], [right]),
     (ANY, ["clock_nanosleep"], ANY, ANY, [local]),
     ("closing", ["setsockopt"], ["output"], ANY, [local]),  # close=reset
     ("serving", ["setitimer"], ANY, ANY, [right, local]),
@@ -530,13 +460,16 @@ def row_of(call, error):
 
 
 def errors_of(call):
-    """The errors that a call of a run may fail with."""
+    """The errors that a call of a run fails with: some of each row of ROWS that is about it."""
     if call.name in ("clock_gettime", "exit_group", "getpid", "getuid", "geteuid", "getgid", "getegid", "rt_sigreturn"):
         return []  # these calls cannot fail with the arguments that the program passes
-    errors = UNNAMED.get(call.name, ERRORS[call.name])
-    if call.name in CONNECTION and call.role() in ("input", "output"):
-        return sorted({*errors, *NETWORK, "EIO", "ENOBUFS", "EPERM"})
-    return errors
+    found = []
+    for phase, names, roles, errors, _ in ROWS:
+        if phase in (ANY, call.phase) and (names is ANY or call.name in names) and (roles is ANY or call.role() in roles):
+            found += (OTHER if errors is ANY else errors)[:TRIED]
+            if errors is ANY:
+                return list(dict.fromkeys(found))
+    raise AssertionError(f"no row for {call}")
 
 
 def judge(run, usual, ends):
@@ -568,10 +501,10 @@ def failing_cases(injector, usual):
     """Each call fails with each of its errors, once, and from then on: (faults, right results of ROWS)."""
     for call in swept(usual):
         for error in errors_of(call):
-            yield injector.fault(call, "error", number_of(error)), ROWS
+            yield injector.fault(call, "error", getattr(errno, error)), ROWS
             # A call that is interrupted every time is not realistic.
             if not (call.name in [*CONNECTION, "clock_nanosleep"] and error in TRANSIENT):
-                yield injector.fault(call, "error", number_of(error), onwards=True), ROWS
+                yield injector.fault(call, "error", getattr(errno, error), onwards=True), ROWS
 
 
 def short_cases(injector, usual):
@@ -622,7 +555,7 @@ def combined_cases(injector, usual):
         if call.phase == "serving" and call.name in CONNECTION and call.role() in ("input", "output"):
             blocks_not = injector.fault(call, "error", errno.EAGAIN)
             for error in ["EBADF", "EPERM", "EINVAL"]:
-                unchanged = f"{injector.numbers['fcntl']}:{calls_before + 1}:error={number_of(error)}"
+                unchanged = f"{injector.numbers['fcntl']}:{calls_before + 1}:error={getattr(errno, error)}"
                 yield f"{blocks_not},{unchanged}", [local]
             if call.role() == "output":
                 for number in range(2, 8):
@@ -640,7 +573,7 @@ def class_cases(injector, usual):
             what = ROWS.index(row), call.name, call.role(), call.phase
             if what not in tried_already:
                 tried_already.add(what)
-                yield injector.fault(call, "error", number_of(error)), ROWS
+                yield injector.fault(call, "error", getattr(errno, error)), ROWS
 
 
 KINDS = {"errors": failing_cases, "lengths": short_cases, "signals": signal_cases, "clocks": clock_cases,
@@ -666,7 +599,8 @@ def tried(injector, usual, cases):
             ends = [right]
         elif ends is ROWS:
             number = int(faults.rpartition("=")[2])
-            name = next(name for name in [*NETWORK, *TRANSIENT, *ALL_ERRORS] if number_of(name) == number)
+            known = [*NETWORK, *TRANSIENT, *OTHER, *itertools.chain.from_iterable(row[3] or [] for row in ROWS)]
+            name = next(name for name in known if getattr(errno, name) == number)
             ends = [end for call in faulty for end in row_of(call, name)[-1]]
         elif usual.scenario.name == "silence":  # the order of its calls varies
             ends = [*ends, right]

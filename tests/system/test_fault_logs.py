@@ -1,5 +1,7 @@
 """The faults of faults.py with a log to a daemon: a socket of the test replaces it in a mount namespace."""
 
+import errno
+
 import faults
 import pytest
 from faults import all_right, that_injects_faults, usual_run  # noqa: F401: the fixture "injector"
@@ -34,5 +36,5 @@ def test_if_the_journal_refuses_the_record_only_the_record_is_lost(injector, err
     usual = usual_run(injector, JOURNAL)
     sending = [call for call in usual.calls if call.name == "sendmsg"]
     assert sending, "the record goes to the journal"
-    number = faults.number_of(error)
+    number = getattr(errno, error)
     all_right(injector, usual, [(injector.fault(call, "error", number), [faults.unlogged]) for call in sending])
