@@ -1,6 +1,7 @@
 """The unit for many short connections: rules that also apply to ws-echo.socket, and what its connections share."""
 
 import contextlib
+import json
 import re
 import socket
 import subprocess
@@ -81,6 +82,46 @@ def test_the_exposure_is_as_low_as_listening_allows():
                             project.TOP / "packaging" / UNIT], capture_output=True, text=True, check=False)
     print(rated.stdout.splitlines()[-1])
     assert rated.returncode == 0, rated.stdout + rated.stderr
+
+
+# What a sandbox could forbid as well, by systemd's names of it, and why it is allowed.
+LEFT_OPEN = {
+    **dict.fromkeys(["PrivateNetwork", "IPAddressDeny", "RestrictAddressFamilies_AF_INET_INET6"], "xinetd has to listen"),
+    "RestrictAddressFamilies_AF_UNIX": "the log is a Unix socket",
+    "SystemCallFilter_privileged": "xinetd calls setuid",
+    "RootDirectoryOrRootImage": "xinetd and its settings are those of the machine",
+    "DeviceAllow": "PrivateDevices= leaves /dev/null and the like",
+}
+
+
+@rule("ws-echo(8) SECURITY (9)")
+def test_only_what_listening_needs_is_left_open():
+    require("systemd-analyze", "systemd")
+    rated = subprocess.run(["systemd-analyze", "security", "--offline=true", "--json=short", project.TOP / "packaging" / UNIT],
+                           capture_output=True, text=True, check=True)
+    assert {row["json_field"] for row in json.loads(rated.stdout) if float(row["exposure"] or 0)} == LEFT_OPEN.keys()
+
+
+def test_xinetd_and_its_connections_have_the_limits_of_the_unit(started):
+    peer = connect(started).open()
+    for name in "xinetd", "ws-echo":
+        (process,) = started.machine.processes(name)
+        folder = started.machine.path(f"/proc/{process}")
+        limits = (folder / "limits").read_text(encoding="ascii")
+        assert re.search(rf"^Max file size +{64 << 10} ", limits, re.MULTILINE), limits
+        assert re.search(rf"^Max address space +{64 << 20} ", limits, re.MULTILINE), limits
+        assert (folder / "oom_score_adj").read_text(encoding="ascii") == "500\n"
+        assert re.search("^Umask:\t0077$", (folder / "status").read_text(encoding="ascii"), re.MULTILINE)
+    leave(peer)
+
+
+def test_xinetd_is_started_again_if_it_is_killed(started):
+    """As the kernel does when memory runs out."""
+    (process,) = started.machine.processes("xinetd")
+    started.machine.run("kill", "-KILL", process)
+    launch.wait_until(lambda: started.machine.processes("xinetd") not in ([], [process]), "xinetd is started again")
+    launch.wait_until(lambda: started.machine.show(UNIT, "ActiveState") == "active", "the unit is active again")
+    leave(connect(started).open())
 
 
 def test_systemd_finds_nothing_wrong_in_the_unit(crowd):
