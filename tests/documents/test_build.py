@@ -59,22 +59,6 @@ def test_it_is_built_without_a_warning_by_the_flags_of_debians_packages(tree):
     built_by(tree, "gcc", packagers())
 
 
-@pytest.mark.parametrize("target", ["ws-echo", "ws-echo-static"])
-def test_the_optimiser_at_link_time_changes_no_instruction(tree, target):
-    """Package builds ask for link-time optimisation. It would undo the unrolled loops, and a large message would then
-    take a third more."""
-    def code(**variables):
-        program = built(tree, target, **variables)
-        subprocess.run([require("objcopy", "binutils"), "--output-target=binary", "--only-section=.text", program,
-                        tree / "code"], check=True)
-        return (tree / "code").read_bytes()
-
-    plain = code(CFLAGS="-O2")
-    assert len(plain) > 10_000
-    assert code(CFLAGS="-O2 -flto") == plain
-    assert code(CFLAGS="-O2", LDFLAGS="-flto=auto") == plain
-
-
 def test_the_builder_decides_how_it_is_fortified(tree):
     readelf = require("readelf", "binutils")
 

@@ -10,8 +10,8 @@ import corpora
 import project
 import pytest
 import roots
-import test_unit
 from require import require
+from tests_in_c import FUZZERS, ROOMS, unpacked
 
 LIBRARIES = ["--variant=extract", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
              "--include=libc6-dev,libnettle8,nettle-dev,libsystemd-dev,zlib1g-dev"]
@@ -128,7 +128,7 @@ def foreign_root(request):
 
 def test_the_unit_tests_pass(foreign):
     left_out = set(BUT_FOR[foreign.name])
-    for room in test_unit.ROOMS:
+    for room in ROOMS:
         names = set(re.findall(r"^TEST\((\w+)\)", (roots.TESTS / f"unit/test_{room}.c").read_text(), re.M))
         said = foreign.run(foreign.compiled_room(room), *sorted(names - left_out))
         assert said.endswith(" passed, 0 failed\n"), said
@@ -137,11 +137,11 @@ def test_the_unit_tests_pass(foreign):
     assert not left_out
 
 
-@pytest.mark.parametrize("fuzzer", test_unit.FUZZERS)
+@pytest.mark.parametrize("fuzzer", FUZZERS)
 def test_the_inputs_of_the_corpora_hold(foreign, fuzzer, tmp_path):
     program = foreign.compiled_fuzzer(fuzzer)
     for target in corpora.targets_of(fuzzer):
-        count = test_unit.unpacked(target, tmp_path / target)
+        count = unpacked(target, tmp_path / target)
         assert foreign.run(program, tmp_path / target, TARGET=target) == f"{count} inputs\n"
 
 
