@@ -20,8 +20,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))  # for a run by hand
 
-import project  # noqa: E402
-from require import require  # noqa: E402
+import project
+from require import require
 
 MAIN = "ws-echo"
 FUNCTION_MAX = 60  # lines, from its first line to its closing brace

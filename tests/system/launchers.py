@@ -349,8 +349,10 @@ class PipeEnds:
         """Pipes cannot be reset; closing both ends is the closest equivalent."""
 
     def sendall(self, data):
-        self.to.write(data)
-        self.to.flush()
+        """After its own Close the program exits at once, and then nobody reads the answer."""
+        with contextlib.suppress(BrokenPipeError):
+            self.to.write(data)
+            self.to.flush()
 
     def recv(self, count):
         return self.back.read1(count)
