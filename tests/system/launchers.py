@@ -358,10 +358,11 @@ class PipeEnds:
         return self.back.read1(count)
 
     def shutdown(self, _):
-        self.to.close()
+        with contextlib.suppress(BrokenPipeError):  # what sendall could not write is still in the buffer
+            self.to.close()
 
     def close(self):
-        self.to.close()
+        self.shutdown(None)
         self.back.close()
 
 
