@@ -154,11 +154,11 @@ class InBrowser:
 
 def of_node(name):
     """A library of Debian's package node-NAME, which another node can load too."""
-    def require():
+    def require_library():
         require("node", "nodejs")
         require_file(f"/usr/share/nodejs/{name}", f"node-{name}")
 
-    return Library("node", HERE / "closing.js", name, require=require)
+    return Library("node", HERE / "closing.js", name, require=require_library)
 
 
 def of_python(name):
