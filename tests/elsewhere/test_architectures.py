@@ -53,13 +53,12 @@ LEFT_OUT = {
     ]},
     "process/test_record.py::test_it_serves_although_standard_error_is_closed": "it uses the foreign root's /dev/null",
     "process/test_texts.py": "the program would be called by the emulator's name",
+    "system/test_fault_logs.py": "faults would be injected into the emulator's calls",
     "system/test_channels.py::test_where_there_is_no_libsystemd_standard_error_gets_the_record": "the foreign root has it",
 }
-# The tests of tests/system that need no booted system.
-AS_ROOT = ["system/test_channels.py", "system/test_users.py"]
 # Tests in C that fail on an architecture, and why.
 HUGE_PAGES = {"the_first_four_mebibytes_at_most_are_small_pages_and_what_follows_huge_ones": "the emulator has none"}
-BUT_FOR = dict.fromkeys(ARCHITECTURES, HUGE_PAGES) | {
+FAILING = dict.fromkeys(ARCHITECTURES, HUGE_PAGES) | {
     "ppc64el": {"a_host_or_a_target_is_not_read_beyond_its_end": "strncasecmp reads on to the next 16 bytes",
                 **HUGE_PAGES},
 }
@@ -127,7 +126,7 @@ def foreign_root(request):
 
 
 def test_the_unit_tests_pass(foreign):
-    left_out = set(BUT_FOR[foreign.name])
+    left_out = set(FAILING[foreign.name])
     for room in ROOMS:
         names = set(re.findall(r"^TEST\((\w+)\)", (roots.TESTS / f"unit/test_{room}.c").read_text(), re.M))
         said = foreign.run(foreign.compiled_room(room), *sorted(names - left_out))
@@ -153,11 +152,12 @@ def test_the_answers_of_the_program_are_the_same(foreign):
     program.write_text(f'#!/bin/sh -p\nexec {shlex.join([foreign.emulator, "-0"])} "$0" '
                        f'{shlex.join(foreign.command(foreign.tree / "ws-echo")[1:])} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
-    files = sorted(set(project.tests_in(project.WITH_EACH_PROGRAM)) - set(LEFT_OUT)) + AS_ROOT
+    files = sorted({*project.tests_in(project.WITH_EACH_PROGRAM), *project.AS_ROOT} - set(LEFT_OUT))
     with roots.alone():
-        result = subprocess.run([sys.executable, "-m", "pytest", "-q", f"--numprocesses={2 * os.cpu_count()}", *files,
-                                 *(f"--deselect={test}" for test in LEFT_OUT if "::" in test)],
-                                cwd=roots.TESTS, env={**os.environ, "CI": "true", "WS_ECHO": str(program)}, text=True,
+        result = subprocess.run([sys.executable, "-m", "pytest", "-q", f"--numprocesses={2 * os.cpu_count()}",
+                                 *[f"tests/{file}" for file in files],
+                                 *[f"--deselect=tests/{test}" for test in LEFT_OUT if "::" in test]],
+                                cwd=project.TOP, env={**os.environ, "CI": "true", "WS_ECHO": str(program)}, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=roots.TESTING, check=False)
     counted = re.search(r"^(\d+) passed(, \d+ skipped)? in .*$", result.stdout, re.M)
     assert result.returncode == 0 and int(counted[1]) > 1000, result.stdout
