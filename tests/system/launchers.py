@@ -10,6 +10,7 @@ import shutil
 import ssl
 import subprocess
 
+import framing
 import launch
 import project
 from require import missing, require
@@ -27,6 +28,22 @@ LINE = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)')
 def fields(line):
     """The fields of a record, such as `peer=1.2.3.4:5 path="/socket"`, as a dictionary."""
     return {name: value.strip('"') for name, value in LINE.findall(line)}
+
+
+def echoes(peer, string="Hello", prefix=framing.PREFIX):
+    """Asserts that a text message is answered."""
+    expected = framing.echo(string, prefix)
+    peer.send(framing.text(string))
+    received = peer.receive(len(expected))
+    assert received == expected, received
+
+
+def leave(peer):
+    """Closes like an ordinary client; asserts that nothing more comes."""
+    peer.send(framing.close(1000))
+    assert peer.receive(4) == framing.reply(framing.CLOSE, framing.close_body(1000))
+    assert peer.ended()
+    peer.close()
 
 
 class Launcher:
@@ -197,7 +214,7 @@ class Syslog(Launcher):
 
 
 class Xinetd(Syslog):
-    """The shipped entry, enabled and with options."""
+    """The shipped entry, enabled and with options, and with defaults that it has to override."""
 
     name = "xinetd"
     package = "xinetd"
@@ -208,7 +225,8 @@ class Xinetd(Syslog):
         entry, enabled = re.subn(r"(?m)^(\s*disable\s*)= yes$", r"\1= no", entry)
         entry, given = re.subn(r"(?m)^(\s*server_args\s*)= .*$", rf"\1= {' '.join(options)}", entry)
         assert enabled == 1 and given == 1, entry
-        self.machine.path("/run/xinetd.conf").write_text("defaults\n{\n}\n" + entry)
+        defaults = ["log_type = SYSLOG daemon", "log_on_success = PID HOST EXIT", "passenv = LD_LIBRARY_PATH"]
+        self.machine.path("/run/xinetd.conf").write_text("\n".join(["defaults", "{", *defaults, "}", entry]))
         return [f"{LAUNCHERS}/usr/sbin/xinetd", "-dontfork", "-f", "/run/xinetd.conf", "-filelog",
                 "/run/xinetd.log", "-pidfile", "/run/xinetd.pid"]
 

@@ -1,7 +1,7 @@
 /*
- * Tries one action that the unit forbids, for test_sandbox.py. It replaces ws-echo: the connection is
- * standard input and output, its first line names the action, and the answer is a number, a text, "ok" or
- * the name of an error. If the kernel kills the process for the action, there is no answer.
+ * Tries one action that a unit forbids or limits, for test_sandbox.py and test_crowd.py. It replaces ws-echo:
+ * the connection is standard input and output, its first line names the action, and the answer is a number, a
+ * text, "ok" or the name of an error. If the kernel kills the process for the action, there is no answer.
  */
 
 #define _GNU_SOURCE
@@ -110,6 +110,27 @@ static void call_of_another_architecture(void)
 #endif
 }
 
+/* Answers how many processes can run beside this one, up to CHILDREN_MAX. */
+static void children(void)
+{
+    enum { CHILDREN_MAX = 1000 };
+    long count = 0;
+    while (count < CHILDREN_MAX && child() > 0)
+        count++;
+    number(count);
+}
+
+/* Goes on after SIGTERM, for as long as the connection is open. */
+static void ignore_sigterm(void)
+{
+    char byte;
+    signal(SIGTERM, SIG_IGN);
+    dprintf(STDOUT_FILENO, "ok\n");
+    while (read(STDIN_FILENO, &byte, 1) == 1)
+        ;
+    _exit(EXIT_SUCCESS);
+}
+
 static void touch(size_t size)
 {
     char *memory = malloc(size);
@@ -143,6 +164,8 @@ int main(void)
     TRY("open", result(open(argument, O_RDONLY)));
     TRY("create", result(open(argument, O_WRONLY | O_CREAT, 0600)));
     TRY("fork", result(child()));
+    TRY("children", children());
+    TRY("ignore-sigterm", ignore_sigterm());
     TRY("socket", result(socket(AF_INET, SOCK_STREAM, 0)));
     TRY("datagram", datagram_to_loopback());
     TRY("writable-code", result((long)mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,

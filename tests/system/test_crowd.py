@@ -5,15 +5,16 @@ import json
 import re
 import socket
 import subprocess
+import time
 
 import framing
 import heads
 import launch
 import project
 import pytest
-from framing import BINARY, CLOSE, TEXT, close_body, echo, frame, reply, text
+from framing import BINARY, CLOSE, TEXT, close_body, frame, reply
 from launch import Peer
-from launchers import ENTRY, SETTINGS, Crowd
+from launchers import ENTRY, SETTINGS, Crowd, echoes, leave
 from require import require
 from rule import rule
 
@@ -38,18 +39,6 @@ def started(crowd):
 
 def connect(crowd, source=None, host="127.0.0.1"):
     return Peer(crowd.machine.connect(host, source=source))
-
-
-def echoes(peer, string="Hello", prefix=framing.PREFIX):
-    peer.send(text(string))
-    assert peer.receive(len(echo(string, prefix))) == echo(string, prefix)
-
-
-def leave(peer):
-    peer.send(framing.close(1000))
-    assert peer.receive(4) == reply(CLOSE, close_body(1000))
-    assert peer.ended()
-    peer.close()
 
 
 def is_refused(crowd, **more):
@@ -140,6 +129,55 @@ def test_it_takes_the_place_of_the_socket_and_gives_it_back(started):
     assert machine.show("ws-echo.socket", "ActiveState") == "inactive"
 
 
+# Settings whose effect only another program shows
+
+
+def tried(crowd, probe, what):
+    """The answer of probe.c, which xinetd starts instead of the program, after it has tried an action."""
+    with crowd.machine.replaced(crowd.machine.program, probe):
+        peer = connect(crowd)
+        peer.send(what.encode() + b"\n")
+        answer = peer.rest().decode().strip()
+        peer.close()
+    return answer
+
+
+@rule("ws-echo(8) SECURITY (9)")
+def test_the_connections_have_no_share_in_the_shared_memory_of_the_machine(started, probe):
+    link, machine = "link /proc/self/ns/ipc", started.machine
+    of_the_machine = machine.run("readlink", "/proc/1/ns/ipc").stdout.strip()
+    found = tried(started, probe, link)
+    assert found.startswith("ipc:") and found != of_the_machine
+    with machine.drop_in(UNIT, "[Service]\nPrivateIPC=no\n"):
+        machine.systemctl("restart", UNIT)
+        assert tried(started, probe, link) == of_the_machine
+
+
+def test_no_more_processes_can_run_than_512_connections_and_a_few_to_spare(started, probe):
+    """520: xinetd, the probe, and so many more."""
+    assert tried(started, probe, "children") == "518"
+
+
+@pytest.mark.slow("systemd waits ten seconds")
+def test_a_connection_that_does_not_end_after_sigterm_is_killed(started, probe):
+    """Not before the four seconds that ws-echo may take, and much earlier than after systemd's 90 seconds."""
+    with started.machine.replaced(started.machine.program, probe):
+        peer = connect(started)
+        peer.send(b"ignore-sigterm\n")
+        assert peer.receive(3) == b"ok\n"
+    stopped = time.monotonic()
+    started.machine.systemctl("stop", "--no-block", UNIT)
+    assert peer.ended()
+    assert time.monotonic() - stopped > 4
+    peer.close()
+
+
+def test_all_connections_together_have_half_of_the_memory(started):
+    total = int(re.search(r"^MemTotal: +(\d+) kB$", started.machine.path("/proc/meminfo").read_text(), re.MULTILINE)[1])
+    limit = int(started.machine.show(UNIT, "MemoryMax"))
+    assert abs(limit - 1024 * total / 2) < 1 << 20, (limit, total)
+
+
 # Faults that make the start fail
 
 
@@ -164,10 +202,17 @@ def test_an_option_that_xinetd_cannot_pass_on_fails_the_start(crowd):
 
 
 def test_a_port_that_another_program_has_fails_the_start(crowd):
+    """After ten seconds, because xinetd goes on running; without TimeoutStartSec= they would be 90."""
     with crowd.machine.network():
         other = socket.create_server(("::", 8888), family=socket.AF_INET6)
     with other:
         assert "Address already in use" in the_start_fails(crowd)
+
+
+def test_a_forbidden_system_call_that_kills_fails_the_start(crowd):
+    """The shell makes one, so that SystemCallErrorNumber= has to make it an error."""
+    with crowd.machine.drop_in(UNIT, "[Service]\nSystemCallErrorNumber=\n"):
+        assert "Bad system call" in the_start_fails(crowd)
 
 
 def test_a_machine_without_xinetd_fails_the_start(crowd):

@@ -1,13 +1,10 @@
 """The same exchanges under every launcher, compared byte for byte, with each record on the right log channel."""
 
-import contextlib
-
 import heads
 import launch
-import project
 import pytest
 from framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, close_body, echo, frame, reply, text
-from launchers import ALL, Xinetd
+from launchers import ALL
 from rule import rule
 
 # No Pings, so that the bytes do not depend on the speed of the machine.
@@ -126,46 +123,3 @@ def test_the_record_shows_the_address_of_every_family_that_the_launcher_serves(l
 def test_there_is_no_record_on_another_channel(launcher):
     """Runs after the exchanges, which have made records."""
     assert launcher.channels_with_records() == ({launcher.channel} - {"a pipe"})
-
-
-# The shipped entry for xinetd
-
-
-@pytest.fixture(scope="module")
-def xinetd(machine):
-    """The shipped entry, only enabled."""
-    started = Xinetd(machine)
-    try:
-        yield started.start(["--path=/socket"])
-    finally:
-        started.stop()
-
-
-def test_the_xinetd_entry_is_disabled_as_shipped():
-    assert "\n\tdisable         = yes\n" in (project.TOP / "packaging/ws-echo.xinetd").read_text(encoding="utf-8")
-
-
-def test_the_xinetd_entry_takes_more_connections_than_xinetd_does_by_default(xinetd):
-    for _ in range(200):
-        peer, _ = xinetd.connect()
-        peer.open()
-        says_goodbye(peer)
-
-
-def test_the_xinetd_entry_caps_the_connections_of_one_source(xinetd):
-    peers = [xinetd.connect()[0].open() for _ in range(64)]
-    refused, _ = xinetd.connect()
-    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-        refused.send(heads.head())
-        assert refused.ended()
-    refused.close()
-    for peer in peers:
-        says_goodbye(peer)
-
-
-def test_the_largest_message_fits_the_memory_limit_of_the_xinetd_entry(xinetd):
-    peer, _ = xinetd.connect()
-    payload = bytes(16 << 20)
-    peer.open().send(frame(BINARY, payload))
-    assert peer.frame() == (True, BINARY, payload)
-    says_goodbye(peer)

@@ -13,6 +13,7 @@ import project
 import proxies
 import pytest
 from launch import Peer
+from launchers import leave
 from require import require
 
 MANUAL = (project.TOP / "man/ws-echo-launchers.7").read_text(encoding="utf-8")
@@ -41,13 +42,6 @@ def typed(machine, block):
 
 def serves(machine, port, path="/socket"):
     leave(Peer(machine.connect(port=port)).open(path=path))
-
-
-def leave(peer):
-    peer.send(framing.close(1000))
-    assert peer.receive(4) == framing.reply(framing.CLOSE, framing.close_body(1000))
-    assert peer.ended()
-    peer.close()
 
 
 def test_a_second_instance_takes_two_commands_and_shares_nothing(machine):

@@ -6,10 +6,10 @@ drop-in that removes the one directive, where it must succeed.
 
 import contextlib
 import errno
-import pathlib
 import platform
 import re
 import subprocess
+import time
 
 import launch
 import project
@@ -119,22 +119,19 @@ if platform.machine() == "x86_64":
 
 
 @pytest.fixture(scope="module")
-def probed(machine, tmp_path_factory):
+def probed(machine, probe):
     """The machine with the probe instead of the program, and with files that some rows look for."""
-    compiled = tmp_path_factory.mktemp("probe") / "probe"
-    source = pathlib.Path(__file__).with_name("probe.c")
-    compile_statically = [require("gcc", "gcc"), "-static", "-O2", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run([*compile_statically, "-o", compiled, source], check=True)
     for path in "/dev/probe", "/tmp/probe", "/usr/lib/modules/probe":
         machine.path(path).parent.mkdir(exist_ok=True)
         machine.path(path).write_text("")
     machine.systemctl("start", "ws-echo.socket")  # the start runs ws-echo --check
-    with machine.replaced(machine.program, compiled.read_bytes()):
+    with machine.replaced(machine.program, probe):
         yield machine
         machine.systemctl("stop", "ws-echo.socket")
 
 
-def probe(machine, what):
+def tried(machine, what):
+    """The probe's answer, after it has tried an action."""
     with contextlib.closing(machine.connect()) as connected:
         connected.sendall(what.encode() + b"\n")
         return launch.Peer(connected).rest().decode().strip()
@@ -160,20 +157,20 @@ def test_directive_acts(probed, directive, what, forbidden, without, allowed, li
     what, without, allowed = (string.format(**names) for string in (what, without, allowed))
     others = "".join(f"{line}\n" for line in lifted.split() if not line.startswith(directive + "="))
 
-    answer = probe(probed, what)
+    answer = tried(probed, what)
     assert not is_answer(answer, allowed, forbidden), answer
     if others:
         with probed.drop_in("ws-echo@.service", "[Service]\n" + others):
-            answer = probe(probed, what)
+            answer = tried(probed, what)
     assert is_answer(answer, forbidden, allowed), answer
     with probed.drop_in("ws-echo@.service", f"[Service]\n{others}{without}\n"):
-        answer = probe(probed, what)
+        answer = tried(probed, what)
         assert is_answer(answer, allowed, forbidden), answer
 
 
 @rule("ws-echo(8) SECURITY (9)")
 def test_every_directive_of_the_sandbox_has_a_probe():
-    """Directives without a probe are tested by other tests in this file."""
+    """Directives without a probe are tested by other tests in this file and in test_systemd.py."""
     elsewhere = {"BindPaths", "Environment", "EnvironmentFile", "ExecStart", "LogLevelMax", "NotifyAccess",
                  "StandardInput", "TimeoutStopSec"}
     unit = (project.TOP / "ws-echo@.service").read_text(encoding="utf-8").partition("[Service]\n")[2]
@@ -183,30 +180,44 @@ def test_every_directive_of_the_sandbox_has_a_probe():
     assert directives == {row[0] for row in PROBES}
 
 
+@rule("ws-echo(8) SECURITY (9)")
+@pytest.mark.slow("systemd waits ten seconds")
+def test_an_instance_that_does_not_end_after_sigterm_is_killed(probed):
+    """Not before the four seconds that ws-echo may take, and much earlier than after systemd's 90 seconds."""
+    with contextlib.closing(probed.connect()) as connected:
+        peer = launch.Peer(connected)
+        peer.send(b"ignore-sigterm\n")
+        assert peer.receive(3) == b"ok\n"
+        stopped = time.monotonic()
+        probed.systemctl("stop", "--no-block", "ws-echo@*")
+        assert peer.ended()
+        assert time.monotonic() - stopped > 4
+
+
 def test_the_host_is_not_visible(probed):
     for path in "/etc", "/home", "/root", "/sys", "/tmp", "/var", "/etc/passwd", "/var/log", "/proc/meminfo":
-        assert probe(probed, f"open {path}") in ("EACCES", "ENOENT"), path
+        assert tried(probed, f"open {path}") in ("EACCES", "ENOENT"), path
     for path in "/boot", "/opt", "/srv", "/usr/bin", "/usr/share", "/proc/1/root", "/run/systemd/private":
-        assert probe(probed, f"open {path}") in ("EACCES", "ENOENT"), path
+        assert tried(probed, f"open {path}") in ("EACCES", "ENOENT"), path
 
 
 def test_nothing_can_be_written(probed):
     """Each instance has a new /run; if it can create files there, LimitFSIZE=0 keeps them empty."""
     for directory in "/", "/dev", "/proc", "/run/systemd/journal", "/tmp", "/usr", "/usr/lib", "/var/tmp":
-        assert probe(probed, f"fill {directory}/new") in ("EACCES", "EROFS", "ENOENT"), directory
-    assert probe(probed, "fill /run/new") in ("EACCES", "EFBIG")
+        assert tried(probed, f"fill {directory}/new") in ("EACCES", "EROFS", "ENOENT"), directory
+    assert tried(probed, "fill /run/new") in ("EACCES", "EFBIG")
 
 
 def test_all_connections_share_one_network_that_is_empty(probed):
     with probed.drop_in("ws-echo@.service", f"[Service]\n{TREE}"):
-        networks = {probe(probed, "link /proc/self/ns/net") for _ in range(3)}
+        networks = {tried(probed, "link /proc/self/ns/net") for _ in range(3)}
         assert len(networks) == 1, networks
         unit = probed.path(f"{UNITDIR}/ws-echo@.service")
         shipped = unit.read_text(encoding="utf-8")
         unit.write_text(re.sub("JoinsNamespaceOf=.*", "", shipped), encoding="utf-8")
         probed.systemctl("daemon-reload")
         try:
-            assert probe(probed, "link /proc/self/ns/net") not in networks
+            assert tried(probed, "link /proc/self/ns/net") not in networks
         finally:
             unit.write_text(shipped, encoding="utf-8")
             probed.systemctl("daemon-reload")

@@ -21,7 +21,7 @@ import pytest
 from framing import BINARY, CLOSE, TEXT, close_body, echo, frame, reply, text
 from heads import head
 from launch import Peer
-from launchers import SETTINGS
+from launchers import SETTINGS, echoes, leave
 from machine import UNITDIR
 from rule import rule
 
@@ -63,21 +63,6 @@ def options(machine, line):
 
 def connect(machine, **more):
     return Peer(machine.connect(**more))
-
-
-def echoes(peer, string="Hello", prefix=framing.PREFIX):
-    expected = echo(string, prefix)
-    peer.send(text(string))
-    received = peer.receive(len(expected))
-    assert received == expected, received
-
-
-def leave(peer):
-    """Closes like an ordinary client."""
-    peer.send(framing.close(1000))
-    assert peer.receive(4) == reply(CLOSE, close_body(1000))
-    assert peer.ended()
-    peer.close()
 
 
 def instance_of(machine, peer):
@@ -611,6 +596,8 @@ def test_verbose_needs_a_drop_in(listening):
         assert frames_in_the_journal() == []
         with listening.drop_in("ws-echo@.service", "[Service]\nLogLevelMax=debug\n"):
             assert frames_in_the_journal()
+
+
 @rule("ws-echo(8) LOGGING (1)")
 @pytest.mark.parametrize("field, value", [("X-Forwarded-For", "192.0.2.1, 198.51.100.7"),
                                           ("Forwarded", "for=192.0.2.1")])
