@@ -10,7 +10,6 @@ by way of others.  It is linked with no other room: what a room can be tested wi
 
 import fcntl
 import functools
-import os
 import pathlib
 import re
 import shlex
