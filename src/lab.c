@@ -183,7 +183,6 @@ enum outcome lab_begin(struct connection *c)
     const struct words *words = &c->words;
     struct lab *lab = &c->lab;
     bool has_fault = words->raw_length > 0 || words->stall > 0 || words->ending != NO_ENDING;
-    int64_t now = clock_now();
     lab->fragment = words->fragment;
     lab->latency = words->latency;
     lab->muted =
@@ -193,14 +192,18 @@ enum outcome lab_begin(struct connection *c)
     lab->count_left = words->count;
     lab->takes_replies =
         words->mute & MUTE_ECHO || words->fragment > 0 || words->latency > 0 || words->count > 0;
-    lab->trigger_at = words->has_after ? now + words->after : NEVER;
-    lab->repeat_at = words->repeat > 0 ? now + words->repeat : NEVER;
-    set_due(lab);
     if (words->headers)
         put_headers(c);
     if (words->hello)
         put_hello(c, "hello");
     bool at_once = has_fault && !words->has_after && words->count == 0;
+    /* Times count from the end of the 101, which slices delay; what goes out at once stays in its write. */
+    if (words->slice > 0 && !at_once)
+        stream_flush(&c->stream);
+    int64_t now = clock_now();
+    lab->trigger_at = words->has_after ? now + words->after : NEVER;
+    lab->repeat_at = words->repeat > 0 ? now + words->repeat : NEVER;
+    set_due(lab);
     enum outcome outcome = at_once ? pull_trigger(c) : DONE;
     /* Frames may have come with the request; the 101 does not wait for their replies. */
     if (lab->latency > 0)

@@ -107,6 +107,16 @@ def test_after_is_not_before_its_time_and_a_busy_client_does_not_postpone_it(pai
 
 
 @rule("ws-echo(8) OPTIONS (35)")
+def test_after_counts_from_the_end_of_a_101_that_goes_out_in_slices():
+    with launch.Served(LAB) as served:
+        begun = time.monotonic()
+        peer = served.peer.open(path="/lab?slice=4&after=0.3&close=4000")
+        assert peer.frame() == (True, CLOSE, framing.close_body(4000))
+        pauses = (len(heads.switching()) - 1) // 4
+        assert time.monotonic() - begun >= 0.01 * pauses + 0.3
+
+
+@rule("ws-echo(8) OPTIONS (35)")
 @pytest.mark.parametrize("pair", SOCKETS)
 def test_after_comes_while_the_client_floods_and_does_not_read(pair):
     """It floods with Pongs, which have no answer."""
