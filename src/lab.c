@@ -63,6 +63,8 @@ enum outcome lab_before_answer(struct connection *c)
     if (words->status == 0)
         return DONE;
     c->status = words->status;
+    if (c->log.verbose)
+        log_line(&c->log, LOG_DEBUG, "lab status=%d", words->status);
     put_lab_answer(&c->stream, c->head.path, words->status);
     return LAB;
 }
