@@ -115,6 +115,26 @@ TEST(a_peer_that_takes_nothing_has_the_timeout_from_when_it_last_took_something)
     }
 }
 
+TEST(a_pause_between_slices_counts_if_it_is_slept)
+{
+    static struct stream stream;
+    static const struct {
+        int64_t hold, slice; /* microseconds from now until a write may begin, and until the next slice */
+        unsigned pauses;
+    } rows[] = {{0, 0, 0},    {-1000, -2000, 0}, {-2000, -1000, 0}, {2000, 1000, 0},
+                {2000, 0, 0}, {1000, 2000, 1},   {0, 2000, 1}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int64_t last_progress = NEVER, now = clock_now();
+        stream =
+            (struct stream){.pace = {.hold_until = now + rows[i].hold, .next_slice = now + rows[i].slice}};
+        CHECK(wait_for_pace(&stream, &last_progress) && !stream.lost, "row %zu", i);
+        CHECK_NUMBER(rows[i].pauses, stream.pace.pauses, "row %zu", i);
+        CHECK(stream.cached_now >= stream.pace.hold_until && stream.cached_now >= stream.pace.next_slice,
+              "row %zu", i);
+        CHECK_NUMBER(NEVER, last_progress, "row %zu", i);
+    }
+}
+
 TEST(what_does_not_fit_into_the_output_leaves_first)
 {
     static struct stream stream = {.lost = true, .lost_how = RESET}; /* so nothing is written */
