@@ -620,6 +620,15 @@ def test_the_page_says_that_a_proxy_may_have_removed_upgrade(browser, proxy):
     assert "A proxy may have removed the Upgrade field." in said
 
 
+def test_the_page_points_to_the_log_where_the_query_may_be_the_reason(browser):
+    with serving("--path=/lab", "--lab=/lab") as address:
+        browser.open(address)
+        browser.wait_for(OPEN)
+        browser.type("#path", "?bogus" + ENTER)
+        said = refusal(browser)
+    assert "426" in said and "On a path of --lab, the query may have caused this" in said and "A proxy" not in said
+
+
 @pytest.mark.parametrize("place, answer", [("failing", "502"), ("moving", "a redirect")])
 def test_the_page_tells_the_kind_of_an_answer_that_is_not_the_servers(browser, proxy, place, answer):
     browser.open(f"{proxy}/{place}/")
