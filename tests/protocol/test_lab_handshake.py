@@ -12,18 +12,13 @@ import heads
 import launch
 import pytest
 from framing import BINARY, CLOSE, TEXT
+from lab import LAB, lab
+from launch import PAIRS
 from rule import rule
 
-LAB = "--lab=/lab"
-PAIRS = [launch.tcp_pair, launch.unix_pair, launch.pipe_pair]
 every_connection = pytest.mark.parametrize("pair", PAIRS)
 WORDS = ("delay=S status=CODE bad=NAMES headers hello=TEXT repeat=S latency=S fragment=N slice=N mute=NAMES after=S count=N "
          "raw=HEX stall[=S] close[=CODE] reason=TEXT")
-
-
-def lab(query, *more, **changed):
-    """A request head for the lab with this query."""
-    return heads.head(*more, path=f"/lab?{query}", **changed)
 
 
 def answered(data, *options):

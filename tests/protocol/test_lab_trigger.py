@@ -15,42 +15,14 @@ import heads
 import launch
 import pytest
 from framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+from lab import LAB, SILENT, answered, lab, opened
+from launch import PAIRS, let_pass
 from require import require
 from rule import rule
 
-LAB = "--lab=/lab"
-PAIRS = [launch.tcp_pair, launch.unix_pair, launch.pipe_pair]
 SOCKETS = [launch.tcp_pair, launch.unix_pair]
-SILENT = "--ping-interval=0"
 RAW = b"\x81\x7e\x00\x01a"  # a length that is not minimal
 every_connection = pytest.mark.parametrize("pair", PAIRS)
-
-
-def lab(query):
-    """A request head for the lab with this query."""
-    return heads.head(path=f"/lab?{query}")
-
-
-def answered(query, frames=b"", *options):
-    """Returns what follows the 101 when `frames` come through a pipe, and the record."""
-    result = launch.run(lab(query) + frames, LAB, *options)
-    assert result.returncode == 0, result
-    assert result.stdout.startswith(heads.switching()), result
-    return result.stdout[len(heads.switching()):], launch.record(result.stderr.decode("ascii"))
-
-
-@contextlib.contextmanager
-def opened(query, *options, **served):
-    """The program, connected to the lab with this query; the 101 has been received."""
-    with launch.Served(LAB, *options, **served) as program:
-        program.peer.open(path=f"/lab?{query}")
-        yield program
-
-
-def let_pass(seconds):
-    """Waits until a timer set now expires. Timers set earlier for a shorter time have then expired too."""
-    with launch.Clock(seconds) as clock:
-        launch.wait_until(clock.over, "the clock is over")
 
 
 def recorded(served):
