@@ -17,7 +17,7 @@ import heads
 import launch
 import project
 import pytest
-from builds import BUILDERS, IPV6, built, built_by, environment, free_port, make, packagers, tree
+from builds import BUILDERS, IPV6, built, built_by, environment, free_port, make, packagers, tree  # `tree` is a fixture
 from require import missing, require, require_file
 from terminal import CTRL_C, Terminal
 

@@ -6,12 +6,12 @@ import shlex
 import subprocess
 import sys
 
-import corpora
 import project
 import pytest
 import roots
+from corpora import targets_of, unpacked
 from require import require
-from tests_in_c import FUZZERS, ROOMS, unpacked
+from tests_in_c import FUZZERS, ROOMS
 
 LIBRARIES = ["--variant=extract", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
              "--include=libc6-dev,libnettle8,nettle-dev,libsystemd-dev,zlib1g-dev"]
@@ -139,7 +139,7 @@ def test_the_unit_tests_pass(foreign):
 @pytest.mark.parametrize("fuzzer", FUZZERS)
 def test_the_inputs_of_the_corpora_hold(foreign, fuzzer, tmp_path):
     program = foreign.compiled_fuzzer(fuzzer)
-    for target in corpora.targets_of(fuzzer):
+    for target in targets_of(fuzzer):
         count = unpacked(target, tmp_path / target)
         assert foreign.run(program, tmp_path / target, TARGET=target) == f"{count} inputs\n"
 

@@ -5,7 +5,6 @@ import os
 import subprocess
 
 import project
-from corpora import CORPUS
 from require import require
 
 BUILD = project.TOP / "build"
@@ -13,12 +12,6 @@ SANITIZED = ["-g1", "-U_FORTIFY_SOURCE", "-fsanitize=address,undefined", "-fno-s
 UNIT = project.TOP / "tests" / "unit"
 ROOMS = sorted(path.stem.removeprefix("test_") for path in UNIT.glob("test_*.c"))
 FUZZERS = ["functions", "connections"]
-
-
-def unpacked(target, folder):
-    """Writes the inputs of a target to files in a new folder; returns how many they are."""
-    subprocess.run([CORPUS, "unpack", target, folder], check=True)
-    return len(list(folder.iterdir()))
 
 
 @functools.cache

@@ -5,9 +5,9 @@ import subprocess
 
 import project
 import pytest
-from corpora import targets_of
+from corpora import targets_of, unpacked
 from require import require
-from tests_in_c import FUZZERS, compile_fuzzer, passes, unpacked
+from tests_in_c import FUZZERS, compile_fuzzer, passes
 
 ELSEWHERE = {"src/start.c", "src/sandbox.c"}  # files that no fuzzer calls
 

@@ -3,14 +3,8 @@
 import faults
 import project
 import pytest
+from faults import that_injects_faults, usual_run  # the fixture `injector`
 from require import require_root
-
-
-@pytest.fixture(name="injector", scope="module")
-def that_injects_faults(tmp_path_factory, program):
-    injector = faults.Injector(tmp_path_factory.mktemp("faults"))
-    yield injector
-    injector.close()
 
 
 @pytest.mark.usefixtures("dumpable")
@@ -22,8 +16,7 @@ def test_whatever_fails_the_connection_ends_as_documented(injector, scenario, ki
         pytest.skip("the static program has no journal")
     if scenario.log != "stderr":
         require_root()
-    usual = injector.run(scenario)
-    assert usual.status == 0 and scenario.answer in (None, usual.answer), usual
+    usual = usual_run(injector, scenario)
     wrong, count = faults.tried(injector, usual, faults.KINDS[kind](injector, usual))
     print(f"{count} cases")
     assert not wrong, f"{len(wrong)} of {count}:\n" + "\n".join(wrong[:40])

@@ -7,7 +7,7 @@ import itertools
 
 import faults
 import pytest
-from faults import all_right, that_injects_faults, usual_run
+from faults import all_right, that_injects_faults, usual_run  # the fixture `injector`
 
 ECHO, LARGE = (next(scenario for scenario in faults.SCENARIOS if scenario.name == name) for name in ("echo", "large"))
 

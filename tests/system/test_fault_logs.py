@@ -4,7 +4,7 @@ import errno
 
 import faults
 import pytest
-from faults import all_right, that_injects_faults, usual_run  # noqa: F401: the fixture "injector"
+from faults import all_right, that_injects_faults, usual_run  # the fixture `injector`
 
 XINETD, JOURNAL = (next(scenario for scenario in faults.SCENARIOS if scenario.log == log) for log in ("syslog", "journal"))
 

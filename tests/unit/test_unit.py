@@ -6,9 +6,9 @@ import subprocess
 
 import project
 import pytest
-from corpora import targets_of
+from corpora import targets_of, unpacked
 from require import require
-from tests_in_c import FUZZERS, ROOMS, SANITIZED, compile_fuzzer, compile_room, flags, passes, unpacked
+from tests_in_c import FUZZERS, ROOMS, SANITIZED, compile_fuzzer, compile_room, flags, passes
 
 FORMATTER = 14  # Debian 12's
 
