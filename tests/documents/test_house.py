@@ -86,7 +86,7 @@ def compiled(compiler, flags, path, output):
 
 def compiled_all(compiler, files, folder, *more):
     """Compiles each of these files by itself, into objects named after them; returns all messages."""
-    subprocess.run(["make", "-s", project.UNIT], cwd=project.TOP, check=True, timeout=project.LIMIT)  # also makes build/page.h
+    subprocess.run(["make", "-s", project.ONE_SOURCE], cwd=project.TOP, check=True, timeout=project.LIMIT)  # also makes build/page.h
     flags = [*project.compiler_flags("CFLAGS=-O1"), *more]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return "".join(pool.map(lambda path: compiled(compiler, flags, path, pathlib.Path(folder, f"{path.name}.o")), files))

@@ -90,7 +90,7 @@ class Foreign:
 
     def compile(self, *command):
         """Runs a command that compiles a program of tests/; returns its output."""
-        self.make(project.UNIT)
+        self.make(project.ONE_SOURCE)
         made = subprocess.run(command, cwd=self.tree, text=True, capture_output=True, timeout=roots.TESTING, check=False)
         assert made.returncode == 0 and not made.stderr, made.stderr
         return made.stdout

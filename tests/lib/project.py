@@ -8,7 +8,7 @@ import subprocess
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 TESTS = TOP / "tests"
 PROGRAMS = {"ordinary": TOP / "ws-echo", "static": TOP / "ws-echo-static"}
-UNIT = "build/ws-echo.c"  # includes the whole program; the Makefile makes it
+ONE_SOURCE = "build/ws-echo.c"  # includes all sources of the program; the Makefile makes it
 
 # Seconds until a test gives up waiting for an event; no test measures it. Mutants that hang are given up sooner.
 LIMIT = int(os.environ.get("WAIT_LIMIT", "60"))

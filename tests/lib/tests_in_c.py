@@ -9,15 +9,14 @@ from require import require
 
 BUILD = project.TOP / "build"
 SANITIZED = ["-g1", "-U_FORTIFY_SOURCE", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-UNIT = project.TOP / "tests" / "unit"
-ROOMS = sorted(path.stem.removeprefix("test_") for path in UNIT.glob("test_*.c"))
+ROOMS = sorted(path.stem.removeprefix("test_") for path in project.TESTS.glob("unit/test_*.c"))
 FUZZERS = ["functions", "connections"]
 
 
 @functools.cache
 def flags():
     """Makes what the program is compiled from; returns the flags."""
-    subprocess.run(["make", "-s", project.UNIT], cwd=project.TOP, timeout=project.LIMIT, check=True)
+    subprocess.run(["make", "-s", project.ONE_SOURCE], cwd=project.TOP, timeout=project.LIMIT, check=True)
     return project.compiler_flags()
 
 
@@ -32,7 +31,7 @@ def compile_test(command):
 
 def compile_room(room, folder, compiler, *more):
     """Compiles the tests of a room in a folder of build/unit/ and returns the program."""
-    return compile_test([UNIT / "build.py", BUILD / "unit" / folder, room, compiler, *flags(), *more]).strip()
+    return compile_test([project.TESTS / "unit/build.py", BUILD / "unit" / folder, room, compiler, *flags(), *more]).strip()
 
 
 def compile_fuzzer(compiler, fuzzer, name, *more):

@@ -26,7 +26,7 @@ UNASKED = [
 
 @pytest.fixture(name="flags")
 def of_the_build():
-    subprocess.run(["make", "-s", project.UNIT], cwd=project.TOP, check=True, timeout=project.LIMIT)
+    subprocess.run(["make", "-s", project.ONE_SOURCE], cwd=project.TOP, check=True, timeout=project.LIMIT)
     return project.compiler_flags()
 
 
@@ -54,7 +54,7 @@ def explained(findings, checks):
 
 def test_the_compilers_analyzer_finds_nothing_unexplained(flags):
     command = [require("gcc", "gcc"), *flags, "-O2", "-fanalyzer", "-fdiagnostics-plain-output", "-c", "-o",
-               "/dev/null", project.UNIT]
+               "/dev/null", project.ONE_SOURCE]
     findings = re.findall(r"^build/(\S+):(\d+):\d+: warning: .*?\[?(-W[\w-]+)(?:=.*)?\]", said(command), re.M)
     explained(findings, "-Wanalyzer.*")
 

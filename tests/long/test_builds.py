@@ -75,9 +75,9 @@ def that_compiles(folder):
     """A function that compiles the program and writes a script that starts it, for example under valgrind."""
     def build(*flags, before=(), **environment):
         program, script = folder / "program", folder / "ws-echo"
-        subprocess.run(["make", "-s", project.UNIT], cwd=project.TOP, check=True, timeout=project.LIMIT)
+        subprocess.run(["make", "-s", project.ONE_SOURCE], cwd=project.TOP, check=True, timeout=project.LIMIT)
         subprocess.run([require("gcc", "gcc"), *project.compiler_flags(), "-U_FORTIFY_SOURCE", "-g", "-DWITHOUT_FILTER",
-                        *flags, "-pie", "-o", program, project.UNIT, "-lnettle", "-lz", "-ldl"],
+                        *flags, "-pie", "-o", program, project.ONE_SOURCE, "-lnettle", "-lz", "-ldl"],
                        cwd=project.TOP, check=True, timeout=2 * project.LIMIT)
         lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
         # argv[0] of the program is the name by which the script is called.

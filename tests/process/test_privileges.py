@@ -188,7 +188,7 @@ def program_compiled_with(tmp_path, monkeypatch):
     def compiled(*flags):
         program = tmp_path / "other"
         subprocess.run([require("cc", "gcc"), "-std=gnu17", "-O1", *flags, "-D_GNU_SOURCE", '-DVERSION="0"',
-                        f"-I{project.TOP}/src", f"-I{project.TOP}/build", "-o", program, project.TOP / project.UNIT, "-lnettle", "-lz"],
+                        f"-I{project.TOP}/src", f"-I{project.TOP}/build", "-o", program, project.TOP / project.ONE_SOURCE, "-lnettle", "-lz"],
                        check=True, timeout=project.LIMIT)
         monkeypatch.setattr(launch, "PROGRAM", str(program))
     return compiled

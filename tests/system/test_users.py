@@ -231,7 +231,7 @@ def test_in_builds_for_debuggers_tests_and_sanitizers_that_user_may(anybodys, fl
     program = pathlib.Path(launch.PROGRAM).with_name("other")
     subprocess.run([require("cc", "gcc"), "-std=gnu17", "-O1", flag, "-D_GNU_SOURCE", '-DVERSION="0"', f"-I{project.TOP}/src",
                     f"-I{project.TOP}/build",
-                    "-o", program, project.TOP / project.UNIT, "-lnettle", "-lz"], check=True, timeout=project.LIMIT)
+                    "-o", program, project.TOP / project.ONE_SOURCE, "-lnettle", "-lz"], check=True, timeout=project.LIMIT)
     monkeypatch.setattr(launch, "PROGRAM", str(program))
     monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")  # LeakSanitizer starts a process
     with launch.Served(**AS_DAEMON) as served:

@@ -18,15 +18,15 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import project
 from project import TOP
 
-UNIT = TOP / "tests" / "unit"
-FUZZ = TOP / "tests" / "fuzz"
+BUILD = TOP / "tests/unit/build.py"
+CORPUS = TOP / "tests/fuzz/corpus.py"
 COUNTING = ["-O0", "-U_FORTIFY_SOURCE", "--coverage", "-DWITHOUT_FILTER"]
 
 
 def compiled(source, folder, *more):
     """Compiles a source with gcov, in the folder that will contain the counts, and returns the program."""
     program = folder / pathlib.Path(source).stem
-    subprocess.run(["make", "-s", project.UNIT], cwd=TOP, check=True)
+    subprocess.run(["make", "-s", project.ONE_SOURCE], cwd=TOP, check=True)
     subprocess.run(["gcc", *project.compiler_flags(), *COUNTING, *more, "-c", TOP / source, "-o", f"{program}.o",
                     f"-I{TOP / 'src'}", f"-I{TOP / 'build'}"], cwd=folder, check=True)
     subprocess.run(["gcc", "--coverage", "-pie", "-o", program, f"{program}.o", "-lnettle", "-lz", "-ldl"], cwd=folder,
@@ -89,16 +89,16 @@ def corpus(folder):
     """Runs the fuzzers with their corpora."""
     for fuzzer in ("functions", "connections"):
         program = compiled(f"tests/fuzz/{fuzzer}.c", folder, "-DSTANDALONE")
-        for target in printed(FUZZ / "corpus.py", "targets", fuzzer).split():
+        for target in printed(CORPUS, "targets", fuzzer).split():
             inputs = folder / "corpora" / target
-            subprocess.run([FUZZ / "corpus.py", "unpack", target, inputs], check=True)
+            subprocess.run([CORPUS, "unpack", target, inputs], check=True)
             subprocess.run([program, inputs], env={**os.environ, "TARGET": target}, stdout=subprocess.DEVNULL, check=True)
 
 
 def unit(folder):
     """Runs the tests of each room's functions."""
-    for room in printed(UNIT / "build.py").split():
-        program = printed(UNIT / "build.py", folder, room, "gcc", *project.compiler_flags(), *COUNTING).strip()
+    for room in printed(BUILD).split():
+        program = printed(BUILD, folder, room, "gcc", *project.compiler_flags(), *COUNTING).strip()
         subprocess.run([program], stdout=subprocess.DEVNULL, check=True)
 
 
@@ -110,7 +110,7 @@ def tests(folder):
     """Runs the tests that start the program, and those in C."""
     folder.chmod(0o777)
     os.umask(0)  # the program changes its user, who writes the same files of counts
-    program, script = compiled(project.UNIT, folder), folder / "start"
+    program, script = compiled(project.ONE_SOURCE, folder), folder / "start"
     script.write_text(f'#!/bin/bash -p\nexec -a "$0" {program} "$@"\n')
     script.chmod(0o755)
     subprocess.run([program, "--version"], stdout=subprocess.DEVNULL, check=True)  # creates the file of counts

@@ -57,7 +57,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
 import project
-from project import TOP, UNIT
+from project import TOP, ONE_SOURCE
 
 HERE = pathlib.Path(__file__).resolve().parent
 PLACE = TOP / "build/mutants"
@@ -67,14 +67,14 @@ LIMIT = 20  # seconds until a test gives up waiting; replaces project.LIMIT
 STAGE_LIMIT = 600  # seconds for all tests of one stage
 WANTED = 0.97
 
-# For each room the tests that notice most of its mutants, quick ones first.
-NOTICED_BY = dict(line.split(maxsplit=1) for line in (HERE / "rooms.txt").read_text("utf-8").splitlines()
-                  if line and not line.startswith("#"))
+# For each room the tests that run first.
+FIRST = dict(line.split(maxsplit=1) for line in (HERE / "rooms.txt").read_text("utf-8").splitlines()
+             if line and not line.startswith("#"))
 # Tests that hardly ever fail because the machine is busy.
 STEADY = tuple(f"tests/{name}.py" for name in (
     "process/test_texts", "process/test_options", "protocol/test_head", "protocol/test_handshake", "protocol/test_frames",
     "protocol/test_page_served", "protocol/test_proxy_protocol"))
-SLOW_UNITS = ("utf8_", "payload_", "masked_", "text_payload", "the_masking", "every_byte_of_a_masking")
+SLOW_IN_C = ("utf8_", "payload_", "masked_", "text_payload", "the_masking", "every_byte_of_a_masking")
 
 # The other tests that depend on the program's behaviour; those in system/ need root only.
 OTHERS = [*project.tests_in(project.WITH_EACH_PROGRAM), *project.AS_ROOT, "documents/test_completion.py",
@@ -475,7 +475,7 @@ class Tree:
         (self.path / "build/dumpable").mkdir(parents=True, exist_ok=True)
         if (TOP / "build/launchers").is_dir():
             (self.path / "build/launchers").symlink_to(TOP / "build/launchers")
-        self.run(["make", "-s", UNIT])
+        self.run(["make", "-s", ONE_SOURCE])
         self.commands = {program: self.command(program) for program in ("ws-echo", "ws-echo-static")}
         self.dumpable = {program: self.command(f"build/dumpable/{program}") for program in self.commands}
         self.objects = {program: self.compiled(program) for program in self.commands}
@@ -514,15 +514,15 @@ class Tree:
         """Compiles a program and returns its object code; None if it does not compile."""
         command = self.commands[program]
         output = self.path / "build/mutant.o"
-        words = command[: command.index("-o")] + list(more) + ["-g0", "-c", "-o", str(output), UNIT]
+        words = command[: command.index("-o")] + list(more) + ["-g0", "-c", "-o", str(output), ONE_SOURCE]
         words = [word for word in words if not word.endswith(".o") or word == str(output)]
         return output.read_bytes() if self.run(words)[0] == 0 else None
 
     def linked(self, program):
         """Links the object that was compiled last."""
-        return self.run(["build/mutant.o" if word == UNIT else word for word in self.commands[program]])[0] == 0
+        return self.run(["build/mutant.o" if word == ONE_SOURCE else word for word in self.commands[program]])[0] == 0
 
-    def unit(self, mutated=None):
+    def tests_in_c(self, mutated=None):
         """Compiles and runs the tests in C with the mutant of a room; returns the first test that fails, or None."""
         command = self.commands["ws-echo"]
         compiler = [word for word in command[: command.index("-o")] if word != "-fwhole-program"]
@@ -532,7 +532,7 @@ class Tree:
             if self.run(["tests/unit/build.py", "build/unit", room, *compiler, "-O1"])[0] != 0:
                 return f"{file} does not compile"
             names = re.findall(r"^TEST\((\w+)\)", (self.path / "tests" / file).read_text("utf-8"), re.M)
-            chosen = [name for name in names if room == mutated or not name.startswith(SLOW_UNITS)]
+            chosen = [name for name in names if room == mutated or not name.startswith(SLOW_IN_C)]
             status, said = self.run([f"build/unit/{room}", *chosen], 60) if chosen else (0, "")
             failed = re.search(r"^tests/\S+:\d+: (\w+)", said, re.M)
             if status != 0:
@@ -572,9 +572,9 @@ class Tree:
 
     def noticed(self, mutant, program, system, only_first):
         """The test that notices the compiled mutant, or None; True if the mutant is equivalent."""
-        first = NOTICED_BY[mutant.room].split()
+        first = FIRST[mutant.room].split()
         for is_unit, names in itertools.groupby(first, lambda name: name == "unit"):
-            failed = self.unit(mutant.room) if is_unit else self.pytest(names, program, "-p", "no:xdist")
+            failed = self.tests_in_c(mutant.room) if is_unit else self.pytest(names, program, "-p", "no:xdist")
             if failed:
                 return failed
         # If the optimised code is the same too, the mutant is equivalent, and no test need run.
@@ -610,7 +610,7 @@ class Tree:
         self.original = path.read_text("utf-8")
         path.write_text(self.original[: mutant.start] + mutant.new + self.original[mutant.end :], "utf-8")
         try:
-            return self.judge_unit(system) if mutant.file in UNITS else self.judge_room(mutant, system, only_first)
+            return self.judge_setting(system) if mutant.file in UNITS else self.judge_room(mutant, system, only_first)
         finally:
             path.write_text(self.original, "utf-8")
 
@@ -633,7 +633,7 @@ class Tree:
             return "equivalent", "the optimised object code is the same"
         return ("killed", failed) if failed else ("open" if only_first else "survived", "")
 
-    def judge_unit(self, system):
+    def judge_setting(self, system):
         self.run(["make", "-s", "ws-echo", "ws-echo-static"])
         failed = self.pytest(["manual", "readme", "documents/test_build.py"], "ws-echo", "-p", "no:xdist")
         if not failed and system:
@@ -662,7 +662,7 @@ def run_all(mutants, jobs, seconds, **how):
     trees, lock = queue.Queue(), threading.Lock()
     for number in range(jobs):
         tree = Tree(number)
-        if number == 0 and (failed := tree.unit()):
+        if number == 0 and (failed := tree.tests_in_c()):
             sys.exit(f"mutants.py: fails without a mutant: {failed}")
         trees.put(tree)
 
@@ -718,7 +718,7 @@ def report(mutants):
 def main():
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
     parser.add_argument("--number", type=int, default=400)
-    parser.add_argument("--only", action="append", help="a room or an identity; repeatable")
+    parser.add_argument("--only", action="append", help="a room or an id; repeatable")
     parser.add_argument("--operator", action="append", help="of this operator; repeatable")
     parser.add_argument("--lines", type=int, nargs=2, help="on these lines of the files that --only names, from and to")
     parser.add_argument("--changed", metavar="REV")
@@ -739,7 +739,7 @@ def main():
         mutant for path in project.files_of_the_program() for mutant in mutants_of(path, seen)]
     if options.only:
         if unknown := set(options.only) - {name for mutant in mutants for name in (mutant.room, mutant.id)}:
-            sys.exit(f"mutants.py: neither a room nor an identity: {', '.join(sorted(unknown))}")
+            sys.exit(f"mutants.py: neither a room nor an id: {', '.join(sorted(unknown))}")
         mutants = [mutant for mutant in mutants if mutant.room in options.only or mutant.id in options.only]
     if options.operator:
         mutants = [mutant for mutant in mutants if mutant.operator in options.operator]

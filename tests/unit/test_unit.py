@@ -50,12 +50,12 @@ def test_clang_compiles_it_without_libsystemd_and_without_a_warning(tmp_path):
     """test_build.py cannot build this with clang, because musl-gcc uses gcc."""
     path = require("clang", "clang")
     made = subprocess.run([path, *flags(), "-Werror", "-O2", "-DWITHOUT_LIBSYSTEMD", "-c", "-o", tmp_path / "ws-echo.o",
-                           project.UNIT], cwd=project.TOP, capture_output=True, text=True, timeout=2 * project.LIMIT,
+                           project.ONE_SOURCE], cwd=project.TOP, capture_output=True, text=True, timeout=2 * project.LIMIT,
                           check=False)
     assert made.returncode == 0 and not made.stderr, made.stderr
 
 
-@pytest.mark.parametrize("sources", [project.UNIT, "tests/unit/*.c", "tests/fuzz/*.c", "tests/process/sandbox.c"])
+@pytest.mark.parametrize("sources", [project.ONE_SOURCE, "tests/unit/*.c", "tests/fuzz/*.c", "tests/process/sandbox.c"])
 def test_no_string_fills_its_array_without_the_byte_that_ends_it(sources):
     """gcc 15 and clang 21 warn about this by default, older versions of gcc with -Wc++-compat."""
     command = [require("gcc", "gcc"), *flags(), "-Wc++-compat", "-fsyntax-only"]
