@@ -1,4 +1,4 @@
-"""Compression with real clients; test_oracles.py runs thousands of random sessions."""
+"""Compression with real clients; test_oracles.py runs thousands of random conversations."""
 
 import asyncio
 

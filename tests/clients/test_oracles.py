@@ -1,4 +1,4 @@
-"""Independent implementations check every frame of random sessions; conversations.py says how to repeat one or run more.
+"""Independent implementations check every frame of random conversations; conversations.py says how to repeat one or run more.
 
 Each implementation is the client: it makes the request and reads the answer, in pieces of random size.
 """
@@ -13,30 +13,31 @@ import framing
 import heads
 import project
 import pytest
-from conversations import Close, Fragment, Ping, Session, Wrong
+from conversations import Close, Fragment, Ping, Conversation, Wrong
 from framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 from launch import listening
 from require import require, require_file, require_module
 from rule import rule
 
-BLOCKS, USUAL = range(4), 75  # sessions of each implementation
+BLOCKS, USUAL = range(4), 75  # conversations of each implementation
 
 
 # Python's wsproto, which also does the handshake.
 
 class Wsproto:
-    def __init__(self, session):
+    def __init__(self, conversation):
         from wsproto import ConnectionType, WSConnection, events
         from wsproto.extensions import PerMessageDeflate
         from wsproto.frame_protocol import CloseReason
 
         self.without_code = CloseReason.NO_STATUS_RCVD
-        self.session, self.events, self.received, self.parts = session, events, [], []
-        self.extensions = [] if session.parameters is None else [PerMessageDeflate(**session.parameters)]
+        self.conversation, self.events, self.received, self.parts = conversation, events, [], []
+        self.extensions = [] if conversation.parameters is None else [PerMessageDeflate(**conversation.parameters)]
         self.client = WSConnection(ConnectionType.CLIENT)
 
     def request(self):
-        return self.client.send(self.events.Request(host="localhost:8888", target=self.session.target, extensions=self.extensions,
+        return self.client.send(self.events.Request(host="localhost:8888", target=self.conversation.target,
+                                                    extensions=self.extensions,
                                                     subprotocols=["chat", "superchat"]))
 
     def send(self, step):
@@ -66,8 +67,8 @@ class Wsproto:
         elif isinstance(event, self.events.CloseConnection):
             self.received.append((CLOSE, (int(event.code), event.reason or "")))
         else:
-            assert isinstance(event, self.events.AcceptConnection), f"seed {self.session.seed}: {event}"
-            assert event.subprotocol == "chat" and event.extensions == self.extensions, f"seed {self.session.seed}: {event}"
+            assert isinstance(event, self.events.AcceptConnection), f"seed {self.conversation.seed}: {event}"
+            assert (event.subprotocol, event.extensions) == ("chat", self.extensions), f"seed {self.conversation.seed}: {event}"
 
 
 @rule("RFC 6455 4.2.1 (8)")
@@ -77,25 +78,25 @@ class Wsproto:
 @rule("RFC 7692 7.1.1")
 @pytest.mark.slow("a process for each of many connections")
 @pytest.mark.parametrize("block", BLOCKS)
-def test_random_sessions_as_wsproto_sees_them(block):
+def test_random_conversations_as_wsproto_sees_them(block):
     require_module("wsproto", "python3-wsproto")
     for seed in conversations.seeds(block, USUAL):
-        session = Session(seed)
-        with mock.patch("os.urandom", session.chosen.randbytes):  # the Sec-WebSocket-Key and the masking keys
-            session.hold(Wsproto(session))
+        conversation = Conversation(seed)
+        with mock.patch("os.urandom", conversation.chosen.randbytes):  # the Sec-WebSocket-Key and the masking keys
+            conversation.hold(Wsproto(conversation))
 
 
 # Python's websockets: its frames and its extension, without its connection, so that the test decides what to compress.
 
 class Websockets:
-    def __init__(self, session):
+    def __init__(self, conversation):
         from websockets import frames
         from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
         from websockets.streams import StreamReader
 
-        self.session, self.frames, self.received, self.compressed = session, frames, [], []
+        self.conversation, self.frames, self.received, self.compressed = conversation, frames, [], []
         self.parts = []  # frames of the reply that is coming
-        self.factory = session.parameters and ClientPerMessageDeflateFactory(**session.parameters)
+        self.factory = conversation.parameters and ClientPerMessageDeflateFactory(**conversation.parameters)
         self.extension = self.parser = None
         self.reader = StreamReader()
 
@@ -103,9 +104,9 @@ class Websockets:
         from websockets.headers import build_extension
 
         if not self.factory:
-            return heads.head(path=self.session.target)
+            return heads.head(path=self.conversation.target)
         offer = build_extension([(self.factory.name, self.factory.get_request_params())])
-        return heads.head(f"Sec-WebSocket-Extensions: {offer}", path=self.session.target)
+        return heads.head(f"Sec-WebSocket-Extensions: {offer}", path=self.conversation.target)
 
     def open(self, answer):
         from websockets.headers import parse_extension
@@ -135,7 +136,7 @@ class Websockets:
                 data, rsv = bytes(frame.data), frame.rsv1 << 2
         else:
             opcode, data = PING if isinstance(step, Ping) else PONG, step.payload
-        return framing.frame(opcode, data, fin=fin, rsv=rsv, key=self.session.chosen.randbytes(4))
+        return framing.frame(opcode, data, fin=fin, rsv=rsv, key=self.conversation.chosen.randbytes(4))
 
     def decode(self, frame, **limits):
         """Replaces the extension's decode, to note which frames are compressed."""
@@ -146,7 +147,7 @@ class Websockets:
     def parse(self):
         while True:
             frame = yield from self.frames.Frame.parse(self.reader.read_exact, mask=False, extensions=[self])
-            assert frame.fin or "fragment" in self.session.words, f"seed {self.session.seed}: a reply in fragments"
+            assert frame.fin or "fragment" in self.conversation.words, f"seed {self.conversation.seed}: a reply in fragments"
             data = bytes(frame.data)
             if frame.opcode == CLOSE:
                 close = self.frames.Close.parse(data)
@@ -174,15 +175,17 @@ class Websockets:
 @rule("RFC 7692 7.1.1")
 @pytest.mark.slow("a process for each of many connections")
 @pytest.mark.parametrize("block", BLOCKS)
-def test_random_sessions_as_python3_websockets_sees_them(block):
+def test_random_conversations_as_python3_websockets_sees_them(block):
     require_module("websockets", "python3-websockets")
     for seed in conversations.seeds(block, USUAL):
-        session = Session(seed)
-        client = Websockets(session)
-        session.hold(client)
-        compress = [step.compress for step in session.steps if isinstance(step, Fragment) and step.fin]
-        replies = client.compressed[len(client.compressed) - session.echoed :]  # the lab's messages come before
-        assert replies == compress[: session.echoed] and not any(client.compressed[: -session.echoed or None]), f"seed {seed}: a reply is not compressed as its message was"
+        conversation = Conversation(seed)
+        client = Websockets(conversation)
+        conversation.hold(client)
+        compress = [step.compress for step in conversation.steps if isinstance(step, Fragment) and step.fin]
+        replies = client.compressed[len(client.compressed) - conversation.echoed :]  # the lab's messages come before
+        others = client.compressed[: -conversation.echoed or None]
+        assert replies == compress[: conversation.echoed] and not any(others), (
+            f"seed {seed}: a reply is not compressed as its message was")
 
 
 # Node's ws.
@@ -193,14 +196,14 @@ def test_random_sessions_as_python3_websockets_sees_them(block):
 @pytest.mark.slow("a process for each of many connections")
 @pytest.mark.parametrize("options", [[], ["--deflate"]], ids=["plain", "deflate"])
 @pytest.mark.parametrize("block", BLOCKS)
-def test_random_sessions_of_ws_of_node(program, block, options):
+def test_random_conversations_of_ws_of_node(program, block, options):
     node = require("node", "nodejs")
     folder = "/usr/share/nodejs"  # the folder of Debian's packages; another node does not search it
     require_file(f"{folder}/ws", "node-ws")
-    script = pathlib.Path(__file__).with_name("random_sessions.js")
+    script = pathlib.Path(__file__).with_name("random_conversations.js")
     chosen = conversations.seeds(block, USUAL)
     with listening(program, *options) as url:
         result = subprocess.run([node, script, url, str(chosen[0]), str(len(chosen)), *options], capture_output=True,
                                 text=True, check=False, env={**os.environ, "NODE_PATH": folder},
-                                timeout=None if conversations.SESSIONS else 4 * project.LIMIT)
-    assert (result.returncode, result.stderr, result.stdout) == (0, "", f"{len(chosen)} sessions\n"), result
+                                timeout=None if conversations.COUNT else 4 * project.LIMIT)
+    assert (result.returncode, result.stderr, result.stdout) == (0, "", f"{len(chosen)} conversations\n"), result

@@ -1,7 +1,7 @@
-"""Random sessions of a client: what it sends, and what it must receive. The same seed gives the same session.
+"""Random conversations of a client: what it sends, and what it must receive. The same seed gives the same one.
 
-SEED=N is the first seed, SESSIONS=N the number of sessions in each test. A failure names its seed: repeat it with
-SEED=N SESSIONS=1. SESSIONS=100000 takes a night.
+SEED=N is the first seed, COUNT=N the number of conversations, or of random heads, in each test. A failure names its seed:
+repeat it with SEED=N COUNT=1. COUNT=100000 takes a night.
 """
 
 import os
@@ -14,7 +14,7 @@ import launch
 from frame_rows import REFUSED, Row
 from framing import BINARY, TEXT
 
-SEED, SESSIONS = int(os.environ.get("SEED", "0")), int(os.environ.get("SESSIONS", "0"))
+SEED, COUNT = int(os.environ.get("SEED", "0")), int(os.environ.get("COUNT", "0"))
 
 WORDS = "the message that is being gathered, and “the one” that was sent before it: ä, €, 😀".split()
 LENGTHS = [0, 1, 20, 117, 118, 125, 126, 300, 3000, 30_000]
@@ -53,8 +53,8 @@ class Wrong(NamedTuple):
 
 
 def seeds(block, usual):
-    """The seeds of one of several tests that share the work: `usual` seeds each, unless SESSIONS is set."""
-    count = SESSIONS or usual
+    """The seeds of one of several tests that share the work: `usual` seeds each, unless COUNT is set."""
+    count = COUNT or usual
     return range(SEED + block * count, SEED + (block + 1) * count)
 
 
@@ -72,7 +72,7 @@ def message(chosen, before):
 SHOWN = object()  # stands for the message that shows the request
 
 
-class Session:
+class Conversation:
     """`steps` are what the client sends. `expected` is what it must receive: (opcode, text or bytes), and last
     (framing.CLOSE, (code, reason)) if there is a Close. `end` is the end_id of the record. `parameters` are those of an
     offer of permessage-deflate, or None. `options` are those of the program. `target` is that of the request, and
@@ -146,7 +146,7 @@ class Session:
             name if words[name] is None else f"{name}={urllib.parse.quote_plus(str(words[name]), safe=',')}" for name in given)
 
     def pull(self, answered):
-        """Choose what comes behind so many answers: raw bytes that are an unasked Pong, a stall and an end."""
+        """Choose what follows so many answers: raw bytes that are an unasked Pong, a stall and an end."""
         chosen, words = self.chosen, self.words
         end = chosen.choice([None, "", "4000", "1013", "eof"])
         later = self.expected[answered:]
@@ -193,7 +193,7 @@ class Session:
         return len(data) // self.chosen.choice([1, 2, 7, 60]) + 1
 
     def hold(self, client):
-        """Runs the session with a client implementation. `request()` and `send(step)` return the bytes to send,
+        """Runs the conversation with a client implementation. `request()` and `send(step)` return the bytes to send,
         `feed(bytes)` gives it received bytes, and `received` is what it decoded. Asserts the answer and the record."""
         request = client.request()
         self.expected = [(TEXT, "-\r\n" + request.decode()) if answer is SHOWN else answer for answer in self.expected]

@@ -1,6 +1,6 @@
-// Random sessions of node's ws with a server: `node random_sessions.js URL SEED COUNT [--deflate]`, with --deflate if
-// the server has it. Prints how many sessions were right. For each wrong one, prints the reason and its seed to
-// standard error; the exit status is then 1.
+// Random conversations of node's ws with a server: `node random_conversations.js URL SEED COUNT [--deflate]`, with
+// --deflate if the server has it. Prints how many conversations were right. For each wrong one, prints the reason and its
+// seed to standard error; the exit status is then 1.
 'use strict';
 
 const WebSocket = require('ws');
@@ -39,7 +39,7 @@ const pieces = data => {
   return [...cuts, data.length].map((cut, number) => data.subarray(number ? cuts[number - 1] : 0, cut));
 };
 
-const session = number => new Promise((resolve, reject) => {
+const conversation = number => new Promise((resolve, reject) => {
   state = number;
   const chosen = deflate ? parameters() : false, messages = [], waiting = [];
   const code = one([1000, 1001, 1003, 1011, 3000, 4999, 1005]), reason = one(['', 'enough', 'genug €']);
@@ -82,6 +82,6 @@ const session = number => new Promise((resolve, reject) => {
 });
 
 (async () => {
-  for (let number = seed; number < seed + count; number++) await session(number);
-  console.log(`${count} sessions`);
+  for (let number = seed; number < seed + count; number++) await conversation(number);
+  console.log(`${count} conversations`);
 })().catch(error => { console.error(error.message); process.exitCode = 1; });
