@@ -178,7 +178,8 @@ deps:
 # Four tests for each processor at a time, because tests mostly wait.  -rfEs lists skipped tests with the reason.
 PYTEST = $(PYTHON) -m pytest -q -rfEs
 check: check-needs ws-echo ws-echo-static $(DUMPABLE)
-	$(PYTEST) --numprocesses=$$(($$(nproc) * 4)) --durations=10 --durations-min=3 $(addprefix tests/,protocol process clients documents unit)
+	$(PYTEST) --numprocesses=$$(($$(nproc) * 4)) --durations=10 --durations-min=3 \
+		$(addprefix tests/,protocol process clients documents unit)
 
 TIME ?= 60
 SANITIZERS = -O1 -U_FORTIFY_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all

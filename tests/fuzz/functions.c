@@ -845,7 +845,7 @@ static void judge_limits(const struct words *words, uint64_t longest_wait)
 static void fuzz_words(const uint8_t *input, size_t length)
 {
     static const int64_t timeouts[] = {0, 1, 10 * SECOND, 60 * SECOND, 60 * SECOND + 1, 3600 * SECOND};
-    static const char behind[] = "41&status=404&nothing";
+    static const char rest[] = "41&status=404&nothing";
     if (length == 0 || memchr(input + 1, '\0', length - 1)) /* no head has a NUL */
         return;
     int64_t timeout = timeouts[*input / 2 % COUNT_OF(timeouts)];
@@ -854,10 +854,10 @@ static void fuzz_words(const uint8_t *input, size_t length)
     length--;
     struct words words = {0}, other = {0};
     struct expected_query expected = {.shown = strdup("")};
-    char *bytes = copy_of(input, length), *longer = malloc(length + sizeof behind);
+    char *bytes = copy_of(input, length), *longer = malloc(length + sizeof rest);
     char *copy = strndup(bytes, length);
     HOLDS(expected.shown && longer && copy);
-    memcpy(mempcpy(longer, bytes, length), behind, sizeof behind);
+    memcpy(mempcpy(longer, bytes, length), rest, sizeof rest);
     enum outcome outcome = words_parse((struct slice){bytes, length}, timeout, tcp, &words);
     HOLDS(words_parse((struct slice){longer, length}, timeout, tcp, &other) == outcome);
     HOLDS(asks_the_same(&words, &other) && words.shown_length == other.shown_length);

@@ -137,7 +137,7 @@ TEST(a_head_is_read_in_the_same_way_wherever_it_is_cut)
     }
 }
 
-TEST(what_stands_behind_the_head_is_not_read)
+TEST(what_follows_the_head_is_not_read)
 {
     for (size_t i = 0; i < COUNT_OF(heads); i++) {
         struct head whole, longer;

@@ -130,7 +130,7 @@ TEST(each_end_has_its_status_or_close_code_and_its_sentence)
         {MESSAGE_TOO_BIG, "MESSAGE_TOO_BIG", 1009, "message is larger than the limit"},
         {NO_MEMORY, "NO_MEMORY", 1011, "no memory for the message"},
     };
-    CHECK_NUMBER(OUTCOME_COUNT - 2, COUNT_OF(rows), "outcomes, but for NEED_MORE and DONE");
+    CHECK_NUMBER(OUTCOME_COUNT - 2, COUNT_OF(rows), "outcomes except NEED_MORE and DONE");
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         CHECK_STRING(rows[i].identity, outcomes[rows[i].end].identity, "identity");
         CHECK_NUMBER(rows[i].code, outcomes[rows[i].end].code, "%s", rows[i].identity);

@@ -154,7 +154,7 @@ TEST(a_proxy_header_is_read_in_the_same_way_wherever_it_is_cut)
     }
 }
 
-TEST(what_stands_behind_a_proxy_header_is_not_read)
+TEST(what_follows_a_proxy_header_is_not_read)
 {
     for (size_t i = 0; i < COUNT_OF(proxy_headers); i++)
         for (int byte = 0; byte < 256; byte++) {

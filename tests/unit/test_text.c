@@ -121,7 +121,7 @@ TEST(what_is_percent_encoded_is_decoded_and_plus_too_if_that_is_wanted)
     CHECK(percent_decode(SLICE_OF("+%2b"), true, into, 3) == 2 && memcmp(into, " +", 2) == 0, "plus");
 }
 
-/* The digits behind the text are no part of it. */
+/* The digits after the text are no part of it. */
 TEST(an_encoded_byte_is_not_read_beyond_the_text)
 {
     char into[4];
