@@ -274,6 +274,10 @@ def pipe_pair():
     return PipeEnd(upwards[0], downwards[1]), PipeEnd(downwards[0], upwards[1])
 
 
+PAIRS = [tcp_pair, unix_pair, pipe_pair]
+SOCKETS = PAIRS[:2]
+
+
 def holding(data, pair=tcp_pair):
     """A pair on which `data` is sent before the program starts."""
     def filled():
@@ -414,9 +418,6 @@ def listening(program, *options):
     with process:
         yield f"ws://127.0.0.1:{port}/socket"
         process.terminate()
-
-
-PAIRS = [tcp_pair, unix_pair, pipe_pair]
 
 
 def let_pass(seconds):

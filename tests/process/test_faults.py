@@ -30,7 +30,7 @@ def echo_asked(peer):
 
 @rule("ws-echo(8) EXIT STATUS (2)", "A local fault gives a line in the log and exit status 71.")
 @pytest.mark.usefixtures("dumpable")
-@pytest.mark.parametrize("pair", [launch.tcp_pair, launch.unix_pair, launch.pipe_pair])
+@pytest.mark.parametrize("pair", launch.PAIRS)
 @pytest.mark.parametrize("calls, number", [(READS, 1), (READS, 2), (WRITES, 1), (WRITES, 2)],
                          ids=["first-read", "later-read", "first-write", "later-write"])
 @pytest.mark.parametrize("error", ["EIO", "ENOMEM", "ENOBUFS", "EPERM"])
@@ -133,7 +133,7 @@ def test_a_compressed_message_for_whose_reply_there_is_no_memory_is_1011_too(pai
         one_line(log, "no memory for the message: ")
 
 
-@pytest.mark.parametrize("pair", [launch.tcp_pair, launch.unix_pair, launch.pipe_pair])
+@pytest.mark.parametrize("pair", launch.PAIRS)
 def test_without_a_timer_it_does_not_serve(pair, tmp_path):
     """Without it, no deadline would hold."""
     calls = "setitimer,timer_create,timer_settime"

@@ -527,7 +527,7 @@ def test_a_reply_does_not_wait_for_the_acknowledgement_of_the_one_before():
 
 
 @rule("ws-echo(8) RUNNING (3)")
-@pytest.mark.parametrize("pair", [launch.tcp_pair, launch.unix_pair, launch.pipe_pair])
+@pytest.mark.parametrize("pair", launch.PAIRS)
 def test_an_inherited_o_nonblock_is_cleared(pair):
     def nonblocking():
         client, server = pair()
@@ -545,7 +545,7 @@ def test_an_inherited_o_nonblock_is_cleared(pair):
 
 @rule("ws-echo(8) RUNNING (3)")
 @pytest.mark.usefixtures("dumpable")
-@pytest.mark.parametrize("pair", [launch.tcp_pair, launch.unix_pair, launch.pipe_pair])
+@pytest.mark.parametrize("pair", launch.PAIRS)
 def test_an_o_nonblock_that_another_process_sets_later_makes_it_neither_end_nor_spin(pair, tmp_path):
     """All processes that hold the connection share its flags. The program does not change the other ones."""
     trace, held = tmp_path / "trace", []

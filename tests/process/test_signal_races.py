@@ -16,14 +16,13 @@ import launch
 import project
 import pytest
 from framing import BINARY, CLOSE, PING
-from launch import PAIRS, let_pass, resident
+from launch import PAIRS, SOCKETS, let_pass, resident
 from require import require
 from rule import rule
 
 pytestmark = rule("ws-echo(8) CLOSE CODES (7)", "A deadline that expires just before a blocking call is not lost.")
 
 MIB = 1 << 20
-SOCKETS = [launch.tcp_pair, launch.unix_pair]
 CALL, NUMBER, HELD = range(3)  # as in signal_race.c
 READ, WRITE, SET_TIMER, SLEEP = b"rwsn"
 

@@ -10,12 +10,12 @@ import heads
 import launch
 import pytest
 from framing import BINARY, CLOSE, PING
+from launch import PAIRS
 from require import require
 from rule import rule
 
 MESSAGES = 10_000
 MIB = 1 << 20
-PAIRS = [launch.tcp_pair, launch.unix_pair, launch.pipe_pair]
 READS = {"read", "readv", "recvfrom", "recvmsg"}
 WRITES = {"write", "writev", "sendto", "sendmsg"}
 
@@ -187,7 +187,7 @@ def warmed_up(served):
 
 
 @rule("ws-echo(8) SECURITY (5)")
-@pytest.mark.parametrize("pair", [launch.tcp_pair, launch.unix_pair, launch.pipe_pair])
+@pytest.mark.parametrize("pair", launch.PAIRS)
 @pytest.mark.parametrize("parts", [1, 16])
 def test_memory_goes_back_after_a_large_message(pair, parts):
     payload = bytes(range(256)) * (16 * MIB // 256 // parts)

@@ -14,11 +14,10 @@ import launch
 import project
 import pytest
 from framing import BINARY, CLOSE, CONTINUATION, PING, TEXT
+from launch import PAIRS, SOCKETS
 from require import require
 from rule import rule
 
-PAIRS = [launch.tcp_pair, launch.unix_pair, launch.pipe_pair]
-SOCKETS = [launch.tcp_pair, launch.unix_pair]
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 MIB = 1 << 20
 CLOSING = framing.reply(CLOSE, framing.close_body(1000))

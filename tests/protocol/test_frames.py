@@ -145,7 +145,7 @@ def test_pings_and_pongs_inside_a_fragmented_message_leave_it_whole():
 
 
 @rule("RFC 6455 5.4 (2)")
-@pytest.mark.parametrize("pair", [launch.tcp_pair, launch.unix_pair, launch.pipe_pair])
+@pytest.mark.parametrize("pair", launch.PAIRS)
 def test_a_ping_inside_a_fragmented_message_is_answered_at_once(pair):
     with launch.Served(pair=pair) as served:
         peer = served.peer.open()

@@ -139,7 +139,7 @@ def test_an_offered_extension_does_not_make_its_bit_legal():
 # Frames after the head.
 
 @rule("RFC 6455 4.2.2 (6)", "After an accepted head, the following bytes are frames.")
-@pytest.mark.parametrize("pair", [launch.tcp_pair, launch.unix_pair, launch.pipe_pair])
+@pytest.mark.parametrize("pair", launch.PAIRS)
 def test_bytes_after_the_head_are_its_first_frames(pair):
     messages = [f"message {number}" for number in range(100)]
     with launch.Served(pair=pair) as served:

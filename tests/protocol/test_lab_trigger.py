@@ -16,11 +16,10 @@ import launch
 import pytest
 from framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 from lab import LAB, SILENT, answered, lab, opened
-from launch import PAIRS, let_pass
+from launch import PAIRS, SOCKETS, let_pass
 from require import require
 from rule import rule
 
-SOCKETS = [launch.tcp_pair, launch.unix_pair]
 RAW = b"\x81\x7e\x00\x01a"  # a length that is not minimal
 every_connection = pytest.mark.parametrize("pair", PAIRS)
 

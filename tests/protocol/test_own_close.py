@@ -20,13 +20,13 @@ import launch
 import project
 import pytest
 from framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+from launch import SOCKETS
 from require import require
 from rule import rule
 
 # On i386 a shutdown is socketcall(2), whose arguments strace reads from the process.
 pytestmark = pytest.mark.usefixtures("dumpable")
 
-SOCKETS = [launch.tcp_pair, launch.unix_pair]
 MIB = 1 << 20
 TEN_BYTES = "--max-message=10"
 TOO_BIG = framing.frame(BINARY, bytes(11))

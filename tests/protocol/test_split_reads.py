@@ -67,7 +67,7 @@ def test_it_may_be_cut_inside_its_large_message_and_its_end():
         same(launch.in_parts([EXCHANGE[:cut], EXCHANGE[cut:]]), f"cut at {cut}")
 
 
-@pytest.mark.parametrize("pair", [launch.tcp_pair, launch.unix_pair, launch.pipe_pair])
+@pytest.mark.parametrize("pair", launch.PAIRS)
 def test_it_may_come_one_byte_at_a_time(pair):
     """Each byte is sent after the previous one has been read, except the middle of the large message."""
     parts = [EXCHANGE[at:at + 1] for at in range(DENSE)]

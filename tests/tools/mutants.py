@@ -592,7 +592,7 @@ class Tree:
             failed = "a warning of the compiler" if made else self.pytest(["process/test_instruction_counts.py"], program)
         if not failed and system and mutant.room in SYSTEM:
             failed = self.pytest(["system/test_sandbox.py", "system/test_systemd.py",
-                                  "system/test_crowd.py", "system/test_launchers.py"], program)
+                                  "system/test_crowd.py", "system/test_launchers.py", "system/test_xinetd.py"], program)
         return failed
 
     def reference(self, mutant, program):
