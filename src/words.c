@@ -201,7 +201,6 @@ static void show(struct words *words, const char *bytes, size_t length)
  */
 static void show_word(struct words *words, enum word word, const struct value_text *value)
 {
-    char number[sizeof "65535"];
     if (words->shown_length > 0)
         show(words, "&", 1);
     show(words, word_rows[word].name, strlen(word_rows[word].name));
@@ -209,8 +208,9 @@ static void show_word(struct words *words, enum word word, const struct value_te
         return;
     show(words, "=", 1);
     if (word == HELLO || word == REASON || word == RAW) {
-        size_t bytes = word == RAW ? value->length / 2 : value->length;
-        show(words, number, (size_t)snprintf(number, sizeof number, "%d", (int)bytes));
+        char number[sizeof "65535"] = "";
+        snprintf(number, sizeof number, "%d", (int)(word == RAW ? value->length / 2 : value->length));
+        show(words, number, strlen(number));
     } else {
         show(words, value->bytes, value->length);
     }
