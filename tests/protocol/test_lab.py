@@ -32,7 +32,7 @@ every_connection = pytest.mark.parametrize("pair", PAIRS)
 def verbose_lines(log):
     """The lines of --verbose about frames and faults."""
     lines = [line.partition(": ")[2] for line in log.decode().splitlines()]
-    return [line for line in lines if not line.startswith(("field ", "peer="))]
+    return [line for line in lines if not line.startswith(("field ", "peer=", "this kernel "))]
 
 
 def stopped(served, expected=b""):
