@@ -98,8 +98,8 @@ static char *fill_in_page(const struct options *options, char *into)
 {
     static const char marker[] = "value=\"/socket\" data-origins=\"\"";
     const char *rest = strstr(PAGE, marker);
-    into = mempcpy(into, PAGE, (size_t)(rest - PAGE));
-    into = escape_html(first_path(options, "/socket"), stpcpy(into, "value=\""));
+    memcpy(into, PAGE, (size_t)(rest - PAGE));
+    into = escape_html(first_path(options, "/socket"), stpcpy(into + (rest - PAGE), "value=\""));
     into = stpcpy(into, "\" data-origins=\"");
     for (unsigned i = 0; i < options->origins.count; i++)
         into = escape_html(options->origins.names[i], stpcpy(into, " "));

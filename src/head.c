@@ -114,7 +114,9 @@ static enum outcome host_fault(struct slice host)
 {
     bool bracketed = host.length > 0 && host.bytes[0] == '[';
     struct slice rest = {host.bytes + bracketed, host.length - bracketed}, address = slice_cut(&rest, '%');
-    const char *colon = memrchr(address.bytes, ':', address.length);
+    const char *colon = NULL; /* the last one */
+    for (size_t i = 0; i < address.length; i++)
+        colon = address.bytes[i] == ':' ? address.bytes + i : colon;
     if (rest.bytes)
         return is_ipv6_address(address) ? HOST_ZONE : HOST_MALFORMED;
     if (bracketed || !colon)

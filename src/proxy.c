@@ -81,15 +81,17 @@ ssize_t proxy_parse_header(const char *bytes, size_t length, struct address *pee
     if (length == 0)
         return 0;
     if (bytes[0] == 'P') {
-        const char *end = memmem(bytes, length < PROXY_LINE_MAX ? length : PROXY_LINE_MAX, "\r\n", 2);
-        if (!may_be_proxy_line(bytes, length) || (!end && length >= PROXY_LINE_MAX))
+        size_t end = 2; /* of the line, with its CRLF */
+        while (end <= length && end <= PROXY_LINE_MAX && memcmp(bytes + end - 2, "\r\n", 2) != 0)
+            end++;
+        if (!may_be_proxy_line(bytes, length) || end > PROXY_LINE_MAX)
             return -1;
-        if (!end)
+        if (end > length)
             return 0;
-        if (!parse_proxy_line((struct slice){bytes, (size_t)(end - bytes)}, &parsed))
+        if (!parse_proxy_line((struct slice){bytes, end - 2}, &parsed))
             return -1;
         *peer = parsed;
-        return end + 2 - bytes;
+        return (ssize_t)end;
     }
     size_t signature_bytes = length < sizeof proxy_signature ? length : sizeof proxy_signature;
     if (memcmp(bytes, proxy_signature, signature_bytes) != 0 || (length > 12 && (bytes[12] & 0xfe) != 0x20))
