@@ -83,6 +83,12 @@ static inline void add_test(struct test *test)
                    received_);                                                                               \
     } while (0)
 
+/*
+ * Checks the value of a constant.  To change one of these is to change what the manual promises, how much
+ * memory is used, or the speed.
+ */
+#define CHECK_LIMIT(constant, expected) CHECK_NUMBER(expected, constant, "%s", #constant)
+
 #define CHECK_BYTES(expected, expected_length, received, received_length, ...)                               \
     do {                                                                                                     \
         size_t expected_length_ = (expected_length), received_length_ = (received_length);                   \

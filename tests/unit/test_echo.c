@@ -178,18 +178,8 @@ TEST(a_silence_begins_anew_when_the_peer_was_heard_since)
     CHECK(c.pings == 0 && c.counted_activity == 9 && c.silent_since == 9, "it was heard");
 }
 
-/* To change one of these is to change what the manual promises, how much memory is used, or the speed. */
 TEST(each_limit_has_its_value)
 {
-    static const struct {
-        const char *name;
-        long long due, value;
-    } rows[] = {
-#define LIMIT(name, due) {#name, due, name}
-        LIMIT(RESIDENT_MAX, 64 << 10),
-        LIMIT(QUIET_TIME, 100000),
-#undef LIMIT
-    };
-    for (size_t i = 0; i < COUNT_OF(rows); i++)
-        CHECK_NUMBER(rows[i].due, rows[i].value, "%s", rows[i].name);
+    CHECK_LIMIT(RESIDENT_MAX, 64 << 10);
+    CHECK_LIMIT(QUIET_TIME, 100000);
 }

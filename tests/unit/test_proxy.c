@@ -192,18 +192,8 @@ TEST(a_binary_proxy_header_may_be_as_long_as_its_length_says)
     CHECK_STRING("192.0.2.1", peer.host, "whole");
 }
 
-/* To change one of these is to change what the manual promises, how much memory is used, or the speed. */
 TEST(each_limit_has_its_value)
 {
-    static const struct {
-        const char *name;
-        long long due, value;
-    } rows[] = {
-#define LIMIT(name, due) {#name, due, name}
-        LIMIT(PROXY_LINE_MAX, 107),
-        LIMIT(PROXY_BINARY_MAX, 65551),
-#undef LIMIT
-    };
-    for (size_t i = 0; i < COUNT_OF(rows); i++)
-        CHECK_NUMBER(rows[i].due, rows[i].value, "%s", rows[i].name);
+    CHECK_LIMIT(PROXY_LINE_MAX, 107);
+    CHECK_LIMIT(PROXY_BINARY_MAX, 65551);
 }
