@@ -208,8 +208,8 @@ static void show_word(struct words *words, enum word word, const struct value_te
         return;
     show(words, "=", 1);
     if (word == HELLO || word == REASON || word == RAW) {
-        char number[sizeof "65535"] = "";
-        snprintf(number, sizeof number, "%d", (int)(word == RAW ? value->length / 2 : value->length));
+        char number[sizeof "18446744073709551615"] = "";
+        snprintf(number, sizeof number, "%zu", word == RAW ? value->length / 2 : value->length);
         show(words, number, strlen(number));
     } else {
         show(words, value->bytes, value->length);
