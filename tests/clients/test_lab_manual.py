@@ -57,7 +57,7 @@ def test_the_examples_show_in_node_what_the_page_says():
         before = "globalThis.WebSocket = class extends require('ws') {\n" \
                  "  constructor(url) { super(url); this.onerror = () => {} } }\n"
         after = ".then(shown => { process.stdout.write(JSON.stringify(shown), () => process.exit()) })"
-        script = before + lab_examples.script(listener.port, together=True) + after
+        script = before + malformed.numeric(lab_examples.script(listener.port, together=True)) + after
         result = subprocess.run([node, "-e", script], capture_output=True, check=True, timeout=project.LIMIT,
                                 env={**os.environ, "NODE_PATH": malformed.NODE_MODULES})
         lab_examples.check(json.loads(result.stdout))

@@ -231,6 +231,11 @@ class Wsproto:
                         return ""
 
 
+def numeric(script):
+    """With the address in place of its name: node before version 20 tries only the first address, which may be ::1."""
+    return script.replace("://localhost:", "://127.0.0.1:")
+
+
 class NodeWs:
     """Debian's node-ws."""
 
@@ -242,6 +247,7 @@ class NodeWs:
         self.version = json.loads(pathlib.Path(NODE_MODULES, "ws/package.json").read_text(encoding="utf-8"))["version"]
 
     def meet(self, urls):
+        urls = [numeric(url) for url in urls]
         script = f"globalThis.WebSocket = require('ws')\n;({MEET})({json.dumps(urls)}).then(verdicts => " \
                  "console.log(JSON.stringify(verdicts)))"
         result = subprocess.run([self.node, "-e", script], capture_output=True, check=True, timeout=project.LIMIT,
