@@ -177,10 +177,13 @@ LAB = {name: (["--lab=/lab"], attack, True) for name, attack in [
 
 
 def private(process):
-    """Take a process; return its current private memory in bytes, or 0 if it has ended."""
+    """Take a process; return its current private memory in bytes, or 0 if it has ended.
+
+    Clean private pages do not count: they are pages of the program's file, which all processes share, and which are
+    private only while there is no second process."""
     with contextlib.suppress(OSError):
         rollup = pathlib.Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii")
-        return sum(int(size) << 10 for size in re.findall(r"^Private_(?:Clean|Dirty): *(\d+) kB", rollup, re.M))
+        return sum(int(size) << 10 for size in re.findall(r"^Private_Dirty: *(\d+) kB", rollup, re.M))
     return 0
 
 
