@@ -75,21 +75,25 @@ def below(house, room):
     return found
 
 
-def compiled(compiler, flags, path, output):
+def compiled(compiler, flags, path):
     """Compiles one file by itself, a header as included by an empty file; returns the compiler's messages."""
     source = [path] if path.suffix == ".c" else ["-include", path, "/dev/null"]
-    made = subprocess.run([compiler, *flags, "-O1", "-Werror", "-Wmissing-declarations", "-x", "c", "-c", "-o", output, *source],
+    made = subprocess.run([compiler, *flags, "-O1", "-Werror", "-Wmissing-declarations", "-x", "c", *source],
                           cwd=project.TOP, capture_output=True, text=True, timeout=project.LIMIT, check=False)
     assert made.returncode == 0 or made.stderr
     return made.stderr
 
 
-def compiled_all(compiler, files, folder, *more):
-    """Compiles each of these files by itself, into objects named after them; returns all messages."""
+def compiled_all(compiler, folder=None):
+    """Compiles each file of the program by itself, into objects named after them if there is a folder; returns all messages."""
     subprocess.run(["make", "-s", project.ONE_SOURCE], cwd=project.TOP, check=True, timeout=project.LIMIT)  # also makes build/page.h
-    flags = [*project.compiler_flags("CFLAGS=-O1"), *more]
+    flags = project.compiler_flags("CFLAGS=-O1")
+
+    def messages(path):
+        return compiled(compiler, [*flags, *(["-c", "-o", folder / f"{path.name}.o"] if folder else ["-fsyntax-only"])], path)
+
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        return "".join(pool.map(lambda path: compiled(compiler, flags, path, pathlib.Path(folder, f"{path.name}.o")), files))
+        return "".join(pool.map(messages, project.files_of_the_program()))
 
 
 Symbols = collections.namedtuple("Symbols", "functions constants variables hidden needed")
@@ -126,7 +130,7 @@ def compiled_once(folder):
     with open(folder / "messages", "a+", encoding="utf-8") as messages:
         fcntl.flock(messages, fcntl.LOCK_EX)
         if not (folder / f"{MAIN}.c.o").exists():
-            messages.write(compiled_all("cc", project.files_of_the_program(), folder))
+            messages.write(compiled_all("cc", folder))
         messages.seek(0)
         return messages.read()
 
@@ -182,8 +186,8 @@ def test_each_file_compiles_alone_without_a_warning(objects):
 
 
 @pytest.mark.slow("a compiler takes each file alone")
-def test_clang_takes_each_file_alone_without_a_warning(tmp_path):
-    said = compiled_all(require("clang", "clang"), project.files_of_the_program(), tmp_path, "-fsyntax-only")
+def test_clang_takes_each_file_alone_without_a_warning():
+    said = compiled_all(require("clang", "clang"))
     assert not said, said
 
 
