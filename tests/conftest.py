@@ -1,6 +1,6 @@
-"""Runs each test that starts the program with both programs that the Makefile builds: ws-echo and ws-echo-static.
+"""Runs the tests of the process with both programs that the Makefile builds: ws-echo and ws-echo-static.
 
-WS_ECHO=PROGRAM tests another program instead, and WS_ECHO_DUMPABLE=PROGRAM names its variant built with -DDUMPABLE,
+WS_ECHO=PROGRAM tests another program than ws-echo, and WS_ECHO_DUMPABLE=PROGRAM names its variant built with -DDUMPABLE,
 for tests that trace a process or read its /proc (default: PROGRAM). Slow tests start first, in parallel to the others.
 """
 
@@ -35,8 +35,8 @@ def is_dynamic(item):
 
 def pytest_generate_tests(metafunc):
     file = pathlib.Path(metafunc.module.__file__)
-    of_the_program = file.parent.name in project.WITH_EACH_PROGRAM or f"system/{file.name}" in project.AS_ROOT
-    if of_the_program and not metafunc.definition.get_closest_marker("compiles") and "WS_ECHO" not in os.environ:
+    with_each = file.parent.name in project.WITH_EACH_PROGRAM or f"system/{file.name}" in project.AS_ROOT
+    if with_each and not metafunc.definition.get_closest_marker("compiles") and "WS_ECHO" not in os.environ:
         programs = ["ordinary"] if is_dynamic(metafunc.definition) else project.PROGRAMS
         metafunc.parametrize("program", programs, indirect=True, scope="session")
 

@@ -152,7 +152,7 @@ def test_the_answers_of_the_program_are_the_same(foreign):
     program.write_text(f'#!/bin/sh -p\nexec {shlex.join([foreign.emulator, "-0"])} "$0" '
                        f'{shlex.join(foreign.command(foreign.tree / "ws-echo")[1:])} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
-    files = sorted({*project.tests_in(project.WITH_EACH_PROGRAM), *project.AS_ROOT} - set(LEFT_OUT))
+    files = sorted({*project.tests_in(project.OF_THE_PROGRAM), *project.AS_ROOT} - set(LEFT_OUT))
     with roots.alone():
         result = subprocess.run([sys.executable, "-m", "pytest", "-q", f"--numprocesses={2 * os.cpu_count()}",
                                  *[f"tests/{file}" for file in files],

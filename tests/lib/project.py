@@ -31,9 +31,11 @@ def compiler_flags(*variables):
     return shlex.split(made.stdout)
 
 
-# `make check` has these folders of tests/. The first run with each program; what concerns the source, the Makefile or a
-# document runs once.
-WITH_EACH_PROGRAM, ONCE = ("protocol", "process", "clients"), ("documents", "unit")
+# `make check` has these folders of tests/. Those of OF_THE_PROGRAM start it; the others concern its source, the Makefile or a
+# document. The two programs differ in the C library and in libsystemd, so tests of the process run with each of them. The
+# others run with the ordinary one; tests/long/test_builds.py runs them with the static one.
+OF_THE_PROGRAM, ONCE = ("protocol", "process", "clients"), ("documents", "unit")
+WITH_EACH_PROGRAM = ("process",)
 
 # Of tests/system, what needs root but no system: it runs with each program too.
 AS_ROOT = ("system/test_channels.py", "system/test_fault_logs.py", "system/test_users.py")

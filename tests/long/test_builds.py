@@ -1,7 +1,8 @@
-"""Runs the tests of the connection with other builds of the program: with sanitizers, and some tests with valgrind.
+"""Runs the tests of the connection with other builds of the program: static, with sanitizers, and some with valgrind.
 
-Neither works with the filter of system calls, so these builds have none (-DWITHOUT_FILTER).  A script starts them, so
-that launch.filtered() knows.  They write their reports to files, because standard error is often the connection.
+Sanitizers and valgrind do not work with the filter of system calls, so these builds have none (-DWITHOUT_FILTER).  A script
+starts them, so that launch.filtered() knows.  They write their reports to files, because standard error is often the
+connection.
 """
 
 import os
@@ -88,22 +89,28 @@ def that_compiles(folder):
     return build
 
 
-def passes(program, found, files, *arguments):
-    """Runs tests with a program, which must write no report into the folder `found`."""
-    unfit = [f"--deselect=tests/{name}" for name in UNFIT if "::" in name]
+def passes(program, files, *arguments, **environment):
+    """Runs tests with a program."""
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider",
-         f"--numprocesses={os.cpu_count()}", *unfit, *arguments, *[f"tests/{name}" for name in files]],
-        cwd=project.TOP, env={**os.environ, "WS_ECHO": str(program)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, check=False)
+         f"--numprocesses={os.cpu_count()}", *arguments, *[f"tests/{name}" for name in files]],
+        cwd=project.TOP, env={**os.environ, "WS_ECHO": str(program), **environment}, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, check=False)
     print(result.stdout[-400:])
-    said = {path.name: path.read_text(errors="replace")[:2000] for path in found.iterdir() if path.stat().st_size}
-    assert result.returncode == 0 and not said, (said, result.stdout[-6000:])
-    assert " passed" in result.stdout
+    assert result.returncode == 0 and " passed" in result.stdout, result.stdout[-6000:]
+
+
+def passes_without_a_finding(program, found, files):
+    """Runs the tests that are fit for it with a program, which must write no report into the folder `found`."""
+    try:
+        passes(program, files, *[f"--deselect=tests/{name}" for name in UNFIT if "::" in name])
+    finally:
+        said = {path.name: path.read_text(errors="replace")[:2000] for path in found.iterdir() if path.stat().st_size}
+        assert not said, said
 
 
 def files_of_the_connection():
-    return sorted(set(project.tests_in(project.WITH_EACH_PROGRAM)) - set(UNFIT))
+    return sorted(set(project.tests_in(project.OF_THE_PROGRAM)) - set(UNFIT))
 
 
 @pytest.fixture(name="found")
@@ -122,16 +129,22 @@ def with_sanitizers(build, found):
     return build(*sanitizers, ASAN_OPTIONS=options + ":detect_leaks=0", UBSAN_OPTIONS=options)
 
 
+@pytest.mark.parametrize("folder", sorted(set(project.OF_THE_PROGRAM) - set(project.WITH_EACH_PROGRAM)))
+def test_what_make_check_runs_with_the_ordinary_program_passes_with_the_static_one_too(folder):
+    dumpable = project.TOP / "build/dumpable/ws-echo-static"
+    passes(project.PROGRAMS["static"], project.tests_in([folder]), WS_ECHO_DUMPABLE=str(dumpable))
+
+
 def test_everything_passes_with_sanitizers_too(sanitized, found):
-    passes(sanitized, found, files_of_the_connection())
+    passes_without_a_finding(sanitized, found, files_of_the_connection())
 
 
 def test_tests_that_need_root_pass_with_sanitizers_too(sanitized, found):
     require_root()
-    passes(sanitized, found, project.AS_ROOT)
+    passes_without_a_finding(sanitized, found, project.AS_ROOT)
 
 
 def test_a_chosen_part_passes_under_valgrind(build, found):
     valgrind = [require("valgrind", "valgrind"), "--quiet", "--vgdb=no", "--error-exitcode=99",
                 f"--log-file={found}/%p"]
-    passes(build("-O1", before=valgrind), found, CHOSEN)
+    passes_without_a_finding(build("-O1", before=valgrind), found, CHOSEN)

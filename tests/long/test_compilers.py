@@ -7,6 +7,7 @@ from builds import BUILDERS, built, built_by, packagers, tree  # `tree` is a fix
 from require import require
 
 COMPILERS = ["gcc", "clang"]
+STATIC = ["as-shipped", "for-debugging", "not-optimised"]
 MORE = {
     **BUILDERS,
     "without-extensions": {"CFLAGS": "-O2 -std=c17"},
@@ -19,6 +20,11 @@ MORE = {
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_it_is_built_without_a_warning(tree, compiler, builder):
     built_by(tree, compiler, MORE[builder])
+
+
+@pytest.mark.parametrize("builder", STATIC)
+def test_the_static_flavour_is_built_without_a_warning(tree, builder):
+    built(tree, "ws-echo-static", **BUILDERS[builder])
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

@@ -1,4 +1,5 @@
-"""How much of the program the corpora of the fuzzers cover, and that it holds for many changed copies of each input."""
+"""The tests in C with other compilers than in `make check`, how much of the program the corpora of the fuzzers cover, and that
+it holds for many changed copies of each input."""
 
 import re
 import subprocess
@@ -7,7 +8,7 @@ import project
 import pytest
 from corpora import targets_of, unpacked
 from require import require
-from tests_in_c import FUZZERS, compile_fuzzer, passes
+from tests_in_c import FUZZERS, ROOMS, SANITIZED, compile_fuzzer, compile_room, passes
 
 ELSEWHERE = {"src/start.c", "src/sandbox.c"}  # files that no fuzzer calls
 
@@ -30,3 +31,20 @@ def test_inputs_of_the_corpora_and_many_changed_copies_hold(fuzzer, tmp_path):
     for target in targets_of(fuzzer):
         count = unpacked(target, tmp_path / target)
         assert passes(program, tmp_path / target, TARGET=target, CHANGES="100") == f"{count} inputs\n"
+
+
+@pytest.mark.parametrize("fuzzer", FUZZERS)
+def test_inputs_of_the_corpora_hold_under_sanitizers(fuzzer, tmp_path):
+    """`make fuzz` searches for new inputs."""
+    options = ["-O0", *SANITIZED, "-fsanitize=fuzzer"]  # optimising takes longer than it saves
+    program = compile_fuzzer(require("clang", "clang"), fuzzer, f"fuzz-{fuzzer}-sanitized", *options)
+    for target in targets_of(fuzzer):
+        unpacked(target, tmp_path / target)
+        said = passes(program, "-seed=1", "-runs=2000", tmp_path / target, TARGET=target)
+        assert re.search(r"^Done \d+ runs", said, re.M), said
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_functions_of_a_room_compiled_by_gcc(room):
+    """test_unit.py compiles them with clang and its sanitizers."""
+    assert passes(compile_room(room, "plain", "gcc", "-O1")).endswith(" passed, 0 failed\n")

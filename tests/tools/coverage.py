@@ -115,7 +115,7 @@ def tests(folder):
     script.chmod(0o755)
     subprocess.run([program, "--version"], stdout=subprocess.DEVNULL, check=True)  # creates the file of counts
     # Without root those of tests/system are skipped.
-    names = {*project.tests_in(project.WITH_EACH_PROGRAM), *project.AS_ROOT} - TRACED
+    names = {*project.tests_in(project.OF_THE_PROGRAM), *project.AS_ROOT} - TRACED
     # launch.filtered() takes a script for a program without a filter; tests that trace or preload need the real program.
     for start, files in ((script, names), (program, TRACED)):
         subprocess.run([sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider",

@@ -77,7 +77,7 @@ STEADY = tuple(f"tests/{name}.py" for name in (
 SLOW_IN_C = ("utf8_", "payload_", "masked_", "text_payload", "the_masking", "every_byte_of_a_masking")
 
 # The other tests that depend on the program's behaviour; those in system/ need root only.
-OTHERS = [*project.tests_in(project.WITH_EACH_PROGRAM), *project.AS_ROOT, "documents/test_completion.py",
+OTHERS = [*project.tests_in(project.OF_THE_PROGRAM), *project.AS_ROOT, "documents/test_completion.py",
           "documents/test_manual.py", "documents/test_readme.py", *project.tests_in(["unit"])]
 
 UNITS = ["ws-echo.socket", "ws-echo@.service", *(f"packaging/ws-echo{name}" for name in (

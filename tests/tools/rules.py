@@ -47,7 +47,7 @@ def collected():
     collector = Collector()
     with contextlib.redirect_stdout(io.StringIO()) as said:
         status = pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider",
-                              *(str(TESTS / file) for file in project.tests_in(project.WITH_EACH_PROGRAM + project.ONCE))],
+                              *(str(TESTS / file) for file in project.tests_in(project.OF_THE_PROGRAM + project.ONCE))],
                              plugins=[collector])
     if status:
         sys.exit(said.getvalue()[said.getvalue().find("= ERRORS") :])

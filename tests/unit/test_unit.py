@@ -15,12 +15,6 @@ FORMATTER = 14  # Debian 12's
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_the_functions_of_a_room(room):
-    program = compile_room(room, "plain", "cc", "-O1")
-    assert passes(program).endswith(" passed, 0 failed\n")
-
-
-@pytest.mark.parametrize("room", ROOMS)
-def test_the_functions_of_a_room_with_sanitizers(room):
     program = compile_room(room, "sanitized", require("clang", "clang"), "-O1", *SANITIZED)
     assert passes(program).endswith(" passed, 0 failed\n")
 
@@ -31,26 +25,13 @@ def test_inputs_of_the_corpora_and_changed_copies_hold(fuzzer, tmp_path):
     program = compile_fuzzer("cc", fuzzer, f"fuzz-{fuzzer}-plain", "-O1", "-DSTANDALONE")
     for target in targets_of(fuzzer):
         count = unpacked(target, tmp_path / target)
-        assert passes(program, tmp_path / target, TARGET=target, CHANGES="8") == f"{count} inputs\n"
+        assert passes(program, tmp_path / target, TARGET=target, CHANGES="2") == f"{count} inputs\n"
 
 
-@pytest.mark.slow("clang compiles the fuzzers with sanitizers")
-@pytest.mark.parametrize("fuzzer", FUZZERS)
-def test_inputs_of_the_corpora_hold_under_sanitizers(fuzzer, tmp_path):
-    """`make fuzz` searches for new inputs."""
-    options = ["-O0", *SANITIZED, "-fsanitize=fuzzer"]  # optimising takes longer than it saves
-    program = compile_fuzzer(require("clang", "clang"), fuzzer, f"fuzz-{fuzzer}-sanitized", *options)
-    for target in targets_of(fuzzer):
-        unpacked(target, tmp_path / target)
-        said = passes(program, "-seed=1", "-runs=2000", tmp_path / target, TARGET=target)
-        assert re.search(r"^Done \d+ runs", said, re.M), said
-
-
-def test_clang_compiles_it_without_libsystemd_and_without_a_warning(tmp_path):
+def test_clang_compiles_it_without_libsystemd_and_without_a_warning():
     """test_build.py cannot build this with clang, because musl-gcc uses gcc."""
     path = require("clang", "clang")
-    made = subprocess.run([path, *flags(), "-Werror", "-O2", "-DWITHOUT_LIBSYSTEMD", "-c", "-o", tmp_path / "ws-echo.o",
-                           project.ONE_SOURCE], cwd=project.TOP, capture_output=True, text=True, timeout=2 * project.LIMIT,
+    made = subprocess.run([path, *flags(), "-Werror", "-O2", "-DWITHOUT_LIBSYSTEMD", "-fsyntax-only", project.ONE_SOURCE], cwd=project.TOP, capture_output=True, text=True, timeout=2 * project.LIMIT,
                           check=False)
     assert made.returncode == 0 and not made.stderr, made.stderr
 
