@@ -1,6 +1,6 @@
 """The exact text of --help, --check and the error messages, which people and scripts read.
 
-unit/test_outcome.c tests the sentences of the outcomes.
+unit/test_outcome.c notices a change of the outcomes' sentences.
 """
 
 import re
