@@ -183,7 +183,7 @@ class Machine:
         def ready():
             assert self.outer.poll() is None, self.said()
             self.leader = int((children.read_text(encoding="ascii").split() or [0])[0])
-            return self.leader and self.path("/run/systemd/private").is_socket()
+            return self.leader and self.accepts("/run/systemd/private")
 
         launch.wait_until(ready, "systemd starts")
         # "degraded" is no failure: some units of the outer machine cannot run here.
@@ -309,6 +309,15 @@ class Machine:
                 if state == "0A":
                     found.add(int(local.rsplit(":", 1)[1], 16))
         return found
+
+    def accepts(self, inside_path):
+        """Whether a process listens at a Unix socket, which is there a moment before that."""
+        with socket.socket(socket.AF_UNIX) as made:
+            try:
+                made.connect(str(self.path(inside_path)))
+            except (FileNotFoundError, ConnectionRefusedError):
+                return False
+        return True
 
     def processes(self, name):
         """The inner process numbers of all processes with this name."""
