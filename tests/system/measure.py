@@ -13,24 +13,32 @@ each directive that was left out. ROOT is a directory with another Debian, made 
 is measured instead of this machine's. Control groups measure the time, so other processes of the machine
 matter only indirectly; the quarter of the rounds with the lowest times counts.
 
-    sudo tests/system/measure.py rates [ROOT]
+    sudo tests/system/measure.py capacity [ROOT]
 
-prints how many connections a second the shipped socket, cat in a bare unit and the unit for many short
-connections serve, 16 at a time, each with one message, and the processor time of each connection.
+prints for each launcher, and for cat in a bare unit: how many connections a second it serves, 16 at a time, each
+with one message; the processor time of a connection, of all processes and of the one that accepts connections;
+messages of 16 bytes a second on 50 connections, one at a time on each, and the processor time of a message; and the
+memory of an idle connection, with that of the kernel: as systemd's MemoryCurrent of its unit, and of the machine.
+Then, for the two units, the processor time of a connection while thousands of others are open and idle.
 """
 
 import contextlib
+import json
 import os
+import pathlib
 import random
 import re
 import select
+import shutil
 import socket
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 
 from machine import UNITDIR, Machine  # also adds the folder of tests/lib to the path
-from launchers import Crowd
+import launchers
 import framing
 import heads
 import launch
@@ -225,35 +233,167 @@ def directives(rounds, lower="/"):
             print(f"| {name} | {' | '.join(f'{value:.2f}' for value in row)} |")
 
 
-def rates(lower="/", count=500, rounds=3):
+# Capacity
+
+
+class Socket(launchers.Systemd):
+    name = "ws-echo.socket"
+
+
+class Cat(launchers.Systemd):
+    """cat in a bare unit, which needs no handshake."""
+
+    name = "cat in a unit without a sandbox"
+    port = CAT
+
+    def start(self, options=()):
+        add_cat(self.machine)
+        self.machine.systemctl("start", "cat.socket")
+        return self
+
+    def stop(self):
+        self.machine.systemctl("stop", "cat.socket")
+
+
+class Many(launchers.Tcpserver):
+    """tcpserver with the limit of the manual instead of 40 connections."""
+
+    def command(self, options):
+        name, *more = super().command(options)
+        if not self.machine.path(name).exists():  # another Debian, made without it
+            shutil.copy2(name, self.machine.path(name))
+        return [name, "-c", "500", *more]
+
+
+# Each with the process that accepts connections, and the pattern of the units whose memory is that of connections.
+MEASURED = [(Socket, "systemd", "ws-echo@*"), (Cat, "systemd", "cat@*"),
+            (launchers.Crowd, "xinetd", launchers.Crowd.name), (launchers.Xinetd, "xinetd", "launcher.service"),
+            (Many, "tcpserver", "launcher.service"),
+            (launchers.SocketActivateInetd, "systemd-socket-", "launcher.service")]
+
+
+def own_time(machine, name):
+    """Processor time in nanoseconds that the oldest process with this name has used itself."""
+    process = min(machine.processes(name))
+    return int(machine.path(f"/proc/{process}/schedstat").read_text(encoding="ascii").split()[0])
+
+
+def has_no_connections(machine, name):
+    """Waits until all connections have ended."""
+    served_by = "cat" if name == Cat.name else "ws-echo"
+    launch.wait_until(lambda: not machine.processes(served_by), "all processes have ended")
+    is_quiet(machine)
+
+
+def speeds(launcher, process, load, count=500, rounds=3):
     """Of all rounds, the fastest counts, and the one with the least time of the processor."""
+    machine, found = launcher.machine, []
+    raw = launcher.name == Cat.name
+    for _ in range(rounds + 1):  # the first one warms up
+        before, own, start = used(machine.groups[0]), own_time(machine, process), time.perf_counter()
+        failed = served(machine, CAT if raw else 8888, count, last=WHOLE if raw else GOODBYE)
+        rate = count / (time.perf_counter() - start)
+        assert not failed, f"{launcher.name}: {failed} connections failed"
+        has_no_connections(machine, launcher.name)
+        sample = {"rate": rate, "effort": (used(machine.groups[0]) - before) / count / 1e3,
+                  "serial": (own_time(machine, process) - own) / count / 1e6}
+        before = used(machine.groups[0])
+        with machine.network():
+            command = [load, "--scenario=many", "--seconds=2", *(["--raw", f"--port={CAT}"] if raw else [])]
+            said = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=project.LIMIT).stdout
+        has_no_connections(machine, launcher.name)
+        # The processor's time is also that of the warm-up, a quarter of the measurement, and of 50 connections.
+        taken = used(machine.groups[0]) - before - 50e3 * sample["effort"]
+        done = json.loads(said)
+        found.append(sample | {"messages": done["rate"], "each": taken / (done["messages"] * 1.25)})
+    best = {name: min(sample[name] for sample in found[1:]) for name in ("effort", "serial", "each")}
+    return best | {name: max(sample[name] for sample in found[1:]) for name in ("rate", "messages")}
+
+
+def memory(launcher, pattern, count=300):
+    """KiB of an idle connection: by MemoryCurrent of the units that have connections, and of the whole machine."""
+    machine = launcher.machine
+    group = next(group for group in machine.groups if (group / "memory.stat").exists())
+    port = CAT if launcher.name == Cat.name else 8888
+
+    def current():
+        return sum(int(machine.show(unit, "MemoryCurrent")) for unit in machine.units(pattern))
+
+    answered(machine, port)[0].close()  # warms up: allocates memory that is needed only once
+    has_no_connections(machine, launcher.name)
+    before = current(), memory_of(group)
+    clients = [answered(machine, port, f"127.0.0.{number // 60 + 1}")[0] for number in range(count)]
+    taken = [(now - then) / count / 1024 for now, then in zip((current(), memory_of(group)), before)]
+    for client in clients:
+        client.close()
+    has_no_connections(machine, launcher.name)
+    return dict(zip(("unit", "whole"), taken))
+
+
+def beside(launcher, process, steps, count=300):
+    """Prints the processor time of a connection, and that of the accepting process, while so many others are idle."""
+    machine, total = launcher.machine, 0
+    with contextlib.ExitStack() as idle:
+        for others in steps:
+            while total < others:
+                idle.enter_context(contextlib.closing(answered(machine, 8888, f"127.0.{total // 6000}.{total // 60 % 100 + 1}")[0]))
+                total += 1
+            samples = []
+            for _ in range(3):
+                before, own = used(machine.groups[0]), own_time(machine, process)
+                assert not served(machine, 8888, count)
+                launch.wait_until(lambda: len(machine.processes("ws-echo")) == total, "the measured ones have ended")
+                samples.append(((used(machine.groups[0]) - before) / count / 1e3,
+                                (own_time(machine, process) - own) / count / 1e6))
+            effort, serial = (min(values) for values in zip(*samples))
+            print(f"{launcher.name}, beside {total:,} others: {effort:.1f} ms, accepting process {serial:.2f} ms", flush=True)
+    has_no_connections(machine, launcher.name)
+
+
+def without_limits(machine):
+    """Lets 20,000 connections in, also of one address."""
+    for unit, line in ("ws-echo.socket", "MaxConnections"), ("ws-echo.socket", "MaxConnectionsPerSource"):
+        machine.path(f"/run/systemd/system/{unit}.d").mkdir(exist_ok=True)
+        machine.path(f"/run/systemd/system/{unit}.d/{line}.conf").write_text(f"[Socket]\n{line}=20000\n", encoding="ascii")
+    entry = machine.path(launchers.ENTRY)
+    entry.write_text(re.sub(r"(?m)^(\s*(?:instances|per_source)\s*)= .*$", r"\1= 20000", entry.read_text(encoding="utf-8")),
+                     encoding="utf-8")
+    machine.systemctl("daemon-reload")
+
+
+def capacity(lower="/"):
+    with tempfile.TemporaryDirectory() as folder:
+        load = pathlib.Path(folder, "load")
+        subprocess.run(["cc", "-O2", "-o", load, project.TESTS / "bench/load.c"], check=True)
+        rows = {kind.name: {} for kind, _, _ in MEASURED}
+        for unified in True, False:  # limits and MemoryCurrent need the controllers of version 1 here
+            with Machine(unified=unified, lower=lower) as machine:
+                machine.install()
+                version = machine.run("systemctl", "--version").stdout.splitlines()[0]
+                for kind, process, pattern in MEASURED:
+                    launcher = kind(machine)
+                    launcher.start(["--path=/socket"])
+                    rows[kind.name] |= speeds(launcher, process, load) if unified else memory(launcher, pattern)
+                    launcher.stop()
+    print(f"{version}\n")
+    print("| | connections a second | processor | accepting process | messages a second | processor | its unit | machine |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    for name, row in rows.items():
+        print(f"| {name} | {row['rate']:,.0f} | {row['effort']:.1f} ms | {row['serial']:.2f} ms | {row['messages']:,.0f} "
+              f"| {row['each']:.0f} µs | {row['unit']:.0f} KiB | {row['whole']:.0f} KiB |")
     with Machine(unified=True, lower=lower) as machine:
         machine.install()
-        add_cat(machine)
-        crowd = Crowd(machine)
-        crowd.prepare()
-        print(f"{machine.run('systemctl', '--version').stdout.splitlines()[0]}\n")
-        print("| | connections a second | processor |\n|---|---:|---:|")
-        for unit, port, last in [("ws-echo.socket", 8888, GOODBYE), ("cat.socket", CAT, WHOLE), (crowd.name, 8888, GOODBYE)]:
-            machine.systemctl("start", unit)
-            samples = []
-            for turn in range(rounds + 1):
-                before, start = used(machine.groups[0]), time.perf_counter()
-                failed = served(machine, port, count, last=last)
-                seconds = time.perf_counter() - start
-                assert not failed, f"{unit}: {failed} connections failed"
-                is_quiet(machine)
-                if turn:  # the first one warms up
-                    samples.append((count / seconds, (used(machine.groups[0]) - before) / count / 1000))
-            machine.systemctl("stop", unit)
-            speeds, efforts = zip(*samples)
-            print(f"| {unit} | {max(speeds):,.0f} | {min(efforts):.1f} ms |", flush=True)
-        crowd.stop()
+        without_limits(machine)
+        for kind, process, steps in (Socket, "systemd", (500, 2000)), (launchers.Crowd, "xinetd", (2000, 5000, 10000)):
+            launcher = kind(machine)
+            launcher.start(["--path=/socket", "--ping-interval=0", "--timeout=0"])
+            beside(launcher, process, steps)
+            launcher.stop()
 
 
 def main():
-    if sys.argv[1:2] == ["rates"]:
-        rates(*sys.argv[2:3])
+    if sys.argv[1:2] == ["capacity"]:
+        capacity(*sys.argv[2:3])
         return
     if sys.argv[1:2] == ["directives"]:
         directives(int((sys.argv[2:3] or [20])[0]), *sys.argv[3:4])
