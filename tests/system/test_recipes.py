@@ -9,6 +9,7 @@ import subprocess
 import framing
 import heads
 import launch
+import manual as manuals
 import project
 import proxies
 import pytest
@@ -24,10 +25,7 @@ IPV6_FREEBIND = 78  # linux/in6.h; Python does not name it
 
 def blocks(heading, manual=MANUAL):
     """The examples of a section or subsection, as displayed."""
-    section = re.split(rf"^\.S[hs] {heading}\n", manual, flags=re.MULTILINE)[1]
-    section = re.split(r"^\.S[hs] ", section, flags=re.MULTILINE)[0]
-    found = re.findall(r"^\.Bd -literal.*\n([^.](?:.*\n)*?)\.Ed", section, re.MULTILINE)
-    return [block.replace("\\e", "\\") for block in found]
+    return manuals.blocks(heading, manual)
 
 
 def installed_manual(machine):
@@ -37,7 +35,7 @@ def installed_manual(machine):
 
 def typed(machine, block):
     """Runs the lines of an example without their prompts; returns the output."""
-    machine.run("sh", "-euc", re.sub("(?m)^# ", "", block))
+    machine.run("sh", "-euc", manuals.script(block))
 
 
 def serves(machine, port, path="/socket"):
