@@ -40,11 +40,12 @@ UNIT = build/ws-echo.c $(ROOMS) $(wildcard src/*.h) ws-echo.c build/page.h Makef
 
 # Nettle is linked statically if libnettle.a is there: loading the shared library would take a tenth of each start.
 # --defsym then selects the SHA-1 without CPU extensions: otherwise Nettle executes CPUID at each start to choose one,
-# and in a virtual machine CPUID traps to the hypervisor.  NETTLE=-lnettle links the shared library and uses its
-# public names only.  Packages do that, because security updates of the library do not reach a static copy.
+# and in a virtual machine CPUID traps to the hypervisor; on ARM64, its code to choose does not link with musl.
+# NETTLE=-lnettle links the shared library and uses its public names only.  Packages do that, because security updates
+# of the library do not reach a static copy.
 comma = ,
 NETTLE_ARCHIVE = $(filter /%,$(shell $(CC) -print-file-name=libnettle.a 2>/dev/null))
-PLAIN_SHA1 = $(shell nm $(NETTLE_ARCHIVE) 2>/dev/null | sed -n 's/.* T \(_nettle_sha1_compress_x86_64\)$$/\1/p')
+PLAIN_SHA1 = $(shell nm $(NETTLE_ARCHIVE) 2>/dev/null | sed -n 's/.* T \(_nettle_sha1_compress_\(x86_64\|c\)\)$$/\1/p')
 NETTLE ?= $(or $(PLAIN_SHA1:%=-Wl$(comma)--defsym=nettle_sha1_compress=%) $(NETTLE_ARCHIVE),-lnettle)
 
 # zlib is linked statically too: only connections that compress use it, and the others then need not load it.
@@ -56,15 +57,16 @@ DLOPEN = -ldl
 
 # `make static` links musl, Nettle and zlib statically, and does without libsystemd.  On a musl system it uses CC,
 # elsewhere Debian's musl-gcc.  With -static-pie, musl-gcc makes a dynamic program, so the start files are listed
-# here.  It searches only musl's headers, so -idirafter adds those of the libraries.
+# here.  It searches only musl's headers, so -idirafter adds those of the libraries.  SYSROOT is the folder that has
+# musl and the libraries of another architecture; packaging/make-container sets it.
 MACHINE = $(shell $(STATIC_CC) -print-multiarch 2>/dev/null)
 ifneq ($(findstring musl,$(shell $(CC) -dumpmachine 2>/dev/null)),)
 STATIC_CC = $(CC)
 STATIC = -static-pie
 else
 STATIC_CC = musl-gcc
-MUSL = /usr/lib/$(subst -gnu,-musl,$(MACHINE))
-STATIC = -idirafter /usr/include -idirafter /usr/include/$(MACHINE) -static -nostartfiles \
+MUSL = $(SYSROOT)/usr/lib/$(subst -gnu,-musl,$(MACHINE))
+STATIC = -idirafter $(SYSROOT)/usr/include -idirafter $(SYSROOT)/usr/include/$(MACHINE) -static -nostartfiles \
 	-Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now $(MUSL)/rcrt1.o $(MUSL)/crti.o
 STATIC_END = $(MUSL)/crtn.o
 endif
@@ -116,7 +118,8 @@ help:
 	@echo '                Also: SBINDIR UNITDIR SYSUSERSDIR MANDIR COMPLETIONDIR ROOTDIR LOADERDIR; see the Makefile'
 	@echo 'make uninstall  remove what was installed, except an xinetd entry that was edited'
 	@echo 'make deb, make rpm, make container'
-	@echo '                build a package for Debian or for Fedora, or a container image named ws-echo'
+	@echo '                build a package for Debian or for Fedora, or a container image named ws-echo;'
+	@echo '                ARCHITECTURES="amd64 arm64" builds the image for these, as one list'
 	@echo 'make deps-packages, make check-packages'
 	@echo '                test the packages on booted Debian 12 and 13, and the container; as root'
 	@echo 'make manual-md  write man/*.md anew, the manual as web forges show it; needs mandoc'
@@ -212,7 +215,7 @@ check-system: ws-echo ws-echo-static $(DUMPABLE)
 	$(PYTEST) tests/system
 
 deb rpm container:
-	@packaging/make-$@; status=$$?; [ ! -d build/$@ ] || \
+	@packaging/make-$@ $(if $(filter container,$@),$(ARCHITECTURES)); status=$$?; [ ! -d build/$@ ] || \
 		{ $(call hand_over,build) && $(call hand_over,build/$@,-R); } || exit; exit $$status
 
 deps-packages: deps
