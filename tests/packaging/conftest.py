@@ -10,7 +10,7 @@ def privileges():
     require_root()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def image(tmp_path_factory):
     """The image of this machine's architecture."""
     with images.storage(tmp_path_factory.mktemp("storage")):

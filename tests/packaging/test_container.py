@@ -273,7 +273,7 @@ def test_the_image_for_arm64_is_the_same_otherwise(foreign, image):
 
     def others(root):
         return {path.relative_to(root): path.read_bytes() for path in root.rglob("*")
-                if path.is_file() and path.relative_to(root).parts[0] != "bin"}
+                if path.is_file() and path.relative_to(root).parts[0] == "usr"}  # buildah adds others when it runs one
 
     ours, theirs = others(image.root), others(foreign.root)
     assert ours.keys() == theirs.keys() and len(ours) > 5
