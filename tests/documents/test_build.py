@@ -317,7 +317,8 @@ def fill_in(tree, address, home, check=True):
 
 def published(tree):
     """The files of the packages that name who publishes them."""
-    names = "debian/control", "debian/changelog", "debian/source/lintian-overrides", "ws-echo.spec"
+    names = ("debian/control", "debian/changelog", "debian/source/lintian-overrides", "ws-echo.spec",
+             "debian/upstream/metadata")
     return [(tree / "packaging" / name).read_text() for name in names]
 
 
@@ -325,10 +326,12 @@ def published(tree):
 @pytest.mark.parametrize("home", ["https://example.org/ws-echo", "http://example.org/?a=1&b=2|3"])
 def test_packages_name_who_publishes_them(tree, address, home):
     assert fill_in(tree, address, home) == ""
-    control, changelog, overrides, spec = published(tree)
+    control, changelog, overrides, spec, metadata = published(tree)
     assert f"\nMaintainer: {address}\nHomepage: {home}\n" in control
     assert {line.partition("  ")[0] for line in re.findall("^ -- .*$", changelog, re.M)} == {f" -- {address}"}
-    assert "homepage" not in overrides and "watch-file" in overrides
+    assert "homepage" not in overrides and "bug-tracking" not in overrides and "watch-file" in overrides
+    mail = address.rpartition("<")[2].rstrip(">")
+    assert metadata.splitlines()[-2:] == [f"Bug-Submit: mailto:{mail}", f"Documentation: {home}"]
     assert f"\nURL:            {home}\n" in spec
     assert all(f" {address} - " in entry for entry in re.findall(r"^\* \w{3} .*$", spec, re.M))
 

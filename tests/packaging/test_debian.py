@@ -23,6 +23,8 @@ CONFFILES = {"/etc/default/ws-echo", "/etc/xinetd.d/ws-echo"}
 OTHERS = [unit.name for unit in project.TOP.glob("packaging/*.service") if "\n[Install]\n" in unit.read_text()]
 assert OTHERS, "units that are enabled in place of the socket"
 
+LINTIAN = ["--pedantic", "--display-info", "--allow-root", "--tag-display-limit=0", "--fail-on=error,warning,info,pedantic"]
+
 # How it is built
 
 
@@ -55,9 +57,7 @@ def test_two_builds_are_the_same_to_the_bit(built, tmp_path):
 def test_lintian_has_nothing_to_say(built):
     """No tags except those of the overrides; unused overrides are reported too."""
     changes = next(folder_of(project.TOP).glob("*.changes"))
-    result = subprocess.run([require("lintian", "lintian"), "--pedantic", "--display-info", "--allow-root",
-                             "--tag-display-limit=0", "--fail-on=error,warning,info,pedantic", changes],
-                            capture_output=True, text=True, check=False, timeout=BUILDING)
+    result = subprocess.run([require("lintian", "lintian"), *LINTIAN, changes], capture_output=True, text=True, check=False, timeout=BUILDING)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
@@ -107,12 +107,16 @@ class Package:
         with debian(suite) as machine:
             machine.path("/root/archive").write_bytes(archive)
             machine.run("sh", "-ec", f"""
-                cd /root && tar -xf archive && {PUBLISH} && ws-echo-*/packaging/make-deb /root/deb --build=binary
+                cd /root && tar -xf archive && {PUBLISH} && ws-echo-*/packaging/make-deb /root/deb
                 dpkg-deb --raw-extract deb/ws-echo_*.deb next
                 sed -i '/^Version:/s/$/+next/' next/DEBIAN/control
                 echo next >> next/usr/sbin/ws-echo
                 dpkg-deb --build next""", timeout=BUILDING)
             self.this = next(machine.path("/root/deb").glob("ws-echo_*.deb")).read_bytes()
+            self.lintian = None  # the root of Debian 12 is without; the machine of the tests has that of its release
+            if machine.path("/usr/bin/lintian").exists():
+                self.lintian = machine.run("sh", "-c", f"lintian {' '.join(LINTIAN)} /root/deb/*.changes", check=False,
+                                           timeout=BUILDING)
             self.next = machine.path("/root/next.deb").read_bytes()
 
 
@@ -182,6 +186,13 @@ def test_it_says_who_publishes_it(package, machine):
     assert (query(machine, "Maintainer"), query(machine, "Homepage")) == (ADDRESS, HOME)
     signed = machine.run("sh", "-ec", "zcat /usr/share/doc/ws-echo/changelog.Debian.gz | grep '^ -- '").stdout
     assert [line.removeprefix(" -- ").partition("  ")[0] for line in signed.splitlines()] == [ADDRESS] * signed.count("\n")
+
+
+def test_lintian_of_a_later_debian_has_nothing_to_say_either(package):
+    """This source is published, and has a home page and an address."""
+    assert (package.lintian is None) == (package.suite == "bookworm")
+    if package.lintian:
+        assert (package.lintian.returncode, package.lintian.stdout, package.lintian.stderr) == (0, "", "")
 
 
 def test_it_enables_nothing_but_the_socket(package, machine):
@@ -453,3 +464,39 @@ def test_purging_keeps_connections_too(package, machine):
     leave(peer)
     launch.wait_until(lambda: not machine.units("ws-echo*"), "the instance is gone")
     assert machine.run("find", "/tmp", "/var/tmp", "-name", "*ws-echo*").stdout == ""
+
+
+# debian/tests, which Debian's own machines run with the installed package
+
+
+@pytest.fixture(scope="module", name="autopkgtest")
+def of_the_package(package, built):
+    """What autopkgtest says of each test, run without another machine: the booted one is that."""
+    archive = next(folder_of(project.TOP).glob("*.orig.tar.gz")).read_bytes()
+    with debian(package.suite) as machine:
+        machine.path("/root/archive").write_bytes(archive)
+        machine.path("/root/ws-echo.deb").write_bytes(package.this)
+        machine.run("sh", "-ec", "cd /root && tar -xf archive && cd ws-echo-* && cp -r packaging/debian debian")
+        # The first restriction is for services on a port, which this machine can have; the second one for a test that
+        # removes the package, which is therefore the last.
+        ran = machine.run("sh", "-c", "cd /root && autopkgtest --no-built-binaries --summary-file=summary "
+                          "--ignore-restrictions=isolation-container,breaks-testbed ws-echo.deb ws-echo-*/ -- null",
+                          check=False, timeout=BUILDING)
+        summary = machine.path("/root/summary")
+        assert summary.exists(), ran
+        return dict(line.split(maxsplit=1) for line in summary.read_text().splitlines()), ran.stdout + ran.stderr
+
+
+def declared():
+    return re.findall(r"^Tests: (.*)$", (DEBIAN / "tests/control").read_text(encoding="utf-8"), re.M)
+
+
+def test_each_file_of_debians_tests_is_declared():
+    assert set(declared()) == {path.name for path in (DEBIAN / "tests").iterdir()} - {"control"}
+    assert all(os.access(DEBIAN / "tests" / name, os.X_OK) for name in declared())
+
+
+@pytest.mark.parametrize("name", declared())
+def test_debians_tests_pass(autopkgtest, name):
+    summary, said = autopkgtest
+    assert summary[name] == "PASS", said

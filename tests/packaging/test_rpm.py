@@ -1,5 +1,6 @@
 """The RPM package, built and installed with Debian's rpm, with a preset like Fedora's."""
 
+import contextlib
 import pathlib
 import re
 import subprocess
@@ -15,31 +16,47 @@ RPM = "sh", "-c", 'rpm $(! grep -q ^12 /etc/debian_version || echo --force-debia
 
 
 class Package:
-    """The package built on a suite that has only the packages named by the control file and by make-rpm."""
+    """The package built on a suite that has only the packages named by the control file and by make-rpm, and these files."""
 
-    def __init__(self, suite, archive):
+    def __init__(self, suite, archive, files=None, command="make -C ws-echo-* rpm"):
         self.suite = suite
         with debian(suite) as machine:
+            for place, text in (files or {}).items():
+                machine.path(place).parent.mkdir(parents=True, exist_ok=True)
+                machine.path(place).write_text(text, encoding="utf-8")
             machine.path("/root/archive").write_bytes(archive.read_bytes())
-            machine.run("sh", "-ec", f"cd /root && tar -xf archive && {PUBLISH} && make -C ws-echo-* rpm", timeout=BUILDING)
+            self.said = machine.run("sh", "-ec", f"cd /root && tar -xf archive && {PUBLISH} && {command}",
+                                    timeout=BUILDING).stdout
             (found,) = machine.path("/root").glob("ws-echo-*/build/rpm/RPMS/*/ws-echo-[0-9]*.rpm")
             self.name, self.bytes = found.name, found.read_bytes()
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie"])
-def package(request, tmp_path_factory):
+@pytest.fixture(scope="module", name="archive")
+def of_the_source(tmp_path_factory):
     archive = tmp_path_factory.mktemp("source") / "archive.tar.gz"
     subprocess.run([project.TOP / "packaging/archive", archive], check=True, timeout=project.LIMIT)
+    return archive
+
+
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def package(request, archive):
     return Package(request.param, archive)
 
 
-@pytest.fixture
-def machine(package):
+@contextlib.contextmanager
+def booted_with(package):
+    """A machine with the package's file, not installed."""
     with debian(package.suite) as booted:
         presets = booted.path("/etc/systemd/system-preset/99-default.preset")
         presets.parent.mkdir(exist_ok=True)
         presets.write_text("disable *\n")
         booted.path("/root/package.rpm").write_bytes(package.bytes)
+        yield booted
+
+
+@pytest.fixture
+def machine(package):
+    with booted_with(package) as booted:
         yield booted
 
 
@@ -62,6 +79,11 @@ def test_it_has_the_version_that_was_built(package, machine):
     assert package.name.startswith(f"ws-echo-{version}-1")
     install(machine)
     assert machine.run("ws-echo", "--version").stdout == f"ws-echo {version}\n"
+
+
+def test_its_build_runs_tests(package):
+    (passed,) = re.findall(r"^(\d+) passed", package.said, re.M)
+    assert int(passed) > 100
 
 
 def test_rpm_sorts_builds_after_their_release_by_date_and_before_the_next_one(machine):
@@ -149,3 +171,46 @@ def test_removal_leaves_no_unit(machine):
     launch.wait_until(lambda: not machine.processes("ws-echo"), "the process has ended")
     machine.run(*RPM, "--erase", "ws-echo")
     assert machine.units("*ws*echo*") == []
+
+
+# Where the distribution has systemd's macros, as Fedora does
+
+
+HELPER = "/usr/lib/systemd/systemd-update-helper"
+FILLED_IN = {"SYSTEMD_UPDATE_HELPER_PATH": HELPER, "SYSTEM_DATA_UNIT_DIR": "/usr/lib/systemd/system",
+             "SYSUSERS_DIR": "/usr/lib/sysusers.d", "ROOTLIBEXECDIR": "/usr/lib/systemd", "LIBEXECDIR": "/usr/lib/systemd"}
+
+
+@pytest.fixture(scope="module", name="of_systemd")
+def from_its_source(tmp_path_factory):
+    """systemd's macros for rpm, and the program that they call, from the source of Debian's package."""
+    folder = tmp_path_factory.mktemp("systemd")
+    subprocess.run([project.TOP / "packaging/fetch-source", "systemd", folder], check=True, capture_output=True,
+                   timeout=BUILDING)
+    (source,) = folder.glob("systemd-*/src/rpm")
+    files = {"/usr/lib/rpm/macros.d/macros.systemd": "macros.systemd.in", HELPER: "systemd-update-helper.in"}
+    return {place: re.sub(r"\{\{(\w+)\}\}", lambda found: FILLED_IN.get(found[1], "/nowhere"),
+                          (source / name).read_text(encoding="utf-8")) for place, name in files.items()}
+
+
+def test_with_systemds_macros_it_is_installed_upgraded_and_removed(archive, of_systemd):
+    package = Package("bookworm", archive, of_systemd, "ws-echo-*/packaging/make-rpm '' --without check")
+    with booted_with(package) as machine:
+        machine.path(HELPER).write_text(of_systemd[HELPER], encoding="utf-8")
+        machine.path(HELPER).chmod(0o755)
+        scripts = machine.run("rpm", "--query", "--scripts", "--package", "/root/package.rpm").stdout
+        for command in "install-system-units", "remove-system-units", "mark-restart-system-units":
+            assert f"{HELPER} {command} " in scripts
+        assert "try-restart" not in scripts and "preset" not in scripts
+        install(machine)
+        machine.systemctl("daemon-reload")  # on Fedora, rpm does this when a package installs units
+        assert machine.listening() == set()
+        start(machine)
+        peer = Peer(machine.connect()).open()
+        machine.run(*RPM, "--upgrade", "--replacepkgs", "/root/package.rpm")
+        echoes(peer)
+        machine.run(*RPM, "--erase", "ws-echo")
+        assert machine.listening() == set()
+        echoes(peer)
+        leave(peer)
+        assert list(machine.path("/etc/systemd/system").rglob("ws-echo*")) == []
