@@ -18,6 +18,7 @@ from launchers import leave
 from require import require
 
 MANUAL = (project.TOP / "man/ws-echo-launchers.7").read_text(encoding="utf-8")
+PROXIES = (project.TOP / "man/ws-echo-proxies.7").read_text(encoding="utf-8")
 EXAMPLE = project.TOP / "packaging/examples/ws-echo.nft"
 
 IPV6_FREEBIND = 78  # linux/in6.h; Python does not name it
@@ -67,10 +68,10 @@ def test_a_second_instance_takes_two_commands_and_shares_nothing(machine):
 
 
 @contextlib.contextmanager
-def drop_in_typed(machine, heading, unit):
+def drop_in_typed(machine, heading, unit, manual=MANUAL):
     """Creates a drop-in with the commands of a subsection, during the body."""
     folder = f"/etc/systemd/system/{unit}.d"
-    (block,) = [block for block in blocks(heading) if f"tee {folder}/" in block]
+    (block,) = [block for block in blocks(heading, manual) if f"tee {folder}/" in block]
     try:
         typed(machine, block)
         yield
@@ -96,7 +97,7 @@ def test_a_drop_in_says_who_may_connect(machine):
 
 
 def test_a_drop_in_is_for_a_proxy_in_front(machine):
-    with drop_in_typed(machine, "Behind a proxy", "ws-echo.socket"):
+    with drop_in_typed(machine, "The socket of ws-echo", "ws-echo.socket", PROXIES):
         assert machine.show("ws-echo.socket", "Listen", "MaxConnectionsPerSource") == ["127.0.0.1:9000 (Stream)", "512"]
         serves(machine, 9000)
         assert 8888 not in machine.listening()
@@ -104,9 +105,9 @@ def test_a_drop_in_is_for_a_proxy_in_front(machine):
 
 
 def test_nginx_as_the_manual_configures_it_passes_on_the_client_and_serves_the_page(machine, tmp_path):
-    (location,) = [block for block in blocks("Behind a proxy") if block.startswith("location ")]
+    (location,) = [block for block in blocks("NGINX", PROXIES) if block.startswith("location ")]
     cursor = machine.cursor()
-    with drop_in_typed(machine, "Behind a proxy", "ws-echo.socket"), machine.network(), \
+    with drop_in_typed(machine, "The socket of ws-echo", "ws-echo.socket", PROXIES), machine.network(), \
             proxies.nginx(tmp_path, location) as proxy:
 
         def answer(request):
