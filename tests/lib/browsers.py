@@ -34,13 +34,14 @@ SCROLL_INTO_VIEW = "element => element.scrollIntoView({block: 'center', behavior
 
 
 class Browser:
-    """A browser with an empty profile and a tab to work in, light or dark; the classes below start it."""
+    """A browser with an empty profile and a tab to work in, light or dark; the classes below start it. With
+    `any_certificate`, it accepts certificates that nobody signed."""
 
     command = []
     announcement = ""  # a pattern of the line it prints when it accepts BiDi; the group is the port
     capabilities = {}
 
-    def __init__(self, dark=False):
+    def __init__(self, dark=False, any_certificate=False):
         self.console = []  # (level, text) of every console message and uncaught error so far
         self.count = 0
         self.home = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
@@ -48,6 +49,7 @@ class Browser:
         self.profile.mkdir()
         self.output = pathlib.Path(self.home.name, "output")
         self.prepare(dark)
+        self.capabilities = {**self.capabilities, "acceptInsecureCerts": any_certificate}
         with self.output.open("w") as output:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
                                             stdout=output, stderr=output,

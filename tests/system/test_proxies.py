@@ -18,7 +18,11 @@ import project
 import proxies
 import pytest
 from framing import BINARY, PING, PONG, TEXT
+from rule import rule
 from serving import listening
+
+pytestmark = rule("ws-echo-proxies(7) DESCRIPTION",
+                  "Through each proxy of the table, messages, Pings, Closes and the address of the client arrive.")
 
 CLIENT = "127.0.0.2"  # another address than the proxy's, which is 127.0.0.1
 MAX_MESSAGE = 16 << 20  # --max-message's default
@@ -276,6 +280,7 @@ def test_the_page_is_served_to_browsers_and_health_checks(way):
     assert client.status == 200 and b"<html" in client.peer.rest()
 
 
+@rule("ws-echo-proxies(7) TIMEOUTS", "The timeout of the table ends a silent WebSocket, and Pings prevent that.")
 @pytest.mark.parametrize("case", [case for case in CASES.values() if case.timeout or case.arguments],
                          ids=[name for name, case in CASES.items() if case.timeout or case.arguments])
 def test_the_proxys_timeout_ends_a_silent_connection_and_pings_prevent_that(case, server, pem, tmp_path):
@@ -332,6 +337,7 @@ REPLACED = {"version-unsupported": 503, "tls-hello": 503}
 OF_OTHER_TESTS = {"end-of-input", "reset", "idle", "message-too-big"}
 
 
+@rule("ws-echo-proxies(7) WHAT GOES WRONG", "The record is the one that the page explains.")
 @pytest.mark.parametrize("end", WRONG)
 def test_the_record_shows_what_is_wrong(end, server, pem, tmp_path):
     proxy, changes, options, changed = WRONG[end]
