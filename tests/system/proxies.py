@@ -8,6 +8,7 @@ proxy, write a class here, and add its package to `packaging/install-deps`. The 
 of packaging/examples.
 """
 
+import contextlib
 import pathlib
 import re
 import socket
@@ -145,6 +146,15 @@ def certificate(folder):
     return file
 
 
+def answer_head(peer):
+    """Receives the head of the answer, byte by byte, so that frames after it stay unread; less if the stream ends."""
+    answer = b""
+    with contextlib.suppress(ConnectionResetError):
+        while not answer.endswith(b"\r\n\r\n") and (byte := peer.receive(1)):
+            answer += byte
+    return answer
+
+
 class Example(Proxy):
     """A proxy with a file of packaging/examples as it stands, except for addresses, the path of the certificate, and
     the `changes` of the test: each replaces a text that must be in the file."""
@@ -198,7 +208,7 @@ http {
 
 
 class ApacheExample(Example):
-    program, package = "apache2", "apache2-bin"
+    program = package = "apache2"
     example = "apache.conf"
     addresses = {"Listen 8080": "Listen 127.0.0.1:PORT", "*:8080": "127.0.0.1:PORT", "127.0.0.1:9000": "127.0.0.1:BACKEND"}
     around = """

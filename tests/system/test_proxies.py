@@ -131,10 +131,7 @@ class Client:
         self.peer = launch.Peer(connection)
         more = changed.pop("more", ())
         self.peer.send(heads.head(f"User-Agent: {self.agent}", *more, **changed))
-        self.answer = b""
-        with contextlib.suppress(ConnectionResetError):
-            while not self.answer.endswith(b"\r\n\r\n") and (byte := self.peer.receive(1)):
-                self.answer += byte
+        self.answer = proxies.answer_head(self.peer)
 
     @property
     def status(self):
