@@ -191,7 +191,8 @@ def pem(tmp_path_factory):
 
 @contextlib.contextmanager
 def running(case, folder, server, pem, changes=(), arguments=()):
-    """The proxy with changes."""
+    """The proxy with changes, and none of the server's processes of other tests."""
+    server.end()
     way = Way(server, case.proxy(folder, server.port, pem, changes, arguments), pem)
     try:
         with way.proxy:
@@ -271,6 +272,24 @@ def test_a_close_of_the_server_and_the_clients_answer_arrive(way, end):
     assert (answer in client.log()) == how["answered"], client.log()
 
 
+# The lines of the section HEALTH CHECKS for proxies whose example has none.
+CHECKS = {
+    "haproxy.cfg": lambda lines: {},
+    "haproxy-tcp.cfg": lambda lines: {},
+    "Caddyfile": lambda lines: {":BACKEND": f":BACKEND {{\n\t\t{lines['Caddy']}\n\t}}"},
+    "varnish.vcl": lambda lines: {".proxy_header = 2;": f".proxy_header = 2; {lines['Varnish']}"},
+}
+
+
+@rule("ws-echo-proxies(7) HEALTH CHECKS", "The health checks of the page get 200 or 204.")
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_proxy_checks_the_health_of_the_server(name, server, pem, tmp_path):
+    lines = dict(re.findall(r"^\.It (.*)\n(?:[^.].*\n)*\.Dl (.*)", section("HEALTH CHECKS"), re.MULTILINE))
+    with running(CASES[name], tmp_path, server, pem, CHECKS[name](lines)) as way:
+        launch.wait_until(lambda: ends(way), "the server was checked")
+        assert ends(way) == {"methods-told" if "haproxy" in name else "page-served"}
+
+
 @EVERY_WAY
 def test_the_page_is_served_to_browsers_and_health_checks(way):
     client = Client(way, path="/", upgrade=None, connection="close", key=None)
@@ -315,6 +334,8 @@ def test_no_crucial_line_can_be_left_out(case, line, server, pem, tmp_path):
             launch.wait_until(lambda: not Client(way).answer, "the proxy does not connect to the server")
         else:
             assert client.status == expected.status, client.answer
+        if expected.end:
+            launch.wait_until(lambda: ends(way), "there is a record")
         assert ends(way) == ({expected.end} if expected.end else set())
 
 
@@ -345,6 +366,7 @@ def test_the_record_shows_what_is_wrong(end, server, pem, tmp_path):
             way.options(*options)
         client = Client(way, **changed)
         client.peer.close()
+        launch.wait_until(lambda: ends(way), "there is a record")
         assert ends(way) == {end}
         records = [record for record in map(launch.record, logs(way)) if record["end_id"] == end]
         assert client.status == REPLACED.get(end, int(records[0]["status"])), client.answer

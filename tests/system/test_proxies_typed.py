@@ -12,7 +12,7 @@ import project
 import proxies
 import pytest
 from launch import Peer
-from require import require
+from require import require, require_module
 from rule import rule
 
 pytestmark = rule("ws-echo-proxies(7) BEFORE YOU BEGIN", "After the commands of the page, each proxy forwards a WebSocket.")
@@ -89,6 +89,7 @@ def connect(machine, port):
 @pytest.mark.parametrize("heading, name, command, package, port", TYPED, ids=[row[1] for row in TYPED])
 def test_after_the_commands_of_the_page_a_proxy_forwards_a_websocket(prepared, heading, name, command, package, port):
     require(command, package)
+    require_module("websocket", "python3-websocket")
     (block, *_) = blocks(heading)
     unit = block.split()[-1]
     if name in WITH_HEADER:
@@ -98,6 +99,8 @@ def test_after_the_commands_of_the_page_a_proxy_forwards_a_websocket(prepared, h
         try:
             typed(prepared, block.replace("cat haproxy.cfg", f"cat {name}"))
             launch.wait_until(lambda: port in prepared.listening(), f"{unit} listens")
+            if port == 8080:
+                assert typed(prepared, blocks("How to try a proxy")[0]).stdout == "server: Hello\n"
             peer = connect(prepared, port)
             peer.send(heads.head(f"User-Agent: {name}"))
             assert proxies.answer_head(peer).startswith(b"HTTP/1.1 101 ")
