@@ -414,5 +414,6 @@ def logs(way):
 
 
 def ends(way):
-    """The identities of the ends in the records so far, except those of a connection on which nothing was sent."""
-    return set(re.findall(r" end_id=(\S+)", "".join(logs(way)))) - {"silence"}
+    """The identities of the ends in the records so far, except those of the connection that Proxy.accepts makes: HAProxy
+    forwards also this one, on which nothing is sent."""
+    return set(re.findall(r" end_id=(\S+)", "".join(logs(way)))) - {"silence", "reset"}
