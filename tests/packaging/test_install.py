@@ -67,8 +67,10 @@ def test_root_builds_nothing_that_is_up_to_date(tree, tmp_path):
     assert (tmp_path / "usr/local/sbin/ws-echo").read_bytes() == (tree / "ws-echo").read_bytes()
 
 
-def test_a_package_that_root_builds_can_be_built_again_by_the_owner_of_the_tree(tree):
+def test_a_package_that_root_builds_can_be_built_again_by_the_owner_of_the_tree(tree, monkeypatch):
     require("rpmbuild", "rpm")
+    (tree.parent / ".rpmmacros").write_text("%_without_check 1\n")  # who builds it does not matter to the tests in %check
+    monkeypatch.setenv("HOME", str(tree.parent))
     as_root(tree, "rpm")
     assert owners(tree) == {NOBODY}
     as_owner(tree, "rpm")
