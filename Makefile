@@ -209,6 +209,7 @@ coverage: ws-echo
 deps-system: deps
 	@packaging/install-deps system
 	@tests/system/fetch-launchers
+	@tests/system/fetch-axe
 	@$(call hand_over,build)
 
 check-system: ws-echo ws-echo-static $(DUMPABLE)

@@ -8,8 +8,8 @@
 
 enum { PAGE_HEAD_MAX = 4096 /* bytes; of the answer with the page */ };
 
-/* What fill_in_page adds: a path and the origins, each with a space; escaped, six times as long at most. */
-#define FILLED_IN_MAX (6 * (SERVED_PATH_MAX + 1 + CHOICES_MAX * (ORIGIN_MAX + 1)) + 64)
+/* What fill_in_page adds: two paths and the origins, each with a space; escaped, up to six times as long. */
+#define FILLED_IN_MAX (6 * (2 * SERVED_PATH_MAX + CHOICES_MAX * (ORIGIN_MAX + 1)) + 64)
 _Static_assert(2 * PAGE_HEAD_MAX + sizeof PAGE + FILLED_IN_MAX <= OUTPUT_SIZE,
                "the page fits the output, filled in");
 
@@ -90,19 +90,23 @@ static char *escape_html(const char *string, char *into)
 }
 
 /*
- * Writes the page and fills in the first WebSocket path and the allowed origins, each origin with a space in
- * front.  JavaScript cannot see why a handshake failed, so the page compares its own origin with this list.
- * Returns the end of the page.
+ * Writes the page and fills in the first WebSocket path, the allowed origins, each with a space in front, and
+ * the first path of the lab.  JavaScript cannot see why a handshake failed, so the page compares its own
+ * origin with this list; it also tells whether the lab's word headers is allowed.  Returns the end of the
+ * page.
  */
 static char *fill_in_page(const struct options *options, char *into)
 {
-    static const char marker[] = "value=\"/socket\" data-origins=\"\"";
+    static const char marker[] = "value=\"/socket\" data-origins=\"\" data-lab=\"\"";
     const char *rest = strstr(PAGE, marker);
     memcpy(into, PAGE, (size_t)(rest - PAGE));
     into = escape_html(first_path(options, "/socket"), stpcpy(into + (rest - PAGE), "value=\""));
     into = stpcpy(into, "\" data-origins=\"");
     for (unsigned i = 0; i < options->origins.count; i++)
         into = escape_html(options->origins.names[i], stpcpy(into, " "));
+    into = stpcpy(into, "\" data-lab=\"");
+    if (options->labs.count > 0)
+        into = escape_html(options->labs.names[0], into);
     return stpcpy(stpcpy(into, "\""), rest + strlen(marker));
 }
 
@@ -120,6 +124,8 @@ static void put_page(struct stream *stream, const struct options *options, bool 
         "Content-Security-Policy: default-src 'none'; img-src data:; script-src '" PAGE_SCRIPT_HASH
         "'; style-src '" PAGE_STYLE_HASH "'; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
+        "Cross-Origin-Opener-Policy: same-origin\r\n" /* these two give the page a precise clock */
+        "Cross-Origin-Embedder-Policy: require-corp\r\n"
         "X-Content-Type-Options: nosniff\r\n"
         "Referrer-Policy: no-referrer\r\n"
         "Cache-Control: no-cache\r\n"

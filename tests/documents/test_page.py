@@ -11,7 +11,7 @@ import pytest
 SOURCE = (project.TOP / "src/page.html").read_text(encoding="utf-8")
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
-Element = collections.namedtuple("Element", "tag attributes text")
+Element = collections.namedtuple("Element", "tag attributes text labelled")  # labelled: it stands in a label
 
 
 class Page(html.parser.HTMLParser):
@@ -26,9 +26,15 @@ class Page(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         assert len(attrs) == len(dict(attrs)), f"an attribute twice: {attrs}"
-        self.elements.append(Element(tag, dict(attrs), []))
+        labelled = any(element.tag == "label" for element in self.inside)
+        self.elements.append(Element(tag, dict(attrs), [], labelled))
         if tag not in VOID:
             self.inside.append(self.elements[-1])
+
+    def handle_startendtag(self, tag, attrs):
+        """A path of the drawing, which has no text; a tag of HTML must not end like that."""
+        assert tag == "path", tag
+        self.elements.append(Element(tag, dict(attrs), [], False))
 
     def handle_endtag(self, tag):
         assert self.inside and self.inside.pop().tag == tag, f"</{tag}> at {self.getpos()}"
@@ -69,28 +75,32 @@ def test_nothing_is_inline_that_the_policy_would_refuse():
 def test_nothing_is_loaded_from_anywhere():
     for element in PAGE.elements:
         assert not {"src", "srcset", "action", "formaction", "data"} & set(element.attributes), element
-        assert element.attributes.get("href", "data:").startswith("data:"), element
+        href = element.attributes.get("href", "data:")
+        assert href.startswith("data:") or (href.startswith("#") and href[1:] in IDS), element
     assert not re.search(r"url\(|@import|@font-face", STYLE)
-    assert not re.search(r"https?://|XMLHttpRequest|\bimport\b|EventSource|sendBeacon", SCRIPT)
+    assert not re.search(r"https?://|\bWorker\b|XMLHttpRequest|\bimport\b|EventSource|sendBeacon", SCRIPT)
     # Except the request that asks why there is no WebSocket at a URL.
     assert re.findall(r"\bfetch\b[^{]*", SCRIPT) == ['fetch(url.replace("ws", "http"), ']
 
 
 def test_what_a_peer_sends_is_never_taken_for_markup_or_code():
-    assert not re.search(r"HTML|document\.write|srcdoc|DOMParser", SCRIPT)
+    assert not re.search(r"HTML\b|document\.write|srcdoc|DOMParser", SCRIPT)
     assert not re.search(r"\b(eval|Function)\b", SCRIPT)
 
 
-def test_the_path_and_the_origins_stand_in_one_place_where_the_program_can_fill_them_in():
-    assert SOURCE.count('value="/socket" data-origins=""') == 1 and SOURCE.count("/socket") == 1
+def test_the_paths_and_the_origins_stand_in_one_place_where_the_program_can_fill_them_in():
+    assert SOURCE.count('value="/socket" data-origins="" data-lab=""') == 1 and SOURCE.count("/socket") == 1
     (path,) = [element for element in PAGE.all("input") if element.attributes.get("value") == "/socket"]
     assert path.attributes["id"] == "path"
     assert path.attributes["autocomplete"] == "off"  # otherwise Firefox restores the previous value on reload
 
 
 def test_every_control_has_a_name():
-    labelled = {label.attributes["for"] for label in PAGE.all("label") if "".join(label.text).strip()}
-    assert {control.attributes["id"] for control in PAGE.all("input", "textarea", "select")} == labelled
+    labels = [label for label in PAGE.all("label") if "".join(label.text).strip()]
+    assert labels == PAGE.all("label")
+    named = {label.attributes.get("for") for label in labels}
+    for control in PAGE.all("input", "textarea", "select"):
+        assert control.labelled or control.attributes.get("aria-label") or control.attributes["id"] in named, control
     for button in PAGE.all("button"):
         assert "".join(button.text).strip(), button
     for element in PAGE.elements:
@@ -100,24 +110,46 @@ def test_every_control_has_a_name():
 
 
 def test_the_form_takes_the_codes_and_the_reason_that_a_browser_can_close_with():
-    code, reason = (next(element for element in PAGE.all("input") if element.attributes["id"] == name).attributes
-                    for name in ("code", "reason"))
-    taken = [number for number in range(10000) if re.fullmatch(code["pattern"], str(number))]
-    assert taken == [1000, *range(3000, 5000)] and reason["maxlength"] == str(125 - 2)
+    (pattern,) = re.findall(r"/(\S+)/\.test\(text\)\) return \"\";", SCRIPT)
+    assert [number for number in range(10000) if re.fullmatch(pattern, str(number))] == [1000, *range(3000, 5000)]
+    reasons = [element for element in PAGE.all("input") if "reason" in element.attributes.get("id", "")
+               or element.attributes.get("name") == "reason"]
+    assert [reason.attributes["maxlength"] for reason in reasons] == [str(125 - 2)] * 2, "ours, and the lab's"
+
+
+def test_the_form_has_each_word_of_the_lab_once():
+    rows = (project.TOP / "src/words.c").read_text(encoding="utf-8").split("word_rows[WORD_COUNT] = {")[1].split("};")[0]
+    words = re.findall(r"\[\w+\] = \{\"([a-z]+)\"", rows)
+    assert len(words) == 16
+    names = [element.attributes["name"] for element in PAGE.all("input", "select") if "name" in element.attributes]
+    assert {name for name in names if name not in ("code", "stalled")} == set(words)
+    values = {name: [element.attributes["value"] for element in PAGE.all("input") if element.attributes.get("name") == name]
+              for name in ("bad", "mute")}
+    assert values == {"bad": ["accept", "subprotocol", "extension"], "mute": ["echo", "close", "ping", "pong"]}
+
+
+def test_the_page_fits_what_a_reader_reads_at_once():
+    """With the fields of the answer it has at most 64 KiB: they have less than 700 bytes, and what is filled in 100."""
+    assert len(SOURCE.encode()) <= (64 << 10) - 800
+    assert max(map(len, SOURCE.splitlines())) <= 140
+    lines = SOURCE[SOURCE.index("<script"):].splitlines()
+    starts = [number for number, line in enumerate(lines) if re.match(r"(async )?function ", line)]
+    lengths = {lines[start]: lines.index("}", start) - start + 1 for start in starts}
+    assert len(lengths) > 60 and max(lengths.values()) <= 40, "a function fits a screen"
 
 
 def test_every_id_is_unique_and_every_reference_finds_its_own():
     assert len(IDS) == len(set(IDS))
     for element in PAGE.elements:
-        for name in ("for", "aria-labelledby", "aria-describedby"):
+        for name in ("for", "aria-labelledby", "aria-describedby", "aria-controls", "list", "form"):
             assert element.attributes.get(name, IDS[0]) in IDS, element
-    used = re.findall(r'\bpage\.([a-z]+)|\bpage\["([a-z-]+)"\]|onSubmit\("([a-z-]+)"|#([a-z]+)\b(?=[^;]*\{)',
+    used = re.findall(r'\bpage\.([a-z0-9]+)|\bpage\["([a-z-]+)"\]|on(?:Submit|Click)\("([a-z-]+)"|#([a-z-]+)\b(?=[^;]*\{)',
                       SCRIPT + STYLE)
-    assert {name for names in used for name in names if name} <= set(IDS)
+    assert {name for names in used for name in names if name} - set(IDS) == set()
 
 
 def test_news_are_announced_without_interrupting():
-    roles = {element.attributes["role"]: element for element in PAGE.elements if "role" in element.attributes}
+    roles = {element.attributes["role"]: element for element in reversed(PAGE.elements) if "role" in element.attributes}
     assert roles["status"].attributes["id"] == "status"
     assert roles["log"].attributes["aria-live"] == "polite"
     assert roles["log"].attributes["tabindex"] == "0"  # a scrolling element must be reachable with the keyboard

@@ -24,6 +24,10 @@ from require import require
 
 # WebDriver's codes of keys that are not characters.
 ENTER, TAB, UP, DOWN, SHIFT = "\ue007", "\ue004", "\ue013", "\ue015", "\ue008"
+CONTROL, ESCAPE, F2 = "\ue009", "\ue00c", "\ue032"
+
+# Another name of this machine, which the browsers do not trust like localhost if a page comes from there by plain http.
+PLAIN_HOST = "plain.test"
 
 # BiDi reports messages of the console, but no violations of a Content-Security-Policy. This script, which
 # runs before those of the page, writes each violation to the console.
@@ -34,21 +38,26 @@ SCROLL_INTO_VIEW = "element => element.scrollIntoView({block: 'center', behavior
 
 
 class Browser:
-    """A browser with an empty profile and a tab to work in, light or dark; the classes below start it. With
-    `any_certificate`, it accepts certificates that nobody signed."""
+    """A browser with an empty profile and a tab to work in; the classes below start it.
+
+    It is light or dark, and pages may store data or not. What is downloaded goes to the folder `downloads`. With
+    `any_certificate`, it accepts certificates that nobody signed.
+    """
 
     command = []
     announcement = ""  # a pattern of the line it prints when it accepts BiDi; the group is the port
     capabilities = {}
 
-    def __init__(self, dark=False, any_certificate=False):
+    def __init__(self, dark=False, storage=True, any_certificate=False):
         self.console = []  # (level, text) of every console message and uncaught error so far
         self.count = 0
         self.home = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
         self.profile = pathlib.Path(self.home.name, "profile")
         self.profile.mkdir()
+        self.downloads = pathlib.Path(self.home.name, "downloads")
+        self.downloads.mkdir()
         self.output = pathlib.Path(self.home.name, "output")
-        self.prepare(dark)
+        self.prepare(dark, storage)
         self.capabilities = {**self.capabilities, "acceptInsecureCerts": any_certificate}
         with self.output.open("w") as output:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
@@ -62,7 +71,7 @@ class Browser:
             self.close()
             raise
 
-    def prepare(self, dark):
+    def prepare(self, dark, storage):
         """Sets `command` and `capabilities`, and writes the files of the profile."""
         raise NotImplementedError
 
@@ -226,17 +235,20 @@ class Chromium(Browser):
 
     announcement = r"started successfully on port (\d+)"
 
-    def prepare(self, dark):
+    def prepare(self, dark, storage):
         options = ["--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
                    "--disable-background-networking", "--disable-component-update",
-                   f"--user-data-dir={self.profile}"]
+                   f"--host-resolver-rules=MAP {PLAIN_HOST} 127.0.0.1", f"--user-data-dir={self.profile}"]
         if os.geteuid() == 0:
             options.append("--no-sandbox")  # Chromium's sandbox does not run as root
         if dark:
             options.append("--blink-settings=preferredColorScheme=0")
         program = require("chromium", "chromium")
         self.command = [require("chromedriver", "chromium-driver"), "--port=0"]
-        self.capabilities = {"goog:chromeOptions": {"binary": program, "args": options}}
+        preferences = {"download.default_directory": str(self.downloads)}
+        if not storage:
+            preferences["profile.default_content_setting_values.cookies"] = 2  # blocks all storage
+        self.capabilities = {"goog:chromeOptions": {"binary": program, "args": options, "prefs": preferences}}
 
 
 class Firefox(Browser):
@@ -244,7 +256,11 @@ class Firefox(Browser):
 
     announcement = r"WebDriver BiDi listening on ws://127\.0\.0\.1:(\d+)"
 
-    def prepare(self, dark):
-        (self.profile / "user.js").write_text(f'user_pref("ui.systemUsesDarkTheme", {int(dark)});\n')
+    def prepare(self, dark, storage):
+        preferences = {"ui.systemUsesDarkTheme": int(dark), "dom.storage.enabled": storage,
+                       "network.dns.localDomains": PLAIN_HOST,
+                       "browser.download.folderList": 2, "browser.download.dir": str(self.downloads)}
+        (self.profile / "user.js").write_text("".join(
+            f'user_pref("{name}", {json.dumps(value)});\n' for name, value in preferences.items()))
         self.command = [require("firefox-esr", "firefox-esr"), "--headless", "--no-remote",
                         "--profile", str(self.profile), "--remote-debugging-port", "0"]

@@ -295,13 +295,42 @@ def test_the_page_is_told_the_origins_that_are_allowed_escaped(options, origins)
     assert served_origins(options) == [origins]
 
 
+def served_labs(options):
+    """The path of the lab in the page."""
+    return [value for *_, name, value in Elements(page(options=options).body).attributes if name == "data-lab"]
+
+
+@rule("ws-echo(8) HTTP ANSWERS (5)")
+@pytest.mark.parametrize("options, path", [
+    ([], ""),
+    (["--lab=/lab"], "/lab"),
+    (["--lab=/first", "--lab=/second"], "/first"),
+    (["--path=any", "--lab=/lab"], "/lab"),
+    (['--lab=/"><script>alert(1)</script>&lt;'], '/"><script>alert(1)</script>&lt;'),
+])
+def test_the_page_is_told_the_first_path_of_the_lab_escaped(options, path):
+    assert served_labs(options) == [path]
+
+
 @rule("ws-echo(8) HTTP ANSWERS (5)")
 def test_the_page_is_whole_with_every_option_at_its_longest():
     path, origin = "/" + '"' * 4094, "x://" + '"' * 296
-    options = ["--path=" + path, *["--origin=" + origin] * 64]
+    options = ["--path=" + path, "--lab=" + path, *["--origin=" + origin] * 64]
     answer = page(options=options)
     assert answer.body.endswith(b"</html>\n") and len(answer.body) == int(answer.fields["content-length"])
-    assert served_paths(options) == [path] and served_origins(options) == [[origin] * 64]
+    assert served_paths(options) == [path] and served_labs(options) == [path] and served_origins(options) == [[origin] * 64]
+
+
+@rule("ws-echo(8) HTTP ANSWERS (5)")
+def test_the_answer_with_the_page_has_at_most_64_kib():
+    options = ["--path=/a/path/of/some/length", "--lab=/lab", "--origin=https://example.org:8443"]
+    assert len(get(options=options)) <= 64 << 10
+
+
+@rule("ws-echo(8) HTTP ANSWERS (6)")
+def test_the_page_is_isolated_so_that_browsers_give_it_a_precise_clock():
+    fields = page().fields
+    assert (fields["cross-origin-opener-policy"], fields["cross-origin-embedder-policy"]) == ("same-origin", "require-corp")
 
 
 @rule("ws-echo(8) HTTP ANSWERS (6)")
