@@ -86,8 +86,8 @@ class HAProxy(Proxy):
         return ["-db", "-f", self.file]
 
 
-# nginx in the foreground, writing to its folder only, and passing upgrades on.
-NGINX = """
+# nginx in the foreground, writing to its folder only.
+NGINX_AROUND = """
 daemon off;
 pid nginx.pid;
 events { }
@@ -95,6 +95,12 @@ http {
     access_log off;
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
+    EXAMPLE
+}
+"""
+
+# Passes upgrades on.
+NGINX = NGINX_AROUND.replace("EXAMPLE", """
     map $http_upgrade $connection_upgrade { default upgrade; '' close; }
     proxy_http_version 1.1;
     proxy_set_header Host $http_host;
@@ -104,8 +110,7 @@ http {
         listen 127.0.0.1:PORT;
         LOCATIONS
     }
-}
-"""
+""")
 
 HAPROXY = """
 defaults
@@ -194,17 +199,7 @@ class NginxExample(Example, Nginx):
     example = "nginx.conf"
     addresses = {"listen 8080": "listen 127.0.0.1:PORT", "listen 8443": "listen 127.0.0.1:TLS_PORT",
                  "127.0.0.1:9000": "127.0.0.1:BACKEND"}
-    around = """
-daemon off;
-pid nginx.pid;
-events { }
-http {
-    access_log off;
-    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    EXAMPLE
-}
-"""
+    around = NGINX_AROUND
 
 
 class ApacheExample(Example):

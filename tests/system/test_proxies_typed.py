@@ -69,6 +69,7 @@ def undone(machine):
 def prepared(machine):
     """The machine, with the socket on port 9000, a certificate, and the folder of the examples."""
     shutil.copytree(proxies.EXAMPLES, machine.path(FOLDER))
+    machine.systemctl("start", "ws-echo.socket")  # creates the user ws-echo, which other tests need as well
     with undone(machine):
         (drop_in, *_), (certificate,) = blocks("The socket of ws-echo"), blocks("A certificate")
         typed(machine, certificate)
