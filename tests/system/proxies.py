@@ -9,6 +9,7 @@ of packaging/examples.
 """
 
 import contextlib
+import os
 import pathlib
 import re
 import socket
@@ -56,7 +57,7 @@ class Proxy:
     def __enter__(self):
         with self.log.open("w") as log:
             self.process = subprocess.Popen([self.executable, *map(str, self.command())], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log)
+                                            stdout=log, stderr=log, env={**os.environ, "HOME": str(self.folder)})
         try:
             launch.wait_until(lambda: self.process.poll() is not None or self.accepts(), f"{self.program} accepts")
             assert self.process.poll() is None, self.log.read_text()
