@@ -47,13 +47,14 @@ NO_ADDRESS = "the record does not have the client's address"
 
 class Case(NamedTuple):
     """A proxy: the lines that it cannot do without, the change that shortens its timeout (a text and its replacement, or
-    arguments), and how the connection then ends for the server."""
+    arguments), how the connection then ends for the server, and whether the timeout counts what the client sends only."""
 
     proxy: type
     crucial: dict
     timeout: dict = {}
     arguments: tuple = ()
     end: str = "end-of-input"
+    of_client_only: bool = False
 
 
 CASES = {case.proxy.example: case for case in [
@@ -76,7 +77,7 @@ CASES = {case.proxy.example: case for case in [
     Case(proxies.StunnelExample, {"protocol = proxy": NO_HEADER}, {"TIMEOUTidle = 3600": f"TIMEOUTidle = {IDLE}"}, end="reset"),
     Case(proxies.HitchExample, {"write-proxy-v2 = on": NO_HEADER}),
     Case(proxies.LighttpdExample, {'proxy.header = ( "upgrade" => "enable" )': STRIPPED},
-         {"server.max-read-idle = 60": f"server.max-read-idle = {IDLE}"}),
+         {"server.max-read-idle = 120": f"server.max-read-idle = {IDLE}"}, of_client_only=True),
 ]}
 # The sections of the page, and the files that they explain.
 SECTIONS = {
@@ -96,7 +97,7 @@ PAGE = (project.TOP / "man/ws-echo-proxies.7").read_text(encoding="utf-8")
 
 def section(heading):
     """The source of a section of the page, as displayed."""
-    return PAGE.split(f"\n.Sh {heading}\n")[1].split("\n.Sh ")[0].replace("\\(dq", '"')
+    return PAGE.split(f"\n.Sh {heading}\n")[1].split("\n.Sh ")[0].replace("\\(dq", '"').replace("\\&", "")
 
 
 def rows_of_the_page():
@@ -302,6 +303,7 @@ def test_the_page_is_served_to_browsers_and_health_checks(way):
 def test_the_proxys_timeout_ends_a_silent_connection_and_pings_prevent_that(case, server, pem, tmp_path):
     with running(case, tmp_path, server, pem, case.timeout, case.arguments) as way:
         pinged = way.open(f"--ping-interval={IDLE / 8}", "--timeout=0")
+        unanswered = way.open(f"--ping-interval={IDLE / 8}", "--timeout=0")
         silent = way.open("--ping-interval=0", "--timeout=0")
         ended = False
         while not ended:
@@ -312,9 +314,13 @@ def test_the_proxys_timeout_ends_a_silent_connection_and_pings_prevent_that(case
         record = silent.record()
         assert record["end_id"] == case.end
         shows(record)
-        pinged.peer.send(framing.close(1000))
-        assert pinged.peer.rest().endswith(framing.reply(framing.CLOSE, framing.close_body(1000)))
-        assert pinged.record()["end_id"] == "closed-by-peer"
+        for client in [pinged] if case.of_client_only else [pinged, unanswered]:
+            client.peer.send(framing.close(1000))
+            assert client.peer.rest().endswith(framing.reply(framing.CLOSE, framing.close_body(1000)))
+            assert client.record()["end_id"] == "closed-by-peer"
+        if case.of_client_only:
+            assert unanswered.peer.rest().endswith(framing.reply(PING))
+            assert unanswered.record()["end_id"] in (case.end, "reset")  # a reset if the proxy leaves Pings unread
 
 
 @pytest.mark.parametrize("case, line", [(case, line) for case in CASES.values() for line in case.crucial],
@@ -344,6 +350,7 @@ WRONG = {
     "upgrade-required": (proxies.NginxExample, {"proxy_set_header Upgrade $http_upgrade;": ""}, [], {}),
     "connection-not-upgrade": (proxies.NginxExample, {"proxy_set_header Connection upgrade;": ""}, [], {}),
     "socket-elsewhere": (proxies.NginxExample, {"location / {": "location /ws/ {"}, [], {"path": "/ws/socket"}),
+    "path-unknown": (proxies.NginxExample, {"location / {": "location /ws/ {"}, [], {"path": "/ws/socket", "upgrade": None}),
     "origin-forbidden": (proxies.NginxExample, {}, ["--origin=http://127.0.0.1:9000"], {"more": ["Origin: http://localhost"]}),
     "version-unsupported": (proxies.HAProxyExample, {"check inter 10s": "proto h2"}, [], {}),
     "tls-hello": (proxies.HAProxyExample, {"check inter 10s": "ssl verify none"}, [], {}),
@@ -396,13 +403,13 @@ def test_the_lines_that_the_page_explains_are_in_the_files_and_each_crucial_one_
 
 
 def test_the_table_of_the_page_has_each_file_with_its_address_and_its_timeout():
-    table = re.findall(r"^\.It (\S+) Ta (\S+)= Ta (?:(1 hour|60 seconds): (.+)|never)$", section("DESCRIPTION"), re.MULTILINE)
+    table = re.findall(r"^\.It (\S+) Ta (\S+)= Ta (?:(1 hour|60 seconds|120 seconds): (.+)|never)$", section("DESCRIPTION"), re.MULTILINE)
     assert [row[0] for row in table] == list(CASES)
     for name, address, time, setting in table:
         case = CASES[name]
         assert address == ("peer" if case.proxy.proxy_protocol else "forwarded")
         assert bool(setting) == bool(case.timeout or case.arguments)
-        units = {"1 hour": "(1h|3600)", "60 seconds": "60( ?s)?", "": ""}[time]
+        units = {"1 hour": "(1h|3600)", "60 seconds": "60( ?s)?", "120 seconds": "120", "": ""}[time]
         assert re.search(rf"{setting}[ =(]*{units}\b", (proxies.EXAMPLES / name).read_text(encoding="utf-8")), name
 
 
