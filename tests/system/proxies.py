@@ -11,11 +11,11 @@ of packaging/examples.
 import contextlib
 import os
 import pathlib
-import re
 import socket
 import subprocess
 
 import launch
+import manual
 import project
 from require import require
 
@@ -144,8 +144,7 @@ CERTIFICATE = "/etc/ssl/private/ws-echo.pem"  # the path in the examples
 
 def certificate(folder):
     """A certificate for localhost and its key, in one file, made by the command of ws-echo-proxies(7)."""
-    page = (project.TOP / "man/ws-echo-proxies.7").read_text(encoding="utf-8").replace("\\e\n", "\\\n")
-    (command,) = re.findall(r"^# (openssl req (?:.*\\\n)*.*)\n", page, re.MULTILINE)
+    command = manual.script(*manual.blocks("A certificate", manual.page("ws-echo-proxies.7")))
     require("openssl", "openssl")
     file = pathlib.Path(folder) / "ws-echo.pem"
     subprocess.run(["sh", "-euc", command.replace(CERTIFICATE, str(file))], check=True, capture_output=True)

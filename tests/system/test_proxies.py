@@ -14,6 +14,7 @@ from typing import NamedTuple
 import framing
 import heads
 import launch
+import manual
 import project
 import proxies
 import pytest
@@ -92,12 +93,12 @@ SECTIONS = {
 }
 
 
-PAGE = (project.TOP / "man/ws-echo-proxies.7").read_text(encoding="utf-8")
+PAGE = manual.page("ws-echo-proxies.7")
 
 
 def section(heading):
-    """The source of a section of the page, as displayed."""
-    return PAGE.split(f"\n.Sh {heading}\n")[1].split("\n.Sh ")[0].replace("\\(dq", '"').replace("\\&", "")
+    """A section of the page, without the escapes of quotes and parentheses."""
+    return manual.section(heading, PAGE).replace("\\(dq", '"').replace("\\&", "")
 
 
 def rows_of_the_page():

@@ -8,7 +8,7 @@ import ssl
 import framing
 import heads
 import launch
-import project
+import manual
 import proxies
 import pytest
 from launch import Peer
@@ -17,7 +17,7 @@ from rule import rule
 
 pytestmark = rule("ws-echo-proxies(7) BEFORE YOU BEGIN", "After the commands of the page, each proxy forwards a WebSocket.")
 
-PAGE = (project.TOP / "man/ws-echo-proxies.7").read_text(encoding="utf-8")
+PAGE = manual.page("ws-echo-proxies.7")
 CLIENT = "127.0.0.2"
 FOLDER = "/root/examples"
 SETTINGS = "/etc/default/ws-echo"
@@ -40,16 +40,13 @@ WITH_HEADER = {example.example for example in vars(proxies).values()
 
 def blocks(heading):
     """The commands of a section or subsection, one text for each example."""
-    section = re.split(rf"^\.S[hs] {heading}\n", PAGE, flags=re.MULTILINE)[1]
-    section = re.split(r"^\.S[hs] ", section, flags=re.MULTILINE)[0]
-    found = re.findall(r"^\.Bd -literal.*\n(# (?:.*\n)*?)\.Ed", section, re.MULTILINE)
-    return [block.replace("\\e", "\\") for block in found]
+    return [block for block in manual.blocks(heading, PAGE) if block.startswith("# ")]
 
 
 def typed(machine, block):
     """Types an example, except that the packages are installed already."""
-    block = re.sub("(?m)^# apt-get install .*\n|^# ", "", block)
-    return machine.run("sh", "-euc", f"cd {FOLDER}\n{block}")
+    commands = manual.script(re.sub("(?m)^# apt-get install .*\n", "", block))
+    return machine.run("sh", "-euc", f"cd {FOLDER}\n{commands}")
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from launchers import leave
 from require import require
 
 MANUAL = (project.TOP / "man/ws-echo-launchers.7").read_text(encoding="utf-8")
-PROXIES = (project.TOP / "man/ws-echo-proxies.7").read_text(encoding="utf-8")
+PROXIES = manuals.page("ws-echo-proxies.7")
 EXAMPLE = project.TOP / "packaging/examples/ws-echo.nft"
 
 IPV6_FREEBIND = 78  # linux/in6.h; Python does not name it
