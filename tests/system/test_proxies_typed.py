@@ -51,14 +51,15 @@ def typed(machine, block):
 
 @contextlib.contextmanager
 def undone(machine):
-    """After the body, /etc has the same files with the same content."""
+    """After the body, the folders to which the commands write have the same files with the same content."""
+    folders = "/etc /var/lib/apache2"  # a2ensite notes in the second one what it did
     kept = machine.run("mktemp", "-d").stdout.strip()
-    machine.run("cp", "-a", "/etc/.", kept)
+    machine.run("sh", "-euc", f"cp -a --parents {folders} {kept}")
     try:
         yield
     finally:
-        machine.run("sh", "-euc", f"cp -a {kept}/. /etc; cd /etc; find . -depth | while read -r path; do "
-                    f'[ -e "{kept}/$path" ] || [ -L "{kept}/$path" ] || rm -d "$path"; done; rm -r {kept}')
+        machine.run("sh", "-euc", f"cp -a {kept}/* /; find {folders} -depth | while read -r path; do "
+                    f'[ -e "{kept}$path" ] || [ -L "{kept}$path" ] || rm -d "$path"; done; rm -r {kept}')
         machine.systemctl("daemon-reload")
 
 
