@@ -259,7 +259,8 @@ class Firefox(Browser):
     def prepare(self, dark, storage):
         preferences = {"ui.systemUsesDarkTheme": int(dark), "dom.storage.enabled": storage,
                        "network.dns.localDomains": PLAIN_HOST,
-                       "browser.download.folderList": 2, "browser.download.dir": str(self.downloads)}
+                       "browser.download.folderList": 2, "browser.download.dir": str(self.downloads),
+                       "browser.download.alwaysOpenPanel": False}  # the panel would get the focus
         (self.profile / "user.js").write_text("".join(
             f'user_pref("{name}", {json.dumps(value)});\n' for name, value in preferences.items()))
         self.command = [require("firefox-esr", "firefox-esr"), "--headless", "--no-remote",

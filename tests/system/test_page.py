@@ -1,14 +1,13 @@
 """The test page in Chromium and Firefox, with the server of `make run`: connecting, texts, files, and the end."""
 
-import json
 import re
 
 import framing
 import launch
 import pytest
-from browsers import DOWN, ENTER, F2, SHIFT, UP
-from page import (CLOSED, DRAWN, OPEN, PAGE, browser, choose, compressing, entries, entry, fill, in_view,  # noqa: F401
-                  page, picture, proxy, received, refusal, send_many, service, show, started, value)
+from browsers import DOWN, ENTER, SHIFT, UP
+from page import (CLOSED, DRAWN, OPEN, PAGE, browser, compressing, in_view, page, picture, proxy, received,  # noqa: F401
+                  refusal, service, show, started, value)
 from rule import rule
 from serving import serving
 

@@ -6,10 +6,9 @@ import statistics
 
 import pytest
 from browsers import ENTER, F2
-from page import (CLOSED, OPEN, browser, choose, downloaded, entries, entry, fill, in_view, lab, laboratory,  # noqa: F401
-                  page, picture, received, send_many, service, show, started, value)
+from page import (OPEN, browser, entries, entry, fill, lab, laboratory, page, picture, received, send_many,  # noqa: F401
+                  service, show, started, value)
 from rule import rule
-from serving import serving
 
 pytestmark = rule("ws-echo(8) STANDARDS")
 
@@ -227,7 +226,7 @@ def test_large_messages_leave_the_page_usable_and_go_from_memory(page, capsys):
     assert sum("16,777,216 bytes" in line for line in log) == 4 and sum("identical" in line for line in log) == 2
     assert re.search(r"\b\d+ older ones were removed to save memory\.", value(page, "#omitted", "textContent"))
     page.click("#entries li:nth-last-child(2) summary")
-    assert value(page, "li details[open] pre", "textContent").startswith("000000  ")
+    page.wait_for("/^000000  /.test(document.querySelector('li details[open] pre')?.textContent)")
     page.type("#text", "still usable" + ENTER)
     page.wait_for("document.querySelector('#entries li:last-child').textContent.includes('server: still usable')")
     assert page.problems() == []

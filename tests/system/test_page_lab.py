@@ -1,9 +1,8 @@
 """The test page in Chromium and Firefox: the form of the lab."""
 
 import pytest
-from browsers import ENTER
-from page import (OPEN, SCREENSHOTS, browser, choose, entry, entries, fill, lab, laboratory, page, picture, proxy,  # noqa: F401
-                  received, refusal, service, show, started, value)
+from page import (OPEN, browser, choose, entry, fill, lab, laboratory, page, picture, proxy, received,  # noqa: F401
+                  refusal, service, show, started, value)
 from rule import rule
 from serving import serving
 

@@ -8,8 +8,8 @@ import re
 import launch
 import pytest
 from browsers import CONTROL, DOWN, ENTER, ESCAPE, F2, PLAIN_HOST, UP
-from page import (CLOSED, OPEN, PAGE, browser, choose, downloaded, entries, entry, fill, in_view, lab, laboratory,  # noqa: F401
-                  page, picture, received, send_many, service, show, started, value)
+from page import (CLOSED, OPEN, PAGE, browser, choose, downloaded, entries, entry, fill, lab, laboratory,  # noqa: F401
+                  page, picture, received, service, show, started, value)
 from rule import rule
 from serving import serving
 
@@ -93,16 +93,16 @@ def test_the_log_is_exported_as_lines_of_json(talked):
 # One entry.
 
 def opened(page, number, button=None):
-    """Opens the entry of a message by keyboard, presses a button in it, and returns the text of the whole message."""
+    """Opens the entry of a message by keyboard and presses a button in it; returns the text of the message before that."""
     page.evaluate(f"document.querySelectorAll('#entries summary')[{number}].focus()")
     page.press(ENTER)
     page.wait_for(f"document.querySelectorAll('#entries details')[{number}].open")
     whole = f"document.querySelectorAll('#entries details')[{number}]"
-    page.wait_for(f"{whole}.querySelector('pre')")
+    text = page.wait_for(f"{whole}.querySelector('pre')?.textContent")
     if button:
-        page.evaluate(f"[...{whole}.querySelectorAll('button')].find(button => button.textContent === {button!r}).focus()")
+        page.evaluate(f"[...{whole}.querySelectorAll('button')].find(found => found.textContent === {button!r}).focus()")
         page.press(ENTER)
-    return page.evaluate(f"{whole}.querySelector('pre').textContent")
+    return text
 
 
 def test_an_opened_entry_shows_all_of_the_message(page):
@@ -117,12 +117,14 @@ def test_an_opened_entry_shows_all_of_the_message(page):
 
 def test_json_is_indented_on_demand_behind_a_prefix_too(talked, picture):
     assert opened(talked, 3) == 'server: {"a":[1,{"b":null}]}'
-    assert opened(talked, 2, "Indent JSON") == json.dumps({"a": [1, {"b": None}]}, indent=2)
+    opened(talked, 2, "Indent JSON")
+    talked.wait_for(f"document.querySelector('#entries pre').textContent === "
+                    f"{json.dumps(json.dumps({'a': [1, {'b': None}]}, indent=2))}")
     picture("json")
     talked.press(ENTER)
-    assert talked.evaluate("document.querySelectorAll('#entries pre')[0].textContent") == '{"a":[1,{"b":null}]}'
-    assert "Indent JSON" not in talked.evaluate("(document.querySelectorAll('#entries summary')[0].click(),"
-                                                " document.querySelector('#entries details').textContent)")
+    talked.wait_for("document.querySelector('#entries pre').textContent === '{\"a\":[1,{\"b\":null}]}'")
+    opened(talked, 0)
+    assert "Indent JSON" not in value(talked, "#entries details", "textContent"), "Hello is no JSON"
 
 
 @pytest.mark.parametrize("size, columns", [((1280, 800), 16), ((390, 844), 8)], ids=["desktop", "phone"])
@@ -274,7 +276,7 @@ def test_one_key_reconnects_and_the_log_says_what_ended_each_connection(page):
 
 
 def test_a_connection_that_is_lost_is_reported_as_such(laboratory):
-    fill(laboratory, "#path", "/lab?close=eof" + ENTER)
+    fill(laboratory, "#path", "/lab?after=0.2&close=eof" + ENTER)
     assert "ended without a Close), not clean" in entry(laboratory, "Closed with 1006")
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from browsers import ENTER
-from page import (OPEN, browser, page, picture, proxy, refusal, service, started, value)  # noqa: F401
+from page import (OPEN, browser, page, picture, proxy, refusal, service, started)  # noqa: F401
 from rule import rule
 from serving import serving
 
