@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # ws-echo: `make help` lists what can be made.
 
 # The last release.  packaging/version prints the version of this tree: this release, or one derived from the commit.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * ws-echo - a WebSocket (RFC 6455) echo server for one connection on standard input and output
  *

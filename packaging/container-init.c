@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* container-init - process 1 of the container image
  *
  *     container-init LAUNCHER [ARGUMENT...]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* address - see address.h */
 #include <arpa/inet.h>
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* answer - see answer.h */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * answer - puts the HTTP answer of the connection into the output: there is exactly one request
  *

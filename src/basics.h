@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * basics - macros that every room needs: the size of an array, a number as a string, units of time
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* clock - see clock.h */
 #include <errno.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * clock - the one timer, the signals, and why none of their wakeups is lost
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* closing - see closing.h */
 #include <string.h>
 

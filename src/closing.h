@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * closing - sends our Close frame, and waits for the peer after a Close frame or an HTTP answer (section 7)
  *

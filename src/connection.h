@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* connection - the state of the one connection of this process: for ws-echo.c, echo, closing, send and lab */
 #ifndef CONNECTION_H
 #define CONNECTION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * deflate - inflates compressed messages, and deflates their replies (RFC 7692)
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* echo - see echo.h */
 #include <errno.h>
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * echo - the frames after the handshake: messages and replies, control frames, Pings, the idle timeout
  * (sections 5 and 6)

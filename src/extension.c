@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* extension - see extension.h */
 #include <stdio.h>
 #include <string.h>

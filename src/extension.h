@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * extension - negotiates permessage-deflate: parses the offers, chooses one, writes the answer (RFC 7692
  * section 7.1)

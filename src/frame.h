@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * frame - encodes and decodes frames (section 5): headers, masking, UTF-8 of payload, control frames, Close
  * codes

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* handshake - see handshake.h */
 #include <nettle/base64.h>
 #include <nettle/sha1.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * handshake - decides whether a readable request is served, and negotiates subprotocol and extension (section
  * 4.2)

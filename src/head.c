@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* head - see head.h */
 #include <arpa/inet.h>
 #include <stdint.h>

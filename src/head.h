@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * head - parses a request head strictly (RFC 9112), and finds its fields
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* lab - see lab.h */
 #include <stdio.h>
 #include <string.h>

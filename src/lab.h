@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * lab - makes the faults that the query of a request to a path of --lab asks for, in the words of words.h
  *

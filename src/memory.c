@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* memory - see memory.h */
 #include <sys/mman.h>
 

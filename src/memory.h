@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * memory - maps address space for large buffers, and gives pages back to the kernel
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* message - see message.h */
 #include <string.h>
 

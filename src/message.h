@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * message - a message that is assembled from its frames, and its memory
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * options - the command line: one table of all options, and a struct with their values
  *

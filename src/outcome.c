@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* outcome - see outcome.h */
 #include <stdio.h>
 #include <string.h>

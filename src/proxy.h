@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * proxy - parses the PROXY protocol header that a load balancer may send in front of the request
  *

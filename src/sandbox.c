@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* sandbox - see sandbox.h */
 #include <errno.h>
 #include <fcntl.h>

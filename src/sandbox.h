@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * sandbox - gives up every privilege that an echo does not need, before the first byte of the peer is read
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* send - see send.h */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * send - puts frames into the output, and logs them (sections 5.2, 5.4, 5.5)
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* start - see start.h */
 #include <arpa/inet.h>
 #include <errno.h>

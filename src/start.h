@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * start - what happens before the first byte is read: descriptors, command line, peer's address, giving up
  * root

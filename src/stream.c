@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stream - see stream.h */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * stream - reads and writes the connection: descriptors, buffers, deadlines of writes, and why it was lost
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * text - parts of a buffer (slices), sets of bytes, decoding, and strings that grow by pieces
  *

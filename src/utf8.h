@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * utf8 - validates UTF-8 (RFC 3629) that may arrive in pieces
  *

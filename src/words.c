@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* words - see words.h */
 #include <stdio.h>
 #include <string.h>

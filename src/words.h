@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * words - the words of the lab: the faults that the query of a request asks for
  *

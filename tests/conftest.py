@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs the tests of the process with both programs that the Makefile builds: ws-echo and ws-echo-static.
 
 WS_ECHO=PROGRAM tests another program than ws-echo, and WS_ECHO_DUMPABLE=PROGRAM names its variant built with -DDUMPABLE,

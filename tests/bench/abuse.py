@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Measures the cost of one connection for the server, for each kind of abuse.
 
     abuse.py                        all kinds, with default options: two minutes

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Compares echo servers with `cat`, the minimum for a server with a process for each connection.
 
     bench.py                                                   everything, about half an hour

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Compares the cost of compressed messages on echo servers with that of a loop that only calls zlib.
 
     compression.py                                                              everything, some minutes

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Counts the instructions of ws-echo with callgrind, and compares them with instructions.txt.
 
     instructions.py                       fails where a count is more than 3 % above the committed one

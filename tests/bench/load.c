@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * load - measures an echo server, and checks every byte that comes back
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * zlib_loop - measures compression alone: zlib_loop PREFIX <MESSAGES
  *

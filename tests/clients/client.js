@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // One exchange of node's ws with a server: `node client.js URL [SUBPROTOCOL...]` prints a line of
 // JSON for each event, and exits with 0 unless there was an error.
 'use strict';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Parses request heads with Node's HTTP server, each on a connection of its own. `node judge_heads.js` reads a JSON
 // list of heads in Base64 and writes a list of results: {"read": [method, target, fields]}, {"refused": code}, or null
 // if the head is incomplete.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Random conversations of node's ws with a server: `node random_conversations.js URL SEED COUNT [--deflate]`, with
 // --deflate if the server has it. Prints how many conversations were right. For each wrong one, prints the reason and its
 // seed to standard error; the exit status is then 1.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Real clients, end to end: each connection accepted by systemd-socket-activate, as in `make run`."""
 
 import asyncio

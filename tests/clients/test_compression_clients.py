@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Compression with real clients; test_oracles.py runs thousands of random conversations."""
 
 import asyncio

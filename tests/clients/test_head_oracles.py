@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Compares the parser with independent ones on random heads: Python's h11, and Node.js, which uses llhttp.
 
 The heads are valid ones with one or two changes. If one parser reads a head and another refuses it, the difference must

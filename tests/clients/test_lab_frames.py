@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The table of malformed frames of ws-echo-lab(7): what goes out, and what the libraries of Debian do with it."""
 
 import concurrent.futures

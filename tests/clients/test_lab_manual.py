@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What ws-echo-lab(7) says is true, and its examples show what it says."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Independent implementations check every frame of random conversations; conversations.py says how to repeat one or run more.
 
 Each implementation is the client: it makes the request and reads the answer, in pieces of random size.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Recorded requests of real clients: the program's whole answer, byte for byte.
 
 The recordings are text files in handshakes/, written by handshakes/record.py.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Tests of the Makefile: building, installing, removing, and `make run`.
 
 They run make in a copy of the tree, because other tests use the programs in the tree itself.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """ws-echo-capacity(7): its measured figures are those of tests/bench/README.md, and its sums are right."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The completion for bash: types keys into an interactive bash on a terminal, and checks the resulting line."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """ws-echo-debugging(7) explains each Close code and each end, as the table of outcomes has them."""
 
 import re

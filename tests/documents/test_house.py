@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Tests which rooms of the program include and call which: rooms only use rooms on their own floor or below.
 
 A room is the header and the source of one name in src/; ws-echo.c is the top one. Run as a script, this file

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The manual agrees with the program: what the source can do stands in ws-echo(8), and nothing else."""
 
 import os

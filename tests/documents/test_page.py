@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Rules for the test page, src/page.html: a strict Content-Security-Policy, accessibility, no dependencies."""
 
 import collections

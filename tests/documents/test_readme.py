@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """README.md: typing or pasting its commands gives the output that it shows; and where links in documents lead."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every rule has tests, and every test of the protocol belongs to a rule: see lib/rule.py. No test depends on the user."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The comments of the units. Tests under a real systemd, in tests/system, prove what the settings do."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The version of a build, and that all files name the same last release."""
 
 import os

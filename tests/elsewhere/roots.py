@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Makes fresh root directories of other Debian releases and architectures, and runs commands in them.
 
 Each command runs in its own namespaces with the mounts that the root needs. Nothing is mounted in the machine's own

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Other architectures: cross-compiled, and tested in an emulator with the libraries of a foreign root."""
 
 import os

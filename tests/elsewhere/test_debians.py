@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Fresh Debian releases: the commands of README.md build and test the program with each release's compilers."""
 
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Usage: tests/fuzz/corpus.py targets FUZZER
        tests/fuzz/corpus.py unpack TARGET FOLDER
        tests/fuzz/corpus.py pack FOLDER

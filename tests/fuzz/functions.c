@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A fuzzer of the pure functions of the rooms: see driver.h
  *

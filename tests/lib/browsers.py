@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Controls Chromium and Firefox by WebDriver BiDi, with the keys and clicks of a user.
 
 BiDi is JSON over a WebSocket: each answer has the id of its command, and events come in between. chromedriver

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Builds of the program in a copy of the tree."""
 
 import os

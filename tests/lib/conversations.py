@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Random conversations of a client: what it sends, and what it must receive. The same seed gives the same one.
 
 SEED=N is the first seed, COUNT=N the number of conversations, or of random heads, in each test. A failure names its seed:

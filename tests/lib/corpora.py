@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The corpora of the fuzzers."""
 
 import subprocess

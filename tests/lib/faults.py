@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Makes system calls of the program fail, and tells which results of the connection are right.
 
 inject.c reports the calls of a run without a fault.  ROWS has the classes of faults with their right results, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Frames and how they are answered, row by row: what is right, and what is wrong by the end that the record names.
 
 protocol/test_conformance.py sends every row; random conversations end with those that are wrong.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The bytes of frames, in both directions.
 
 Client frames are masked, as RFC 6455 section 5.3 wants them; `reply` makes the frames that

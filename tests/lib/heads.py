@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Request heads, and the HTTP answers to them."""
 
 import re

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Runs a program under ptrace and injects faults into its system calls.  Unless root runs it, the program
  * must stay dumpable.

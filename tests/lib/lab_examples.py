@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The examples of ws-echo-lab(7), as somebody types them into a browser's console, and what the page says comes of them."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Ways to start the program, the peer's end of its connection, and what it logs."""
 
 import contextlib

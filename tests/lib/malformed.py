@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """The malformed frames of man/ws-echo-lab.7, and what real clients do with them: tests/lib/malformed.py --write [CLIENT...]
 
 The page has the only table of the frames.  Each client connects to the program with the words of each row, sends a

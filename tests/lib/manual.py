@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The sections of a page of the manual, and its examples."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The table of outcomes in src/outcome.h: each way in which a connection can end."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The folders of the project, its source, and the limit of every wait."""
 
 import os

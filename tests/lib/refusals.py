@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How the program refuses to start."""
 
 import os

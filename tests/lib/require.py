@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Looks for commands, modules and files of other packages that a test needs."""
 
 import importlib.util

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The rules of the standards and of the manual, beside their tests.
 
     @rule("RFC 6455 5.1", "A frame that is not masked is answered with Close 1002.")

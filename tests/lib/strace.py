@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Calls of the program that strace makes fail."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs a command on a pseudo-terminal of its own."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The tests in C: how those of a room in unit/ and the fuzzers in fuzz/ are compiled and started."""
 
 import functools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The cost of abusive peers does not exceed the tables in tests/bench/README.md."""
 
 import concurrent.futures

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Static analysers report nothing except the false findings listed here."""
 
 import concurrent.futures

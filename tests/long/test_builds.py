@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs the tests of the connection with other builds of the program: static, with sanitizers, and some with valgrind.
 
 Sanitizers and valgrind do not work with the filter of system calls, so these builds have none (-DWITHOUT_FILTER).  A script

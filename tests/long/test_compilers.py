@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Both compilers compile without warnings, with all flags that builders use."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The tests in C with other compilers than in `make check`, how much of the program the corpora of the fuzzers cover, and that
 it holds for many changed copies of each input."""
 

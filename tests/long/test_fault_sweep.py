@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Each system call of the program fails with each of its errors; see faults.py."""
 
 import faults

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Many connections: at the same time, one after the other, and honest peers beside abusive ones."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Many more random conversations and heads of clients/test_oracles.py and clients/test_head_oracles.py, with other seeds.
 
 SEED and COUNT choose others; see conversations.py.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Requirements of the tests of the packages."""
 
 import images

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Shared by the tests of the packages: fresh Debian machines, and checks of a connection."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Shared by the tests of the container: the image, and containers of it in separate namespaces."""
 
 import contextlib

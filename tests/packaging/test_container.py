@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The container: built by `make container`, and run with buildah in separate namespaces."""
 
 import contextlib

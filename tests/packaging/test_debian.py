@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The Debian package: building, installing, upgrading, removing and purging it."""
 
 import os

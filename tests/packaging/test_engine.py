@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The image in a container engine: podman in a booted machine, with a bridge and published ports; and the examples.
 
 What these tests check of packaging/examples/*.yaml: kubectl knows every field of kubernetes.yaml (it reads the file into the

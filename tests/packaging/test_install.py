@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`make install` and other targets, run by root in the tree of another user, as with sudo."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The RPM package, built and installed with Debian's rpm, with a preset like Fedora's."""
 
 import contextlib

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Asks the system call filter of the program, which is included, which calls it allows, without making them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Includes the program, enters its sandbox for the log channel named by the argument, and tries system
  * calls.  Prints a line for each: its name, and "forbidden" or "allowed".

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A library for LD_PRELOAD: holds the program just before one of its calls, in a loop, until the test lets
  * it go on.  The program handles a signal that arrives meanwhile, and stays held.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Deadlines. No test measures time: each waits for an event, or compares which of two events comes first."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One fault of each class of faults.py, in each scenario; tests/long/test_fault_sweep.py tries all faults.
 
 system/test_fault_logs.py tests scenarios that log to the journal or to syslog.

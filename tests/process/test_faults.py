@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Local faults: each gives a line in the log and exit status 71, and is not attributed to the peer."""
 
 import contextlib

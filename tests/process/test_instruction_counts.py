@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A message and a start take no more instructions and calls than recorded; see bench/instructions.py."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The command line, and everything that the program inherits when it starts."""
 
 import fcntl

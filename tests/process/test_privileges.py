@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Privileges that the program gives up before it reads the first byte from the peer, under every launcher."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The record: one line per connection on standard error, its fields, and what it never contains."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Signals and deadlines that come between the decision to wait and the blocking call are not lost.
 
 signal_race.c holds the program at this point for as long as a test wants. If a signal or deadline were lost, the call would

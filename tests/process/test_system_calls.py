@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The cost of a message: system calls, counted with strace, and memory."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The exact text of --help, --check and the error messages, which people and scripts read.
 
 unit/test_outcome.c notices a change of the outcomes' sentences.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How connections end, by either side, and that the last bytes of the program always arrive."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """permessage-deflate (RFC 7692): which offers are accepted, and how compressed messages are answered."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A table of frames: bytes sent, bytes received, and how the connection ends.
 
 Each row is sent over TCP after a handshake, followed by more bytes. The whole answer is compared, up to the end of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Frames: which bytes are echoed, in which order, and when; test_conformance.py tests violations."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The handshake of RFC 6455 section 4.2.2: accepted requests; test_head.py tests refusals."""
 
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The request head: the answer to each kind of head, the limits, and which heads are accepted.
 
 The table REFUSED contains whole requests, with status, sentence and end_id. unit/test_head.c tests the parser alone, with cases

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The words of the lab that act on replies and on other frames of the program: repeat, latency, fragment, slice and mute.
 
 No test asserts that something comes in time; some assert that it does not come before its time.

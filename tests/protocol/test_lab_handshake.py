@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The lab in the handshake: where words act, which queries are refused, and the words delay, status, bad, headers and hello."""
 
 import http

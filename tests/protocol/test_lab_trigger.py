@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The trigger of the lab: when it is pulled, and the words raw, stall and close.
 
 No test asserts that something comes in time; some assert that it does not come before its time.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """After a Close of the program: the wait for the peer's Close, the end of the stream, and the time limits.
 
 RFC 6455 section 7.1.1 lets the server end the stream when both sides have sent a Close. If it ended the stream right

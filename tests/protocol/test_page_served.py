@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Serving the test page: for which requests, with which fields, and with which Content-Security-Policy."""
 
 import base64

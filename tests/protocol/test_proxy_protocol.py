@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The PROXY protocol, versions 1 and 2: accepted headers, refused headers, and headers without --proxy-protocol."""
 
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One exchange with many kinds of frames, sent in two parts that are cut at any byte: the answer is always the same."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Text has to be UTF-8 (RFC 3629): the first wrong byte is answered with Close 1007."""
 
 import random

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // One WebSocket of a node library: `node closing.js ws|undici URL PLAN` prints its close event and the errors of its
 // connection as JSON. talk.js explains PLAN.
 'use strict'

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One WebSocket of a Python library: `closing.py websockets|aiohttp URL PLAN` prints the same as closing.js."""
 
 import asyncio

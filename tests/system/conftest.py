@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Shared by the tests of whole systems: they need root, and a machine with a real systemd."""
 
 import pathlib

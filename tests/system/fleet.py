@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Hosts and balancers, each a booted systemd, that a bridge joins in a network namespace of its own.
 
     with Network() as network:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The programs that start ws-echo for a connection, each set up as by an administrator.
 
 All of them run as services in the machine, as super-servers usually do. This is also the harder case: ws-echo inherits

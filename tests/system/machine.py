@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Boots a real systemd as PID 1 of private namespaces, on an overlay of this machine's root or of another root.
 
 The inner system sees the machine's files and cannot change them: its writes go to a file system in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Measures the cost of a connection with the shipped unit, and with the minimum: cat in a bare unit.
 
     sudo tests/system/measure.py [ROUNDS]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the tests of the test page share: the server of `make run`, Chromium and Firefox, and looks at the page.
 
 The tests use port 8888, which must be free. They leave screenshots in build/screenshots.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Tries one action that a unit forbids or limits, for test_sandbox.py and test_crowd.py. It replaces ws-echo:
  * the connection is standard input and output, its first line names the action, and the answer is a number, a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs real reverse proxies in the foreground, on loopback, with a configuration that the test writes.
 
     with Nginx(configuration, folder) as proxy:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A super-server in the test process: it listens on a port and starts the program for each connection."""
 
 import contextlib

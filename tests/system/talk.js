@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What a client does with an open WebSocket, in browsers and in node: an expression whose value is a function of the
 // socket, a plan, and a function that sends raw bytes. Its promise is resolved by the close event.
 //

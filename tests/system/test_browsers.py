@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Chromium and Firefox with the server of `make run`, from the console of a page.
 
 The tests use port 8888, which must be free.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """All fields of the messages to the journal, the service manager and syslog, received on sockets of the test.
 
 Each test has its own mount namespace, with these sockets at the paths that the libraries use.

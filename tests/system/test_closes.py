@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Closes of both sides as seen by real clients: browsers, node and Python libraries, directly and through proxies.
 
 After a Close of the server, the client must report its code and reason and a clean end, the client's Close must reach

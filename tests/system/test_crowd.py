@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The unit for many short connections: rules that also apply to ws-echo.socket, and what its connections share."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The commands of ws-echo-debugging(7), typed in the machine, show what the page says."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The faults of faults.py with a log to a daemon: a socket of the test replaces it in a mount namespace."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Three hosts behind HAProxy, and two balancers with one address, as ws-echo-capacity(7) builds them.
 
 While a host is drained, stopped or dies, clients send messages all the time, and others connect and leave.

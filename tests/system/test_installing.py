@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What README.md tells an administrator to type after `make install`, typed."""
 
 import re

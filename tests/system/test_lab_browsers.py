@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Chromium and Firefox in the lab: the examples of ws-echo-lab(7) in their consoles, and its malformed frames."""
 
 import lab_examples

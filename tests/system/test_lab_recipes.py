@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Recipes of ws-echo-lab(7) as their reader follows them, through HAProxy where they speak of a balancer."""
 
 import re

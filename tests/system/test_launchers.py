@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The same exchanges under every launcher, compared byte for byte, with each record on the right log channel."""
 
 import heads

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The test page in Chromium and Firefox, with the server of `make run`: connecting, texts, files, and the end."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The test page in Chromium and Firefox for everybody: axe-core, the keyboard, two themes, small screens."""
 
 import re

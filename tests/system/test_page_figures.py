@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The test page in Chromium and Firefox: figures of round-trip times, runs, many messages, and large ones."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The test page in Chromium and Firefox: its log, binary messages, what it stores, the end, and the keys."""
 
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The test page in Chromium and Firefox: why a handshake was refused."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The configurations of packaging/examples for proxies in front of ws-echo, and what ws-echo-proxies(7) says of them.
 
 Each runs as it stands, except for addresses and the path of the certificate: see proxies.Example. To show that a line of it

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The commands of ws-echo-proxies(7), typed in a machine with Debian's units and configurations of the proxies."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs the commands that the manual gives administrators, and the shipped examples."""
 
 import contextlib

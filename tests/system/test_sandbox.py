@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The sandbox of the shipped service unit: its exposure level, and the effect of each directive.
 
 A probe replaces the program and tries a forbidden action: with the unit as shipped, where it must fail, and with a

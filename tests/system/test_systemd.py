@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The shipped units under a running systemd: sandbox, limits, records, starting and stopping."""
 
 import contextlib

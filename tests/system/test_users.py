@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The user that the program changes to if root starts it, or keeps otherwise, and what a user may do to his process."""
 
 import grp

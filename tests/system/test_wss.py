@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """WebSockets over TLS from Chromium and Firefox, through nginx, HAProxy and stunnel, and over HTTP/2 through HAProxy.
 
 The certificate is made on the spot, so the browsers are told to accept it. The proxies have the configurations of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The shipped entry for xinetd, which is only enabled and has the defaults of launchers.Xinetd above it."""
 
 import contextlib

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Usage: tests/tools/coverage.py corpus|all
 
 Prints, for each file of the program, how many lines and branches are reached, and which are not, by

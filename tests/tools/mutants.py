@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Mutation testing: changes the program in one place at a time, and reports whether a test fails.
 
     mutants.py                     about 400 mutants, spread over all rooms; `make mutants`

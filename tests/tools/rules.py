@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """The table of the rules that tests name, by section, with the number of their cases: tests/tools/rules.py [-v].
 
 With -v each case is named. What does not fit is on standard error, and the exit status is 1: a rule without a sentence or

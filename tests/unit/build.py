@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Usage: tests/unit/build.py [FOLDER ROOM COMPILER...]
 
 Build the tests of a room, such as frame, into a program and print its path: FOLDER/ROOM.  COMPILER is a command with its flags.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of address.c */
 #include "../../src/address.c"
 #include "check.h"

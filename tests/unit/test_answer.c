@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of answer.c */
 #include "../../src/answer.c"
 #include "check.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of clock.c */
 #include "../../src/clock.c"
 #include "check.h"

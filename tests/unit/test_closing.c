@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of closing.c */
 #include "../../src/closing.c"
 #include "check.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of deflate.c */
 #include "../../src/deflate.c"
 #include "../../src/message.c"

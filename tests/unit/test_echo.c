@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of echo.c */
 #include "../../src/echo.c"
 #include "../../src/message.c"

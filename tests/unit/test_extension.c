@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of extension.c */
 #include "../../src/extension.c"
 #include "check.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of frame.c */
 #include "../../src/frame.c"
 #include "check.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of handshake.c */
 #include "../../src/handshake.c"
 #include "check.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of head.c */
 #include "../../src/head.c"
 #include "check.h"

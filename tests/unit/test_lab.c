@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of lab.c */
 #include "../../src/lab.c"
 #include "check.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of log.c */
 #include <fcntl.h>
 #include <signal.h>

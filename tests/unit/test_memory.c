@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of memory.c */
 #include <errno.h>
 

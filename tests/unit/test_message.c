@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of message.c */
 #include "../../src/message.c"
 #include "check.h"

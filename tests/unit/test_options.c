@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of options.c */
 #include "../../src/options.c"
 #include "check.h"

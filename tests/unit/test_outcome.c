@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of outcome.c */
 #include <zlib.h>
 

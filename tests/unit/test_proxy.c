@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of proxy.c */
 #include "../../src/proxy.c"
 #include "check.h"

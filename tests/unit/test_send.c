@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of send.c */
 #include "../../src/send.c"
 #include "check.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of start.c */
 #include "../../src/start.c"
 #include "check.h"

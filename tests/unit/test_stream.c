@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of stream.c */
 #include "../../src/clock.c"
 #include "../../src/stream.c"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of text.c */
 #include "../../src/text.c"
 #include "check.h"

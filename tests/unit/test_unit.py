@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs the tests in C: those of the functions of each room in unit/, and the fuzzers in fuzz/ with their corpora."""
 
 import functools

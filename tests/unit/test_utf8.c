@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of utf8.c */
 #include "../../src/utf8.c"
 #include "check.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of words.c */
 #include "../../src/words.c"
 #include "check.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of the functions of ws-echo.c */
 #define main ws_echo_main
 #include "../../ws-echo.c"

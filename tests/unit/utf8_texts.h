@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The grammar of UTF-8, and texts to try */
 #ifndef UTF8_TEXTS_H
 #define UTF8_TEXTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* lws_echo: an echo server with libwebsockets: lws_echo PORT PREFIX [deflate]. Text gets the prefix in front,
  * binary messages do not. Complete messages wait in a queue until libwebsockets reports that the connection
  * is writable, and are sent while it accepts them. A connection with a long queue is not read from. */

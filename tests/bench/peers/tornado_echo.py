@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The echo server of Tornado's tutorial, at /socket: tornado_echo.py PORT PREFIX [deflate]."""
 
 import sys

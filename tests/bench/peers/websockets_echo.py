@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """An echo server with the websockets library: websockets_echo.py PORT PREFIX [deflate]."""
 
 import asyncio

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // An echo server with ws and bufferutil: ws_echo.js PORT PREFIX [deflate]. Text gets the prefix, binary messages do
 // not.
 'use strict';

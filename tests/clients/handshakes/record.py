@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Records the bytes that real WebSocket clients send, and writes the other files of this directory.
 
     tests/clients/handshakes/record.py [CLIENT...]
