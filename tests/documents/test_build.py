@@ -31,6 +31,31 @@ def files(folder):
     return {"/" + str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or path.is_file()}
 
 
+SOURCES = {".c", ".h", ".py", ".js", ".7", ".8", ".service", ".socket", ".spec", ".sysusers", ".xinetd", ".bash-completion",
+           "Makefile", "Containerfile", "apt-aside"}
+# What is not in the archive, or is data, or is there to be copied.
+NOT_SOURCES = ".git", "build", "tests/fuzz/corpora", "packaging/examples"
+
+
+def sources():
+    """The files of the tree with source text: by their suffix or name, or because they are scripts."""
+    for folder, folders, names in os.walk(project.TOP):
+        place = pathlib.Path(folder).relative_to(project.TOP)
+        folders[:] = [name for name in folders if str(place / name) not in NOT_SOURCES]
+        for path in (project.TOP / place / name for name in names):
+            if (path.suffix or path.name) in SOURCES or path.is_file() and path.read_bytes().startswith(b"#!"):
+                yield path
+
+
+def test_each_source_file_names_its_licence_in_its_first_line_or_below_that_of_its_interpreter():
+    assert (project.TOP / "LICENSE").read_text(encoding="utf-8").startswith("MIT License\n")
+    found = {path.relative_to(project.TOP): path.read_text(encoding="utf-8").splitlines()[:2] for path in sources()}
+    assert len(found) > 200
+    expected = re.compile(r"(/\* |# |// |\.\\\" )SPDX-License-Identifier: MIT( \*/)?")
+    assert [str(path) for path, lines in found.items()
+            if not expected.fullmatch(lines[-1] if lines[0].startswith("#!") else lines[0])] == []
+
+
 def test_help_names_every_target(tree):
     phony = " ".join(re.findall(r"^\.PHONY: (.*)$", (project.TOP / "Makefile").read_text(), re.MULTILINE)).split()
     named = re.findall(r"make ([a-z-]+)", make(tree, "help").stdout)
