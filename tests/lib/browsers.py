@@ -35,7 +35,16 @@ PLAIN_HOST = "plain.test"
 REPORT_VIOLATIONS = """() => addEventListener('securitypolicyviolation', event => console.error(
     `Content-Security-Policy: ${event.effectiveDirective} blocked ${event.blockedURI} ${event.sample}`))"""
 
-SCROLL_INTO_VIEW = "element => element.scrollIntoView({block: 'center', behavior: 'instant'})"
+# Scrolls an element to the middle of the view until it stays there for two frames: Firefox scrolls late to the field
+# that was typed in, and would move the element away from the mouse. An element that never rests is taken as it is.
+SCROLL_INTO_VIEW = """async element => {
+    const drawn = () => new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+    const place = () => JSON.stringify(element.getBoundingClientRect());
+    for (let times = 0, before; times < 30 && before !== place(); times++) {
+        element.scrollIntoView({block: 'center', behavior: 'instant'});
+        before = place();
+        await drawn();
+    } }"""
 
 
 class Browser:
@@ -165,7 +174,7 @@ class Browser:
     def click(self, selector):
         """Bring an element into view, move the mouse onto its middle and click."""
         element = self._element(selector)
-        self.send("script.callFunction", target={"context": self.tab}, awaitPromise=False,
+        self.send("script.callFunction", target={"context": self.tab}, awaitPromise=True,
                   functionDeclaration=SCROLL_INTO_VIEW, arguments=[element])
         origin = {"type": "element", "element": element}
         self.send("input.performActions", context=self.tab, actions=[{
