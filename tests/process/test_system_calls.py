@@ -15,7 +15,7 @@ from launch import PAIRS
 from require import require
 from rule import rule
 
-MESSAGES = 10_000
+MESSAGES = 5_000
 MIB = 1 << 20
 READS = {"read", "readv", "recvfrom", "recvmsg"}
 WRITES = {"write", "writev", "sendto", "sendmsg"}
