@@ -85,7 +85,10 @@ CHECK_NEEDS = $(STATIC_NEEDS) pytest.py:python3-pytest xdist.py:python3-pytest-x
 .PHONY: deps check deps-system check-system deps-packages check-packages deps-elsewhere check-elsewhere
 .PHONY: deps-long check-long coverage fuzz corpora mutants deps-bench bench
 .DELETE_ON_ERROR:
+# Goals are made in the order of the command line; only the programs for `make check` are made at the same time.
+ifneq ($(MAKECMDGOALS),programs)
 .NOTPARALLEL:
+endif
 
 all: ws-echo
 
@@ -147,6 +150,7 @@ check-needs:
 # /proc, as tests do.
 DUMPABLE = build/dumpable/ws-echo build/dumpable/ws-echo-static
 $(DUMPABLE): OURS += -DDUMPABLE
+programs: ws-echo ws-echo-static $(DUMPABLE)
 
 ws-echo build/dumpable/ws-echo: $(UNIT)
 	$(call need,$(BUILD_NEEDS))
@@ -181,7 +185,8 @@ deps:
 
 # Four tests for each processor at a time, because tests mostly wait.  -rfEs lists skipped tests with the reason.
 PYTEST = $(PYTHON) -m pytest -q -rfEs
-check: check-needs ws-echo ws-echo-static $(DUMPABLE)
+check: check-needs
+	@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,--jobs=4) programs
 	$(PYTEST) --numprocesses=$$(($$(nproc) * 4)) --durations=10 --durations-min=3 \
 		$(addprefix tests/,protocol process clients documents unit)
 
@@ -201,7 +206,7 @@ corpora: $(FUZZERS)
 deps-long: deps
 	@packaging/install-deps long
 
-check-long: ws-echo ws-echo-static $(DUMPABLE)
+check-long: programs
 	$(PYTEST) --numprocesses=$$(nproc) --durations=10 tests/long
 
 coverage: ws-echo
@@ -213,7 +218,7 @@ deps-system: deps
 	@tests/system/fetch-axe
 	@$(call hand_over,build)
 
-check-system: ws-echo ws-echo-static $(DUMPABLE)
+check-system: programs
 	$(PYTEST) tests/system
 
 deb rpm container:
