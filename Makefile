@@ -183,11 +183,15 @@ run: run-needs ws-echo
 deps:
 	@packaging/install-deps build $(if $(filter run install,$(MAKECMDGOALS)),,static check)
 
-# Four tests for each processor at a time, because tests mostly wait.  -rfEs lists skipped tests with the reason.
+# Six tests for each processor at a time, because tests mostly wait.  -rfEs lists skipped tests with the reason.
+# rules.py looks through all tests and so leaves them compiled for pytest's workers.
 PYTEST = $(PYTHON) -m pytest -q -rfEs
+check: export PYTHONPYCACHEPREFIX = $(CURDIR)/build/python
+check: export PYTHONDONTWRITEBYTECODE =
 check: check-needs
 	@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,--jobs=4) programs
-	$(PYTEST) --numprocesses=$$(($$(nproc) * 4)) --durations=10 --durations-min=3 \
+	@$(PYTHON) tests/tools/rules.py >/dev/null
+	$(PYTEST) --numprocesses=$$(($$(nproc) * 6)) --durations=10 --durations-min=3 \
 		$(addprefix tests/,protocol process clients documents unit)
 
 TIME ?= 60
