@@ -69,13 +69,8 @@ class Browser:
         self.output = pathlib.Path(self.home.name, "output")
         self.prepare(dark, storage)
         self.capabilities = {**self.capabilities, "acceptInsecureCerts": any_certificate}
-        with self.output.open("w") as output:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
-                                            stdout=output, stderr=output,
-                                            env={**os.environ, "HOME": self.home.name,
-                                                 "TMPDIR": self.home.name})
-        self.pidfd = os.pidfd_open(self.process.pid)  # the browser itself, which may be no child of this process
         try:
+            self._start()
             self._connect()
         except BaseException:
             self.close()
@@ -85,8 +80,27 @@ class Browser:
         """Sets `command` and `capabilities`, and writes the files of the profile."""
         raise NotImplementedError
 
+    def _start(self):
+        """Starts the command and waits until it listens.
+
+        chromedriver takes a port that is free for ::1, and ends if that port is in use for 127.0.0.1. Then it starts again.
+        """
+        for attempts_left in reversed(range(10)):
+            with self.output.open("w") as output:
+                self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
+                                                stdout=output, stderr=output,
+                                                env={**os.environ, "HOME": self.home.name,
+                                                     "TMPDIR": self.home.name})
+            self.pidfd = os.pidfd_open(self.process.pid)  # the browser itself, which may be no child of this process
+            try:
+                launch.wait_until(self._port, f"{self.command[0]} listens", process=self.process)
+                return
+            except RuntimeError as ended:
+                if not attempts_left or "Address already in use" not in str(ended):
+                    raise
+                os.close(self.pidfd)
+
     def _connect(self):
-        launch.wait_until(self._port, f"{self.command[0]} listens", process=self.process)
         self.socket = websocket.create_connection(f"ws://127.0.0.1:{self._port()}/session",
                                                   timeout=project.LIMIT, suppress_origin=True)
         session = self.send("session.new", capabilities={"alwaysMatch": self.capabilities})["capabilities"]
@@ -99,8 +113,9 @@ class Browser:
         self.send("script.addPreloadScript", functionDeclaration=REPORT_VIOLATIONS)
 
     def _port(self):
+        ended = self.process.poll() is not None  # asked first: what it said is then complete
         said = self.output.read_text(errors="replace")
-        if self.process.poll() is not None:
+        if ended:
             raise RuntimeError(f"{self.command[0]} ended: {said}")
         found = re.search(self.announcement, said)
         return found and found[1]
