@@ -6,7 +6,7 @@ import re
 import statistics
 
 import pytest
-from browsers import ENTER, F2
+from browsers import ENTER, ESCAPE, F2
 from page import (OPEN, browser, entries, entry, fill, lab, laboratory, page, picture, received, send_many,  # noqa: F401
                   service, show, started, value)
 from rule import rule
@@ -136,6 +136,48 @@ def test_many_messages_are_sent_at_a_chosen_size(page, what, size, unit, text):
     assert sum("identical" in line for line in log) == (30 if what == "random binary" else 0)
     assert value(page, "#text", "value") == "again"
     assert page.problems() == []
+
+
+def test_a_large_text_is_sent_as_text(page):
+    send_many(page, 2, size=2, unit="1048576")
+    log = [line for line in entries(page) if "2,097," in line]
+    assert len(log) == 4 and all("text" in line and "differs" not in line for line in log), log
+
+
+def test_a_size_that_no_browser_can_make_ends_the_series_with_a_sentence(page):
+    assert send_many(page, 1, size="1e15", what="random binary").startswith("Stopped, since ")
+    assert value(page, "#start", "textContent") == "Start" and value(page, "#sent", "textContent") == "0 (0 bytes)"
+
+
+def test_a_greeting_is_not_taken_for_a_reply(laboratory):
+    fill(laboratory, "#path", "/lab?hello=hi&repeat=0.1&latency=0.25" + ENTER)
+    laboratory.wait_for(f"{OPEN} && document.querySelector('#status').textContent.includes('hello')")
+    assert send_many(laboratory, 3, what="random binary").startswith("Done: 3 messages")
+    log = entries(laboratory)
+    assert sum("identical" in line for line in log) == 3 and not any("differs" in line for line in log), log
+    assert value(laboratory, "#replies", "textContent") == "3"
+
+
+def test_a_reply_that_comes_after_a_new_run_has_begun_is_not_of_that_run(laboratory):
+    fill(laboratory, "#path", "/lab?latency=0.5" + ENTER)
+    laboratory.wait_for(f"{OPEN} && document.querySelector('#status').textContent.includes('latency')")
+    laboratory.type("#text", "late" + ENTER)
+    laboratory.click("#new-run")
+    received(laboratory, 1)
+    laboratory.wait_for("document.querySelector('#awaiting').textContent === '0'")
+    assert [value(laboratory, f"#{name}", "textContent") for name in ("replies", "received", "median")] == ["0", "0 (0 bytes)", "–"]
+
+
+def test_a_series_ends_when_a_connection_that_is_closing_is_replaced(laboratory):
+    fill(laboratory, "#path", "/lab?mute=close" + ENTER)
+    laboratory.wait_for(f"{OPEN} && document.querySelector('#status').textContent.includes('mute')")
+    fill(laboratory, "#times", "")
+    laboratory.click("#start")
+    laboratory.press(ESCAPE + F2)
+    laboratory.wait_for("document.querySelector('#status').dataset.state === 'closing'")
+    laboratory.press(F2)
+    entry(laboratory, "Stopped, since the page connects anew")
+    assert value(laboratory, "#start", "textContent") == "Start"
 
 
 def test_many_messages_each_wait_for_the_reply_to_the_one_before(page):

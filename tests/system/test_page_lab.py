@@ -66,8 +66,11 @@ def test_the_boxes_of_the_form_are_words(form, boxes, made):
     assert query(form) == made
 
 
-@pytest.mark.parametrize("asked", [{"status": "503", "hello": "x"}, {"after": "1"}, {"count": "1", "latency": "1"}], ids=str)
-def test_the_form_says_what_does_not_go_together(form, asked):
+@pytest.mark.parametrize("asked", [
+    {"status": "503", "hello": "x"}, {"after": "1"}, {"count": "1", "latency": "1"}, {"delay": "0,5"}, {"latency": ".5"},
+    {"slice": "many"}, {"raw": "81 00"}, {"raw": "810"}, {"close": "code", "code": ""}, {"stall": "seconds", "stalled": ""},
+], ids=str)
+def test_the_form_says_what_the_lab_would_refuse(form, asked):
     ask(form, **asked)
     said = value(form, "#wrong", "textContent")
     assert said, "nothing says what is wrong"

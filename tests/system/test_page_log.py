@@ -19,8 +19,10 @@ pytestmark = rule("ws-echo(8) STANDARDS")
 
 @pytest.fixture
 def talked(page):
-    """The page after two texts and a binary message."""
-    page.type("#text", "Hello" + ENTER + '{"a":[1,{"b":null}]}' + ENTER)
+    """The page after two texts and a binary message, each sent after the reply to the one before."""
+    page.type("#text", "Hello" + ENTER)
+    received(page, 1)
+    page.type("#text", '{"a":[1,{"b":null}]}' + ENTER)
     received(page, 2)
     show(page, "bytes")
     fill(page, "#written", "00 ff 48 69")
@@ -62,12 +64,20 @@ def test_a_paused_log_stands_still_and_misses_nothing(page, picture):
     received(page, 1)
     page.click("#pause")
     page.type("#text", "meanwhile" + ENTER)
-    page.wait_for("document.querySelector('#pause').textContent === 'Resume (2 new)'")
+    page.wait_for("document.querySelector('#pause').textContent === 'Paused (2 new)'")
     assert not any("meanwhile" in line for line in entries(page))
     page.wait_for("document.querySelector('#replies').textContent === '2'")
     page.click("#pause")
     assert "server: meanwhile" in entry(page, "server: meanwhile")
     assert value(page, "#pause", "textContent") == "Pause"
+
+
+def test_a_paused_log_can_be_searched(talked):
+    talked.click("#pause")
+    talked.type("#text", "hello again" + ENTER)
+    talked.wait_for("document.querySelector('#replies').textContent === '4'")
+    fill(talked, "#search", "hello")
+    shown(talked, 4, "hello")
 
 
 def test_the_log_is_exported_as_lines_of_json(talked):
@@ -197,7 +207,8 @@ def test_bytes_are_sent_without_a_file(page, notation, written, size, preview):
 
 
 @pytest.mark.parametrize("notation, written, sentence", [
-    ("hex", "4", "two digits"), ("hex", "xy", "two digits"), ("base64", "A", "not Base64"), ("random", "many", "Write a number"),
+    ("hex", "4", "two digits"), ("hex", "xy", "two digits"), ("hex", "1 2 3 4", "two digits"), ("hex", "0x1, 0x2", "two digits"),
+    ("base64", "A", "not Base64"), ("random", "many", "Write a number"),
 ])
 def test_wrong_bytes_are_refused_with_a_sentence(page, notation, written, sentence):
     show(page, "bytes")
@@ -249,8 +260,19 @@ def test_at_most_a_mebibyte_is_stored(page):
     assert page.problems() == []
 
 
-def test_something_else_in_the_storage_is_no_error(page):
-    page.evaluate("localStorage.setItem('ws-echo', 'something else')")
+def test_a_text_that_is_too_long_to_be_stored_leaves_the_others(page):
+    page.press("short" + ENTER)
+    page.evaluate("void (document.querySelector('#text').value = 'x'.repeat(600000))")
+    page.type("#text", ENTER)
+    received(page, 2)
+    page.press(UP)
+    assert value(page, "#text", "value") == "short"
+    assert page.evaluate("JSON.parse(localStorage.getItem('ws-echo')).texts") == ["short"]
+
+
+@pytest.mark.parametrize("other", ["something else", "null", '{"texts": [], "paths": null}', '{"texts": 5, "paths": []}'])
+def test_something_else_in_the_storage_is_no_error(page, other):
+    page.evaluate(f"localStorage.setItem('ws-echo', {json.dumps(other)})")
     page.open(PAGE)
     page.wait_for(OPEN)
     assert page.problems() == []
@@ -358,7 +380,9 @@ def test_arrows_lead_from_entry_to_entry(page):
 
 @pytest.mark.parametrize("url", ["ws://example.org/socket", "http://localhost:1/", "wss://LOCALHOST/x"])
 def test_the_page_says_why_it_does_not_connect_to_another_host(page, url):
-    fill(page, "#path", url)
+    fill(page, "#path", url + ENTER)
+    entry(page, "This page may connect only to localhost:8888")
+    assert value(page, "#status", "dataset.state") == "open", "the connection that was open stays"
     page.click("#disconnect")
     page.wait_for(CLOSED)
     page.click("#connect")
