@@ -15,18 +15,24 @@ void put_close(struct connection *c, enum outcome outcome)
 {
     uint8_t body[CONTROL_PAYLOAD_MAX];
     size_t length = 0;
+    uint16_t code = c->close_code;
+    struct slice reason = c->close_reason;
     if (outcome == CLOSED_BY_PEER && is_muted(c, CLOSE))
         return;
     if (outcome != CLOSED_BY_PEER) {
-        c->has_close_code = true;
-        c->close_code = outcomes[outcome].code;
-        c->close_reason = SLICE_OF(outcomes[outcome].sentence);
+        code = outcomes[outcome].code;
+        reason = SLICE_OF(outcomes[outcome].sentence);
     }
-    if (c->close_code != NO_STATUS) {
-        body[length++] = (uint8_t)(c->close_code >> 8);
-        body[length++] = (uint8_t)c->close_code;
-        memcpy(body + length, c->close_reason.bytes, c->close_reason.length);
-        length += c->close_reason.length;
+    if (!c->has_close_code) { /* else the peer's Close came first; the lab may have muted the answer to it */
+        c->has_close_code = true;
+        c->close_code = code;
+        c->close_reason = reason;
+    }
+    if (code != NO_STATUS) {
+        body[length++] = (uint8_t)(code >> 8);
+        body[length++] = (uint8_t)code;
+        memcpy(body + length, reason.bytes, reason.length);
+        length += reason.length;
     }
     c->close_sent = true;
     put_control(c, CLOSE, body, length);

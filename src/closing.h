@@ -14,8 +14,8 @@
 
 /*
  * Puts our Close into the output: for CLOSED_BY_PEER the answer, with the peer's own code and reason, unless
- * the lab mutes it; otherwise the first Close, with the outcome's code and its sentence as reason.  Stores
- * code and reason for the record.
+ * the lab mutes it; otherwise our own, with the outcome's code and its sentence as reason.  Stores code and
+ * reason for the record unless a Close of the peer came before, to which the lab muted the answer.
  */
 void put_close(struct connection *c, enum outcome outcome);
 

@@ -476,7 +476,7 @@ def test_with_a_muted_close_the_timeout_ends_the_wait_whatever_comes(pair):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_with_a_muted_close_a_stop_ends_the_wait_with_1001(pair, number):
     with opened("mute=close", "--timeout=0", pair=pair, watched=True) as served:
-        served.peer.send(framing.close(1000))
+        served.peer.send(framing.close(1000, b"bye"))
         served.consumed()
         let_pass(0.1)
         assert served.process.poll() is None, "without a timeout the wait has no end"
@@ -484,7 +484,7 @@ def test_with_a_muted_close_a_stop_ends_the_wait_with_1001(pair, number):
         assert served.peer.rest() == framing.our_close("stopped")
         served.peer.close()
         record = launch.record(served.finish())
-        assert (record["end_id"], record["close"]) == ("stopped", "1001")
+        assert (record["end_id"], record["close"], record["reason"]) == ("stopped", "1000", "bye"), "the record has the first Close"
 
 
 @rule("ws-echo(8) OPTIONS (33)")
