@@ -237,6 +237,11 @@ enum outcome lab_act(struct connection *c)
     int64_t now = c->stream.cached_now;
     if (now >= lab->repeat_at) {
         put_hello(c, "repeat");
+        /* With slice, it may take longer than until the next one, and the peer is to be read in between. */
+        if (c->words.slice > 0) {
+            stream_flush(&c->stream);
+            now = c->stream.cached_now;
+        }
         lab->repeat_at += c->words.repeat;
         if (lab->repeat_at <= now) /* a long wait has missed some; they are left out */
             lab->repeat_at = now + c->words.repeat;

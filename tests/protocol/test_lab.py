@@ -124,6 +124,16 @@ def test_a_stop_between_repetitions(pair):
         stopped(served, framing.reply(TEXT, b"x"))
 
 
+@rule("ws-echo(8) OPTIONS (29)")
+def test_the_peer_is_read_between_hellos_that_take_longer_to_write_than_their_interval():
+    """Otherwise ten of them would come before the echo, until the pauses of slice are used up."""
+    with opened("repeat=0.1&slice=10&hello=" + "x" * 1000) as served:
+        for _ in range(2):  # the hello, and the first one that is repeated
+            assert served.peer.frame() == (True, TEXT, b"x" * 1000)
+        served.peer.send(framing.text("here"))
+        assert len(list(iter(served.peer.frame, (True, TEXT, framing.PREFIX + b"here")))) <= 2
+
+
 # latency.
 
 @rule("ws-echo(8) OPTIONS (30)", "latency: replies wait, and what was due before does not.")
