@@ -149,7 +149,8 @@ static void put_lab_close(struct connection *c)
 
 /*
  * Makes the faults that wait for the trigger: raw, stall, close.  Returns DONE or how the connection ends:
- * STOPPED if a stop signal came before or during the stall.
+ * STOPPED if a stop signal came before or during the stall, or while the output in front of eof or reset
+ * waits.
  */
 static enum outcome pull_trigger(struct connection *c)
 {
@@ -164,6 +165,8 @@ static enum outcome pull_trigger(struct connection *c)
     }
     if (words->stall > 0)
         sleep_for(c, "stall", words->stall);
+    else if (words->ending == STREAM_END || words->ending == STREAM_RESET)
+        stream_flush(&c->stream); /* latency and slice make it wait, and a stop ends the wait */
     if (c->stream.lost)
         return c->stream.lost_how;
     if (stopping)

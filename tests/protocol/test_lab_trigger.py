@@ -398,6 +398,18 @@ def test_a_stop_before_the_trigger_is_an_ordinary_one(pair, query):
 
 
 @rule("ws-echo(8) OPTIONS (36)")
+@pytest.mark.parametrize("ending", ["eof", "reset"])
+def test_a_stop_while_the_reply_before_the_end_is_late_gives_the_close_of_the_stop(ending):
+    with opened(f"latency=60&count=1&close={ending}", "--timeout=0", watched=True) as served:
+        served.peer.send(framing.text("a"))
+        served.consumed()
+        served.stop()
+        assert served.peer.answer_close() == framing.echo("a") + framing.our_close("stopped")
+        record = recorded(served)
+        assert (record["end_id"], record["close"]) == ("stopped", "1001")
+
+
+@rule("ws-echo(8) OPTIONS (36)")
 def test_a_signal_after_the_close_of_the_lab_changes_nothing():
     with opened("close=4000") as served:
         assert served.peer.frame() == (True, CLOSE, framing.close_body(4000))
