@@ -63,6 +63,8 @@ static const char *status_phrase(int status)
         {421, "Misdirected Request"},
         {422, "Unprocessable Content"},
         {426, "Upgrade Required"},
+        {428, "Precondition Required"},
+        {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
         {500, "Internal Server Error"},
         {501, "Not Implemented"},
@@ -70,6 +72,7 @@ static const char *status_phrase(int status)
         {503, "Service Unavailable"},
         {504, "Gateway Timeout"},
         {505, "HTTP Version Not Supported"},
+        {511, "Network Authentication Required"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (rows[i].status == status)

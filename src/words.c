@@ -182,7 +182,7 @@ static bool set_without_value(enum word word, int64_t wait_max, struct words *wo
 {
     switch (word) {
     case HEADERS: return words->headers = true;
-    case STALL: words->stall = wait_max; return true;
+    case STALL: words->stall = wait_max; return wait_max > 0;
     case CLOSE_WORD: words->ending = EMPTY_CLOSE; return true;
     default: return false;
     }

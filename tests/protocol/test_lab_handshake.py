@@ -233,6 +233,11 @@ def test_no_wait_is_as_long_as_the_timeout(timeout, given, accepted):
                 heads.refused(served.peer.rest(), 400)
 
 
+@rule("ws-echo(8) OPTIONS (21)")
+def test_a_stall_for_which_the_timeout_leaves_no_time_is_refused():
+    heads.refused(launch.run(lab("stall"), LAB, "--timeout=0.000001").stdout, 400)
+
+
 # delay.
 
 @rule("ws-echo(8) OPTIONS (24)", "delay: the answer comes so many seconds after the head.")
@@ -288,7 +293,7 @@ def test_a_peer_that_is_gone_after_the_delay_ends_the_connection_as_elsewhere():
 # status.
 
 PHRASES = {status.value: status.phrase for status in http.HTTPStatus if status.value in {
-    *range(200, 207), *range(300, 306), 307, 308, *range(400, 418), 421, 422, 426, 431, *range(500, 506)}} | {
+    *range(200, 207), *range(300, 306), 307, 308, *range(400, 418), 421, 422, 426, 428, 429, 431, *range(500, 506), 511}} | {
     413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}  # RFC 9110
 FIELDS = {401: "WWW-Authenticate: Bearer", 405: "Allow: GET", 407: "Proxy-Authenticate: Bearer", 426: "Upgrade: websocket"}
 SENTENCE = "The query asked the lab for this status.\n"
