@@ -179,7 +179,7 @@ def test_tshark_shows_the_frames_that_tcpdump_records(machine):
     require("tcpdump", "tcpdump")
     require("tshark", "tshark")
     record, _ = example("THE PACKETS", "-w ws-echo.pcap")
-    frames, shown = example("THE PACKETS", "tshark")
+    frames, shown = example("THE PACKETS", "tcp.srcport")
     with serving(machine), running(machine, "recording", record) as recording:
         launch.wait_until(lambda: "listening on" in recording.read_text(encoding="utf-8"), "it records")
         talk(machine)
@@ -191,5 +191,5 @@ def test_tshark_shows_the_frames_that_tcpdump_records(machine):
         expected = [re.sub(r"^(?!8888)\d+", "client", line).split() for line in shown]
         launch.wait_until(lambda: len(rows()) >= len(expected), "the packets are in the file")
         assert rows() == expected
-        ends, _ = example("THE PACKETS", "tcp-fin")
-        assert re.search(r"8888 > .* Flags \[F", typed(machine, f"cd /run && {ends}"))
+        ends, _ = example("THE PACKETS", "tcp.flags.fin")
+        assert re.search(r" 8888 .* \[FIN", typed(machine, f"cd /run && {ends}"))
