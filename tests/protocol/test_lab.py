@@ -131,7 +131,7 @@ def test_the_peer_is_read_between_hellos_that_take_longer_to_write_than_their_in
         for _ in range(2):  # the hello, and the first one that is repeated
             assert served.peer.frame() == (True, TEXT, b"x" * 1000)
         served.peer.send(framing.text("here"))
-        assert len(list(iter(served.peer.frame, (True, TEXT, framing.PREFIX + b"here")))) <= 2
+        assert len(list(iter(served.peer.frame, (True, TEXT, framing.PREFIX + b"here")))) <= 4
 
 
 # latency.

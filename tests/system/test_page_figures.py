@@ -159,7 +159,7 @@ def test_a_greeting_is_not_taken_for_a_reply(laboratory):
 
 
 def test_a_reply_that_comes_after_a_new_run_has_begun_is_not_of_that_run(laboratory):
-    fill(laboratory, "#path", "/lab?latency=0.5" + ENTER)
+    fill(laboratory, "#path", "/lab?latency=3" + ENTER)
     laboratory.wait_for(f"{OPEN} && document.querySelector('#status').textContent.includes('latency')")
     laboratory.type("#text", "late" + ENTER)
     laboratory.click("#new-run")
