@@ -639,7 +639,7 @@ static bool is_right_value(const struct word_rule *rule, const char *value, ptrd
     switch (rule->kind) {
     case NO_VALUE: return length < 0;
     case WAIT:
-        return (length < 0 && strcmp(rule->name, "stall") == 0) ||
+        return (length < 0 && longest_wait > 0 && strcmp(rule->name, "stall") == 0) ||
                (is_string && is_duration_from(value, 0, longest_wait));
     case SCHEDULE: return is_string && is_duration_from(value, rule->least, rule->most);
     case NUMBER: return is_string && is_number_from(value, rule->least, rule->most);

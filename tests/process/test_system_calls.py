@@ -248,8 +248,8 @@ def test_memory_goes_back_also_where_a_message_was_unfinished_when_it_was_due():
         peer.send(framing.frame(framing.CONTINUATION, b"and done"))
         expected = framing.reply(BINARY, b"begun, and done")
         assert peer.receive(len(expected)) == expected
-        pings(peer, 4)
-        assert launch.resident(served.process) < before + MIB // 2
+        launch.wait_until(lambda: launch.resident(served.process) < before + MIB // 2, "the memory is given back",
+                          process=served.process)
 
 
 @rule("ws-echo(8) SECURITY (5)")
