@@ -190,7 +190,7 @@ check: export PYTHONPYCACHEPREFIX = $(CURDIR)/build/python
 check: export PYTHONDONTWRITEBYTECODE =
 check: check-needs
 	@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,--jobs=4) programs
-	@$(PYTHON) tests/tools/rules.py >/dev/null
+	@$(PYTHON) tests/tools/rules.py >/dev/null && $(call hand_over,build,-R)
 	$(PYTEST) --numprocesses=$$(($$(nproc) * 6)) --durations=10 --durations-min=3 \
 		$(addprefix tests/,protocol process clients documents unit)
 

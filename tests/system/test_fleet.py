@@ -182,6 +182,22 @@ def test_the_limits_of_the_crowd_unit_can_be_raised(machine):
 # Two balancers with one address
 
 
+def test_the_record_has_the_address_of_the_client_whatever_the_client_says(three):
+    """The client is the balancer itself. A refusal has a record too."""
+    ask = f"""from http.client import HTTPConnection
+connection = HTTPConnection("{three.balancer.address}", 8888)
+connection.request("GET", "/refused", headers={{"Forwarded": "for=192.0.2.66"}})
+print(connection.getresponse().status)"""
+    assert three.balancer.run("/usr/bin/python3", "-c", ask).stdout == "404\n"
+
+    def records():
+        return "".join(each.run("journalctl", "--quiet", "-t", "ws-echo", "-o", "cat").stdout for each in three.hosts.values())
+
+    launch.wait_until(lambda: 'path="/refused"' in records(), "there is a record")
+    (line,) = [line for line in records().splitlines() if 'path="/refused"' in line]
+    assert line.endswith(f' forwarded="{three.balancer.address}"'), line
+
+
 @contextlib.contextmanager
 def keepalived(balancer, second=False):
     """Runs keepalived on a balancer as the page says."""

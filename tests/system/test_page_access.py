@@ -181,8 +181,7 @@ def test_on_a_telephone_links_lead_to_each_panel_and_results_are_shown(laborator
     page.resize(390, 844)
     for panel in ("connection", *PANELS):
         page.evaluate("scrollTo(0, 0)")
-        # Not with the mouse, whose command sometimes fails in Firefox while the page scrolls.
-        page.evaluate(f"document.querySelector('nav a[href=\"#{panel}\"]').click()")
+        page.click(f"nav a[href='#{panel}']")
         if panel != "connection":
             page.wait_for(f"document.querySelector('#{panel}').open")
         page.wait_for(f"document.querySelector('#{panel}').getBoundingClientRect().top < innerHeight - 44")

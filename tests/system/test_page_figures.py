@@ -196,8 +196,10 @@ def test_messages_are_sent_every_so_many_seconds_until_stopped(page):
     page.click("#start")
     assert value(page, "#start", "textContent") == "Stop"
     received(page, 4)
+    assert value(page, "#log", "ariaLive") == "off", "screen readers do not read out each message"
     page.click("#start")
     entry(page, "Stopped, since Stop was pressed")
+    assert value(page, "#log", "ariaLive") == "polite"
     assert value(page, "#start", "textContent") == "Start"
     sent = page.evaluate("[...document.querySelectorAll('li.sent .times span')].map(node => parseFloat(node.textContent))")
     assert len(sent) >= 4 and sent[-1] - sent[0] >= 0.1 * (len(sent) - 2), sent

@@ -240,6 +240,17 @@ def test_sent_texts_and_the_path_survive_a_reload_until_they_are_forgotten(page)
     assert page.problems() == []
 
 
+def test_the_reason_of_an_older_refusal_is_not_that_of_a_newer_one(page):
+    page.evaluate("void (window.answers = [], window.fetch = () => new Promise(resolve => answers.push(resolve)))")
+    for number, path in enumerate(("/one", "/two"), start=1):
+        fill(page, "#path", path + ENTER)
+        page.wait_for(f"answers.length === {number}")
+    for number, (reason, shown) in enumerate((("older", False), ("newer", True))):
+        page.evaluate(f"answers[{number}](new Response('{reason}', {{status: 404, headers: {{'Content-Type': 'text/plain'}}}}))")
+        entry(page, f"404: {reason}")
+        assert (reason in value(page, "#status", "textContent")) == shown
+
+
 def test_a_path_that_was_refused_is_not_restored(page):
     fill(page, "#path", "/nowhere" + ENTER)
     entry(page, "Not connected to")
