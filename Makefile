@@ -190,9 +190,9 @@ check: export PYTHONPYCACHEPREFIX = $(CURDIR)/build/python
 check: export PYTHONDONTWRITEBYTECODE =
 check: check-needs
 	@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,--jobs=4) programs
-	@$(PYTHON) tests/tools/rules.py >/dev/null && $(call hand_over,build,-R)
-	$(PYTEST) --numprocesses=$$(($$(nproc) * 6)) --durations=10 --durations-min=3 \
-		$(addprefix tests/,protocol process clients documents unit)
+	@$(PYTHON) tests/tools/rules.py >/dev/null
+	@$(PYTEST) --numprocesses=$$(($$(nproc) * 6)) --durations=10 --durations-min=3 \
+		$(addprefix tests/,protocol process clients documents unit); status=$$?; $(call hand_over,build,-R); exit $$status
 
 TIME ?= 60
 SANITIZERS = -O1 -U_FORTIFY_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
